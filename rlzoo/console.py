@@ -1,0 +1,108 @@
+"""What is printed: the one rich console for each stream, tables, and the choice between a live display and plain lines.
+
+Results go to standard output, everything said on the way to standard error and to the log `rlzoo`, which a training
+writes to its `train.log`. Text is never read as markup, and loses its control characters.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Iterable, Sequence
+from functools import cache
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.table import Table
+
+PLAIN = "RLZOO_PLAIN"
+"""Environment variable that asks for plain lines even on a terminal: parallel jobs share one."""
+
+UNLIMITED_WIDTH = 1000
+
+log = logging.getLogger("rlzoo")
+log.addHandler(logging.NullHandler())
+
+
+@cache
+def stdout() -> Console:
+    """The console for results; it follows the terminal and `NO_COLOR`."""
+    return _console()
+
+
+@cache
+def stderr() -> Console:
+    """The console for progress, notices and errors."""
+    return _console(stderr=True)
+
+
+def is_live() -> bool:
+    """Whether a display may redraw itself: a terminal that can, and nobody asked for plain lines."""
+    console = stderr()
+    return console.is_terminal and not console.is_dumb_terminal and os.environ.get(PLAIN, "") in ("", "0")
+
+
+def clean(text: object) -> str:
+    """Text without control characters: what comes from a file or a name must not steer the terminal."""
+    return "".join(char for char in str(text) if char in "\n\t" or (char.isprintable() or char == "\u00a0"))
+
+
+def say(message: object, style: str = "") -> None:
+    """Print one message to standard error and log it."""
+    text = clean(message)
+    log.info(text)
+    stderr().print(text, style=style, soft_wrap=True)
+
+
+def warn(message: object) -> None:
+    """Print a warning to standard error and log it."""
+    text = clean(message)
+    log.warning(text)
+    stderr().print(f"warning: {text}", style="yellow", soft_wrap=True)
+
+
+def table(columns: Sequence[str], rows: Iterable[Sequence[object]], title: str = "") -> Table:
+    """A table of plain text; columns in which every value is a number are aligned to the right."""
+    from rich.box import SIMPLE_HEAD
+    from rich.table import Table
+    from rich.text import Text
+
+    cells = [[_cell(value) for value in row] for row in rows]
+    result = Table(title=Text(clean(title)) if title else None, title_justify="left", box=SIMPLE_HEAD)
+    for index, column in enumerate(columns):
+        numbers = bool(cells) and all(_is_number(row[index]) for row in cells)
+        result.add_column(Text(clean(column)), justify="right" if numbers else "left", overflow="fold")
+    for row in cells:
+        result.add_row(*(Text(cell) for cell in row))
+    return result
+
+
+def print_table(columns: Sequence[str], rows: Iterable[Sequence[object]], title: str = "") -> None:
+    """Print a table to standard output: as wide as the terminal, or as wide as it needs where there is none."""
+    console = stdout()
+    if not console.is_terminal and "COLUMNS" not in os.environ:
+        console = _console(width=UNLIMITED_WIDTH)
+    console.print(table(columns, rows, title))
+
+
+def _console(*, stderr: bool = False, width: int | None = None) -> Console:
+    from rich.console import Console
+
+    return Console(stderr=stderr, width=width, highlight=False, markup=False, emoji=False)
+
+
+def _cell(value: object) -> str:
+    if value is None:
+        return ""
+    if isinstance(value, float):
+        return f"{value:.2f}"
+    return clean(value)
+
+
+def _is_number(cell: str) -> bool:
+    try:
+        float(cell.replace(",", "").rstrip("%") or "0")
+    except ValueError:
+        return False
+    return True

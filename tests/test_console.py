@@ -1,0 +1,64 @@
+"""The consoles: text stays text, results and notices go to their own streams, tables keep every character."""
+
+from __future__ import annotations
+
+import logging
+import subprocess
+import sys
+
+from rlzoo import console
+
+
+def test_results_and_notices_go_to_their_own_streams(capsys):
+    console.print_table(["algo", "score"], [["ppo", 500.0]])
+    console.say("training on [cpu]")
+    console.warn("no [red]package[/red]")
+    captured = capsys.readouterr()
+    assert "ppo" in captured.out and "500.00" in captured.out
+    assert captured.err == "training on [cpu]\nwarning: no [red]package[/red]\n"
+
+
+def test_what_is_said_is_logged(capsys, caplog):
+    with caplog.at_level(logging.INFO, logger="rlzoo"):
+        console.say("one")
+        console.warn("two")
+    assert [(record.levelname, record.message) for record in caplog.records] == [("INFO", "one"), ("WARNING", "two")]
+    assert capsys.readouterr().err.count("two") == 1
+
+
+def test_control_characters_do_not_reach_the_terminal(capsys):
+    console.say("a\x1b]0;title\x07b\x1b[2Jc")
+    console.print_table(["name"], [["\x1b[31mred\x1b[0m"]])
+    captured = capsys.readouterr()
+    assert "\x1b" not in captured.out + captured.err
+    assert "a]0;titleb[2Jc" in captured.err
+
+
+def test_a_long_table_is_not_cut_where_there_is_no_terminal(capsys, monkeypatch):
+    monkeypatch.delenv("COLUMNS", raising=False)
+    path = "runs/" + "x" * 300
+    console.print_table(["run", "score"], [[path, "1"]])
+    lines = capsys.readouterr().out.splitlines()
+    assert any(path in line and line.rstrip().endswith("1") for line in lines)
+    assert max(len(line) for line in lines) < 330
+
+
+def test_markup_in_cells_is_shown_as_it_is(capsys):
+    console.print_table(["[b]x[/b]"], [["[link=file:///etc]y[/link]"], [None], [":smile:"]], title="[i]t[/i]")
+    out = capsys.readouterr().out
+    assert "[b]x[/b]" in out and "[link=file:///etc]y[/link]" in out and ":smile:" in out and "[i]t[/i]" in out
+
+
+def test_a_pipe_and_a_plain_request_are_not_live(monkeypatch):
+    assert not console.is_live()
+    monkeypatch.setattr(type(console.stderr()), "is_terminal", True)
+    monkeypatch.setattr(type(console.stderr()), "is_dumb_terminal", False)
+    monkeypatch.delenv(console.PLAIN, raising=False)
+    assert console.is_live()
+    monkeypatch.setenv(console.PLAIN, "1")
+    assert not console.is_live()
+
+
+def test_rich_is_not_imported_with_the_module():
+    code = "import sys, rlzoo.console; assert 'rich' not in sys.modules"
+    subprocess.run([sys.executable, "-c", code], check=True)
