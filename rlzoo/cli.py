@@ -1,0 +1,111 @@
+"""The `rlzoo` command: finds the subcommand, turns failures into messages and exit codes. Standard library only."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from importlib import import_module
+
+from rlzoo import __version__
+from rlzoo.errors import ExitCode, RlzooError
+from rlzoo.registry import did_you_mean
+
+COMMANDS = {
+    "train": "train an agent: rlzoo train algo=dqn env=SpaceInvaders",
+    "evaluate": "play whole episodes with a trained agent: rlzoo evaluate run=latest",
+    "list": "what there is: rlzoo list algos | envs | hyperparams | runs",
+    "show": "a composed configuration, with the file and line of every value: rlzoo show algo=ppo env=LunarLander",
+    "validate": "check configuration files, rlzoo's own or yours: rlzoo validate [path ...]",
+}
+
+HELP = """\
+rlzoo {version}: train, evaluate and compare reinforcement-learning agents
+
+usage: rlzoo <command> [words] [key=value ...] [options]
+
+commands:
+{commands}
+
+options:
+  --help           help on rlzoo, or on a command: rlzoo train --help
+  --version        the version of rlzoo
+  --json           output for programs (evaluate, list, show, validate)
+  -m, --multirun   run every combination of values: rlzoo train -m algo=ppo,a2c seed=range(0,5)
+  --cfg job        print the composed configuration and stop (train)
+  --dry-run        check everything, print what would run, and stop (train)
+
+first steps:
+  rlzoo train algo=ppo env=CartPole
+  rlzoo evaluate run=latest
+"""
+
+
+@dataclass
+class Arguments:
+    """A command line, split: flags that rlzoo knows, and the words left for the command."""
+
+    words: list[str] = field(default_factory=list)
+    help: bool = False
+    json: bool = False
+    multirun: bool = False
+    dry_run: bool = False
+    config: bool = False
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command; returns its exit code."""
+    arguments = list(sys.argv[1:] if argv is None else argv)
+    try:
+        return _dispatch(arguments)
+    except RlzooError as error:
+        if os.environ.get("RLZOO_DEBUG"):
+            raise
+        print(f"rlzoo: {error}", file=sys.stderr)
+        return int(error.code)
+    except KeyboardInterrupt:
+        print("rlzoo: interrupted", file=sys.stderr)
+        return int(ExitCode.INTERRUPTED)
+    except BrokenPipeError:
+        sys.stdout = None  # type: ignore[assignment]  # the reader (head, less) has gone; nothing is left to flush
+        return 0
+
+
+def parse(argv: Sequence[str]) -> Arguments:
+    """Split a command's arguments into known flags and words."""
+    found = Arguments()
+    flags = {"--help": "help", "-h": "help", "--json": "json", "-m": "multirun", "--multirun": "multirun"}
+    flags |= {"--dry-run": "dry_run", "--cfg=job": "config"}
+    rest = iter(argv)
+    for argument in rest:
+        if argument in flags:
+            setattr(found, flags[argument], True)
+        elif argument in ("--cfg", "-c"):
+            what = next(rest, None)
+            if what != "job":
+                raise RlzooError(f"--cfg prints the configuration of a job, not {what!r}", "rlzoo train … --cfg job")
+            found.config = True
+        else:
+            found.words.append(argument)
+    return found
+
+
+def _dispatch(argv: list[str]) -> int:
+    if not argv or argv[0] in ("--help", "-h", "help"):
+        commands = "\n".join(f"  {name:10} {summary}" for name, summary in COMMANDS.items())
+        print(HELP.format(version=__version__, commands=commands), end="")
+        return 0
+    if argv[0] in ("--version", "-V"):
+        print(f"rlzoo {__version__}")
+        return 0
+    name = argv[0]
+    if name not in COMMANDS:
+        raise RlzooError(f"unknown command {name!r}{did_you_mean(name, COMMANDS)}", "rlzoo --help lists the commands")
+    arguments = parse(argv[1:])
+    if arguments.help:
+        from rlzoo.config.help import print_help
+
+        print_help(name, COMMANDS[name], arguments.words)
+        return 0
+    return int(import_module(f"rlzoo.commands.{name}").main(arguments))

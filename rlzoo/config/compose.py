@@ -1,0 +1,253 @@
+"""From the words of a command line to one plain configuration whose every value knows where it came from.
+
+Hydra decides which files take part (groups, defaults list, override grammar); the merge is ours, because every value
+remembers its origin, mappings that are one value are replaced whole, and all mistakes are reported at once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from rlzoo.config import files, overrides, yaml_file
+from rlzoo.config.overrides import Word
+from rlzoo.config.provenance import COMMAND_LINE, Origin, Tree, is_section, short_path
+from rlzoo.config.yaml_file import KeyPath
+from rlzoo.errors import Problem, RlzooError
+from rlzoo.registry import did_you_mean
+
+GROUPS = ("algo", "env", "logger", "launcher", "experiment", "family@_global_")
+HYPERPARAMS_WORDS = ("auto", "required", "none")
+
+
+@dataclass(frozen=True)
+class Composition:
+    """One composed request: values, where they came from, what was chosen, and what is wrong so far."""
+
+    values: dict[str, Any]
+    tree: Tree
+    choices: dict[str, Any]
+    hyperparams: tuple[str, ...] = ()
+    notices: tuple[str, ...] = ()
+    problems: tuple[Problem, ...] = field(default=())
+    words: tuple[str, ...] = ()
+
+    def origin(self, key: str) -> Origin | None:
+        return self.tree.origin(tuple(key.split(".")))
+
+    def typed(self, key: str) -> bool:
+        """Whether the user gave this value: on the command line or in a file of their own."""
+        origin = self.origin(key)
+        return origin is not None and not origin.shipped
+
+    def locate(self, problem: Problem) -> Problem:
+        """The problem, with the file and line its value came from."""
+        origin = self.origin(problem.key) if problem.key and not problem.where else None
+        if origin is None:
+            return problem
+        return Problem(problem.key, problem.message, problem.hint, str(origin), problem.missing)
+
+
+def compose(command: str, words: Sequence[str]) -> Composition:
+    """Compose one job of a command that has groups (`train`, `show`, later `tune`)."""
+    parsed, problems = overrides.parse(words)
+    groups, values, tuned, group_problems = _sort_words(parsed)
+    problems += group_problems
+    entries, choices = _defaults(command, groups, problems)
+    tuned_name, tuned_problems = _tuned_file(tuned, choices)
+    problems += tuned_problems
+
+    tree = Tree()
+    applied: list[str] = []
+    notices: list[str] = []
+    for config_path, package in _insert_tuned(entries, tuned, tuned_name, choices):
+        file = _file_at(config_path)
+        try:
+            content = file.read()
+        except RlzooError as error:
+            problems.append(Problem("", error.message, error.hint))
+            continue
+        tree.merge_file(content, tuple(package.split(".")) if package else (), file.shipped)
+        if config_path.startswith("hyperparams/") or config_path == tuned_name:
+            applied.append(short_path(content.path))
+        if file.shadows:
+            notices.append(f"{short_path(content.path)} is used instead of the shipped {config_path}")
+    for word in values:
+        problems += _apply(tree, word)
+    notices += _tuned_notice(tuned, choices, applied)
+    resolved, resolve_problems = resolve(tree.values)
+    return Composition(
+        values=resolved,
+        tree=tree,
+        choices={key: value for key, value in choices.items() if not key.startswith("hydra")},
+        hyperparams=tuple(dict.fromkeys(applied)),
+        notices=tuple(notices),
+        problems=tuple(problems + resolve_problems),
+        words=tuple(words),
+    )
+
+
+def override(file: Path, words: Sequence[str]) -> Composition:
+    """Lay words over the configuration of a run, without composing any group: its own file is the base."""
+    tree = Tree()
+    tree.merge_file(yaml_file.read(file), (), shipped=True)
+    parsed, problems = overrides.parse(words)
+    for word in parsed:
+        if word.key in GROUPS and isinstance(word.value, str):
+            message = f"{word.key}= cannot change for a run that exists; set single values: {word.key}.…="
+            problems.append(Problem(word.key, message, "", str(COMMAND_LINE)))
+            continue
+        problems += _apply(tree, word)
+    resolved, resolve_problems = resolve(tree.values)
+    return Composition(resolved, tree, {}, problems=tuple(problems + resolve_problems), words=tuple(words))
+
+
+def expand_jobs(words: Sequence[str]) -> tuple[list[list[str]], list[Problem]]:
+    """The words of every job of a `-m` sweep."""
+    return overrides.expand(words, files.options)
+
+
+def resolve(values: dict[str, Any]) -> tuple[dict[str, Any], list[Problem]]:
+    """Fill in references to other settings (`${total_timesteps}`); resolvers (`${oc.env:…}`) are refused."""
+    problems = [
+        Problem(".".join(path), f"{value!r} is not allowed", "only other settings can be referred to: ${total_timesteps}")
+        for path, value in _strings(values, ())
+        if "${" in value and ":" in value.split("${", 1)[1].split("}")[0]
+    ]
+    if problems or not any("${" in value for _, value in _strings(values, ())):
+        return values, problems
+    from omegaconf import OmegaConf
+    from omegaconf.errors import OmegaConfBaseException
+
+    try:
+        resolved = OmegaConf.to_container(OmegaConf.create(values), resolve=True)
+    except OmegaConfBaseException as error:
+        key = str(getattr(error, "full_key", "") or "")
+        return values, [Problem(key, str(error).splitlines()[0])]
+    assert isinstance(resolved, dict)
+    return {str(key): value for key, value in resolved.items()}, []
+
+
+def _file_at(config_path: str) -> files.ConfigFile:
+    """The file of an entry: of a config path, or of a path given by the user."""
+    found = None if config_path.endswith((".yaml", ".yml")) else files.find(config_path)
+    return found or files.ConfigFile(Path(config_path).expanduser(), shipped=False)
+
+
+def _sort_words(parsed: Sequence[Word]) -> tuple[dict[str, str], list[Word], str, list[Problem]]:
+    """Split words into group choices, values, and the choice of a tuned set."""
+    groups: dict[str, str] = {}
+    values: list[Word] = []
+    tuned = "auto"
+    problems: list[Problem] = []
+    for word in parsed:
+        is_choice = isinstance(word.value, str | list) or word.value is None
+        if word.key == "hyperparams" and not word.delete:
+            tuned = str(word.value)
+        elif word.key in GROUPS and is_choice:
+            problems += _check_choice(word)
+            groups[word.key] = word.text.lstrip("+")
+        else:
+            values.append(word)
+    return groups, values, tuned, problems
+
+
+def _check_choice(word: Word) -> list[Problem]:
+    group = word.key.split("@")[0]
+    names = files.options(group)
+    problems = []
+    for choice in word.value if isinstance(word.value, list) else [word.value]:
+        if choice is None or choice in names:
+            continue
+        hint = f"rlzoo list {group}s shows all" if group in ("algo", "env") else f"one of: {', '.join(names)}"
+        if group == "env":
+            hint = f"any registered environment: env=gym env.id={choice}; {hint}"
+        if group == "algo":
+            hint = f"your own class: algo=custom algo.name=package.module:Class; {hint}"
+        message = f"unknown {group} {choice!r}{did_you_mean(str(choice), names)}"
+        problems.append(Problem(word.key, message, hint, str(COMMAND_LINE)))
+    return problems
+
+
+def _defaults(
+    command: str, groups: dict[str, str], problems: list[Problem]
+) -> tuple[list[tuple[str, str]], dict[str, Any]]:
+    """The files of the defaults list as (config path, package). A choice with a problem is left at its default."""
+    from rlzoo.config.hydra_source import defaults_list
+
+    bad = {problem.key for problem in problems}
+    words = [text for key, text in groups.items() if key not in bad]
+    entries, choices = defaults_list(command, words)
+    return [(path, package) for path, package, _ in entries], choices
+
+
+def _tuned_file(tuned: str, choices: dict[str, Any]) -> tuple[str, list[Problem]]:
+    """The tuned set that `hyperparams=` names, as a config path or a file's path; empty if it names none."""
+    algo, env = choices.get("algo"), choices.get("env")
+    names = files.options("hyperparams")
+    if tuned in ("auto", "none"):
+        return "", []
+    if tuned == "required":
+        if f"{algo}/{env}" in names or f"{algo}/{choices.get('family@_global_')}" in names:
+            return "", []
+        message = f"there is no tuned set for {algo}/{env}{did_you_mean(f'{algo}/{env}', names)}"
+        return "", [Problem("hyperparams", message, "rlzoo list hyperparams shows all", str(COMMAND_LINE))]
+    if tuned in names:
+        return f"hyperparams/{tuned}", []
+    if tuned.endswith((".yaml", ".yml")) and Path(tuned).expanduser().is_file():
+        return tuned, []
+    message = f"there is no tuned set {tuned!r}{did_you_mean(tuned, names)}"
+    hint = "auto, required, none, <algo>/<name> or the path of a YAML file; rlzoo list hyperparams shows all"
+    return "", [Problem("hyperparams", message, hint, str(COMMAND_LINE))]
+
+
+def _insert_tuned(
+    entries: list[tuple[str, str]], tuned: str, tuned_name: str, choices: dict[str, Any]
+) -> list[tuple[str, str]]:
+    """The entries with the tuned sets asked for: none at all, or a named one in the place of the environment's own."""
+    entries = list(dict.fromkeys(entries))
+    if tuned == "none":
+        return [entry for entry in entries if not entry[0].startswith("hyperparams/")]
+    if not tuned_name:
+        return entries
+    own = f"hyperparams/{choices.get('algo')}/{choices.get('env')}"
+    kept = [entry for entry in entries if entry[0] != own]
+    after = max(i for i, (path, _) in enumerate(kept) if not path.startswith("experiment/"))
+    return [*kept[: after + 1], (tuned_name, ""), *kept[after + 1 :]]
+
+
+def _tuned_notice(tuned: str, choices: dict[str, Any], applied: list[str]) -> list[str]:
+    if applied or tuned == "none":
+        return []
+    return [f"no tuned hyperparameters for {choices.get('algo')}/{choices.get('env')}: algorithm defaults"]
+
+
+def _apply(tree: Tree, word: Word) -> list[Problem]:
+    """Lay one word over the tree."""
+    if word.delete:
+        if tree.delete(word.path):
+            return []
+        return [Problem(word.key, "is not there to remove", "", str(COMMAND_LINE))]
+    parent: Any = tree.values
+    for index, key in enumerate(word.path[:-1]):
+        parent = parent.get(key) if isinstance(parent, dict) else None
+        if parent is not None and not isinstance(parent, dict):
+            if is_section(word.path[: index + 1]):
+                break  # a keyword mapping that is null so far
+            above = ".".join(word.path[: index + 1])
+            message = f"{above} is a single value, {parent!r}; it has no {word.path[index + 1]!r}"
+            return [Problem(word.key, message, f"replace it whole: {above}=…", str(COMMAND_LINE))]
+    tree.set(word.path, word.value)
+    return []
+
+
+def _strings(value: Any, path: KeyPath) -> list[tuple[KeyPath, str]]:
+    if isinstance(value, str):
+        return [(path, value)]
+    if isinstance(value, dict):
+        return [found for key, child in value.items() for found in _strings(child, (*path, str(key)))]
+    if isinstance(value, list):
+        return [found for index, child in enumerate(value) for found in _strings(child, (*path, str(index)))]
+    return []

@@ -1,0 +1,110 @@
+"""Finds configuration files: rlzoo's own, installed plugins', and the user's, which win.
+
+Of the user's `./conf` only whole groups are read, never command files, and every file is checked before it is used.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from rlzoo.config import paths, yaml_file
+from rlzoo.config.yaml_file import YamlFile
+from rlzoo.errors import RlzooError
+from rlzoo.plugins import plugin_roots
+
+USER_GROUPS = ("algo", "env", "search_space", "logger", "experiment")
+GLOBAL_GROUPS = ("hyperparams", "experiment", "family")
+"""Groups whose files hold whole requests: their keys are top-level ones, with or without a package header."""
+
+_SECRET_RESOLVER = re.compile(r"\$\{[^}]*:")
+
+
+@dataclass(frozen=True)
+class ConfigFile:
+    """A file found for a config path such as `env/CartPole` or `hyperparams/ppo/CartPole`."""
+
+    path: Path
+    shipped: bool
+    shadows: bool = False
+
+    def read(self) -> YamlFile:
+        file = yaml_file.read(self.path)
+        if not self.shipped:
+            _check_foreign(file)
+        return file
+
+
+def find(config_path: str) -> ConfigFile | None:
+    """The file behind a config path (without suffix); the user's before plugins' before rlzoo's own."""
+    found = [ConfigFile(path, shipped) for path, shipped in _candidates(config_path) if path.is_file()]
+    if not found:
+        return None
+    return ConfigFile(found[0].path, found[0].shipped, shadows=len(found) > 1)
+
+
+def options(group: str) -> list[str]:
+    """Every choice of a group, of all sources, sorted; for `hyperparams` as `<algo>/<name>`."""
+    names: set[str] = set()
+    for base, _ in _bases(group):
+        folder = base / group
+        if folder.is_dir():
+            pattern = "*/*.yaml" if group == "hyperparams" else "*.yaml"
+            names.update(path.relative_to(folder).with_suffix("").as_posix() for path in folder.glob(pattern))
+    return sorted(names, key=str.lower)
+
+
+def is_group(config_path: str) -> bool:
+    """Whether a config path is a folder of choices."""
+    return any((base / config_path).is_dir() for base, _ in _bases(config_path))
+
+
+def user_files() -> Iterator[ConfigFile]:
+    """Every file of the user that could take part in a request."""
+    for group in (*USER_GROUPS, "hyperparams"):
+        for base, shipped in _bases(group):
+            if not shipped:
+                yield from (ConfigFile(path, shipped=False) for path in sorted((base / group).rglob("*.yaml")))
+
+
+def _candidates(config_path: str) -> Iterator[tuple[Path, bool]]:
+    name = config_path if config_path.endswith(".yaml") else f"{config_path}.yaml"
+    for base, shipped in _bases(config_path):
+        yield base / name, shipped
+
+
+def _bases(config_path: str) -> Iterator[tuple[Path, bool]]:
+    group = config_path.split("/")[0]
+    below = "" if group == "hyperparams" else "conf"
+    if group in USER_GROUPS or group == "hyperparams":
+        for user_root in (*paths.user_roots(), *plugin_roots()):
+            yield user_root / below, False
+    yield paths.root() / below, True
+
+
+def _check_foreign(file: YamlFile) -> None:
+    """Refuse what could run code or read secrets in a file that rlzoo does not ship."""
+    for path, value in _walk(file.values, ()):
+        key = path[-1]
+        where = f"{file.path}:{file.line(path) or 1}"
+        if key in ("hydra", "_target_") or (key == "defaults" and len(path) > 1):
+            raise RlzooError(f"{where}: the key {key!r} is not allowed here", "settings are data: names and values")
+        if isinstance(value, str) and _SECRET_RESOLVER.search(value):
+            raise RlzooError(
+                f"{where}: {value!r} is not allowed here", "only other settings can be referred to: ${total_timesteps}"
+            )
+    for entry in file.values.get("defaults") or ():
+        text = " ".join(f"{k} {v}" for k, v in entry.items()) if isinstance(entry, dict) else str(entry)
+        if "hydra" in text or ".." in text or "${" in text:
+            raise RlzooError(f"{file.path}:{file.line(('defaults',)) or 1}: {text!r} is not allowed in defaults")
+
+
+def _walk(value: Any, path: tuple[str, ...]) -> Iterator[tuple[tuple[str, ...], Any]]:
+    items = value.items() if isinstance(value, dict) else ((str(i), v) for i, v in enumerate(value))
+    for key, child in items:
+        yield (*path, key), child
+        if isinstance(child, dict | list):
+            yield from _walk(child, (*path, key))

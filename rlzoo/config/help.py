@@ -1,0 +1,89 @@
+"""Help on a command, made from the YAML files: the groups with their choices, and every key with its comment."""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from rlzoo.config import files, paths, yaml_file
+from rlzoo.config.yaml_file import YamlFile
+
+USAGE = {
+    "train": "rlzoo train [group=choice ...] [key=value ...] [-m] [--dry-run] [--cfg job]",
+    "evaluate": "rlzoo evaluate [run=...] [key=value ...] [env.key=value ...] [--json]",
+    "list": "rlzoo list algos | envs | hyperparams | runs [--json]",
+    "show": "rlzoo show [group=choice ...] [key=value ...] [--json]",
+    "validate": "rlzoo validate [path ...] [--json]",
+}
+GROUP_HELP = {
+    "algo": "the algorithm; its settings are algo.*",
+    "env": "the environment; its settings are env.*",
+    "hyperparams": "the tuned set: auto, required, none, <algo>/<name>, or a YAML file",
+    "logger": "where metrics go besides metrics.csv; several: logger=[tensorboard,wandb]",
+    "launcher": "where the jobs of a sweep run",
+    "experiment": "a whole named experiment",
+}
+WITH_GROUPS = {"train": "train", "show": "train"}
+
+
+def print_help(command: str, summary: str, words: Sequence[str]) -> None:
+    """Print the help of a command; `algo=` and `env=` among the words add their own keys."""
+    print(f"{summary}\n\nusage: {USAGE[command]}\n")
+    source = WITH_GROUPS.get(command, command)
+    path = paths.root() / "conf" / f"{source}.yaml"
+    if not path.is_file():
+        return
+    file = yaml_file.read(path)
+    chosen = dict(word.split("=", 1) for word in words if "=" in word)
+    if command in WITH_GROUPS:
+        _print_groups()
+    print("keys (and their defaults):")
+    _print_keys(file)
+    if command in WITH_GROUPS:
+        _print_choice("env", chosen.get("env", "gym"), "every environment has these; its own file changes some")
+        if "algo" in chosen:
+            _print_choice("algo", chosen["algo"], "")
+        else:
+            print("\nalgo.* (the keywords of the algorithm): rlzoo train algo=ppo --help")
+
+
+def _print_groups() -> None:
+    print("groups:")
+    for group, meaning in GROUP_HELP.items():
+        print(f"  {group + '=':14} {meaning}")
+        names = files.options(group)
+        if group != "hyperparams" and names:
+            print(textwrap.fill(" ".join(names), width=110, initial_indent=" " * 17, subsequent_indent=" " * 17))
+    print()
+
+
+def _print_choice(group: str, name: str, note: str) -> None:
+    found = files.find(f"{group}/{name}")
+    if found is None:
+        return
+    print(f"\n{group}.* of {group}={name}{': ' + note if note else ''}")
+    _print_keys(found.read(), prefix=f"{group}.")
+
+
+def _print_keys(file: YamlFile, prefix: str = "") -> None:
+    for path, value in _leaves(file.values, ()):
+        if path[0] == "defaults":
+            continue
+        key = prefix + ".".join(path)
+        comment = file.comments.get(path, "")
+        print(f"  {key + '=' + _text(value):40} {comment}".rstrip())
+
+
+def _leaves(values: dict[str, Any], path: tuple[str, ...]) -> Iterator[tuple[tuple[str, ...], Any]]:
+    for key, value in values.items():
+        if isinstance(value, dict) and value and not key.endswith("kwargs") and path == ():
+            yield from _leaves(value, (*path, key))
+        else:
+            yield (*path, key), value
+
+
+def _text(value: Any) -> str:
+    if value is None:
+        return "null"
+    return str(value).lower() if isinstance(value, bool) else str(value)

@@ -1,0 +1,99 @@
+"""Hydra's part: which files a request is made of. The only module that sees Hydra's config loader."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import Any
+
+import hydra
+from hydra.core.global_hydra import GlobalHydra
+from hydra.core.object_type import ObjectType
+from hydra.core.plugins import Plugins
+from hydra.plugins.config_source import ConfigResult, ConfigSource
+from hydra.plugins.search_path_plugin import SearchPathPlugin
+from hydra.types import RunMode
+from omegaconf import OmegaConf
+
+from rlzoo.config import files, paths
+from rlzoo.errors import RlzooError
+
+
+class RlzooConfigSource(ConfigSource):
+    """Serves the files that `config.files` finds. Only their defaults lists: values are merged in `config.compose`."""
+
+    @staticmethod
+    def scheme() -> str:
+        return "rlzoo"
+
+    def load_config(self, config_path: str) -> ConfigResult:
+        found = files.find(self._name(config_path))
+        if found is None:
+            raise RlzooError(f"there is no configuration file {config_path}")
+        defaults = found.read().values.get("defaults")
+        package = "_global_" if config_path.split("/")[0] in files.GLOBAL_GROUPS else None
+        content = OmegaConf.create({} if defaults is None else {"defaults": defaults})
+        return ConfigResult(self.provider, f"{self.scheme()}://", content, {"package": package})
+
+    def is_group(self, config_path: str) -> bool:
+        return files.is_group(config_path)
+
+    def is_config(self, config_path: str) -> bool:
+        return files.find(self._name(config_path)) is not None
+
+    def available(self) -> bool:
+        return True
+
+    def list(self, config_path: str, results_filter: ObjectType | None) -> list[str]:
+        if results_filter == ObjectType.GROUP or not config_path:
+            return []
+        return files.options(config_path)
+
+    @staticmethod
+    def _name(config_path: str) -> str:
+        return config_path.removesuffix(".yaml")
+
+
+class RlzooSearchPath(SearchPathPlugin):
+    """Puts rlzoo's source before all others."""
+
+    def manipulate_search_path(self, search_path: Any) -> None:
+        search_path.prepend("rlzoo", "rlzoo://conf")
+
+
+def defaults_list(command: str, group_words: list[str]) -> tuple[list[tuple[str, str, bool]], dict[str, Any]]:
+    """Resolve a command's defaults list with the chosen groups.
+
+    Returns:
+        The files in the order they are merged, each as (config path, package, is the command's own), and the choice
+        made in each group.
+    """
+    from hydra.errors import HydraException
+
+    try:
+        result = _loader().compute_defaults_list(command, group_words, RunMode.RUN)
+    except HydraException as error:
+        raise RlzooError(" ".join(str(error).split())) from error
+    entries = [
+        (entry.config_path, entry.package or "", bool(entry.primary))
+        for entry in result.defaults
+        if entry.config_path is not None and not entry.config_path.startswith(("hydra/", "_dummy_"))
+    ]
+    return entries, dict(result.overrides.known_choices)
+
+
+@lru_cache(maxsize=1)
+def _loader() -> Any:
+    from hydra._internal.sources_registry import SourcesRegistry
+
+    plugins = Plugins.instance()
+    plugins.register(RlzooConfigSource)
+    plugins.register(RlzooSearchPath)
+    SourcesRegistry.instance().register(RlzooConfigSource)
+    version_base = {"version_base": "1.3"} if hydra.__version__.startswith("1.3") else {}
+    previous = GlobalHydra.instance().hydra
+    GlobalHydra.instance().clear()
+    try:
+        hydra.initialize_config_dir(str(paths.root() / "conf"), job_name="rlzoo", **version_base)
+        return GlobalHydra.instance().config_loader()
+    finally:
+        GlobalHydra.instance().hydra = previous

@@ -1,0 +1,117 @@
+"""The words of the command line: quoting, Hydra's override grammar, and the jobs of a sweep."""
+
+from __future__ import annotations
+
+import itertools
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from rlzoo.config.yaml_file import KeyPath
+from rlzoo.errors import Problem
+
+TEXT_KEYS = frozenset(
+    "run resume init_from folder path study storage repo_id commit_message checkpoint runs_dir hyperparams name".split()
+)
+"""Keys whose values are paths or text: taken literally, so that any path works."""
+
+_PLAIN_WORD = re.compile(r"(\+\+|\+|~)?([^=\s]+)=(.*)", re.DOTALL)
+
+
+@dataclass(frozen=True)
+class Word:
+    """One parsed word: a new value for a key, a group's choice, or a removal."""
+
+    text: str
+    key: str
+    value: Any = None
+    delete: bool = False
+
+    @property
+    def path(self) -> KeyPath:
+        return tuple(self.key.split("."))
+
+
+def quote_text(word: str) -> str:
+    """Quote the value of a path or text key, unless it is a list, a sweep function or already quoted."""
+    match = _PLAIN_WORD.fullmatch(word)
+    if match is None or match[2] not in TEXT_KEYS or match[3][:1] in ("'", '"', "["):
+        return word
+    if match[3] in ("", "null") or re.match(r"(choice|glob|range|sort|shuffle)\(", match[3]):
+        return word
+    escaped = re.sub(r"(\\*)'", r"\1\1\\'", match[3])  # Hydra reads backslashes literally, except before a quote
+    escaped = re.sub(r"(\\+)$", r"\1\1", escaped)
+    return f"{match[1] or ''}{match[2]}='{escaped}'"
+
+
+def parse(words: Sequence[str]) -> tuple[list[Word], list[Problem]]:
+    """Parse the words of one job.
+
+    Returns:
+        The parsed words, and a problem for each that cannot be read or asks for a sweep.
+    """
+    parsed: list[Word] = []
+    problems: list[Problem] = []
+    for word in words:
+        override, problem = _parse_one(word)
+        if problem is not None:
+            problems.append(problem)
+        elif override.is_sweep_override():
+            hint = f"to run them all, add -m: rlzoo train -m {word}; for a list, write {override.key_or_group}=[…]"
+            problems.append(Problem(override.key_or_group, f"{word!r} names several values", hint, "command line"))
+        else:
+            value = None if override.is_delete() else override.value()
+            key = override.key_or_group + (f"@{override.package}" if override.package else "")
+            parsed.append(Word(word, key.replace("/", "."), value, override.is_delete()))
+    return parsed, problems
+
+
+def expand(words: Sequence[str], group_options: Any) -> tuple[list[list[str]], list[Problem]]:
+    """The jobs of a sweep: every combination of the words' values, the last word varying fastest.
+
+    Args:
+        words: the words after `-m`.
+        group_options: a function from a group's name to its choices, for `glob(...)`.
+    """
+    choices: list[list[str]] = []
+    problems: list[Problem] = []
+    for word in words:
+        override, problem = _parse_one(quote_text(word) if "," not in word else word)
+        if problem is not None:
+            problems.append(problem)
+        elif not override.is_sweep_override():
+            choices.append([word])
+        else:
+            values, problem = _sweep_values(override, group_options)
+            choices.append([f"{override.get_key_element()}={value}" for value in values])
+            problems += [problem] if problem else []
+    return [list(job) for job in itertools.product(*choices)], problems
+
+
+def _sweep_values(override: Any, group_options: Any) -> tuple[list[str], Problem | None]:
+    key = override.key_or_group
+    if override.is_interval_sweep():
+        return [], Problem(key, "interval(...) has no list of values", "use range(...) or choice(...)", "command line")
+    if type(override.value()).__name__ == "Glob":
+        names = override.value().filter(group_options(key))
+        return names, None if names else Problem(key, "the pattern matches nothing", "", "command line")
+    return list(override.sweep_string_iterator()), None
+
+
+def _parse_one(word: str) -> tuple[Any, Problem | None]:
+    from hydra.core.override_parser.overrides_parser import OverridesParser
+    from hydra.errors import HydraException
+
+    if word.startswith("-"):
+        name, _, value = word.lstrip("-").partition("=")
+        hint = f"settings are written key=value: {name.replace('-', '_')}={value or '…'}"
+        return None, Problem("", f"unknown option {word!r}", hint, "command line")
+    if "=" not in word and not word.startswith("~"):
+        return None, Problem("", f"cannot read {word!r}", "settings are written key=value", "command line")
+    try:
+        return OverridesParser.create().parse_override(quote_text(word)), None
+    except (HydraException, ValueError) as error:
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        hint = "quote the word for your shell, and text with special characters once more: 'key=\"a, b\"'"
+        return None, Problem("", f"cannot read {word!r}: {reason}", hint, "command line")

@@ -1,0 +1,167 @@
+"""From plain values to a typed configuration, with every mistake reported at once."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import fields, is_dataclass
+from functools import lru_cache
+from typing import Any, TypeVar, get_type_hints
+
+from pydantic import TypeAdapter, ValidationError
+
+from rlzoo.config.schema import AlgoConfig, TrainConfig
+from rlzoo.errors import ConfigError, Problem
+from rlzoo.registry import did_you_mean
+
+T = TypeVar("T")
+
+MESSAGES = {
+    "missing": "is not set",
+    "extra_forbidden": "is not a known setting",
+    "unexpected_keyword_argument": "is not a known setting",
+}
+
+
+def parse(values: Mapping[str, Any]) -> TrainConfig:
+    """Check a training request's values and give them their types.
+
+    Raises:
+        ConfigError: naming every key that is unknown, absent, of the wrong type or out of range.
+    """
+    config, problems = check(TrainConfig, values)
+    if config is None:
+        raise ConfigError(problems)
+    return config
+
+
+def check(schema: type[T], values: Mapping[str, Any]) -> tuple[T | None, list[Problem]]:
+    """Check values against a schema.
+
+    Returns:
+        The typed object, or None and the problems.
+    """
+    problems = [Problem(key, "needs a value", f"{key}=…") for key in _mandatory(values, ())]
+    try:
+        typed = _adapter(schema).validate_python(_nest_algo(values) if schema is TrainConfig else dict(values))
+    except ValidationError as error:
+        known = {problem.key for problem in problems}
+        for detail in error.errors(include_url=False):
+            problem = _problem(detail, schema, values)
+            if problem.key not in known:
+                known.add(problem.key)
+                problems.append(problem)
+        return None, problems
+    return (None if problems else typed), problems
+
+
+def dump(config: TrainConfig) -> dict[str, Any]:
+    """The plain values of a configuration, as `parse` takes them."""
+    values = _plain(config)
+    algo = values["algo"]
+    return {**values, "algo": {"name": algo["name"], **algo["hyperparams"]}}
+
+
+@lru_cache
+def _adapter(schema: type[T]) -> TypeAdapter[T]:
+    return TypeAdapter(schema)
+
+
+def _nest_algo(values: Mapping[str, Any]) -> dict[str, Any]:
+    algo = values.get("algo")
+    if not isinstance(algo, Mapping):
+        return dict(values)
+    name = {"name": algo["name"]} if "name" in algo else {}
+    return {**values, "algo": {**name, "hyperparams": {k: v for k, v in algo.items() if k != "name"}}}
+
+
+def _mandatory(value: Any, path: tuple[str, ...]) -> Iterable[str]:
+    if value == "???":
+        yield ".".join(path)
+    elif isinstance(value, Mapping):
+        for key, child in value.items():
+            yield from _mandatory(child, (*path, str(key)))
+
+
+def _problem(detail: Any, schema: type, values: Mapping[str, Any]) -> Problem:
+    path = _field_path(detail["loc"], values)
+    key = ".".join(path).replace("algo.hyperparams", "algo")
+    kind = detail["type"]
+    if kind in ("extra_forbidden", "unexpected_keyword_argument"):
+        return Problem(key, MESSAGES[kind] + suggestion(path, schema, values))
+    message = MESSAGES.get(kind) or detail["msg"].removeprefix("Value error, ")
+    if kind in ("greater_than_equal", "greater_than", "less_than_equal", "less_than", "literal_error"):
+        message = f"{detail['msg'].lower().replace('input should be', 'must be')}, not {detail['input']!r}"
+    elif kind.endswith("_type") or kind.startswith("dataclass"):
+        message = f"must be {_kind_name(kind)}, not {detail['input']!r}"
+    elif "auto" in str(detail.get("ctx", {}).get("expected", "")):
+        message = f"must be a number or 'auto', not {detail['input']!r}"
+    return Problem(key, message)
+
+
+def _field_path(location: tuple[Any, ...], values: Mapping[str, Any]) -> list[str]:
+    """The key path of an error: pydantic appends the names of a union's members to it, which no user typed."""
+    path: list[str] = []
+    node: Any = _nest_algo(values)
+    for part in location:
+        if not isinstance(node, Mapping | list | tuple):
+            break
+        known = part in node if isinstance(node, Mapping) else isinstance(part, int)
+        if not known:
+            if isinstance(part, str) and (part.startswith("function-") or "[" in part or part in _UNION_MEMBERS):
+                break
+            path.append(str(part))
+            break
+        path.append(str(part))
+        node = node[part]
+    return path
+
+
+_UNION_MEMBERS = ("bool", "int", "float", "str", "constrained-int", "constrained-float", "literal", "none")
+
+
+def _kind_name(kind: str) -> str:
+    names = {"string": "text", "dict": "a mapping", "tuple": "a list", "list": "a list", "dataclass": "a mapping"}
+    return names.get(kind.split("_")[0], kind.split("_")[0])
+
+
+def suggestion(path: list[str], schema: type, values: Mapping[str, Any]) -> str:
+    """The nearest known keys: siblings first, then the same key in another section."""
+    siblings = _field_names(schema, path[:-1])
+    near = did_you_mean(path[-1], siblings)
+    if near:
+        return near
+    elsewhere = [
+        f"{section}.{path[-1]}"
+        for section, content in values.items()
+        if isinstance(content, Mapping) and path[-1] in content and section != path[0]
+    ]
+    if elsewhere:
+        return f"; did you mean {' or '.join(repr(key) for key in elsewhere)}?"
+    sections = [s for s, content in values.items() if isinstance(content, Mapping)]
+    deeper = {f"{s}.{k}": k for s in sections for k in values[s]}
+    from rlzoo.registry import nearest
+
+    close = nearest(path[-1], deeper.values(), 1)
+    found = [key for key, name in deeper.items() if name in close]
+    return f"; did you mean {found[0]!r}?" if found else ""
+
+
+def _field_names(schema: Any, path: list[str]) -> list[str]:
+    for key in path:
+        hints = get_type_hints(schema) if is_dataclass(schema) else {}
+        schema = hints.get(key)
+        if not is_dataclass(schema):
+            return []
+    return [field.name for field in fields(schema)]
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, AlgoConfig):
+        return {"name": value.name, "hyperparams": _plain(value.hyperparams)}
+    if is_dataclass(value):
+        return {field.name: _plain(getattr(value, field.name)) for field in fields(value)}
+    if isinstance(value, Mapping):
+        return {key: _plain(child) for key, child in value.items()}
+    if isinstance(value, tuple | list):
+        return [_plain(child) for child in value]
+    return value

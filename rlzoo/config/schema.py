@@ -1,0 +1,130 @@
+"""The shape of a training request. Types and bounds live here, values and defaults in `conf/`.
+
+Frozen dataclasses without defaults: what is absent from YAML is an error, never a hidden default.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Annotated, Any, Literal
+
+from pydantic import BeforeValidator, Field
+
+
+def _int(value: Any) -> Any:
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise ValueError(f"must be a whole number, not {value!r}")
+    if value != value or value in (float("inf"), float("-inf")) or value != int(value):
+        raise ValueError(f"must be a whole number, not {value!r}")
+    return int(value)
+
+
+def _float(value: Any) -> Any:
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise ValueError(f"must be a number, not {value!r}")
+    if value != value or value in (float("inf"), float("-inf")):
+        raise ValueError(f"must be a finite number, not {value!r}")
+    return float(value)
+
+
+def _bool(value: Any) -> Any:
+    if not isinstance(value, bool):
+        raise ValueError(f"must be true or false, not {value!r}")
+    return value
+
+
+Int = Annotated[int, BeforeValidator(_int)]
+"""A whole number; `1e6` is one, `true`, `"5"` and `2.5` are not."""
+Float = Annotated[float, BeforeValidator(_float)]
+"""A finite number; booleans, quoted numbers, NaN and infinity are not."""
+Bool = Annotated[bool, BeforeValidator(_bool)]
+Positive = Annotated[Int, Field(ge=1)]
+NonNegative = Annotated[Int, Field(ge=0)]
+Seed = Annotated[Int, Field(ge=0, le=2**31 - 1)]
+Options = dict[str, Any]
+"""An open mapping: it takes new keys without `+`."""
+
+
+@dataclass(frozen=True)
+class AlgoConfig:
+    """An algorithm by name, and every keyword of its constructor; `algos.signatures` knows these."""
+
+    name: str
+    hyperparams: Options
+
+
+@dataclass(frozen=True)
+class EnvConfig:
+    """One environment, for training, evaluation, video and the Hub alike."""
+
+    __pydantic_config__ = {"extra": "forbid"}
+
+    id: str
+    summary: str
+    imports: tuple[str, ...]
+    extra: str | None
+    kwargs: Options
+    max_steps: Positive | None
+    monitor_kwargs: Options
+    wrappers: dict[str, Options]
+    n_envs: Positive
+    vec_env: Literal["dummy", "subproc"]
+    normalize: Bool | Options
+    frame_stack: Positive | None
+    stochastic_eval: Bool
+    observation_space: str | None
+    action_space: str | None
+
+
+@dataclass(frozen=True)
+class EvalConfig:
+    __pydantic_config__ = {"extra": "forbid"}
+
+    freq: NonNegative | Literal["auto"]
+    n_episodes: Positive
+    final_n_episodes: Positive
+    n_envs: Positive
+    deterministic: Bool | Literal["auto"]
+    seed: Seed
+    max_steps: Positive | None
+
+
+@dataclass(frozen=True)
+class CheckpointConfig:
+    __pydantic_config__ = {"extra": "forbid"}
+
+    freq: NonNegative | Literal["auto"]
+    minutes: Annotated[Float, Field(ge=0)]
+    keep: Positive
+
+
+@dataclass(frozen=True)
+class StopConfig:
+    __pydantic_config__ = {"extra": "forbid"}
+
+    reward: Float | None
+    minutes: Annotated[Float, Field(gt=0)] | None
+
+
+@dataclass(frozen=True)
+class TrainConfig:
+    __pydantic_config__ = {"extra": "forbid"}
+
+    algo: AlgoConfig
+    env: EnvConfig
+    total_timesteps: Positive
+    seed: Seed | None
+    n_seeds: Positive
+    device: str
+    torch_threads: Positive | Literal["auto"]
+    eval: EvalConfig
+    checkpoint: CheckpointConfig
+    stop: StopConfig
+    logger: dict[str, Options]
+    launcher: Options
+    n_jobs: Positive
+    runs_dir: str
+
+    def frequency(self, freq: int | str, share: int) -> int:
+        """A cadence in environment steps: itself, or 1/`share` of the training for `auto`; 0 is off."""
+        return max(1, self.total_timesteps // share) if freq == "auto" else int(freq)

@@ -1,0 +1,124 @@
+"""Everything that can be known to be wrong with a training request before work starts, before torch is imported."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from rlzoo.algos import signatures, specs
+from rlzoo.config.compose import Composition
+from rlzoo.config.parse import check as check_schema
+from rlzoo.config.schema import TrainConfig
+from rlzoo.envs.spaces import check_env
+from rlzoo.errors import ConfigError, Problem, RlzooError
+from rlzoo.loggers import check as check_loggers
+
+DECLARED = ("env.id", "env.imports", "env.kwargs", "env.wrappers", "env.frame_stack")
+"""Keys that shape an environment's spaces: the declared spaces hold only while these come from its own file."""
+
+
+@dataclass(frozen=True)
+class Request:
+    """A request that passed every check, with what the user should hear about it."""
+
+    config: TrainConfig
+    composition: Composition
+    notices: tuple[str, ...]
+
+
+def check(composition: Composition, *, make_env: bool = True) -> Request:
+    """Check a composed request.
+
+    Args:
+        composition: what `config.compose.compose` made.
+        make_env: make one raw environment where its spaces are not declared; without it such spaces go unchecked.
+
+    Raises:
+        ConfigError: with every problem found, each with the file and line of its value.
+    """
+    config, problems, notices = find_problems(composition, make_env=make_env)
+    if problems or config is None:
+        raise ConfigError([composition.locate(problem) for problem in problems])
+    return Request(config, composition, (*composition.notices, *notices))
+
+
+def find_problems(
+    composition: Composition, *, make_env: bool = True
+) -> tuple[TrainConfig | None, list[Problem], list[str]]:
+    """The typed configuration (None if it has no valid form), the problems, and notices."""
+    values = composition.values
+    config, problems = check_schema(TrainConfig, values)
+    problems = [*composition.problems, *problems]
+    notices: list[str] = []
+    if not isinstance(values.get("env"), dict) or not isinstance(values.get("algo"), dict):
+        return config, problems, notices
+
+    env = _check_env(composition, make_env=make_env) if not _keys(problems, "env.") else None
+    if env is not None:
+        problems += env.problems
+        notices += env.notices
+    algo_problems, algo_notices = _check_algo(composition, env, problems)
+    problems += algo_problems
+    notices += algo_notices
+    if isinstance(values.get("logger"), dict):
+        problems += check_loggers(values["logger"])
+    if config is not None:
+        problems += _cross_problems(config)
+    return config, problems, notices
+
+
+def _check_env(composition: Composition, *, make_env: bool) -> Any:
+    declared = all(_from_env_file(composition, key) for key in DECLARED)
+    if not (declared or make_env):
+        return None
+    return check_env(composition.values["env"], declared_holds=declared)
+
+
+def _from_env_file(composition: Composition, key: str) -> bool:
+    """Whether a value, and every value below it, comes from files of the environment's own group."""
+    path = tuple(key.split("."))
+    origins = [origin for at, origin in composition.tree.origins.items() if at[: len(path)] == path]
+    return all(origin.file is not None and origin.file.parent.name == "env" for origin in origins)
+
+
+def _check_algo(composition: Composition, env: Any, so_far: list[Problem]) -> tuple[list[Problem], list[str]]:
+    values = composition.values
+    algo = values["algo"]
+    problems: list[Problem] = []
+    chosen = composition.choices.get("algo")
+    try:
+        spec = specs.find_spec(chosen) if isinstance(chosen, str) and chosen != "custom" else None
+    except RlzooError as error:
+        return [Problem("algo.name", error.message, error.hint)], []
+    if spec is not None and algo.get("name") != spec.name:
+        hint = f"choose the algorithm with algo={algo.get('name')}"
+        problems.append(Problem("algo.name", f"is {algo.get('name')!r}, but algo={chosen} was chosen", hint))
+        return problems, []
+    if algo.get("name") in (None, "???"):
+        return problems, []
+    numbers = {key: values.get(key) for key in ("total_timesteps",)} | {"n_envs": values["env"].get("n_envs")}
+    if any(type(number) not in (int, float) or number < 1 for number in numbers.values()):
+        numbers = {"total_timesteps": 2**62, "n_envs": 1}
+    found, notices = signatures.check(
+        algo,
+        observation_space=env.observation_space if env is not None else None,
+        action_space=env.action_space if env is not None else None,
+        n_envs=int(numbers["n_envs"]),
+        total_timesteps=int(numbers["total_timesteps"]),
+        typed=composition.typed,
+    )
+    known = {problem.key for problem in so_far}
+    return problems + [problem for problem in found if problem.key not in known], notices
+
+
+def _cross_problems(config: TrainConfig) -> list[Problem]:
+    problems = []
+    if config.stop.reward is not None and config.frequency(config.eval.freq, 10) == 0:
+        problems.append(Problem("stop.reward", "needs evaluations during training", "set eval.freq"))
+    if config.eval.n_envs > max(config.eval.n_episodes, config.eval.final_n_episodes):
+        problems.append(Problem("eval.n_envs", "is more than the episodes of any evaluation"))
+    return problems
+
+
+def _keys(problems: list[Problem], prefix: str) -> bool:
+    return any(problem.key.startswith(prefix) for problem in problems)

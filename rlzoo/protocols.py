@@ -1,0 +1,160 @@
+"""The contracts between the parts of rlzoo. No implementation, no torch."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol, Self, runtime_checkable
+
+if TYPE_CHECKING:
+    import numpy as np
+    from stable_baselines3.common.vec_env import VecEnv
+
+
+@dataclass(frozen=True)
+class State:
+    """A snapshot that survives the process: named arrays (NumPy or torch) and JSON-able values."""
+
+    tensors: dict[str, Any] = field(default_factory=dict)
+    values: dict[str, Any] = field(default_factory=dict)
+
+
+@runtime_checkable
+class Stateful(Protocol):
+    """Something whose state a checkpoint collects."""
+
+    def state(self) -> State: ...
+
+    def restore(self, state: State) -> None: ...
+
+
+class Policy(Protocol):
+    """Anything that maps observations to actions, with Stable-Baselines3's signature."""
+
+    def predict(
+        self,
+        observation: Any,
+        state: tuple[np.ndarray, ...] | None = None,
+        episode_start: np.ndarray | None = None,
+        deterministic: bool = False,
+        action_masks: np.ndarray | None = None,
+    ) -> tuple[np.ndarray, tuple[np.ndarray, ...] | None]:
+        """Actions of shape (n_envs, *action_shape) for observations of shape (n_envs, *observation_shape).
+
+        `state` is the recurrent state of the last call, `episode_start` (n_envs,) marks the observations that begin
+        an episode, `action_masks` (n_envs, n_actions) marks the valid actions (only algorithms marked `masked` get it).
+        """
+        ...
+
+
+class MetricLogger(Protocol):
+    """Receives the numbers of a training; `step` counts environment steps over all environments."""
+
+    def log(self, metrics: Mapping[str, float], step: int) -> None: ...
+
+    def close(self) -> None: ...
+
+
+class Algorithm(Policy, Stateful, Protocol):
+    """A learner: Stable-Baselines3's behind one adapter, and the in-repo ones directly."""
+
+    num_timesteps: int
+
+    def learn(
+        self, total_timesteps: int, callbacks: Sequence[Callback] = (), logger: MetricLogger | None = None
+    ) -> None: ...
+
+    def save(self, path: Path) -> None: ...
+
+    @classmethod
+    def load(cls, path: Path, env: VecEnv | None = None, device: str = "auto") -> Self: ...
+
+
+class Callback:
+    """Watches a training. Subclasses override what they need; these do nothing.
+
+    `on_step` follows every step of the vectorised environment; answering False ends the training after it.
+    `on_boundary` is called where nothing is half-done (before a rollout; ARS: before an update): checkpoints go there.
+    """
+
+    def on_start(self, algorithm: Algorithm) -> None: ...
+
+    def on_boundary(self, algorithm: Algorithm) -> None: ...
+
+    def on_step(self, algorithm: Algorithm) -> bool:
+        return True
+
+    def on_end(self, algorithm: Algorithm) -> None: ...
+
+
+class Environment(Protocol):
+    """The vectorised environment that in-repo algorithms see; arrays have n_envs rows."""
+
+    n_envs: int
+    observation_space: Any
+    action_space: Any
+
+    def reset(self, seed: int | None = None) -> Any: ...
+
+    def step(self, actions: Any) -> EnvironmentStep: ...
+
+
+@dataclass(frozen=True)
+class EnvironmentStep:
+    """One step of n_envs environments.
+
+    `observation` follows an automatic reset where an episode ended; `final_observation` is then the last one of the
+    episode that ended (elsewhere equal to `observation`). `terminated` and `truncated` are never merged: only a
+    terminated episode has no value after its end.
+    """
+
+    observation: Any
+    reward: np.ndarray  # (n_envs,)
+    terminated: np.ndarray  # (n_envs,) bool
+    truncated: np.ndarray  # (n_envs,) bool
+    final_observation: Any
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """Whole episodes of one policy: raw returns and lengths, before any clipping, scaling or life loss."""
+
+    returns: tuple[float, ...]
+    lengths: tuple[int, ...]
+    seeds: tuple[int, ...]
+    deterministic: bool
+
+    @property
+    def n_episodes(self) -> int:
+        return len(self.returns)
+
+    @property
+    def mean_reward(self) -> float:
+        import numpy as np
+
+        return float(np.mean(self.returns))
+
+    @property
+    def std_reward(self) -> float:
+        """Population standard deviation, as the course and Stable-Baselines3 print it."""
+        import numpy as np
+
+        return float(np.std(self.returns))
+
+    @property
+    def result(self) -> float:
+        """`mean - std`, the number the Deep RL Course certifies."""
+        return self.mean_reward - self.std_reward
+
+    @property
+    def median_reward(self) -> float:
+        import numpy as np
+
+        return float(np.median(self.returns))
+
+    @property
+    def mean_length(self) -> float:
+        import numpy as np
+
+        return float(np.mean(self.lengths))

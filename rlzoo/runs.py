@@ -1,0 +1,204 @@
+"""A run: the directory that a training leaves behind. Every file name in it is spelled here."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import secrets
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from rlzoo.errors import ExitCode, RlzooError
+
+STATUSES = ("running", "finished", "interrupted", "failed")
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """A directory with the weights, statistics and counters of one moment of a run."""
+
+    path: Path
+
+    @property
+    def name(self) -> str:
+        return self.path.name
+
+    @property
+    def manifest(self) -> Path:
+        return self.path / "manifest.json"
+
+    @property
+    def model_zip(self) -> Path:
+        return self.path / "model.zip"
+
+    def exists(self) -> bool:
+        return self.manifest.is_file()
+
+    @property
+    def num_timesteps(self) -> int:
+        return int(json.loads(self.manifest.read_text())["num_timesteps"])
+
+
+@dataclass(frozen=True)
+class Run:
+    """Paths and metadata of a run directory; nothing here trains or imports torch."""
+
+    path: Path
+
+    @classmethod
+    def create(cls, root: Path | str, *, algo: str, env_id: str, seed: int) -> Run:
+        """Make a new, empty run directory `<root>/<algo>/<env id>/<UTC time>_seed<seed>_<id>`."""
+        parent = Path(root) / algo / folder_name(env_id)
+        stamp = datetime.now(UTC).strftime("%Y%m%d-%H%M%S")
+        try:
+            parent.mkdir(parents=True, exist_ok=True)
+            while True:
+                path = parent / f"{stamp}_seed{seed}_{secrets.token_hex(3)}"
+                try:
+                    path.mkdir()
+                except FileExistsError:
+                    continue
+                return cls(path)
+        except OSError as error:
+            raise RlzooError(
+                f"cannot make a run directory in {parent}: {error.strerror}",
+                "choose another place with runs_dir=",
+                ExitCode.STORAGE,
+            ) from error
+
+    @classmethod
+    def open(cls, text: Path | str, root: Path | str = "runs") -> Run:
+        """The run that `run=` names: a directory, `latest`, or `algo/env` (its newest run).
+
+        Raises:
+            RlzooError: if there is no such run, with the ones that exist.
+        """
+        path = Path(text).expanduser()
+        if (path / "config.yaml").is_file() and (path / "info.json").is_file():
+            return cls(path)
+        if path.is_dir() and not str(text).count("/") <= 1:
+            raise RlzooError(f"{path} is not a run: it has no config.yaml and info.json", "rlzoo list runs")
+        folder = Path(root) if str(text) == "latest" else Path(root) / path
+        newest = max(find_runs(folder), key=lambda run: run.path.name, default=None)
+        if newest is None:
+            known = [str(run.path) for run in find_runs(Path(root))]
+            hint = f"newest run: {max(known, key=lambda p: Path(p).name)}" if known else f"there are no runs under {root}"
+            what = f"{path} is not a run" if path.exists() else f"there is no run {str(text)!r}"
+            raise RlzooError(what, f"{hint}; run= takes a run directory, 'latest' or algo/env")
+        return newest
+
+    @property
+    def config_file(self) -> Path:
+        return self.path / "config.yaml"
+
+    @property
+    def info_file(self) -> Path:
+        return self.path / "info.json"
+
+    @property
+    def results_file(self) -> Path:
+        return self.path / "results.json"
+
+    @property
+    def metrics_file(self) -> Path:
+        return self.path / "metrics.csv"
+
+    @property
+    def timings_file(self) -> Path:
+        return self.path / "timings.csv"
+
+    @property
+    def evaluations_file(self) -> Path:
+        return self.path / "evaluations.csv"
+
+    @property
+    def log_file(self) -> Path:
+        return self.path / "train.log"
+
+    @property
+    def tensorboard_dir(self) -> Path:
+        return self.path / "tensorboard"
+
+    @property
+    def videos_dir(self) -> Path:
+        return self.path / "videos"
+
+    @property
+    def checkpoints_dir(self) -> Path:
+        return self.path / "checkpoints"
+
+    def checkpoint(self, name: str) -> Checkpoint:
+        """The checkpoint `best`, `last` or of a step; it need not exist yet."""
+        return Checkpoint(self.checkpoints_dir / name)
+
+    def checkpoints(self) -> list[Checkpoint]:
+        """Every whole checkpoint: steps in order, then best and last."""
+        found = [Checkpoint(path) for path in self.checkpoints_dir.glob("*") if re.fullmatch(r"\d+|best|last", path.name)]
+        whole = [checkpoint for checkpoint in found if checkpoint.exists()]
+        return sorted(whole, key=lambda c: (not c.name.isdigit(), int(c.name) if c.name.isdigit() else 0, c.name))
+
+    def find_checkpoint(self, name: str | None = None) -> Checkpoint:
+        """The checkpoint of that name or step; by default `best` if there is one, else `last`."""
+        existing = {checkpoint.name: checkpoint for checkpoint in self.checkpoints()}
+        wanted = [name] if name else ["best", "last"]
+        for candidate in wanted:
+            if candidate in existing:
+                return existing[candidate]
+        have = f"it has: {', '.join(existing)}" if existing else "it has none; was it stopped before the first was written?"
+        raise RlzooError(f"run {self.path} has no checkpoint {name or 'best or last'!r}", have)
+
+    def write_config(self, values: dict[str, Any]) -> None:
+        write_text(self.config_file, yaml.safe_dump(values, sort_keys=False, allow_unicode=True))
+
+    def read_config(self) -> dict[str, Any]:
+        return yaml.load(self.config_file.read_text(), yaml.CSafeLoader)
+
+    def write_info(self, info: dict[str, Any]) -> None:
+        write_text(self.info_file, json.dumps(info, indent=2, default=str) + "\n")
+
+    def read_info(self) -> dict[str, Any]:
+        return json.loads(self.info_file.read_text())
+
+    def update_info(self, **changes: Any) -> None:
+        self.write_info({**self.read_info(), **changes})
+
+    def append_result(self, entry: dict[str, Any]) -> None:
+        """Add a dated evaluation to results.json."""
+        entries = self.read_results()
+        write_text(self.results_file, json.dumps([*entries, entry], indent=2, allow_nan=False) + "\n")
+
+    def read_results(self) -> list[dict[str, Any]]:
+        return json.loads(self.results_file.read_text()) if self.results_file.is_file() else []
+
+
+def find_runs(root: Path) -> Iterator[Run]:
+    """Every run under `root`, in no particular order; sweeps' and downloads' own folders (`.name`) are left out."""
+    for config in root.rglob("config.yaml"):
+        hidden = any(part.startswith(".") for part in config.relative_to(root).parts)
+        if not hidden and (config.parent / "info.json").is_file():
+            yield Run(config.parent)
+
+
+def folder_name(env_id: str) -> str:
+    """An environment id as a folder name: `ALE/Pong-v5` becomes `ALE-Pong-v5`."""
+    return re.sub(r"[^\w.-]", "-", env_id)
+
+
+def write_text(path: Path, text: str) -> None:
+    """Replace a small file as a whole: a reader sees the old text or the new one, never a part."""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        with temporary.open("w", encoding="utf-8") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(path)
+    except OSError as error:
+        temporary.unlink(missing_ok=True)
+        raise RlzooError(f"cannot write {path}: {error.strerror}", "free some space", ExitCode.STORAGE) from error

@@ -1,0 +1,147 @@
+"""The heart: one training from a checked configuration to an evaluated agent in its run directory."""
+
+from __future__ import annotations
+
+import logging
+import time
+import traceback
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+from rlzoo.config.parse import dump
+from rlzoo.config.schema import TrainConfig
+from rlzoo.errors import ExitCode, RlzooError
+from rlzoo.protocols import Callback, Evaluation
+from rlzoo.runs import Run
+
+if TYPE_CHECKING:
+    from rlzoo.callbacks.interrupt import Interrupt
+
+log = logging.getLogger("rlzoo")
+
+
+def train(cfg: TrainConfig, run: Run, callbacks: Sequence[Callback] = ()) -> Evaluation | None:
+    """Train as `cfg` says, into the directory of `run`.
+
+    Args:
+        cfg: a checked configuration whose seed is set.
+        run: a new run; its config.yaml and info.json are written.
+        callbacks: more callbacks, called after rlzoo's own.
+
+    Returns:
+        The final evaluation of the run's best checkpoint (of the last one, if there was no evaluation on the way), or
+        None if the training was interrupted.
+
+    Raises:
+        RlzooError: with exit code 4 if the training fails, after the traceback was written to train.log, or with 130
+            or 143 after a signal; what was kept is in the message.
+    """
+    from rlzoo import algos, envs
+    from rlzoo.callbacks import Checkpoints, Evaluations, Interrupt, Progress, Stop
+    from rlzoo.loggers import open_loggers
+    from rlzoo.seeding import seed_everything
+
+    assert cfg.seed is not None
+    with _recorded(run), Interrupt() as interrupt:
+        set_threads(cfg)
+        seed_everything(cfg.seed)
+        gamma = float(cfg.algo.hyperparams.get("gamma") or 0.99)
+        env = envs.make(cfg.env, n_envs=cfg.env.n_envs, seed=cfg.seed, gamma=gamma, training=True)
+        try:
+            algorithm = algos.create(cfg.algo, env, seed=cfg.seed, device=cfg.device)
+            progress = Progress(cfg.total_timesteps)
+            evaluations = Evaluations(cfg, run, env)
+            own = [interrupt, evaluations, Checkpoints(cfg, run, env), Stop(cfg, evaluations), progress]
+            with open_loggers(cfg.logger, run, dump(cfg), extra=[progress]) as logger:
+                evaluations.logger = logger
+                algorithm.learn(cfg.total_timesteps, [*own, *callbacks], logger)
+        finally:
+            env.close()
+        if interrupt.signal is not None:
+            raise _interrupted(interrupt, run)
+        return evaluate_final(cfg, run)
+
+
+def evaluate_final(cfg: TrainConfig, run: Run) -> Evaluation:
+    """Evaluate the run's `last` and, where there is one, its `best` checkpoint on the fixed evaluation seeds."""
+    from rlzoo.agent import load
+    from rlzoo.evaluation import summary
+
+    evaluation = None
+    for name in ("last", "best"):
+        if not run.checkpoint(name).exists():
+            continue
+        agent = load(run, name, device=cfg.device)
+        evaluation = agent.evaluate(n_episodes=cfg.eval.final_n_episodes, n_envs=cfg.eval.n_envs)
+        run.append_result(
+            {
+                "date": datetime.now(UTC).isoformat(timespec="seconds"),
+                "source": "train",
+                "checkpoint": name,
+                "num_timesteps": run.checkpoint(name).num_timesteps,
+                **summary(evaluation),
+            }
+        )
+    assert evaluation is not None, "a training that ended without an error has written a checkpoint"
+    return evaluation
+
+
+def set_threads(cfg: TrainConfig) -> None:
+    """Give torch its CPU threads: by default one for an MLP policy on a CPU, where more only cost time."""
+    import torch
+
+    if isinstance(cfg.torch_threads, int):
+        torch.set_num_threads(cfg.torch_threads)
+    elif not torch.cuda.is_available() or cfg.device == "cpu":
+        images = "uint8" in (cfg.env.observation_space or "")
+        if not images:
+            torch.set_num_threads(1)
+
+
+@contextmanager
+def _recorded(run: Run) -> Iterator[None]:
+    """Keep info.json's status and train.log true, whatever happens inside."""
+    started = time.monotonic()
+    handler = logging.FileHandler(run.log_file, encoding="utf-8")
+    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
+    log.addHandler(handler)
+    status = "failed"
+    try:
+        yield
+        status = "finished"
+    except (KeyboardInterrupt, SystemExit):
+        status = "interrupted"
+        raise
+    except RlzooError as error:
+        status = "interrupted" if error.code in (ExitCode.INTERRUPTED, ExitCode.TERMINATED) else "failed"
+        log.error("%s", error)
+        raise
+    except Exception as error:
+        log.error("training failed\n%s", traceback.format_exc())
+        raise _failed(error, run) from error
+    finally:
+        run.update_info(
+            status=status,
+            finished=datetime.now(UTC).isoformat(timespec="seconds"),
+            wall_seconds=round(time.monotonic() - started, 3),
+        )
+        log.removeHandler(handler)
+        handler.close()
+
+
+def _failed(error: Exception, run: Run) -> RlzooError:
+    kept = [checkpoint.name for checkpoint in run.checkpoints()]
+    hint = f"the traceback is in {run.log_file}; "
+    hint += f"kept: {', '.join(kept)} (rlzoo evaluate run={run.path})" if kept else "no checkpoint had been written yet"
+    return RlzooError(f"training failed: {type(error).__name__}: {error}", hint, ExitCode.TRAINING_FAILED)
+
+
+def _interrupted(interrupt: Interrupt, run: Run) -> RlzooError:
+    import signal
+
+    code = ExitCode.INTERRUPTED if interrupt.signal == signal.SIGINT else ExitCode.TERMINATED
+    return RlzooError("interrupted; the last checkpoint is kept", f"rlzoo evaluate run={run.path}", code)
+
+
