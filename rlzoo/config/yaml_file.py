@@ -133,7 +133,7 @@ class _Reader:
         return result
 
     def scalar(self, node: yaml.ScalarNode) -> Any:
-        if node.style is None and _NUMBER.fullmatch(node.value):
+        if not node.style and _NUMBER.fullmatch(node.value):
             return _number(node.value)
         if node.tag == "tag:yaml.org,2002:float":
             return float(node.value.lower().lstrip("+").replace(".inf", "inf").replace(".nan", "nan"))
