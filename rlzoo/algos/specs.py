@@ -1,0 +1,196 @@
+"""The table of algorithms: what each is and where its class lies, known without importing any of them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from rlzoo import plugins
+from rlzoo.errors import RlzooError
+from rlzoo.registry import did_you_mean
+
+ANY = ("Box", "Discrete", "MultiDiscrete", "MultiBinary")
+FINITE = ("Discrete", "MultiDiscrete", "MultiBinary")
+
+
+@dataclass(frozen=True)
+class AlgoSpec:
+    """One algorithm.
+
+    Attributes:
+        name: what `algo=` takes.
+        entry_point: `"package.module:Class"`.
+        backend: whose class it is.
+        family: decides what a keyword means: `n_steps` is a rollout's length on-policy, a return's length off-policy.
+        action_spaces: kinds of action space it can act in; empty if that is not known.
+        summary: one line for people.
+        paper: where it was published.
+        aliases: other names that `algo=` takes.
+        offline: learns from a dataset, without an environment.
+        recurrent: its policy has a memory, so `predict` needs its last state.
+        masked: `predict` takes a mask of the valid actions.
+    """
+
+    name: str
+    entry_point: str
+    backend: Literal["sb3", "sb3_contrib", "rlzoo", "custom"]
+    family: Literal["on_policy", "off_policy", "evolution", "custom"]
+    action_spaces: tuple[str, ...]
+    summary: str
+    paper: str = ""
+    aliases: tuple[str, ...] = ()
+    offline: bool = False
+    recurrent: bool = False
+    masked: bool = False
+
+
+_TABLE = (
+    AlgoSpec(
+        name="a2c",
+        entry_point="stable_baselines3:A2C",
+        backend="sb3",
+        family="on_policy",
+        action_spaces=ANY,
+        summary="Advantage actor-critic: one gradient step after each short rollout of parallel environments",
+        paper="https://arxiv.org/abs/1602.01783",
+    ),
+    AlgoSpec(
+        name="ddpg",
+        entry_point="stable_baselines3:DDPG",
+        backend="sb3",
+        family="off_policy",
+        action_spaces=("Box",),
+        summary="Deep deterministic policy gradient: Q-learning with a deterministic actor for continuous actions",
+        paper="https://arxiv.org/abs/1509.02971",
+    ),
+    AlgoSpec(
+        name="dqn",
+        entry_point="stable_baselines3:DQN",
+        backend="sb3",
+        family="off_policy",
+        action_spaces=("Discrete",),
+        summary="Deep Q-network: Q-learning with a replay buffer and a target network",
+        paper="https://arxiv.org/abs/1312.5602",
+    ),
+    AlgoSpec(
+        name="ppo",
+        entry_point="stable_baselines3:PPO",
+        backend="sb3",
+        family="on_policy",
+        action_spaces=ANY,
+        summary="Proximal policy optimisation: several epochs on each rollout, steps kept small by clipping",
+        paper="https://arxiv.org/abs/1707.06347",
+    ),
+    AlgoSpec(
+        name="sac",
+        entry_point="stable_baselines3:SAC",
+        backend="sb3",
+        family="off_policy",
+        action_spaces=("Box",),
+        summary="Soft actor-critic: maximises reward and the entropy of a stochastic policy",
+        paper="https://arxiv.org/abs/1801.01290",
+    ),
+    AlgoSpec(
+        name="td3",
+        entry_point="stable_baselines3:TD3",
+        backend="sb3",
+        family="off_policy",
+        action_spaces=("Box",),
+        summary="Twin delayed DDPG: two critics, a slower actor and smoothed target actions",
+        paper="https://arxiv.org/abs/1802.09477",
+    ),
+    AlgoSpec(
+        name="ars",
+        entry_point="sb3_contrib:ARS",
+        backend="sb3_contrib",
+        family="evolution",
+        action_spaces=("Box", "Discrete"),
+        summary="Augmented random search: whole episodes of randomly perturbed policies, no gradients",
+        paper="https://arxiv.org/abs/1803.07055",
+    ),
+    AlgoSpec(
+        name="crossq",
+        entry_point="sb3_contrib:CrossQ",
+        backend="sb3_contrib",
+        family="off_policy",
+        action_spaces=("Box",),
+        summary="SAC with batch normalisation in place of target networks",
+        paper="https://arxiv.org/abs/1902.05605",
+    ),
+    AlgoSpec(
+        name="maskable_ppo",
+        entry_point="sb3_contrib:MaskablePPO",
+        backend="sb3_contrib",
+        family="on_policy",
+        action_spaces=FINITE,
+        summary="PPO that never takes an action the environment marks as invalid",
+        paper="https://arxiv.org/abs/2006.14171",
+        masked=True,
+    ),
+    AlgoSpec(
+        name="qrdqn",
+        entry_point="sb3_contrib:QRDQN",
+        backend="sb3_contrib",
+        family="off_policy",
+        action_spaces=("Discrete",),
+        summary="Quantile regression DQN: learns the distribution of returns instead of their mean",
+        paper="https://arxiv.org/abs/1710.10044",
+    ),
+    AlgoSpec(
+        name="ppo_lstm",
+        entry_point="sb3_contrib:RecurrentPPO",
+        backend="sb3_contrib",
+        family="on_policy",
+        action_spaces=ANY,
+        summary="PPO with an LSTM, for environments that hide part of their state",
+        paper="https://arxiv.org/abs/1707.06347",
+        aliases=("recurrent_ppo",),
+        recurrent=True,
+    ),
+    AlgoSpec(
+        name="tqc",
+        entry_point="sb3_contrib:TQC",
+        backend="sb3_contrib",
+        family="off_policy",
+        action_spaces=("Box",),
+        summary="Truncated quantile critics: SAC that drops the most optimistic return estimates",
+        paper="https://arxiv.org/abs/2005.04269",
+    ),
+    AlgoSpec(
+        name="trpo",
+        entry_point="sb3_contrib:TRPO",
+        backend="sb3_contrib",
+        family="on_policy",
+        action_spaces=ANY,
+        summary="Trust region policy optimisation: each update stays within a bound on the KL divergence",
+        paper="https://arxiv.org/abs/1502.05477",
+    ),
+)
+
+ALGOS: dict[str, AlgoSpec] = {spec.name: spec for spec in _TABLE}
+"""Every algorithm rlzoo ships, by name."""
+ALIASES: dict[str, str] = {alias: spec.name for spec in _TABLE for alias in spec.aliases}
+
+
+def find_spec(name: str) -> AlgoSpec:
+    """The algorithm of that name: rlzoo's own, an installed plugin's, or a user's class (`"package.module:Class"`).
+
+    Raises:
+        RlzooError: if there is none, with the nearest names.
+    """
+    name = ALIASES.get(name, name)
+    if name in ALGOS:
+        return ALGOS[name]
+    if ":" in name:
+        return _custom(name, name, "a class of your own")
+    offered = plugins.algorithms()
+    if name in offered:
+        return _custom(name, offered[name], f"from the package {offered[name].partition('.')[0].partition(':')[0]}")
+    raise RlzooError(
+        f"unknown algorithm {name!r}{did_you_mean(name, (*ALGOS, *ALIASES, *offered))}",
+        "rlzoo list algos shows all; algo=custom algo.name=package.module:Class takes a class of your own",
+    )
+
+
+def _custom(name: str, entry_point: str, summary: str) -> AlgoSpec:
+    return AlgoSpec(name, entry_point, backend="custom", family="custom", action_spaces=(), summary=summary)
