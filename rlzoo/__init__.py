@@ -1,3 +1,39 @@
-"""rlzoo: a Hydra-driven training command line and experiment zoo for deep reinforcement learning."""
+"""rlzoo: a Hydra-driven training command line and experiment zoo for deep reinforcement learning.
+
+The functions here are the ones behind the commands: `train`, `evaluate`, `load`, `compose`, and the class `Run`.
+Importing this module imports nothing else; each function's parts are imported when it is first used.
+"""
+
+from typing import TYPE_CHECKING, Any
 
 __version__ = "0.1.0"
+
+if TYPE_CHECKING:
+    from rlzoo.agent import Agent, load
+    from rlzoo.commands.evaluate import evaluate
+    from rlzoo.commands.show import compose
+    from rlzoo.commands.train import train
+    from rlzoo.runs import Run
+
+__all__ = ["Agent", "Run", "__version__", "compose", "evaluate", "load", "train"]
+
+_HOMES = {
+    "Agent": "rlzoo.agent",
+    "Run": "rlzoo.runs",
+    "compose": "rlzoo.commands.show",
+    "evaluate": "rlzoo.commands.evaluate",
+    "load": "rlzoo.agent",
+    "train": "rlzoo.commands.train",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module 'rlzoo' has no attribute {name!r}")
+    from importlib import import_module
+
+    return getattr(import_module(_HOMES[name]), name)
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -33,6 +33,11 @@ class Word:
         return tuple(self.key.split("."))
 
 
+def key_of(word: str) -> str:
+    """The key of a word as typed: `env.kwargs.gravity` of `+env.kwargs.gravity=-5`."""
+    return word.lstrip("+~").partition("=")[0]
+
+
 def quote_text(word: str) -> str:
     """Quote the value of a path or text key, unless it is a list, a sweep function or already quoted."""
     match = _PLAIN_WORD.fullmatch(word)

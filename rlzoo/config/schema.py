@@ -128,3 +128,20 @@ class TrainConfig:
     def frequency(self, freq: int | str, share: int) -> int:
         """A cadence in environment steps: itself, or 1/`share` of the training for `auto`; 0 is off."""
         return max(1, self.total_timesteps // share) if freq == "auto" else int(freq)
+
+
+@dataclass(frozen=True)
+class EvaluateConfig:
+    """The words of `rlzoo evaluate` besides `env.*`."""
+
+    __pydantic_config__ = {"extra": "forbid"}
+
+    run: str
+    checkpoint: str | None
+    n_episodes: Positive
+    n_timesteps: Positive | None
+    seeds: tuple[Seed, ...] | None
+    deterministic: Bool | Literal["auto"]
+    n_envs: Positive
+    device: str
+    runs_dir: str

@@ -1,0 +1,121 @@
+"""`rlzoo evaluate`: play whole episodes with a checkpoint of a run, on its own environment or a changed one."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from rlzoo.config import overrides, paths
+from rlzoo.config.compose import override
+from rlzoo.config.parse import check
+from rlzoo.config.schema import EvaluateConfig, TrainConfig
+from rlzoo.errors import ConfigError, ExitCode, Problem
+from rlzoo.protocols import Evaluation
+from rlzoo.runs import Run
+
+if TYPE_CHECKING:
+    from rlzoo.cli import Arguments
+
+
+def main(arguments: Arguments) -> int:
+    from rlzoo.commands.results import print_results
+
+    env_words = [word for word in arguments.words if overrides.key_of(word).startswith("env.")]
+    request = override(paths.root() / "conf" / "evaluate.yaml", [w for w in arguments.words if w not in env_words])
+    cfg, problems = check(EvaluateConfig, request.values)
+    if request.problems or problems or cfg is None:
+        raise ConfigError([request.locate(problem) for problem in (*request.problems, *problems)])
+    run = Run.open(cfg.run, cfg.runs_dir)
+    evaluate(
+        run,
+        *env_words,
+        checkpoint=cfg.checkpoint,
+        n_episodes=cfg.n_episodes,
+        n_timesteps=cfg.n_timesteps,
+        seeds=cfg.seeds,
+        deterministic=cfg.deterministic,
+        n_envs=cfg.n_envs,
+        device=cfg.device,
+    )
+    entry = run.read_results()[-1]
+    if arguments.json:
+        print(json.dumps({"run": str(run.path), **entry}, allow_nan=False))
+        return ExitCode.DONE
+    print_results([entry])
+    print(f"appended to {run.results_file}")
+    return ExitCode.DONE
+
+
+def evaluate(
+    run: Run | Path | str,
+    *env_words: str,
+    checkpoint: str | None = None,
+    n_episodes: int = 10,
+    n_timesteps: int | None = None,
+    seeds: Sequence[int] | None = None,
+    deterministic: bool | Literal["auto"] = "auto",
+    n_envs: int = 1,
+    device: str = "auto",
+) -> Evaluation:
+    """Play whole episodes with a checkpoint and append the result to the run's results.json.
+
+    Args:
+        run: a run, its directory, `"latest"` or `"algo/env"`.
+        env_words: changes to the run's environment: `"env.kwargs.gravity=-5"`.
+        checkpoint: `"best"`, `"last"` or a step; by default the best one, or the last if nothing was evaluated.
+        n_episodes: episodes to play.
+        n_timesteps: play this many steps over all environments instead, and count the episodes that ended.
+        seeds: one seed for each episode; by default they count up from the run's `eval.seed`.
+        deterministic: greedy or sampled actions; `"auto"` follows the environment.
+        n_envs: environments side by side, each with a fixed share of the episodes.
+        device: where the policy runs.
+
+    Raises:
+        RlzooError: if the run or checkpoint does not exist or is damaged, or the changed environment is wrong.
+    """
+    from rlzoo.agent import load
+    from rlzoo.console import say
+    from rlzoo.evaluation import summary
+
+    run = run if isinstance(run, Run) else Run.open(run)
+    found = run.find_checkpoint(checkpoint)
+    cfg = _config(run, env_words)
+    agent = load(run, found.name, device=device, config=cfg)
+    greedy = agent.is_deterministic(deterministic)
+    say(f"run {run.path}, checkpoint {found.name}, {'deterministic' if greedy else 'sampled'} actions")
+    evaluation = agent.evaluate(
+        n_episodes=len(seeds) if seeds else n_episodes,
+        n_timesteps=n_timesteps,
+        seeds=seeds,
+        deterministic=greedy,
+        n_envs=n_envs,
+    )
+    entry: dict[str, Any] = {
+        "date": datetime.now(UTC).isoformat(timespec="seconds"),
+        "source": "evaluate",
+        "checkpoint": found.name,
+        "num_timesteps": found.num_timesteps,
+        **({"env": list(env_words)} if env_words else {}),
+        **summary(evaluation),
+    }
+    run.append_result(entry)
+    return evaluation
+
+
+def _config(run: Run, env_words: Sequence[str]) -> TrainConfig:
+    """The run's configuration with changes to its environment, checked."""
+    from rlzoo.envs.spaces import check_env
+
+    composition = override(run.config_file, env_words)
+    cfg, problems = check(TrainConfig, composition.values)
+    problems = [*composition.problems, *problems]
+    others = [word for word in env_words if not overrides.key_of(word).startswith("env.")]
+    problems += [Problem(overrides.key_of(word), "only env.* can change for an evaluation") for word in others]
+    if env_words and not problems:
+        problems += check_env(composition.values["env"], declared_holds=False).problems
+    if problems or cfg is None:
+        raise ConfigError([composition.locate(problem) for problem in problems])
+    return cfg

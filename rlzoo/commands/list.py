@@ -1,0 +1,124 @@
+"""`rlzoo list`: the algorithms, environments, tuned sets and runs there are."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from rlzoo.config import overrides
+from rlzoo.errors import ExitCode, RlzooError
+from rlzoo.registry import lookup
+
+if TYPE_CHECKING:
+    from rlzoo.cli import Arguments
+
+Rows = list[dict[str, Any]]
+
+
+def main(arguments: Arguments) -> int:
+    kinds = {"algos": algos, "envs": envs, "hyperparams": hyperparams, "runs": runs}
+    words = [word for word in arguments.words if "=" not in word]
+    settings = {overrides.key_of(w): w.partition("=")[2] for w in arguments.words if "=" in w}
+    if len(words) != 1 or set(settings) - {"runs_dir"} or ("runs_dir" in settings and words != ["runs"]):
+        raise RlzooError("say what to list", f"rlzoo list {' | '.join(kinds)} [runs_dir=…]")
+    function = lookup(kinds, words[0], "list")
+    rows = runs(settings.get("runs_dir", "runs")) if words == ["runs"] else function()
+    if arguments.json:
+        print(json.dumps(rows))
+        return ExitCode.DONE
+    from rlzoo.console import print_table
+
+    columns = list(rows[0]) if rows else []
+    print_table(columns, [[_cell(row[column]) for column in columns] for row in rows])
+    print(f"{len(rows)} {words[0]}")
+    return ExitCode.DONE
+
+
+def algos() -> Rows:
+    """Every algorithm: what it is, the action spaces it takes, its paper."""
+    from rlzoo.algos.specs import all_specs
+
+    return [
+        {
+            "algo": spec.name,
+            "summary": spec.summary,
+            "from": spec.backend,
+            "actions": list(spec.action_spaces),
+            "aliases": list(spec.aliases),
+            "paper": spec.paper,
+        }
+        for spec in all_specs()
+    ]
+
+
+def envs() -> Rows:
+    """Every named environment: its id, spaces, the extra it needs, and the algorithms with a tuned set for it."""
+    from rlzoo.config import files
+    from rlzoo.config.choices import read_choice
+
+    tuned: dict[str, list[str]] = {}
+    for name in files.options("hyperparams"):
+        algo, _, env = name.partition("/")
+        tuned.setdefault(env, []).append(algo)
+    rows = []
+    for name in files.options("env"):
+        values = read_choice("env", name)
+        family = "atari" if "atari" in (values.get("wrappers") or {}) else ""
+        rows.append(
+            {
+                "env": name,
+                "id": "any: env.id=…" if values["id"] == "???" else values["id"],
+                "observation": values["observation_space"],
+                "action": values["action_space"],
+                "extra": values["extra"] or "",
+                "tuned for": sorted({*tuned.get(name, ()), *tuned.get(family, ())}),
+                "summary": values["summary"],
+            }
+        )
+    return rows
+
+
+def hyperparams() -> Rows:
+    """Every tuned set, with where it comes from."""
+    from rlzoo.config import files
+    from rlzoo.config.choices import header
+
+    rows = []
+    for name in files.options("hyperparams"):
+        about = header("hyperparams", name)
+        found = files.find(f"hyperparams/{name}")
+        steps = found.read().values.get("total_timesteps") if found else None
+        about = {key: about.get(key, "") for key in ("score", "source", "date")}
+        rows.append({"set": name, "total_timesteps": steps, **about})
+    return rows
+
+
+def runs(root: str = "runs") -> Rows:
+    """Every run below `root`, newest first, with its last evaluation."""
+    from rlzoo.runs import find_runs
+
+    rows = []
+    for run in sorted(find_runs(Path(root)), key=lambda run: run.path.name, reverse=True):
+        info, results = run.read_info(), run.read_results()
+        config = run.read_config()
+        last = results[-1] if results else {}
+        rows.append(
+            {
+                "run": str(run.path),
+                "algo": config["algo"]["name"],
+                "env": config["env"]["id"],
+                "seed": config["seed"],
+                "status": info.get("status"),
+                "steps": last.get("num_timesteps"),
+                "mean": last.get("mean_reward"),
+                "std": last.get("std_reward"),
+                "mean - std": last.get("result"),
+            }
+        )
+    return rows
+
+
+def _cell(value: Any) -> Any:
+    return ", ".join(map(str, value)) if isinstance(value, Sequence) and not isinstance(value, str) else value

@@ -1,0 +1,85 @@
+"""The jobs of a sweep: hand them to a launcher, report each as it ends, and show the aggregate over seeds."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from rlzoo.preflight import Request
+
+
+def train_many(requests: Sequence[Request]) -> int:
+    """Train every request; returns the sweep's exit code."""
+    from rlzoo.commands.train import job_of
+    from rlzoo.console import say
+    from rlzoo.launchers import Job, exit_code, launch
+
+    first = requests[0].config
+    jobs = [Job("rlzoo.commands.train:run_job", job_of(request)) for request in requests]
+    labels = [label(request) for request in requests]
+    say(f"{len(jobs)} jobs, {first.n_jobs} at a time, launcher {first.launcher['name']}")
+
+    def report(result: Any) -> None:
+        say(f"job {result.index + 1}/{len(jobs)} {labels[result.index]}: {outcome(result)}")
+
+    results = launch(jobs, first.launcher, n_jobs=first.n_jobs, runs_dir=first.runs_dir, on_result=report)
+    print_jobs(labels, results)
+    print_aggregate(requests, results)
+    return exit_code(results)
+
+
+def label(request: Request) -> str:
+    """What distinguishes a job: its words, without those that steer the sweep."""
+    config = request.config
+    words = [word for word in request.composition.words if not word.startswith(("seed=", "n_seeds=", "n_jobs="))]
+    return " ".join([*words, f"seed={config.seed}"])
+
+
+def outcome(result: Any) -> str:
+    if result.exit_code != 0:
+        return f"failed ({result.exit_code}): {result.error}"
+    best = result.value["results"][-1]
+    return f"{best['mean_reward']:.2f} ± {best['std_reward']:.2f} ({result.value['run']})"
+
+
+def print_jobs(labels: Sequence[str], results: Sequence[Any]) -> None:
+    from rlzoo.console import print_table
+
+    rows = [(name, outcome(result)) for name, result in zip(labels, results, strict=True)]
+    print_table(("job", "result"), rows, title="jobs")
+
+
+def print_aggregate(requests: Sequence[Request], results: Sequence[Any]) -> None:
+    """Print, for every setting trained with several seeds, the statistics over these training seeds."""
+    from rlzoo.console import print_table
+
+    rows = aggregate([without_seed(request) for request in requests], results)
+    if rows:
+        columns = ("setting", "seeds", "mean ± std over seeds", "IQM [95 % CI]", "worst", "best")
+        print_table(columns, rows, title="over training seeds: the mean score of each run's final evaluation")
+
+
+def without_seed(request: Request) -> str:
+    return label(request).rsplit(" seed=", 1)[0].removeprefix("seed=")
+
+
+def aggregate(settings: Sequence[str], results: Sequence[Any]) -> list[tuple[object, ...]]:
+    """One row for each setting with at least two finished runs."""
+    import numpy as np
+
+    from rlzoo.evaluation import bootstrap_iqm
+
+    means: Mapping[str, list[float]] = defaultdict(list)
+    for setting, result in zip(settings, results, strict=True):
+        if result.exit_code == 0:
+            means[setting].append(result.value["results"][-1]["mean_reward"])
+    rows: list[tuple[object, ...]] = []
+    for setting, values in means.items():
+        if len(values) < 2:
+            continue
+        iqm, low, high = bootstrap_iqm(values)
+        spread = f"{np.mean(values):.2f} ± {np.std(values):.2f}"
+        interval = f"{iqm:.2f} [{low:.2f}, {high:.2f}]"
+        rows.append((setting or "defaults", len(values), spread, interval, min(values), max(values)))
+    return rows

@@ -1,0 +1,152 @@
+"""`rlzoo train`: check every job, then train one here or hand many to a launcher."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from rlzoo.config.compose import Composition, compose, expand_jobs
+from rlzoo.config.parse import dump, parse
+from rlzoo.errors import ConfigError, ExitCode, Problem, RlzooError
+from rlzoo.preflight import Request, check
+from rlzoo.runs import Run
+
+if TYPE_CHECKING:
+    from rlzoo.cli import Arguments
+
+
+def main(arguments: Arguments) -> int:
+    compositions = plan(arguments.words, multirun=arguments.multirun)
+    if arguments.config:
+        return _print_config(compositions)
+    requests = check_all(compositions)
+    for notice in dict.fromkeys(notice for request in requests for notice in request.notices):
+        _say(f"note: {notice}")
+    if arguments.dry_run:
+        from rlzoo.commands.dry_run import print_plan
+
+        return print_plan(requests)
+    if len(requests) == 1:
+        return _train_one(requests[0])
+    from rlzoo.commands.sweep import train_many
+
+    return train_many(requests)
+
+
+def train(*words: str) -> Run:
+    """Train one agent, as `rlzoo train` does.
+
+    Args:
+        words: settings as on the command line: `"algo=ppo"`, `"env=CartPole"`, `"seed=1"`.
+
+    Returns:
+        The run: its directory, results and checkpoints.
+
+    Raises:
+        ConfigError: naming everything that is wrong with the request; nothing was started or written.
+        RlzooError: if the training fails; its run directory says how far it came.
+    """
+    requests = check_all(plan(list(words), multirun=False))
+    if len(requests) > 1:
+        raise RlzooError("rlzoo.train trains one agent", "call it once for each seed, or use: rlzoo train n_seeds=…")
+    return Run(Path(run_job(job_of(requests[0]))["run"]))
+
+
+def plan(words: Sequence[str], *, multirun: bool) -> list[Composition]:
+    """Compose every job that the words ask for: the combinations of a sweep, and each of `n_seeds` seeds."""
+    jobs, problems = expand_jobs(words) if multirun else ([list(words)], [])
+    if problems:
+        raise ConfigError(problems)
+    return [seeded for job in jobs for seeded in _with_seeds(compose("train", job))]
+
+
+def _with_seeds(composition: Composition) -> list[Composition]:
+    n_seeds, seed = composition.values.get("n_seeds"), composition.values.get("seed")
+    if type(n_seeds) is not int or n_seeds <= 1 or (seed is not None and type(seed) is not int):
+        return [composition]  # one job, or a mistake that the check will name
+    if seed is None:
+        from rlzoo.seeding import draw_seed
+
+        seed = draw_seed() // 2
+    own = [*composition.words, "n_seeds=1"]
+    return [compose("train", [*own, f"seed={seed + index}"]) for index in range(n_seeds)]
+
+
+def check_all(compositions: Sequence[Composition]) -> list[Request]:
+    """Check every job before the first starts.
+
+    Raises:
+        ConfigError: with the problems of all jobs, each said once.
+    """
+    requests: list[Request] = []
+    problems: dict[str, Problem] = {}
+    for composition in compositions:
+        try:
+            requests.append(check(composition))
+        except ConfigError as error:
+            for problem in error.problems:
+                problems.setdefault(str(problem), problem)
+    if problems:
+        raise ConfigError(list(problems.values()))
+    return requests
+
+
+def job_of(request: Request) -> dict[str, Any]:
+    """A request as plain data that can be sent to another process or machine."""
+    composition = request.composition
+    return {
+        "config": dump(request.config),
+        "words": list(composition.words),
+        "hyperparams": list(composition.hyperparams),
+        "notices": list(request.notices),
+    }
+
+
+def run_job(job: dict[str, Any]) -> dict[str, Any]:
+    """Create the run of a job and train it; the entry point of every launcher."""
+    from rlzoo.info import collect
+    from rlzoo.seeding import draw_seed
+    from rlzoo.training import train as train_run
+
+    cfg = parse(job["config"])
+    if cfg.seed is None:
+        cfg = dataclasses.replace(cfg, seed=draw_seed())
+        _say(f"seed: {cfg.seed} (drawn)")
+    assert cfg.seed is not None
+    run = Run.create(cfg.runs_dir, algo=cfg.algo.name, env_id=cfg.env.id, seed=cfg.seed)
+    run.write_config(dump(cfg))
+    details = {key: job[key] for key in ("words", "hyperparams", "notices")}
+    run.write_info({"status": "running", **details, **collect()})
+    _say(f"run: {run.path}")
+    train_run(cfg, run)
+    return {"run": str(run.path), "results": run.read_results()}
+
+
+def _train_one(request: Request) -> int:
+    from rlzoo.commands.results import print_results
+
+    for file in request.composition.hyperparams:
+        _say(f"tuned hyperparameters: {file}")
+    result = run_job(job_of(request))
+    print_results(result["results"])
+    print(f"run: {result['run']}")
+    return ExitCode.DONE
+
+
+def _print_config(compositions: Sequence[Composition]) -> int:
+    import yaml
+
+    problems = {str(p): p for c in compositions for p in map(c.locate, c.problems)}
+    if problems:
+        raise ConfigError(list(problems.values()))
+    texts = (yaml.safe_dump(c.values, sort_keys=False, allow_unicode=True) for c in compositions)
+    print("---\n".join(texts), end="")
+    return ExitCode.DONE
+
+
+def _say(text: str) -> None:
+    from rlzoo.console import say
+
+    say(text)

@@ -1,0 +1,170 @@
+"""Checks configuration files: rlzoo's own or the user's, each composed with what it needs, all problems reported."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from rlzoo.config import files, paths, yaml_file
+from rlzoo.config.compose import Composition, compose
+from rlzoo.config.parse import check as check_schema
+from rlzoo.config.provenance import short_path
+from rlzoo.config.schema import EvaluateConfig
+from rlzoo.errors import ConfigError, Problem, RlzooError
+from rlzoo.preflight import find_problems
+
+PLACEHOLDERS = {"gym": "env.id=CartPole-v1", "atari": "env.id=PongNoFrameskip-v4"}
+"""Choices that need one more word to be a whole request."""
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One mistake in a configuration file."""
+
+    file: str
+    key: str
+    problem: str
+    value: Any = None
+
+
+def validate(targets: Sequence[Path] = ()) -> tuple[int, list[Finding]]:
+    """Check files, or everything that rlzoo ships and the user has if none is named.
+
+    Returns:
+        How many files were checked, and what is wrong in them.
+
+    Raises:
+        RlzooError: if a target does not exist.
+    """
+    found = list(_everything()) if not targets else [file for target in targets for file in _files_below(target)]
+    findings = [finding for file in found for finding in check_file(file)]
+    return len(found), list(dict.fromkeys(findings))
+
+
+def check_file(path: Path) -> Iterator[Finding]:
+    """What is wrong with one file, composed into a whole request where it is part of one."""
+    try:
+        yaml_file.read(path)
+    except RlzooError as error:
+        yield Finding(short_path(path), "", error.message)
+        return
+    if path.parent == paths.root() / "conf":
+        yield from _check_command_file(path)
+        return
+    words = _request_for(path)
+    if words is None:
+        yield Finding(short_path(path), "", "is in none of the known places: conf/<group>/ or hyperparams/<algo>/")
+        return
+    try:
+        composition = compose("train", words)
+    except RlzooError as error:
+        yield Finding(short_path(path), "", str(error))
+        return
+    _, problems, _ = find_problems(composition)
+    for problem in problems:
+        if not problem.missing:  # a package that is not installed here is no mistake in the file
+            yield _finding(composition, problem, path)
+
+
+def _finding(composition: Composition, problem: Problem, path: Path) -> Finding:
+    value: Any = composition.values
+    for key in problem.key.split(".") if problem.key else ():
+        value = value.get(key) if isinstance(value, dict) else None
+    where = composition.locate(problem).where
+    text = f"{problem.message} ({problem.hint})" if problem.hint else problem.message
+    file = where if where and where != "command line" else short_path(path)
+    return Finding(file, problem.key, text, None if isinstance(value, dict) and not problem.key else repr(value))
+
+
+def _check_command_file(path: Path) -> Iterator[Finding]:
+    if path.stem == "evaluate":
+        _, problems = check_schema(EvaluateConfig, yaml_file.read(path).values)
+        for problem in problems:
+            yield Finding(short_path(path), problem.key, problem.message)
+        return
+    try:
+        composition = compose(path.stem, [])
+    except (RlzooError, ConfigError) as error:
+        yield Finding(short_path(path), "", str(error))
+        return
+    for problem in find_problems(composition)[1]:
+        yield _finding(composition, problem, path)
+
+
+def _request_for(path: Path) -> list[str] | None:
+    """The words of a request that the file takes part in."""
+    group, name = _place(path)
+    if group == "env":
+        return ["hyperparams=none", _algo_for(name), f"env={name}", *_placeholder(name)]
+    if group == "algo":
+        return ["hyperparams=none", f"algo={name}", *_env_for(name, name)]
+    if group == "hyperparams":
+        return _request_for_set(path, *name.split("/"))
+    if group == "experiment":
+        return [f"experiment={name}"]
+    if group == "logger":
+        return [f"logger=[{name}]"]
+    if group == "launcher":
+        return [f"launcher={name}"]
+    return ["env=atari", *_placeholder("atari")] if group == "family" else None
+
+
+def _place(path: Path) -> tuple[str, str]:
+    """The group and name that a file's path says: `("env", "CartPole")`, `("hyperparams", "ppo/CartPole")`."""
+    resolved = path.resolve()
+    if resolved.parent.parent.name == "hyperparams":
+        return "hyperparams", f"{resolved.parent.name}/{resolved.stem}"
+    if resolved.parent.parent.name == "conf":
+        return resolved.parent.name, resolved.stem
+    return "", resolved.stem
+
+
+def _request_for_set(path: Path, algo: str, name: str) -> list[str]:
+    own = files.find(f"hyperparams/{algo}/{name}")
+    is_found = own is not None and own.path.resolve() == path.resolve()
+    env = ["env=atari", *_placeholder("atari")] if name == "atari" else [f"env={name}", *_placeholder(name)]
+    if name not in files.options("env"):
+        env = _env_for(algo, name)
+    return [f"algo={algo}", *env, *([] if is_found else [f"hyperparams={path}"])]
+
+
+def _placeholder(name: str) -> list[str]:
+    return [PLACEHOLDERS[name]] if name in PLACEHOLDERS else []
+
+
+def _algo_for(env: str) -> str:
+    """An algorithm that fits the environment's actions: any would do to check the environment's own file."""
+    from rlzoo.config.choices import read_choice
+
+    try:
+        action = str(read_choice("env", env).get("action_space") or "Discrete")
+    except RlzooError:
+        action = "Discrete"
+    return "algo=sac" if action.startswith("Box") else "algo=ppo"
+
+
+def _env_for(algo: str, _name: str) -> list[str]:
+    from rlzoo.algos.specs import find_spec
+
+    if algo == "custom":
+        return ["algo.name=stable_baselines3:PPO"]
+    spec = find_spec(algo)
+    if spec.masked:
+        return ["env=TaxiMasked"]
+    return ["env=Pendulum"] if "Discrete" not in spec.action_spaces else ["env=CartPole"]
+
+
+def _everything() -> Iterator[Path]:
+    for folder in (paths.root() / "conf", paths.root() / "hyperparams"):
+        yield from sorted(folder.rglob("*.yaml"))
+    yield from (file.path for file in files.user_files())
+
+
+def _files_below(target: Path) -> list[Path]:
+    if target.is_dir():
+        return sorted(target.rglob("*.yaml"))
+    if not target.is_file():
+        raise RlzooError(f"there is no file or folder {target}")
+    return [target]
