@@ -1,0 +1,135 @@
+"""Metrics as CSV, one column for each name: `metrics.csv`, and what clocks say in `timings.csv`."""
+
+from __future__ import annotations
+
+import csv
+import io
+import math
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from rlzoo.protocols import State
+from rlzoo.runs import Run
+
+CLOCKS = "time/"
+"""Names that begin so depend on the machine; apart from them the same seed writes the same bytes."""
+
+
+def open_logger(run: Run, config: Mapping[str, Any]) -> CsvLogger:
+    """The run's own two files; `config` lies beside them already."""
+    return CsvLogger(run)
+
+
+class CsvLogger:
+    """Writes every number as it comes; a training that is killed leaves whole lines."""
+
+    def __init__(self, run: Run) -> None:
+        self._metrics = CsvTable(run.metrics_file)
+        self._timings = CsvTable(run.timings_file)
+
+    def log(self, metrics: Mapping[str, float], step: int) -> None:
+        clocks = {name: value for name, value in metrics.items() if name.startswith(CLOCKS)}
+        others = {name: value for name, value in metrics.items() if name not in clocks}
+        if others:
+            self._metrics.append({"step": step, **others})
+        if clocks:
+            self._timings.append({"step": step, **clocks})
+
+    def close(self) -> None: ...
+
+    def state(self) -> State:
+        return State(values={"metrics_rows": self._metrics.n_rows, "timings_rows": self._timings.n_rows})
+
+    def restore(self, state: State) -> None:
+        """Forget what was logged after the checkpoint that training goes on from."""
+        self._metrics.truncate(state.values["metrics_rows"])
+        self._timings.truncate(state.values["timings_rows"])
+
+
+class CsvTable:
+    """A CSV file with a header that grows: a new column rewrites the file, a row with known columns is appended."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._columns: list[str] = []
+        self.n_rows = 0
+        self._size = 0
+        if path.is_file():
+            self._open()
+
+    def append(self, row: Mapping[str, object]) -> None:
+        """Add one row; columns it lacks stay empty.
+
+        Raises:
+            OSError: if the disk is full; the file then still ends with the last whole row.
+        """
+        new = [name for name in row if name not in self._columns]
+        cells = {name: _text(value) for name, value in row.items()}
+        if new:
+            rows = [old + [""] * len(new) for old in self._read()]
+            columns = self._columns + new
+            self._rewrite(columns, [*rows, [cells.get(name, "") for name in columns]])
+            return
+        self._append_bytes(_line([cells.get(name, "") for name in self._columns]))
+        self.n_rows += 1
+
+    def truncate(self, n_rows: int) -> None:
+        """Keep the first `n_rows` rows."""
+        if n_rows < self.n_rows:
+            self._rewrite(self._columns, self._read()[:n_rows])
+
+    def _open(self) -> None:
+        """Continue a file; what follows its last whole line was never finished and is dropped."""
+        data = self.path.read_bytes()
+        whole = data[: data.rfind(b"\n") + 1]
+        rows = list(csv.reader(io.StringIO(whole.decode("utf-8"), newline="")))
+        self._columns, self.n_rows, self._size = (rows[0] if rows else []), max(0, len(rows) - 1), len(whole)
+        if len(whole) < len(data):
+            os.truncate(self.path, self._size)
+
+    def _read(self) -> list[list[str]]:
+        if not self.n_rows:
+            return []
+        with self.path.open(encoding="utf-8", newline="") as file:
+            return list(csv.reader(file))[1 : self.n_rows + 1]
+
+    def _append_bytes(self, data: bytes) -> None:
+        with self.path.open("ab", buffering=0) as file:
+            try:
+                file.truncate(self._size)
+                written = file.write(data)
+                if written != len(data):
+                    raise OSError(28, "No space left on device", str(self.path))
+            except OSError:
+                file.truncate(self._size)
+                raise
+        self._size += len(data)
+
+    def _rewrite(self, columns: list[str], rows: list[list[str]]) -> None:
+        data = b"".join(_line(cells) for cells in [columns, *rows])
+        temporary = self.path.with_name(f".{self.path.name}.{os.getpid()}.tmp")
+        try:
+            temporary.write_bytes(data)
+            temporary.replace(self.path)
+        except OSError:
+            temporary.unlink(missing_ok=True)
+            raise
+        self._columns, self.n_rows, self._size = columns, len(rows), len(data)
+
+
+def _line(cells: list[str]) -> bytes:
+    text = io.StringIO()
+    csv.writer(text, lineterminator="\n").writerow(cells)
+    return text.getvalue().encode("utf-8")
+
+
+def _text(value: object) -> str:
+    """A cell: whole numbers without a point, others by their shortest exact text, no value as nothing."""
+    if value is None:
+        return ""
+    if isinstance(value, bool | str):
+        return str(value)
+    number = float(value)  # type: ignore[arg-type]  # numpy's and torch's scalars too
+    return str(int(number)) if math.isfinite(number) and isinstance(value, int) else repr(number)

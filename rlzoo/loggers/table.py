@@ -1,0 +1,145 @@
+"""The loggers by name: what each needs, whether a request for some is right, and all of them opened as one."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from importlib.util import find_spec
+from typing import Any
+
+from rlzoo import console, registry
+from rlzoo.errors import Problem
+from rlzoo.protocols import MetricLogger, State, Stateful
+from rlzoo.runs import Run
+
+
+@dataclass(frozen=True)
+class LoggerSpec:
+    """One logger: its opener's keywords are its options. `package` is the module it needs, `extra` what installs it."""
+
+    name: str
+    opener: str
+    summary: str
+    package: str | None = None
+    extra: str | None = None
+
+
+LOGGERS = {
+    spec.name: spec
+    for spec in (
+        LoggerSpec("csv", "rlzoo.loggers.csv:open_logger", "metrics.csv and timings.csv in the run (always on)"),
+        LoggerSpec("tensorboard", "rlzoo.loggers.tensorboard:open_logger", "event files in the run", "tensorboard"),
+        LoggerSpec("wandb", "rlzoo.loggers.wandb:open_logger", "Weights & Biases", "wandb", "wandb"),
+        LoggerSpec("mlflow", "rlzoo.loggers.mlflow:open_logger", "MLflow", "mlflow", "mlflow"),
+        LoggerSpec("trackio", "rlzoo.loggers.trackio:open_logger", "Trackio, local or a Space", "trackio", "trackio"),
+    )
+}
+
+
+def check(loggers: Mapping[str, Mapping[str, Any] | None]) -> list[Problem]:
+    """Everything wrong with the `logger` section: unknown names and options, packages that are not installed."""
+    problems = []
+    for name, options in loggers.items():
+        if name not in LOGGERS:
+            message = f"unknown logger{registry.did_you_mean(name, LOGGERS)}"
+            problems.append(Problem(f"logger.{name}", message, f"there are: {', '.join(LOGGERS)}"))
+            continue
+        spec = LOGGERS[name]
+        known = _options(spec)
+        for option in options or {}:
+            if option not in known:
+                message = f"unknown option{registry.did_you_mean(option, known)}"
+                hint = f"{name} takes: {', '.join(known)}" if known else f"{name} takes no options"
+                problems.append(Problem(f"logger.{name}.{option}", message, hint))
+        if spec.package and not _is_installed(spec.package):
+            package = f'"hydra-rlzoo[{spec.extra}]"' if spec.extra else "hydra-rlzoo"
+            message = f"the package {spec.package!r} is not installed"
+            problems.append(Problem(f"logger.{name}", message, f"pip install {package}", missing=True))
+    return problems
+
+
+def open_loggers(
+    loggers: Mapping[str, Mapping[str, Any] | None],
+    run: Run,
+    config: Mapping[str, Any],
+    extra: Sequence[MetricLogger] = (),
+) -> Loggers:
+    """The named loggers, CSV whether named or not, and `extra` (a progress display) behind one.
+
+    `config` is what ran, for the services that show it. A logger that cannot be opened is left out with a warning.
+    """
+    opened: dict[str, MetricLogger] = {"csv": _opener(LOGGERS["csv"])(run, config)}
+    for name, options in loggers.items():
+        if name in opened:
+            continue
+        try:
+            opened[name] = _opener(registry.lookup(LOGGERS, name, "logger"))(run, config, **(options or {}))
+        except Exception as error:
+            console.warn(f"no {name} log for this run: {_reason(error)}")
+    opened.update({f"extra {index}": logger for index, logger in enumerate(extra)})
+    return Loggers(opened)
+
+
+class Loggers:
+    """Hands every metric to every logger. One that fails is left out with a warning: training goes on."""
+
+    def __init__(self, loggers: Mapping[str, MetricLogger]) -> None:
+        self._loggers = dict(loggers)
+        self._csv_failed = False
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        return tuple(self._loggers)
+
+    def log(self, metrics: Mapping[str, float], step: int) -> None:
+        for name, logger in list(self._loggers.items()):
+            try:
+                logger.log(metrics, step)
+            except Exception as error:
+                self._failed(name, error)
+
+    def close(self) -> None:
+        for name, logger in self._loggers.items():
+            try:
+                logger.close()
+            except Exception as error:
+                console.warn(f"the {name} log may lack its end: {_reason(error)}")
+        self._loggers.clear()
+
+    def state(self) -> State:
+        values = {name: logger.state().values for name, logger in self._loggers.items() if isinstance(logger, Stateful)}
+        return State(values=values)
+
+    def restore(self, state: State) -> None:
+        for name, logger in self._loggers.items():
+            if isinstance(logger, Stateful) and name in state.values:
+                logger.restore(State(values=state.values[name]))
+
+    def _failed(self, name: str, error: Exception) -> None:
+        if name != "csv":
+            del self._loggers[name]
+            console.warn(f"the {name} log stops here, training goes on: {_reason(error)}")
+        elif not self._csv_failed:  # a full disk may be emptied: the run's own numbers are tried again every time
+            self._csv_failed = True
+            console.warn(f"metrics could not be written, training goes on: {_reason(error)}")
+
+
+def _is_installed(package: str) -> bool:
+    """A folder of that name where Python is started (W&B leaves a `wandb/`) is not the package."""
+    found = find_spec(package)
+    return found is not None and found.origin is not None
+
+
+def _opener(spec: LoggerSpec) -> Callable[..., MetricLogger]:
+    opener: Callable[..., MetricLogger] = registry.load(spec.opener)
+    return opener
+
+
+def _options(spec: LoggerSpec) -> list[str]:
+    parameters = inspect.signature(_opener(spec)).parameters.values()
+    return [parameter.name for parameter in parameters if parameter.kind is parameter.KEYWORD_ONLY]
+
+
+def _reason(error: Exception) -> str:
+    return f"{type(error).__name__}: {error}".rstrip(": ")

@@ -1,0 +1,55 @@
+"""Metrics for Weights & Biases, online or offline."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from rlzoo.runs import Run
+
+
+def open_logger(
+    run: Run,
+    config: Mapping[str, Any],
+    *,
+    project: str = "rlzoo",
+    entity: str | None = None,
+    group: str | None = None,
+    name: str | None = None,
+    tags: Sequence[str] = (),
+    notes: str | None = None,
+    mode: str | None = None,
+) -> WandbLogger:
+    """A W&B run named after the run directory; its own files lie in `<run>/wandb`."""
+    import wandb
+
+    handle = wandb.init(
+        project=project,
+        entity=entity,
+        group=group or "/".join(run.path.parts[-3:-1]),
+        name=name or run.path.name,
+        tags=list(tags),
+        notes=notes,
+        mode=mode,  # type: ignore[arg-type]
+        dir=str(run.path),
+        config=dict(config),
+        reinit="create_new",
+        settings=wandb.Settings(silent=True, disable_git=True, save_code=False, console="off", init_timeout=30),
+    )
+    return WandbLogger(handle)
+
+
+class WandbLogger:
+    """Sends metrics to one W&B run; several may be open in a process."""
+
+    def __init__(self, handle: Any) -> None:
+        self._run = handle
+        self._run.define_metric("global_step")
+        self._run.define_metric("*", step_metric="global_step")
+
+    def log(self, metrics: Mapping[str, float], step: int) -> None:
+        """W&B's own step only grows by one: the environment step is a metric, which the others are drawn over."""
+        self._run.log({**{name: float(value) for name, value in metrics.items()}, "global_step": step})
+
+    def close(self) -> None:
+        self._run.finish()
