@@ -1,0 +1,84 @@
+# `make train` and `make test` need python3 (3.11 to 3.13) and nothing else: each sets up .venv first, when it has to.
+PYTHON ?= python3
+# What `make train` runs: any words of `rlzoo train`.
+ARGS ?= algo=ppo env=CartPole
+# Test processes at once.
+JOBS ?= 2
+# TORCH_INDEX=cpu also looks at PyTorch's own index of CPU builds (a tenth of the size of the CUDA build for Linux).
+TORCH_INDEX ?=
+
+VENV := .venv
+BIN := $(VENV)/bin
+TRAIN_EXTRAS := box2d
+TEST_EXTRAS := box2d,mujoco,ray,slurm,wandb,trackio,dev
+PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet --constraint constraints.txt
+TORCH_FLAGS := $(if $(filter cpu,$(TORCH_INDEX)),--extra-index-url https://download.pytorch.org/whl/cpu)
+PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(JOBS)
+
+.DEFAULT_GOAL := help
+.PHONY: help setup train test test-slow lint format type layers wheel validate signatures bench clean ci
+
+help: ## this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+setup: $(VENV)/.test ## .venv with everything that training, testing and developing need
+
+train: $(VENV)/.train ## train an agent: make train ARGS="algo=dqn env=SpaceInvaders"
+	@$(BIN)/rlzoo train $(ARGS)
+
+test: $(VENV)/.test ## the tests
+	@$(PYTEST)
+
+test-slow: $(VENV)/.test ## the tests that take longer
+	@$(PYTEST) -m "slow and not gpu"
+
+lint: $(VENV)/.test ## ruff: rules and format
+	@$(BIN)/ruff check
+	@$(BIN)/ruff format --check
+
+format: $(VENV)/.test ## let ruff mend what it can
+	@$(BIN)/ruff check --fix-only
+	@$(BIN)/ruff format
+
+type: $(VENV)/.test ## mypy
+	@$(BIN)/mypy
+
+layers: $(VENV)/.test ## import-linter: who may import whom
+	@$(BIN)/lint-imports --no-logo
+
+wheel: $(VENV)/.test ## build the wheel, install it into a clean environment, use it from an empty folder
+	@.ci/wheel $(BIN)/python
+
+validate: $(VENV)/.train ## check every shipped configuration file
+	@$(BIN)/rlzoo validate
+
+signatures: $(VENV)/.test ## compile the table of algorithm keywords from the installed libraries
+	@$(BIN)/python -m rlzoo.algos.compile_signatures
+
+bench: $(VENV)/.test ## speed and memory against named baselines
+	@$(BIN)/python -m benchmarks
+
+clean: ## remove what was built and cached (not .venv, not runs)
+	rm -rf build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .import_linter_cache
+	find rlzoo tests benchmarks -name __pycache__ -type d -prune -exec rm -rf {} +
+
+ci: ## everything a change must pass
+	@.ci/run
+
+$(BIN)/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "rlzoo needs Python 3.11 or later, and $(PYTHON) is %s. Name another: make PYTHON=python3.12 ..." % sys.version.split()[0])'
+	@echo "making $(VENV)"
+	@$(PYTHON) -m venv $(VENV)
+
+# torch has a pip command of its own: a build that is there already, for a CPU or a GPU, is kept.
+$(VENV)/.train: pyproject.toml constraints.txt | $(BIN)/python
+	@echo "installing rlzoo with $(TRAIN_EXTRAS); the first time this takes some minutes"
+	@$(PIP) $(TORCH_FLAGS) torch
+	@$(PIP) --editable ".[$(TRAIN_EXTRAS)]"
+	@touch $@
+
+$(VENV)/.test: pyproject.toml constraints.txt | $(BIN)/python
+	@echo "installing rlzoo with $(TEST_EXTRAS); the first time this takes some minutes"
+	@$(PIP) $(TORCH_FLAGS) torch
+	@$(PIP) --editable ".[$(TEST_EXTRAS)]"
+	@touch $@ $(VENV)/.train

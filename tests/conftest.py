@@ -1,0 +1,31 @@
+"""What every test runs under: one thread, no screen, no network, and a folder of its own on request."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+# Before torch, pygame, mujoco, wandb or huggingface_hub are imported; workers and child processes inherit them.
+os.environ["OMP_NUM_THREADS"] = "1"
+os.environ.setdefault("CUDA_VISIBLE_DEVICES", "")  # the tests promise numbers of the CPU; `-m gpu` runs set it
+os.environ.setdefault("SDL_VIDEODRIVER", "dummy")
+os.environ.setdefault("SDL_AUDIODRIVER", "dummy")
+os.environ.setdefault("MUJOCO_GL", "egl")
+os.environ["WANDB_MODE"] = "offline"
+os.environ["WANDB_SILENT"] = "true"
+os.environ["HF_HUB_OFFLINE"] = "1"
+os.environ["HF_HUB_DISABLE_TELEMETRY"] = "1"
+os.environ["HF_HUB_DISABLE_PROGRESS_BARS"] = "1"
+os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
+os.environ["NO_COLOR"] = "1"
+os.environ["COLUMNS"] = "200"  # tables of the command line keep their cells on one line
+os.environ.pop("RLZOO_DEBUG", None)
+
+
+@pytest.fixture
+def workdir(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty current directory: no `./conf` or `./hyperparams` of anybody's, and runs land in it."""
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
