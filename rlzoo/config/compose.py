@@ -179,8 +179,11 @@ def _defaults(
 
     bad = {problem.key for problem in problems}
     words = [text for key, text in groups.items() if key not in bad]
-    entries, choices = defaults_list(command, words)
-    return [(path, package) for path, package, _ in entries], choices
+    try:
+        return defaults_list(command, words)
+    except RlzooError as error:
+        problems.append(Problem("", error.message, error.hint))
+        return [], {}
 
 
 def _tuned_file(tuned: str, choices: dict[str, Any]) -> tuple[str, list[Problem]]:

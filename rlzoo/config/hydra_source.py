@@ -29,7 +29,10 @@ class RlzooConfigSource(ConfigSource):
         found = files.find(self._name(config_path))
         if found is None:
             raise RlzooError(f"there is no configuration file {config_path}")
-        defaults = found.read().values.get("defaults")
+        try:
+            defaults = found.read().values.get("defaults")
+        except RlzooError:
+            defaults = None  # the merge reads it again and reports the mistake among the others
         package = "_global_" if config_path.split("/")[0] in files.GLOBAL_GROUPS else None
         content = OmegaConf.create({} if defaults is None else {"defaults": defaults})
         return ConfigResult(self.provider, f"{self.scheme()}://", content, {"package": package})
@@ -60,12 +63,14 @@ class RlzooSearchPath(SearchPathPlugin):
         search_path.prepend("rlzoo", "rlzoo://conf")
 
 
-def defaults_list(command: str, group_words: list[str]) -> tuple[list[tuple[str, str, bool]], dict[str, Any]]:
+def defaults_list(command: str, group_words: list[str]) -> tuple[list[tuple[str, str]], dict[str, Any]]:
     """Resolve a command's defaults list with the chosen groups.
 
     Returns:
-        The files in the order they are merged, each as (config path, package, is the command's own), and the choice
-        made in each group.
+        The files in the order they are merged, each as (config path, package), and the choice made in each group.
+
+    Raises:
+        RlzooError: if a defaults list names what does not exist.
     """
     from hydra.errors import HydraException
 
@@ -74,7 +79,7 @@ def defaults_list(command: str, group_words: list[str]) -> tuple[list[tuple[str,
     except HydraException as error:
         raise RlzooError(" ".join(str(error).split())) from error
     entries = [
-        (entry.config_path, entry.package or "", bool(entry.primary))
+        (entry.config_path, entry.package or "")
         for entry in result.defaults
         if entry.config_path is not None and not entry.config_path.startswith(("hydra/", "_dummy_"))
     ]

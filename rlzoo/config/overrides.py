@@ -59,7 +59,7 @@ def parse(words: Sequence[str]) -> tuple[list[Word], list[Problem]]:
     parsed: list[Word] = []
     problems: list[Problem] = []
     for word in words:
-        override, problem = _parse_one(word)
+        override, problem = _parse_one(quote_text(word))
         if problem is not None:
             problems.append(problem)
         elif override.is_sweep_override():
@@ -82,7 +82,7 @@ def expand(words: Sequence[str], group_options: Any) -> tuple[list[list[str]], l
     choices: list[list[str]] = []
     problems: list[Problem] = []
     for word in words:
-        override, problem = _parse_one(quote_text(word) if "," not in word else word)
+        override, problem = _parse_one(word if "," in word else quote_text(word))
         if problem is not None:
             problems.append(problem)
         elif not override.is_sweep_override():
@@ -115,7 +115,7 @@ def _parse_one(word: str) -> tuple[Any, Problem | None]:
     if "=" not in word and not word.startswith("~"):
         return None, Problem("", f"cannot read {word!r}", "settings are written key=value", "command line")
     try:
-        return OverridesParser.create().parse_override(quote_text(word)), None
+        return OverridesParser.create().parse_override(word), None
     except (HydraException, ValueError) as error:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         hint = "quote the word for your shell, and text with special characters once more: 'key=\"a, b\"'"

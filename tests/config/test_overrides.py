@@ -1,0 +1,65 @@
+"""The words of the command line: any path is taken literally, sweeps expand in order, mistakes are all named."""
+
+import pytest
+
+from rlzoo.config import overrides
+
+PATHS = ["/data/é/x y", "a=b", "it's", "x,y", "1e5", "~/x", r"C:\runs\new", "a\\", "null2", "runs/[1]", 'say "hi"', "a'b\\'c"]
+
+
+@pytest.mark.parametrize("path", PATHS)
+def test_text_values_are_literal(path):
+    words, problems = overrides.parse([f"run={path}"])
+    assert problems == []
+    assert words[0].value == path
+
+
+def test_quoted_and_listed_text_is_left_to_the_grammar():
+    words, _ = overrides.parse(["run='already quoted'", "checkpoint=null"])
+    assert [word.value for word in words] == ["already quoted", None]
+
+
+def test_values_have_their_types():
+    texts = ["a.b=1", "a.c=2.5", "a.d=true", "a.e=null", "a.f={linear: 1e-3}", "a.g=[64,64]", "a.h=text", "~a.i"]
+    words, problems = overrides.parse(texts)
+    assert problems == []
+    assert [word.value for word in words] == [1, 2.5, True, None, {"linear": 1e-3}, [64, 64], "text", None]
+    assert words[-1].delete
+    assert words[0].path == ("a", "b")
+
+
+def test_every_word_that_cannot_be_read_is_named():
+    words, problems = overrides.parse(["--algo", "dqn", "seed=1", "a={b", "lr=1,2", "env.kwargs.x=[1"])
+    assert [word.key for word in words] == ["seed"]
+    assert len(problems) == 5
+    assert "algo=" in problems[0].hint
+    assert "-m" in problems[3].hint
+
+
+def test_expansion_is_every_combination_the_last_word_fastest():
+    options = {"algo": ["a2c", "ddpg", "dqn", "ppo"]}
+    jobs, problems = overrides.expand(["algo=ppo,a2c", "x=5", "seed=range(0,2)"], options.__getitem__)
+    assert problems == []
+    assert jobs == [
+        ["algo=ppo", "x=5", "seed=0"],
+        ["algo=ppo", "x=5", "seed=1"],
+        ["algo=a2c", "x=5", "seed=0"],
+        ["algo=a2c", "x=5", "seed=1"],
+    ]
+    jobs, _ = overrides.expand(["algo=glob(d*)"], options.__getitem__)
+    assert jobs == [["algo=ddpg"], ["algo=dqn"]]
+
+
+def test_expansion_of_lists_mappings_and_tuned_sets():
+    jobs, _ = overrides.expand(["algo.net=[64,64],[32]", "hyperparams=auto,none"], lambda group: [])
+    assert jobs == [
+        ["algo.net=[64,64]", "hyperparams=auto"],
+        ["algo.net=[64,64]", "hyperparams=none"],
+        ["algo.net=[32]", "hyperparams=auto"],
+        ["algo.net=[32]", "hyperparams=none"],
+    ]
+
+
+def test_expansion_names_what_has_no_values():
+    _, problems = overrides.expand(["lr=interval(0,1)", "algo=glob(zz*)"], lambda group: ["ppo"])
+    assert [problem.key for problem in problems] == ["lr", "algo"]
