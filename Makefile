@@ -4,6 +4,8 @@ PYTHON ?= python3
 ARGS ?= algo=ppo env=CartPole
 # Test processes at once.
 JOBS ?= 2
+# The versions to install; /dev/null takes the newest that pyproject.toml allows.
+CONSTRAINTS ?= constraints.txt
 # TORCH_INDEX=cpu also looks at PyTorch's own index of CPU builds (a tenth of the size of the CUDA build for Linux).
 TORCH_INDEX ?=
 
@@ -11,7 +13,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 TRAIN_EXTRAS := box2d
 TEST_EXTRAS := box2d,mujoco,ray,slurm,wandb,trackio,dev
-PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet --constraint constraints.txt
+PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet --constraint $(CONSTRAINTS)
 TORCH_FLAGS := $(if $(filter cpu,$(TORCH_INDEX)),--extra-index-url https://download.pytorch.org/whl/cpu)
 PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(JOBS)
 
