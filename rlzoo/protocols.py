@@ -59,7 +59,10 @@ class MetricLogger(Protocol):
 class Algorithm(Policy, Stateful, Protocol):
     """A learner: Stable-Baselines3's behind one adapter, and the in-repo ones directly."""
 
-    num_timesteps: int
+    @property
+    def num_timesteps(self) -> int:
+        """Environment steps taken so far, over all environments."""
+        ...
 
     def learn(
         self, total_timesteps: int, callbacks: Sequence[Callback] = (), logger: MetricLogger | None = None

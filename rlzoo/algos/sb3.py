@@ -1,0 +1,150 @@
+"""Stable-Baselines3 and sb3-contrib behind rlzoo's `Algorithm`: the one adapter for all of their algorithms."""
+
+from __future__ import annotations
+
+import json
+import zipfile
+from collections.abc import Mapping, Sequence
+from numbers import Real
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Self
+
+from stable_baselines3.common.callbacks import BaseCallback
+from stable_baselines3.common.logger import KVWriter, Logger
+
+from rlzoo.algos import sb3_state
+from rlzoo.algos.specs import AlgoSpec, find_spec
+from rlzoo.errors import RlzooError
+from rlzoo.protocols import Algorithm, Callback, MetricLogger, State
+from rlzoo.registry import load
+
+if TYPE_CHECKING:
+    import numpy as np
+    from stable_baselines3.common.base_class import BaseAlgorithm
+    from stable_baselines3.common.vec_env import VecEnv
+
+NAME_IN_ZIP = "rlzoo_algo"
+"""An attribute of the model, so that its zip says which algorithm it holds; Stable-Baselines3 ignores it."""
+
+
+class SB3Algorithm:
+    """An algorithm of Stable-Baselines3, as `rlzoo.protocols.Algorithm`.
+
+    Attributes:
+        model: the algorithm itself.
+        spec: its row in the table of algorithms.
+    """
+
+    def __init__(self, model: BaseAlgorithm, spec: AlgoSpec) -> None:
+        self.model = model
+        self.spec = spec
+        setattr(model, NAME_IN_ZIP, spec.name)
+
+    @property
+    def num_timesteps(self) -> int:
+        """Environment steps taken so far, over all environments."""
+        return int(self.model.num_timesteps)
+
+    def learn(
+        self, total_timesteps: int, callbacks: Sequence[Callback] = (), logger: MetricLogger | None = None
+    ) -> None:
+        """Train until `num_timesteps` has reached `total_timesteps`, or a callback says stop.
+
+        Schedules run over `total_timesteps`, and a further call goes on where the last one ended: two calls with 500
+        and 1000 take 1000 steps. A whole rollout (off-policy: one step of every environment) is the least it does.
+        """
+        self.model.set_logger(Logger(folder=None, output_formats=[] if logger is None else [_Metrics(logger)]))
+        remaining = total_timesteps - self.num_timesteps
+        if remaining > 0:
+            self.model.learn(remaining, _Bridge(self, callbacks), reset_num_timesteps=False)
+
+    def predict(
+        self,
+        observation: Any,
+        state: tuple[np.ndarray, ...] | None = None,
+        episode_start: np.ndarray | None = None,
+        deterministic: bool = False,
+        action_masks: np.ndarray | None = None,
+    ) -> tuple[np.ndarray, tuple[np.ndarray, ...] | None]:
+        """Actions for a batch of observations; see `rlzoo.protocols.Policy`."""
+        masks = {"action_masks": action_masks} if self.spec.masked and action_masks is not None else {}
+        return self.model.predict(observation, state, episode_start, deterministic, **masks)
+
+    def save(self, path: Path) -> None:
+        """Write Stable-Baselines3's own zip, which its `load` opens without rlzoo. It holds no replay buffer."""
+        self.model.save(path)
+
+    @classmethod
+    def load(cls, path: Path, env: VecEnv | None = None, device: str = "auto") -> Self:
+        """Open a zip that `save` wrote. It is unpickled in part: only open files that you trust.
+
+        Raises:
+            RlzooError: if the zip does not say which algorithm it holds.
+        """
+        with zipfile.ZipFile(path) as file:
+            name = json.loads(file.read("data")).get(NAME_IN_ZIP)
+        if not isinstance(name, str):
+            raise RlzooError(f"{path} does not say which algorithm it holds", "open it with Stable-Baselines3 itself")
+        spec = find_spec(name)
+        return cls(model_class(spec).load(path, env=env, device=device), spec)
+
+    def state(self) -> State:
+        return sb3_state.state(self.model)
+
+    def restore(self, state: State) -> None:
+        sb3_state.restore(self.model, state)
+
+
+def model_class(spec: AlgoSpec) -> Any:
+    """The class behind a row of the table; ARS is replaced by one that stops when it is asked to."""
+    if spec.entry_point == "sb3_contrib:ARS":
+        from rlzoo.algos.ars import StoppableARS
+
+        return StoppableARS
+    return load(spec.entry_point)
+
+
+class _Bridge(BaseCallback):
+    """Passes Stable-Baselines3's events on to rlzoo's callbacks."""
+
+    def __init__(self, algorithm: Algorithm, callbacks: Sequence[Callback]) -> None:
+        super().__init__()
+        self.algorithm = algorithm
+        self.callbacks = callbacks
+
+    def _on_training_start(self) -> None:
+        for callback in self.callbacks:
+            callback.on_start(self.algorithm)
+
+    def _on_rollout_start(self) -> None:
+        if not hasattr(self.model, "boundary_before_update"):
+            self.boundary()
+
+    def boundary(self) -> None:
+        for callback in self.callbacks:
+            callback.on_boundary(self.algorithm)
+
+    def _on_step(self) -> bool:
+        answers = [callback.on_step(self.algorithm) for callback in self.callbacks]  # all of them see every step
+        return all(answers)
+
+    def _on_training_end(self) -> None:
+        if self.logger.name_to_value:
+            self.logger.dump(self.num_timesteps)  # the last update's losses, which nothing would write any more
+        for callback in self.callbacks:
+            callback.on_end(self.algorithm)
+
+
+class _Metrics(KVWriter):
+    """Passes Stable-Baselines3's numbers on to a `MetricLogger`, under its own names: `rollout/ep_rew_mean`, ..."""
+
+    def __init__(self, logger: MetricLogger) -> None:
+        self.logger = logger
+
+    def write(self, key_values: Mapping[str, Any], key_excluded: Mapping[str, Any], step: int = 0) -> None:
+        numbers = {key: float(value) for key, value in key_values.items() if isinstance(value, Real)}
+        if numbers:
+            self.logger.log(numbers, step)
+
+    def close(self) -> None:
+        pass
