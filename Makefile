@@ -24,6 +24,7 @@ help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 setup: $(VENV)/.test ## .venv with everything that training, testing and developing need
+	@:
 
 train: $(VENV)/.train ## train an agent: make train ARGS="algo=dqn env=SpaceInvaders"
 	@$(BIN)/rlzoo train $(ARGS)

@@ -11,7 +11,12 @@ REPOSITORY = Path(__file__).resolve().parent.parent
 
 def test_layers_point_down() -> None:
     result = subprocess.run(
-        [sys.executable, "-c", "from importlinter.cli import lint_imports_command; lint_imports_command()", "--no-cache"],
+        [
+            sys.executable,
+            "-c",
+            "from importlinter.cli import lint_imports_command; lint_imports_command()",
+            "--no-cache",
+        ],
         cwd=REPOSITORY,
         capture_output=True,
         text=True,

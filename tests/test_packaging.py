@@ -41,7 +41,9 @@ def test_root_of_an_installed_wheel_is_the_package(tmp_path: Path) -> None:
     assert result.stdout.strip() == str(package)
 
 
-def test_the_current_folder_is_the_users_unless_it_is_rlzoos_own(workdir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_current_folder_is_the_users_unless_it_is_rlzoos_own(
+    workdir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     assert paths.user_roots() == [workdir]
     monkeypatch.chdir(REPOSITORY)
     assert paths.user_roots() == []
