@@ -17,6 +17,8 @@ import yaml
 from rlzoo.errors import ExitCode, RlzooError
 
 STATUSES = ("running", "finished", "interrupted", "failed")
+CHECKPOINT = re.compile(r"(\d+|best|last)\Z")
+LEFTOVER = re.compile(r"\.(\d+|best|last)\.[0-9a-f]+\.(new|old)\Z")
 
 
 @dataclass(frozen=True)
@@ -27,7 +29,8 @@ class Checkpoint:
 
     @property
     def name(self) -> str:
-        return self.path.name
+        """`best`, `last` or the step; also of one whose replacement was cut short: `.last.1a2b3c.old`."""
+        return self.path.name.split(".")[1] if self.path.name.startswith(".") else self.path.name
 
     @property
     def manifest(self) -> Path:
@@ -82,13 +85,10 @@ class Run:
         path = Path(text).expanduser()
         if (path / "config.yaml").is_file() and (path / "info.json").is_file():
             return cls(path)
-        if path.is_dir() and not str(text).count("/") <= 1:
-            raise RlzooError(f"{path} is not a run: it has no config.yaml and info.json", "rlzoo list runs")
-        folder = Path(root) if str(text) == "latest" else Path(root) / path
-        newest = max(find_runs(folder), key=lambda run: run.path.name, default=None)
+        newest = max(find_runs(_folder(str(text), Path(root))), key=lambda run: run.path.name, default=None)
         if newest is None:
-            known = [str(run.path) for run in find_runs(Path(root))]
-            hint = f"newest run: {max(known, key=lambda p: Path(p).name)}" if known else f"there are no runs under {root}"
+            newest_known = max((run.path for run in find_runs(Path(root))), key=lambda path: path.name, default=None)
+            hint = f"newest run: {newest_known}" if newest_known else f"there are no runs under {root}"
             what = f"{path} is not a run" if path.exists() else f"there is no run {str(text)!r}"
             raise RlzooError(what, f"{hint}; run= takes a run directory, 'latest' or algo/env")
         return newest
@@ -138,20 +138,35 @@ class Run:
         return Checkpoint(self.checkpoints_dir / name)
 
     def checkpoints(self) -> list[Checkpoint]:
-        """Every whole checkpoint: steps in order, then best and last."""
-        found = [Checkpoint(path) for path in self.checkpoints_dir.glob("*") if re.fullmatch(r"\d+|best|last", path.name)]
-        whole = [checkpoint for checkpoint in found if checkpoint.exists()]
-        return sorted(whole, key=lambda c: (not c.name.isdigit(), int(c.name) if c.name.isdigit() else 0, c.name))
+        """Every whole checkpoint: steps in order, then best and last.
+
+        Where a training was killed while it replaced `best` or `last`, the new one is taken if it was complete, else
+        the old one.
+        """
+        found = {path.name: Checkpoint(path) for path in self.checkpoints_dir.glob("*") if CHECKPOINT.match(path.name)}
+        whole = {name: checkpoint for name, checkpoint in found.items() if checkpoint.exists()}
+        for leftover in self.leftovers():
+            if leftover.name in ("best", "last") and leftover.exists():
+                whole.setdefault(leftover.name, leftover)
+        steps = sorted((name for name in whole if name.isdigit()), key=int)
+        return [whole[name] for name in (*steps, *(name for name in ("best", "last") if name in whole))]
+
+    def leftovers(self) -> list[Checkpoint]:
+        """Directories that a killed training was still writing or removing, complete or not; new ones first."""
+        found = [path for path in self.checkpoints_dir.glob(".*") if LEFTOVER.match(path.name)]
+        return [Checkpoint(path) for path in sorted(found, key=lambda path: (path.suffix == ".old", path.name))]
 
     def find_checkpoint(self, name: str | None = None) -> Checkpoint:
-        """The checkpoint of that name or step; by default `best` if there is one, else `last`."""
+        """The checkpoint of that name or step; by default `best`, else `last`, else the newest step."""
         existing = {checkpoint.name: checkpoint for checkpoint in self.checkpoints()}
-        wanted = [name] if name else ["best", "last"]
-        for candidate in wanted:
+        steps = [step for step in existing if step.isdigit()]
+        for candidate in [str(name)] if name is not None else ["best", "last", *steps[-1:]]:
             if candidate in existing:
                 return existing[candidate]
-        have = f"it has: {', '.join(existing)}" if existing else "it has none; was it stopped before the first was written?"
-        raise RlzooError(f"run {self.path} has no checkpoint {name or 'best or last'!r}", have)
+        none = "it has none; was it stopped before the first was written?"
+        have = f"it has: {', '.join(existing)}" if existing else none
+        what = "no checkpoint" if name is None else f"no checkpoint {name!r}"
+        raise RlzooError(f"run {self.path} has {what}", have)
 
     def write_config(self, values: dict[str, Any]) -> None:
         write_text(self.config_file, yaml.safe_dump(values, sort_keys=False, allow_unicode=True))
@@ -183,6 +198,15 @@ def find_runs(root: Path) -> Iterator[Run]:
         hidden = any(part.startswith(".") for part in config.relative_to(root).parts)
         if not hidden and (config.parent / "info.json").is_file():
             yield Run(config.parent)
+
+
+def _folder(text: str, root: Path) -> Path:
+    """Where the runs lie that `latest`, `algo` or `algo/env` names; a folder that cannot be for any other text."""
+    if text == "latest":
+        return root
+    algo, _, env_id = text.partition("/")
+    named = bool(algo.strip(".")) and not {".", ".."} & set(Path(text).parts) and not Path(text).is_absolute()
+    return root / algo / folder_name(env_id) if named else root / ".none"
 
 
 def folder_name(env_id: str) -> str:

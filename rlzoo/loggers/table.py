@@ -6,7 +6,7 @@ import inspect
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.util import find_spec
-from typing import Any
+from typing import Any, Self
 
 from rlzoo import console, registry
 from rlzoo.errors import Problem
@@ -91,6 +91,12 @@ class Loggers:
     @property
     def names(self) -> tuple[str, ...]:
         return tuple(self._loggers)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.close()
 
     def log(self, metrics: Mapping[str, float], step: int) -> None:
         for name, logger in list(self._loggers.items()):

@@ -1,0 +1,285 @@
+"""Checkpoints on disk: whole or not there at all, without pickle, checked against their hashes when they are read.
+
+A checkpoint is built under a temporary name beside its place: files, each synced, then `manifest.json` with their sizes
+and SHA-256, then one rename. Whoever is killed on the way leaves the previous checkpoint as it was.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import secrets
+import shutil
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from rlzoo.errors import ExitCode, RlzooError
+from rlzoo.protocols import Algorithm, State
+from rlzoo.runs import Checkpoint, Run
+
+if TYPE_CHECKING:
+    import numpy as np
+    from stable_baselines3.common.vec_env import VecEnv
+
+FORMAT = 1
+ALGORITHM = "algorithm"
+NORMALIZATION = "normalization"
+
+
+@dataclass(frozen=True)
+class Contents:
+    """What a checkpoint holds, by part; arrays are NumPy's."""
+
+    parts: dict[str, State]
+    manifest: dict[str, Any]
+
+    @property
+    def algorithm(self) -> State:
+        return self.parts[ALGORITHM]
+
+    @property
+    def normalization(self) -> State | None:
+        return self.parts.get(NORMALIZATION)
+
+    @property
+    def num_timesteps(self) -> int:
+        return int(self.manifest["num_timesteps"])
+
+
+def save(
+    run: Run,
+    name: str,
+    *,
+    algorithm: Algorithm,
+    env: VecEnv | None,
+    model_zip: bool = False,
+    others: Mapping[str, State] | None = None,
+    info: Mapping[str, Any] | None = None,
+    copy_of: Checkpoint | None = None,
+) -> Checkpoint:
+    """Write the checkpoint `name` (`best`, `last` or the step), replacing one of that name.
+
+    Args:
+        run: the run it belongs to.
+        name: `best`, `last` or the number of steps.
+        algorithm: its state is written, and with `model_zip` its file for other tools.
+        env: the training environment, whose normalisation statistics are written.
+        model_zip: whether to write `model.zip`, which Stable-Baselines3 opens.
+        others: further parts by name.
+        info: JSON-able values for the manifest.
+        copy_of: a checkpoint of this very moment; its files are linked instead of written again.
+
+    Raises:
+        RlzooError: if it cannot be written; the previous one of that name is as it was.
+    """
+    from rlzoo.envs.normalization import statistics
+
+    with _building(run, name) as folder:
+        files: dict[str, dict[str, Any]] = {}
+        if copy_of is not None:
+            files.update(_link_parts(copy_of, folder))
+        else:
+            parts = {ALGORITHM: algorithm.state(), **(others or {})}
+            normalization = statistics(env) if env is not None else None
+            if normalization is not None:
+                parts[NORMALIZATION] = normalization
+            for part, state in parts.items():
+                write_state(folder, part, state)
+        if model_zip:
+            algorithm.save(folder / "model.zip")
+        for path in sorted(folder.iterdir()):
+            if path.name not in files:
+                _sync(path)
+                files[path.name] = {"size": path.stat().st_size, "sha256": _sha256(path)}
+        manifest = {
+            **(info or {}),
+            "format": FORMAT,
+            "run": run.path.name,
+            "num_timesteps": int(algorithm.num_timesteps),
+            "time": datetime.now(UTC).isoformat(timespec="seconds"),
+            "files": files,
+        }
+        _write_synced(folder / "manifest.json", json.dumps(manifest, indent=2).encode())
+        _sync(folder)
+    return run.checkpoint(name)
+
+
+def read(checkpoint: Checkpoint) -> Contents:
+    """Everything in a checkpoint, after checking sizes and SHA-256.
+
+    Raises:
+        RlzooError: if a file is missing or differs from the manifest, or a newer rlzoo wrote it.
+    """
+    manifest = _read_manifest(checkpoint)
+    for name, expected in manifest["files"].items():
+        path = checkpoint.path / name
+        if Path(name).name != name or not path.is_file():
+            raise _damaged(checkpoint, f"{name} is missing")
+        if path.stat().st_size != expected["size"]:
+            raise _damaged(checkpoint, f"{name} has {path.stat().st_size} bytes instead of {expected['size']}")
+        if _sha256(path) != expected["sha256"]:
+            raise _damaged(checkpoint, f"{name} is not what was written (SHA-256)")
+    parts = [Path(name).stem for name in manifest["files"] if name.endswith(".safetensors")]
+    if ALGORITHM not in parts:
+        raise _damaged(checkpoint, f"{ALGORITHM}.safetensors is missing")
+    try:
+        return Contents({part: read_state(checkpoint.path, part) for part in parts}, manifest)
+    except (OSError, ValueError) as error:
+        raise _damaged(checkpoint, str(error)) from error
+
+
+def prune(run: Run, keep: int) -> None:
+    """Remove all step checkpoints but the newest `keep`; only those that this run wrote, never best and last."""
+    steps = [checkpoint for checkpoint in run.checkpoints() if checkpoint.name.isdigit()]
+    for checkpoint in steps[: max(0, len(steps) - keep)]:
+        if _written_by(run, checkpoint):
+            _remove(checkpoint.path)
+
+
+def recover(run: Run) -> None:
+    """Put right what a killed training left; only for the one process that writes to the run."""
+    for checkpoint in run.checkpoints():
+        if checkpoint.path.name != checkpoint.name:
+            checkpoint.path.rename(run.checkpoint(checkpoint.name).path)
+    for leftover in run.leftovers():
+        shutil.rmtree(leftover.path, ignore_errors=True)
+
+
+def write_state(folder: Path, part: str, state: State) -> None:
+    """Write a state as `<part>.safetensors` and `<part>.json`, every array exactly as it is."""
+    from safetensors import SafetensorError
+    from safetensors.numpy import save_file
+
+    arrays = {name: _as_numpy(name, tensor) for name, tensor in state.tensors.items()}
+    try:
+        save_file(arrays, folder / f"{part}.safetensors")
+    except SafetensorError as error:  # what it says when the disk is full
+        raise OSError(str(error)) from error
+    (folder / f"{part}.json").write_text(json.dumps(state.values, indent=2), encoding="utf-8")
+
+
+def read_state(folder: Path, part: str) -> State:
+    """The state that `write_state` wrote, its arrays as NumPy's."""
+    from safetensors import SafetensorError
+    from safetensors.numpy import load_file
+
+    try:
+        tensors = load_file(folder / f"{part}.safetensors")
+    except SafetensorError as error:
+        raise ValueError(f"{part}.safetensors cannot be read: {error}") from error
+    return State(tensors, json.loads((folder / f"{part}.json").read_text(encoding="utf-8")))
+
+
+def _as_numpy(name: str, tensor: Any) -> np.ndarray:
+    """A NumPy or torch array in row-major order; `np.ascontiguousarray` would give scalars a dimension."""
+    import numpy as np
+
+    if hasattr(tensor, "detach"):
+        tensor = tensor.detach().cpu().numpy()
+    array = np.asarray(tensor)
+    if array.dtype.kind not in "biuf":
+        raise TypeError(f"{name} holds {array.dtype}, which a checkpoint cannot hold: numbers and truth values only")
+    return array if array.flags.c_contiguous else array.copy(order="C")
+
+
+@contextmanager
+def _building(run: Run, name: str) -> Iterator[Path]:
+    """A new directory to fill, which takes its place when the block ends without an error."""
+    final = run.checkpoint(name).path
+    nonce = secrets.token_hex(4)
+    folder = final.with_name(f".{name}.{nonce}.new")
+    old = final.with_name(f".{name}.{nonce}.old")
+    try:
+        folder.mkdir(parents=True)
+        yield folder
+        if final.exists():
+            final.rename(old)
+        folder.rename(final)
+        _sync(final.parent)
+    except BaseException as error:
+        if old.exists() and not final.exists():
+            old.rename(final)
+        shutil.rmtree(folder, ignore_errors=True)
+        if isinstance(error, OSError):
+            why = error.strerror or str(error)
+            kept = "the previous one is as it was" if final.exists() else "there was none before"
+            raise RlzooError(f"checkpoint {name} could not be written: {why}; {kept}", code=ExitCode.STORAGE) from error
+        raise
+    shutil.rmtree(old, ignore_errors=True)
+
+
+def _link_parts(source: Checkpoint, folder: Path) -> dict[str, dict[str, Any]]:
+    """Give the files of `source` a second name, or copy them where the file system has no links."""
+    files = {name: entry for name, entry in _read_manifest(source)["files"].items() if name != "model.zip"}
+    for name in files:
+        try:
+            os.link(source.path / name, folder / name)
+        except OSError:
+            shutil.copyfile(source.path / name, folder / name)
+            _sync(folder / name)
+    return files
+
+
+def _read_manifest(checkpoint: Checkpoint) -> dict[str, Any]:
+    try:
+        manifest = json.loads(checkpoint.manifest.read_text(encoding="utf-8"))
+        files, written = manifest["files"], manifest["format"]
+        if not isinstance(files, dict) or not all({"size", "sha256"} <= set(entry) for entry in files.values()):
+            raise TypeError
+    except FileNotFoundError:
+        raise _damaged(checkpoint, "manifest.json is missing") from None
+    except (OSError, ValueError, KeyError, TypeError):
+        raise _damaged(checkpoint, "manifest.json cannot be read") from None
+    if written != FORMAT:
+        hint = f"it has format {written}, this rlzoo reads {FORMAT}; update rlzoo"
+        raise RlzooError(f"checkpoint {checkpoint.path} was written by another rlzoo", hint)
+    return manifest
+
+
+def _damaged(checkpoint: Checkpoint, what: str) -> RlzooError:
+    run = Run(checkpoint.path.parent.parent)
+    others = [other.name for other in run.checkpoints() if other.name != checkpoint.name]
+    hint = f"the run also has: {', '.join(others)} (checkpoint=<name>)" if others else "the run has no other"
+    return RlzooError(f"checkpoint {checkpoint.path} is damaged: {what}", hint, ExitCode.STORAGE)
+
+
+def _written_by(run: Run, checkpoint: Checkpoint) -> bool:
+    try:
+        return _read_manifest(checkpoint).get("run") == run.path.name
+    except RlzooError:
+        return False
+
+
+def _remove(path: Path) -> None:
+    """Take a checkpoint away at once: a half-removed one never has its name."""
+    hidden = path.with_name(f".{path.name}.{secrets.token_hex(4)}.old")
+    path.rename(hidden)
+    shutil.rmtree(hidden, ignore_errors=True)
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _write_synced(path: Path, data: bytes) -> None:
+    with path.open("wb") as file:
+        file.write(data)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def _sync(path: Path) -> None:
+    """Bring a file or, where the system can, a directory's names to disk."""
+    if path.is_dir() and os.name != "posix":
+        return
+    handle = os.open(path, os.O_RDONLY if os.name == "posix" else os.O_RDWR)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
