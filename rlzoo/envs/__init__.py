@@ -1,0 +1,7 @@
+"""Environments: from one configuration to the same vectorised environment for training, evaluation and video."""
+
+from rlzoo.envs.make import make as make
+from rlzoo.envs.make import set_episode_seeds as set_episode_seeds
+from rlzoo.envs.normalization import load_statistics as load_statistics
+from rlzoo.envs.normalization import statistics as statistics
+from rlzoo.envs.normalization import sync_statistics as sync_statistics

@@ -1,0 +1,323 @@
+"""What is wrong with a request's environment, known before torch is imported and before anything is trained."""
+
+from __future__ import annotations
+
+import re
+import sys
+import warnings
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from rlzoo.envs import aliases, registration, shipped, spaces, wrappers
+from rlzoo.errors import ExitCode, Problem, RlzooError
+from rlzoo.registry import did_you_mean, nearest
+
+EXTRAS = {"box2d": ("Box2D", "pygame"), "mujoco": ("mujoco",), "robotics": ("gymnasium_robotics",)}
+"""The extras that install environments, and what each has to bring."""
+
+_GYMNASIUM_EXTRAS = {"gymnasium.envs.box2d": "box2d", "gymnasium.envs.mujoco": "mujoco"}
+_ELSEWHERE = (
+    (re.compile(r"ALE/|.*NoFrameskip-v\d"), "ale_py", "it is an Atari game: env=atari env.id={id}"),
+    (re.compile(r"Panda"), "panda_gym", "env.imports=[panda_gym] registers it"),
+    (
+        re.compile(r"Fetch|Hand|AntMaze|PointMaze|Adroit|FrankaKitchen"),
+        "gymnasium_robotics",
+        "env.imports=[gymnasium_robotics] registers it",
+    ),
+    (re.compile(r"MiniGrid-|BabyAI-"), "minigrid", "env.imports=[minigrid] registers it"),
+    (re.compile(r"Vizdoom"), "vizdoom", "env.imports=[vizdoom.gymnasium_wrapper] registers it"),
+)
+"""Ids that a package registers once it is imported, and what to do about them until then."""
+_NORMALIZE = {
+    "norm_obs": wrappers.Option("bool"),
+    "norm_reward": wrappers.Option("bool"),
+    "clip_obs": wrappers.Option("float", 0),
+    "clip_reward": wrappers.Option("float", 0),
+    "gamma": wrappers.Option("float", 0, 1),
+    "epsilon": wrappers.Option("float", 0),
+    "norm_obs_keys": wrappers.Option("texts"),
+}
+
+
+@dataclass(frozen=True)
+class _Found:
+    """The spaces as the algorithm sees them, and whether there are action masks."""
+
+    observation: spaces.Space
+    action: spaces.Space
+    masked: bool | None
+
+
+@dataclass(frozen=True)
+class EnvCheck:
+    """What a check found.
+
+    Attributes:
+        id: the id that is meant, where an old one stands for it.
+        problems: what is wrong.
+        notices: what the user should know.
+        observation_space: as the algorithm sees it, None if it could not be found out.
+        action_space: None if it could not be found out.
+        masked: whether the environment says which actions are valid, None if that is not known.
+    """
+
+    id: str
+    problems: list[Problem] = field(default_factory=list)
+    notices: list[str] = field(default_factory=list)
+    observation_space: str | None = None
+    action_space: str | None = None
+    masked: bool | None = None
+
+
+def check_env(env: Mapping[str, Any], *, declared_holds: bool) -> EnvCheck:
+    """Check the `env` section of a request.
+
+    Args:
+        env: its plain values, of the types the schema asks for.
+        declared_holds: whether id, kwargs, wrappers and frame stack are those of the file that declares the spaces.
+            Then nothing is made, and a shipped id is not even looked up. Otherwise one raw environment is made.
+
+    Returns:
+        Problems, notices and the spaces.
+    """
+    problems = wrappers.check(env["wrappers"]) + _check_monitor(env["monitor_kwargs"])
+    problems += _check_normalize(env["normalize"])
+    env_id, id_problems, notices = _identity(env["id"])
+    problems += id_problems or _packages(env_id, env)
+    if problems:
+        return EnvCheck(env_id, problems, notices)
+
+    if declared_holds and None not in (env["observation_space"], env["action_space"]):
+        problems += [] if env_id in shipped.short_names() else _look_up(env_id, env)
+        found = _parsed(env_id, env, problems)
+    else:
+        if env["action_space"] is None and (name := aliases.short_name(env_id, shipped.short_names())):
+            notices.append(f"{env_id} is shipped as env={name}: tuned hyperparameters go by that name")
+        problems += _look_up(env_id, env)
+        found = _made(env_id, env, problems, notices) if not problems else None
+    if found is None or problems:
+        return EnvCheck(env_id, problems, notices)
+    problems += _check_normalized_space(found.observation, env["normalize"])
+    return EnvCheck(env_id, problems, notices, str(found.observation), str(found.action), found.masked)
+
+
+def _identity(env_id: str) -> tuple[str, list[Problem], list[str]]:
+    alias = aliases.resolve(env_id)
+    if alias is None:
+        return env_id, [], []
+    name = shipped.short_names().get(alias.id)
+    choice = f"env={name}" if name else f"env.id={alias.id}"
+    if alias.same:
+        return alias.id, [], [f"{env_id} is called {alias.id} today: {alias.note}"]
+    return (
+        env_id,
+        [Problem("env.id", f"{env_id} is an old version, and {alias.id} differs: {alias.note}", f"use {choice}")],
+        [],
+    )
+
+
+def _packages(env_id: str, env: Mapping[str, Any]) -> list[Problem]:
+    problems = []
+    prefix = env_id.rpartition(":")[0]
+    modules = [("env.id", prefix)] if prefix else []
+    modules += [("env.imports", module) for module in env["imports"]]
+    for key, module in modules:
+        if not registration.installed(module):
+            package = module.partition(".")[0].replace("_", "-")
+            hint = _install(env["extra"]) if env["extra"] else f"pip install {package}"
+            problems.append(Problem(key, f"{env_id} needs the module {module}", hint, missing=True))
+    problems += _extra_problems(env_id, env["extra"])
+    return problems
+
+
+def _extra_problems(env_id: str, extra: str | None) -> list[Problem]:
+    missing = [module for module in EXTRAS.get(extra or "", ()) if not registration.installed(module)]
+    if not missing:
+        return []
+    message = f"{env_id} needs the package {' and '.join(missing)}"
+    return [Problem("env.id", message, _install(str(extra)), missing=True)]
+
+
+def _install(extra: str) -> str:
+    return f'pip install "hydra-rlzoo[{extra}]"'
+
+
+def _check_monitor(options: Mapping[str, Any]) -> list[Problem]:
+    problems = []
+    for name, value in options.items():
+        if name != "info_keywords":
+            hint = "the monitor takes info_keywords; every episode is in metrics.csv and evaluations.csv"
+            problems.append(Problem(f"env.monitor_kwargs.{name}", "is not taken", hint))
+        elif not isinstance(value, list | tuple) or not all(isinstance(part, str) for part in value):
+            problems.append(Problem(f"env.monitor_kwargs.{name}", f"must be a list of names, not {value!r}"))
+    return problems
+
+
+def _check_normalize(normalize: Any) -> list[Problem]:
+    if not isinstance(normalize, Mapping):
+        return []
+    return wrappers.check_options("env.normalize", _NORMALIZE, normalize)
+
+
+def _check_normalized_space(observation: spaces.Space, normalize: Any) -> list[Problem]:
+    options = normalize if isinstance(normalize, Mapping) else {}
+    if normalize is False or not options.get("norm_obs", True):
+        return []
+    keys = options.get("norm_obs_keys")
+    if observation.kind != "Dict":
+        parts = {"": observation}
+        if keys is not None:
+            return [Problem("env.normalize.norm_obs_keys", f"is for Dict observations, not {observation}")]
+    else:
+        parts = dict(observation.parts)
+        if unknown := [key for key in keys or () if key not in parts]:
+            message = f"{unknown[0]!r} is no part of the observation{did_you_mean(unknown[0], parts)}"
+            return [Problem("env.normalize.norm_obs_keys", message)]
+        parts = {key: part for key, part in parts.items() if keys is None or key in keys}
+    hint = "env.normalize={norm_obs: false} normalises rewards only"
+    if any(part.kind != "Box" for part in parts.values()):
+        return [Problem("env.normalize", f"only Box observations can be normalised, not {observation}", hint)]
+    if any(part.is_image for part in parts.values()):
+        return [Problem("env.normalize", "images are scaled by the policy itself, not by running statistics", hint)]
+    return []
+
+
+def _look_up(env_id: str, env: Mapping[str, Any]) -> list[Problem]:
+    """Whether Gymnasium knows the id, its constructor the keywords, and what it needs is there."""
+    prefix, _, name = env_id.rpartition(":")
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            registration.register([*env["imports"], *([prefix] if prefix else [])])
+    except RlzooError as error:
+        key = "env.id" if prefix else "env.imports"
+        return [Problem(key, error.message, error.hint, missing=error.code is ExitCode.MISSING)]
+    import gymnasium
+
+    spec = gymnasium.registry.get(name)
+    if spec is None:
+        return [_unknown(name)]
+    entry_point = spec.entry_point if isinstance(spec.entry_point, str) else ""
+    extra = next((extra for module, extra in _GYMNASIUM_EXTRAS.items() if entry_point.startswith(module)), None)
+    problems = _extra_problems(name, extra)
+    if "atari" in env["wrappers"] and not entry_point.startswith("ale_py"):
+        problems.append(Problem("env.wrappers.atari", f"{name} is no Atari game"))
+    return problems or _check_kwargs(spec, env["kwargs"])
+
+
+def _unknown(name: str) -> Problem:
+    import gymnasium
+
+    short_names = shipped.short_names()
+    message = f"{name!r} is not known to Gymnasium"
+    if (near := nearest(name, short_names.values(), 1)) and near[0].lower() == name.lower():
+        return Problem("env.id", message, f"it is shipped under this short name: env={near[0]}")
+    for pattern, module, hint in _ELSEWHERE:
+        if module not in sys.modules and pattern.match(name):
+            return Problem("env.id", message, hint.format(id=name))
+    versions = sorted(
+        (int(known.version or 0), known.id)
+        for known in gymnasium.registry.values()
+        if f"{known.namespace}/{known.name}" in (f"None/{name}", name) and known.version is not None
+    )
+    if versions:
+        newest = versions[-1][1]
+        choice = f"env={short_names[newest]}" if newest in short_names else f"env.id={newest}"
+        return Problem("env.id", f"{name!r} does not say which version", f"use {choice}")
+    known_ids = {known for known in gymnasium.registry if aliases.resolve(known) is None} | set(short_names)
+    hint = "a package's own environments: env.id=package:Env-v0, or env.imports=[package]"
+    return Problem("env.id", message + did_you_mean(name, known_ids), hint)
+
+
+def _check_kwargs(spec: Any, kwargs: Mapping[str, Any]) -> list[Problem]:
+    import inspect
+
+    from gymnasium.envs.registration import load_env_creator
+
+    if "render_mode" in kwargs:
+        return [Problem("env.kwargs.render_mode", "is chosen by rlzoo: nothing is drawn while training")]
+    if not kwargs:
+        return []
+    try:
+        creator = load_env_creator(spec.entry_point) if isinstance(spec.entry_point, str) else spec.entry_point
+        parameters = inspect.signature(creator).parameters
+    except Exception:
+        return []  # making the environment says why
+    if any(parameter.kind is inspect.Parameter.VAR_KEYWORD for parameter in parameters.values()):
+        return []
+    return [
+        Problem(f"env.kwargs.{key}", f"is no keyword of {spec.id}{did_you_mean(key, parameters)}")
+        for key in kwargs
+        if key not in parameters
+    ]
+
+
+def _parsed(env_id: str, env: Mapping[str, Any], problems: list[Problem]) -> _Found | None:
+    found = []
+    for key in ("observation_space", "action_space"):
+        try:
+            found.append(spaces.parse(env[key]))
+        except RlzooError as error:
+            problems.append(Problem(f"env.{key}", error.message, error.hint))
+    if len(found) < 2:
+        return None
+    masked = env_id == "TaxiMasked-v0" or "action_masker" in env["wrappers"]
+    return _Found(found[0], found[1], masked or (False if env_id in shipped.short_names() else None))
+
+
+def _made(env_id: str, env: Mapping[str, Any], problems: list[Problem], notices: list[str]) -> _Found | None:
+    """Make one environment, and say what the algorithm will observe and how it acts."""
+    from rlzoo.envs.make import make_raw
+
+    at = "env.kwargs" if env["kwargs"] else "env.id"
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        try:
+            made = make_raw(env_id, kwargs=env["kwargs"], max_steps=env["max_steps"])
+        except RlzooError as error:
+            problems.append(Problem(at, error.message, error.hint, missing=error.code is ExitCode.MISSING))
+            return None
+        except Exception as error:
+            text = str(error).partition(" was raised from the environment creator")[0]
+            problems.append(Problem(at, f"{env_id} cannot be made: {text or type(error).__name__}"))
+            return None
+        try:
+            notices += _made_notices(made, env)
+            return _seen_spaces(made, env, problems)
+        finally:
+            made.close()
+
+
+def _seen_spaces(made: Any, env: Mapping[str, Any], problems: list[Problem]) -> _Found | None:
+    wrapped = made
+    for name, options in env["wrappers"].items():
+        try:
+            wrapped = wrappers.preview(wrapped, {name: options})
+            if name == "action_masker":
+                wrapped.reset(seed=0)
+        except Exception as error:
+            text = str(error.args[0]) if error.args else type(error).__name__
+            problems.append(Problem(f"env.wrappers.{name}", text))
+            return None
+    observation = spaces.of(wrapped.observation_space)
+    if env["frame_stack"]:
+        try:
+            observation = spaces.stacked(observation, int(env["frame_stack"]))
+        except RlzooError as error:
+            problems.append(Problem("env.frame_stack", error.message))
+            return None
+    masked = wrapped.has_wrapper_attr("action_masks")
+    return _Found(spaces.channels_first(observation), spaces.of(wrapped.action_space), masked)
+
+
+def _made_notices(made: Any, env: Mapping[str, Any]) -> list[str]:
+    notices = []
+    spec = made.spec
+    is_atari = str(spec.entry_point).startswith("ale_py")
+    if spec.max_episode_steps is None and not is_atari:
+        notices.append(f"{spec.id} has no step limit: if its episodes may never end, set env.max_steps")
+    skip = spec.kwargs.get("frameskip", 4)
+    if "atari" in env["wrappers"] and skip != 1:
+        notices.append(f"{spec.id} skips frames by itself, and the atari wrapper again: set env.kwargs.frameskip=1")
+    return notices

@@ -1,0 +1,164 @@
+"""The one function that builds environments, for training, evaluation, video and the Hub alike."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from rlzoo.envs import aliases, display, registration, wrappers
+from rlzoo.envs.normalization import load_statistics
+from rlzoo.errors import ExitCode, RlzooError
+from rlzoo.protocols import State
+
+if TYPE_CHECKING:
+    import gymnasium
+    from stable_baselines3.common.vec_env import VecEnv
+
+    from rlzoo.config.schema import EnvConfig
+
+
+def make(
+    cfg: EnvConfig,
+    *,
+    n_envs: int,
+    seed: int,
+    gamma: float = 0.99,
+    training: bool = True,
+    statistics: State | None = None,
+    render_mode: str | None = None,
+    episode_seeds: Sequence[int] | None = None,
+    max_steps: int | None = None,
+) -> VecEnv:
+    """Build `n_envs` environments side by side.
+
+    From the inside out: the environment with its step limit, the monitor, the configured wrappers, the vectorised
+    environment (subprocesses only for more than one environment), normalisation, frame stack, images channels first.
+
+    Args:
+        cfg: what to build; everything but the arguments below comes from it.
+        n_envs: how many.
+        seed: environment i resets first with `seed + i`, and its action space draws from it.
+        gamma: discount of the returns that reward normalisation is based on, unless `cfg.normalize` sets one.
+        training: False freezes the normalisation statistics and leaves rewards as they are.
+        statistics: normalisation statistics to start from.
+        render_mode: None does not draw, which is up to three times faster.
+        episode_seeds: environment i's k-th episode starts from `episode_seeds[i::n_envs][k]`.
+        max_steps: step limit of an episode instead of `cfg.max_steps`.
+
+    Raises:
+        RlzooError: if the environment is not known, not installed or cannot be made like this.
+    """
+    from stable_baselines3.common.vec_env import DummyVecEnv, SubprocVecEnv
+
+    seeds = [int(value) for value in episode_seeds or ()]
+    builders: list[Callable[[], gymnasium.Env]] = [
+        partial(
+            build,
+            cfg,
+            seed=seed + index,
+            render_mode=render_mode,
+            max_steps=max_steps or cfg.max_steps,
+            episode_seeds=tuple(seeds[index::n_envs]),
+        )
+        for index in range(n_envs)
+    ]
+    env: VecEnv
+    if cfg.vec_env == "subproc" and n_envs > 1:
+        try:
+            env = SubprocVecEnv(builders)
+        except (EOFError, ConnectionError) as error:
+            hint = "env.vec_env=dummy shows its error"
+            raise RlzooError(f"a process of {cfg.id} ended while it started", hint, ExitCode.TRAINING_FAILED) from error
+    else:
+        env = DummyVecEnv(builders)
+    env.seed(seed)
+    env = _vector_wrapped(env, cfg, gamma, training)
+    if statistics is not None:
+        load_statistics(env, statistics)
+    return env
+
+
+def build(
+    cfg: EnvConfig,
+    *,
+    seed: int | None = None,
+    render_mode: str | None = None,
+    max_steps: int | None = None,
+    episode_seeds: Sequence[int] = (),
+) -> gymnasium.Env:
+    """One environment of `make`, before it is vectorised."""
+    from rlzoo.envs.monitor import EpisodeMonitor
+
+    raw = make_raw(cfg.id, imports=cfg.imports, kwargs=cfg.kwargs, max_steps=max_steps, render_mode=render_mode)
+    monitored = EpisodeMonitor(raw, episode_seeds=episode_seeds, **cfg.monitor_kwargs)
+    env = wrappers.apply(monitored, cfg.wrappers)
+    if seed is not None:
+        env.action_space.seed(seed)
+    return env
+
+
+def make_raw(
+    env_id: str,
+    *,
+    imports: Sequence[str] = (),
+    kwargs: Mapping[str, Any] | None = None,
+    max_steps: int | None = None,
+    render_mode: str | None = None,
+) -> gymnasium.Env:
+    """`gymnasium.make`, with old ids, registration and errors taken care of.
+
+    Without a `render_mode` the environment's own default holds: there are environments that do not know the keyword.
+
+    Raises:
+        RlzooError: if the id is unknown (exit code 2) or its package is missing (3).
+    """
+    display.prepare()
+    registration.register(imports)
+    import gymnasium
+    from gymnasium import error as gym_error
+
+    options = dict(kwargs or {})
+    if render_mode is not None:
+        options["render_mode"] = render_mode
+    try:
+        return gymnasium.make(aliases.current(env_id), max_episode_steps=max_steps, **options)
+    except (gym_error.DependencyNotInstalled, ModuleNotFoundError) as error:
+        raise RlzooError(f"{env_id} needs a package that is missing: {error}", code=ExitCode.MISSING) from error
+    except gym_error.Error as error:
+        raise RlzooError(f"{env_id} cannot be made: {error}") from error
+
+
+def set_episode_seeds(env: VecEnv, seeds: Sequence[int]) -> None:
+    """Begin a new evaluation: the episodes so far are forgotten, and environment i of n gets `seeds[i::n]`.
+
+    The next call has to be `env.reset()`.
+    """
+    for index in range(env.num_envs):
+        share = [int(seed) for seed in seeds[index :: env.num_envs]]
+        env.env_method("set_episode_seeds", share, indices=[index])
+
+
+def _vector_wrapped(env: VecEnv, cfg: EnvConfig, gamma: float, training: bool) -> VecEnv:
+    from stable_baselines3.common.vec_env import VecFrameStack, VecNormalize, VecTransposeImage
+
+    if cfg.normalize is not False:
+        options: dict[str, Any] = {"gamma": gamma}
+        options |= cfg.normalize if isinstance(cfg.normalize, Mapping) else {}
+        if not training:
+            options["norm_reward"] = False
+        env = VecNormalize(env, training=training, **options)
+    if cfg.frame_stack is not None:
+        env = VecFrameStack(env, n_stack=cfg.frame_stack)
+    return VecTransposeImage(env) if _has_channels_last(env.observation_space) else env
+
+
+def _has_channels_last(space: gymnasium.Space) -> bool:
+    from gymnasium import spaces
+    from stable_baselines3.common.preprocessing import is_image_space, is_image_space_channels_first
+
+    parts = space.spaces.values() if isinstance(space, spaces.Dict) else [space]
+    return any(
+        isinstance(part, spaces.Box) and is_image_space(part) and not is_image_space_channels_first(part)
+        for part in parts
+    )

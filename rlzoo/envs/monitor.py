@@ -1,0 +1,65 @@
+"""The truth about episodes: raw return and length of every whole game, whatever the wrappers around it do."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, SupportsFloat
+
+from stable_baselines3.common.monitor import Monitor
+
+if TYPE_CHECKING:
+    import gymnasium
+
+
+class EpisodeMonitor(Monitor):
+    """Stable-Baselines3's Monitor, directly around the environment and inside all configured wrappers.
+
+    It keeps every episode exactly once, in order: also one that ends during a wrapper's own steps (the no-op after a
+    lost life), and one that a wrapper cut short, up to where it was cut. It writes no files.
+
+    Args:
+        env: what `gymnasium.make` returned, step limit included.
+        info_keywords: entries of `info` to keep with every finished episode.
+        episode_seeds: the k-th episode starts from the k-th seed; later ones from the seed given to `reset`, if any.
+    """
+
+    def __init__(
+        self, env: gymnasium.Env, *, info_keywords: Sequence[str] = (), episode_seeds: Sequence[int] = ()
+    ) -> None:
+        super().__init__(env, filename=None, info_keywords=tuple(info_keywords))
+        self._episode_seeds = tuple(episode_seeds)
+        self._observation: Any = None
+        self._abandoned = False
+
+    def reset(self, **kwargs: Any) -> tuple[Any, dict[str, Any]]:
+        if self.rewards and not self.needs_reset:
+            self._keep_cut_episode()
+        self._abandoned = False
+        episode = len(self.episode_returns)  # a second reset before the first step is still the same episode
+        if episode < len(self._episode_seeds):
+            kwargs["seed"] = self._episode_seeds[episode]
+        self._observation, info = super().reset(**kwargs)
+        return self._observation, info
+
+    def step(self, action: Any) -> tuple[Any, SupportsFloat, bool, bool, dict[str, Any]]:
+        if self._abandoned:
+            return self._observation, 0.0, True, False, {}
+        result = super().step(action)
+        self._observation = result[0]
+        return result
+
+    def set_episode_seeds(self, seeds: Sequence[int]) -> None:
+        """Forget all episodes, the running one too: the first after the next reset is episode 0, with seed 0.
+
+        A wrapper that would step on at that reset (after a lost life) is told that the abandoned game is over.
+        """
+        self._episode_seeds = tuple(seeds)
+        self.episode_returns, self.episode_lengths, self.episode_times = [], [], []
+        self.rewards = []
+        self._abandoned = not self.needs_reset
+
+    def _keep_cut_episode(self) -> None:
+        self.episode_returns.append(sum(self.rewards))
+        self.episode_lengths.append(len(self.rewards))
+        self.episode_times.append(time.time() - self.t_start)

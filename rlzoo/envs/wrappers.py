@@ -1,0 +1,296 @@
+"""The table of wrappers: what each does, which options it takes, and how they are put around an environment."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Literal
+
+from rlzoo.errors import Problem, RlzooError
+from rlzoo.registry import did_you_mean, load
+
+if TYPE_CHECKING:
+    import gymnasium
+    from gymnasium import spaces
+
+
+@dataclass(frozen=True)
+class Option:
+    """A keyword of a wrapper: its kind and bounds (inclusive). `ints` and `texts` are lists of them."""
+
+    kind: Literal["int", "float", "bool", "text", "ints", "texts"]
+    low: float | None = None
+    high: float | None = None
+    required: bool = False
+
+
+@dataclass(frozen=True)
+class WrapperSpec:
+    """One wrapper.
+
+    Attributes:
+        entry_point: `"module:Attribute"`, called with the environment and the options.
+        summary: one line for people.
+        options: every keyword it takes; a test compares them with the signature.
+        requires: modules it imports when it is used.
+        space: the observation space it makes of another. Given where the class itself would import torch, so that a
+            request can be checked without it.
+    """
+
+    entry_point: str
+    summary: str
+    options: Mapping[str, Option] = field(default_factory=dict)
+    requires: tuple[str, ...] = ()
+    space: Callable[[spaces.Space, Mapping[str, Any]], spaces.Space] | None = None
+
+
+def _atari_space(space: spaces.Space, options: Mapping[str, Any]) -> spaces.Space:
+    import numpy as np
+    from gymnasium import spaces
+
+    if not isinstance(space, spaces.Box) or len(space.shape) != 3:
+        raise TypeError(f"the atari wrapper needs the images of an Atari game, not {space}")
+    size = options.get("screen_size", 84)
+    return spaces.Box(0, 255, (size, size, 1), np.uint8)
+
+
+def _timed_space(space: spaces.Space, options: Mapping[str, Any]) -> spaces.Space:
+    import numpy as np
+    from gymnasium import spaces
+
+    if isinstance(space, spaces.Dict) and "observation" in space.spaces:
+        return spaces.Dict({**space.spaces, "observation": _timed_space(space["observation"], options)})
+    if not isinstance(space, spaces.Box) or len(space.shape) != 1:
+        raise TypeError(f"time_feature needs a vector of numbers, not {space}")
+    return spaces.Box(np.append(space.low, 0), np.append(space.high, 1), dtype=space.dtype.type)
+
+
+_NUMBER = Option("float", required=True)
+_PROBABILITY = Option("float", 0, 1)
+
+WRAPPERS: dict[str, WrapperSpec] = {
+    "atari": WrapperSpec(
+        "stable_baselines3.common.atari_wrappers:AtariWrapper",
+        "grey 84x84 images of every 4th frame, random no-ops at the start, episodes end with a life, rewards -1, 0, 1",
+        {
+            "noop_max": Option("int", 0),
+            "frame_skip": Option("int", 1),
+            "screen_size": Option("int", 1),
+            "terminal_on_life_loss": Option("bool"),
+            "clip_reward": Option("bool"),
+            "action_repeat_probability": _PROBABILITY,
+        },
+        requires=("cv2",),
+        space=_atari_space,
+    ),
+    "flatten": WrapperSpec(
+        "gymnasium.wrappers:FlattenObservation",
+        "any observation as one vector, discrete parts one-hot",
+    ),
+    "flatten_index": WrapperSpec(
+        "rlzoo.envs.adapters:FlattenIndex",
+        "a tuple of discrete observations as one number, for tables",
+    ),
+    "filter": WrapperSpec(
+        "gymnasium.wrappers:FilterObservation",
+        "only some entries of a Dict observation",
+        {"filter_keys": Option("texts", required=True)},
+    ),
+    "grayscale": WrapperSpec(
+        "gymnasium.wrappers:GrayscaleObservation",
+        "colour images in grey; keep_dim keeps the channel, which image policies need",
+        {"keep_dim": Option("bool")},
+    ),
+    "resize": WrapperSpec(
+        "gymnasium.wrappers:ResizeObservation",
+        "images in another size",
+        {"shape": Option("ints", 1, required=True)},
+        requires=("cv2",),
+    ),
+    "mask_velocity": WrapperSpec(
+        "rlzoo.envs.adapters:MaskVelocity",
+        "velocities set to zero, so that the agent needs a memory",
+    ),
+    "time_feature": WrapperSpec(
+        "sb3_contrib.common.wrappers:TimeFeatureWrapper",
+        "the share of the episode that remains as one more number",
+        {"max_steps": Option("int", 1), "test_mode": Option("bool")},
+        space=_timed_space,
+    ),
+    "time_limit": WrapperSpec(
+        "gymnasium.wrappers:TimeLimit",
+        "truncates after so many of the agent's own steps; env.max_steps counts the environment's",
+        {"max_episode_steps": Option("int", 1, required=True)},
+    ),
+    "frame_skip": WrapperSpec(
+        "gymnasium.wrappers:RepeatAction",
+        "each action several times, rewards summed",
+        {"num_repeats": Option("int", 1, required=True)},
+    ),
+    "sticky_action": WrapperSpec(
+        "gymnasium.wrappers:StickyAction",
+        "with some probability the last action again",
+        {"repeat_action_probability": Option("float", 0, 1, required=True), "repeat_action_duration": Option("int", 1)},
+    ),
+    "rescale_action": WrapperSpec(
+        "gymnasium.wrappers:RescaleAction",
+        "continuous actions between two bounds, whatever the environment's are",
+        {"min_action": _NUMBER, "max_action": _NUMBER},
+    ),
+    "discretize_action": WrapperSpec(
+        "gymnasium.wrappers:DiscretizeAction",
+        "continuous actions as a grid of bins, for algorithms with discrete ones",
+        {"bins": Option("int", 2, required=True), "multidiscrete": Option("bool")},
+    ),
+    "action_noise": WrapperSpec(
+        "rlzoo.envs.adapters:ActionNoise",
+        "Gaussian noise on continuous actions",
+        {"std": Option("float", 0)},
+    ),
+    "action_masker": WrapperSpec(
+        "rlzoo.envs.adapters:ActionMasks",
+        "offers the action mask in the environment's info to algorithms that mask",
+        {"key": Option("text")},
+    ),
+    "clip_reward": WrapperSpec(
+        "gymnasium.wrappers:ClipReward",
+        "rewards between two bounds; evaluation still counts the raw ones",
+        {"min_reward": Option("float"), "max_reward": Option("float")},
+    ),
+    "delayed_reward": WrapperSpec(
+        "rlzoo.envs.adapters:DelayedReward",
+        "the sum of the rewards every few steps, nothing in between",
+        {"delay": Option("int", 1)},
+    ),
+}
+
+
+def apply(env: gymnasium.Env, wrappers: Mapping[str, Mapping[str, Any]]) -> gymnasium.Env:
+    """Put wrappers around an environment, the first one innermost.
+
+    Args:
+        env: the environment.
+        wrappers: name, or `package.module:Class` of one's own, to options.
+
+    Raises:
+        RlzooError: for an unknown name.
+    """
+    for name, options in wrappers.items():
+        env = load(_entry_point(name))(env, **_arguments(name, options))
+    return env
+
+
+def preview(env: gymnasium.Env, wrappers: Mapping[str, Mapping[str, Any]]) -> gymnasium.Env:
+    """Like `apply`, but wrappers that would import torch only show the observation space they would make."""
+    import gymnasium
+
+    for name, options in wrappers.items():
+        spec = WRAPPERS.get(name)
+        if spec is None or spec.space is None:
+            env = apply(env, {name: options})
+        else:
+            space = spec.space(env.observation_space, options)
+            env = gymnasium.Wrapper(env)
+            env.observation_space = space
+    return env
+
+
+def check(wrappers: Mapping[str, Any]) -> list[Problem]:
+    """What is wrong with the names and options of wrappers; imports only those that are the user's own."""
+    from rlzoo.envs.registration import installed
+
+    problems = []
+    for name, options in wrappers.items():
+        key = f"env.wrappers.{name}"
+        if not isinstance(options, Mapping):
+            problems.append(Problem(key, f"must be a mapping of options, not {options!r}", "without options write {}"))
+            continue
+        if ":" in name:
+            problems += _check_own(key, name, options)
+            continue
+        if name not in WRAPPERS:
+            hint = f"known: {', '.join(WRAPPERS)}, or package.module:Class of your own"
+            problems.append(Problem(key, f"is no known wrapper{did_you_mean(name, WRAPPERS)}", hint))
+            continue
+        problems += check_options(key, WRAPPERS[name].options, options)
+        for module in WRAPPERS[name].requires:
+            if not installed(module):
+                hint = "pip install opencv-python" if module == "cv2" else f"pip install {module}"
+                problems.append(Problem(key, f"needs the package {module}", hint, missing=True))
+    return problems
+
+
+def check_options(key: str, known: Mapping[str, Option], options: Mapping[str, Any]) -> list[Problem]:
+    """What is wrong with the options given under `key`, of which `known` are all there are."""
+    problems = [
+        Problem(key, f"needs the option {name}", f"{key}.{name}=…")
+        for name, option in known.items()
+        if option.required and name not in options
+    ]
+    for name, value in options.items():
+        if name not in known:
+            hint = f"its options: {', '.join(known)}" if known else "it takes no options"
+            problems.append(Problem(f"{key}.{name}", f"is no option of {key}{did_you_mean(name, known)}", hint))
+        elif message := _misfit(known[name], value):
+            problems.append(Problem(f"{key}.{name}", f"must be {message}, not {value!r}"))
+    return problems
+
+
+def _misfit(option: Option, value: Any) -> str:
+    """What the value should have been, empty if it is fine."""
+    if option.kind in ("ints", "texts"):
+        item = Option("int" if option.kind == "ints" else "text", option.low, option.high)
+        words = "a list of whole numbers" if option.kind == "ints" else "a list of names"
+        return "" if isinstance(value, list | tuple) and not any(_misfit(item, part) for part in value) else words
+    if option.kind == "bool":
+        return "" if isinstance(value, bool) else "true or false"
+    if option.kind == "text":
+        return "" if isinstance(value, str) else "text"
+    words = "a whole number" if option.kind == "int" else "a finite number"
+    words += f" of at least {option.low:g}" if option.low is not None else ""
+    words += f" and at most {option.high:g}" if option.high is not None else ""
+    if isinstance(value, bool) or not isinstance(value, int | float) or not abs(value) < float("inf"):
+        return words
+    fits = option.kind == "float" or value == int(value)
+    fits = fits and (option.low is None or value >= option.low) and (option.high is None or value <= option.high)
+    return "" if fits else words
+
+
+def _check_own(key: str, reference: str, options: Mapping[str, Any]) -> list[Problem]:
+    import inspect
+
+    try:
+        parameters = inspect.signature(load(reference)).parameters
+    except RlzooError as error:
+        return [Problem(key, error.message, error.hint)]
+    except Exception as error:
+        return [Problem(key, f"cannot be imported: {type(error).__name__}: {error}")]
+    if any(parameter.kind is inspect.Parameter.VAR_KEYWORD for parameter in parameters.values()):
+        return []
+    known = list(parameters)[1:]  # the first is the environment
+    return [
+        Problem(f"{key}.{name}", f"is no keyword of {reference}{did_you_mean(name, known)}")
+        for name in options
+        if name not in known
+    ]
+
+
+def _entry_point(name: str) -> str:
+    if ":" in name:
+        return name
+    if name not in WRAPPERS:
+        raise RlzooError(f"unknown wrapper {name!r}{did_you_mean(name, WRAPPERS)}")
+    return WRAPPERS[name].entry_point
+
+
+def _arguments(name: str, options: Mapping[str, Any]) -> dict[str, Any]:
+    """Options as the wrapper's code wants them: lists as tuples, 1e3 as a whole number where it counts something."""
+    known = WRAPPERS[name].options if name in WRAPPERS else {}
+    arguments: dict[str, Any] = {}
+    for key, value in options.items():
+        counts = key in known and known[key].kind in ("int", "ints")
+        if isinstance(value, list | tuple):
+            arguments[key] = tuple(int(part) if counts else part for part in value)
+        else:
+            arguments[key] = int(value) if counts else value
+    return arguments

@@ -1,0 +1,72 @@
+from pathlib import Path
+
+import gymnasium
+import pytest
+
+from rlzoo.config import yaml_file
+from rlzoo.envs import aliases, check, make, registration, shipped, spaces
+
+CONF = Path(__file__).parents[2] / "conf"
+NAMES = sorted(path.stem for path in (CONF / "env").glob("*.yaml") if path.stem not in ("gym", "atari"))
+MUJOCO = (
+    "Ant HalfCheetah Hopper Humanoid HumanoidStandup InvertedDoublePendulum InvertedPendulum Pusher Reacher Swimmer "
+    "Walker2d"
+).split()
+ATARI = "SpaceInvaders BeamRider Breakout Enduro Pong Asteroids RoadRunner Seaquest Qbert MsPacman".split()
+
+
+def test_everything_promised_is_there():
+    classic = "CartPole MountainCar MountainCarContinuous Acrobot Pendulum".split()
+    toy = "FrozenLake FrozenLake8x8 Taxi TaxiMasked CliffWalking Blackjack BitFlipping".split()
+    box2d = "LunarLander LunarLanderContinuous BipedalWalker BipedalWalkerHardcore CarRacing".split()
+    assert sorted(classic + toy + box2d + MUJOCO + ATARI) == NAMES
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_declared_spaces_are_the_real_ones(name, env_config):
+    cfg = env_config(name)
+    env = make(cfg, n_envs=1, seed=0)
+    assert spaces.describe(env.observation_space) == cfg.observation_space
+    assert spaces.describe(env.action_space) == cfg.action_space
+    env.reset()
+    _, _, _, infos = env.step([env.action_space.sample()])
+    assert "TimeLimit.truncated" in infos[0]
+    env.close()
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_check_knows_the_same_spaces_by_making_one_and_by_reading(name, env_values):
+    values = env_values(name)
+    read = check.check_env(values, declared_holds=True)
+    made = check.check_env(values, declared_holds=False)
+    assert read.problems == made.problems == []
+    assert (read.observation_space, read.action_space) == (values["observation_space"], values["action_space"])
+    assert (made.observation_space, made.action_space) == (values["observation_space"], values["action_space"])
+    assert read.masked == made.masked == (name == "TaxiMasked")
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_every_episode_ends(name, env_config):
+    cfg = env_config(name)
+    registration.register(cfg.imports)
+    own = gymnasium.registry[cfg.id].max_episode_steps
+    ends_by_itself = cfg.id in ("Blackjack-v1", "BitFlipping-v0") or name in ATARI
+    assert own or cfg.max_steps or ends_by_itself
+
+
+def test_every_key_is_explained_where_it_is_first_named():
+    base = yaml_file.read(CONF / "env" / "gym.yaml")
+    assert [key for key in base.values if (key,) not in base.comments] == []
+
+
+def test_families_name_only_themselves():
+    assert yaml_file.read(CONF / "family" / "none.yaml").values == {}
+    assert yaml_file.read(CONF / "family" / "atari.yaml").values == {}
+
+
+def test_short_names_by_id():
+    names = shipped.short_names()
+    assert sorted(names.values()) == NAMES
+    assert names["LunarLander-v3"] == "LunarLander"
+    assert aliases.short_name("LunarLander-v2", names) == "LunarLander"
+    assert aliases.short_name("MyEnv-v0", names) is None
