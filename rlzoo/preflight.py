@@ -5,12 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from rlzoo.algos import signatures, specs
+from rlzoo.algos import specs
+from rlzoo.algos.check import check as check_algo
 from rlzoo.config.compose import Composition
 from rlzoo.config.parse import check as check_schema
 from rlzoo.config.schema import TrainConfig
-from rlzoo.envs.spaces import check_env
+from rlzoo.envs.check import check_env
 from rlzoo.errors import ConfigError, Problem, RlzooError
+from rlzoo.launchers import check as check_launcher
 from rlzoo.loggers import check as check_loggers
 
 DECLARED = ("env.id", "env.imports", "env.kwargs", "env.wrappers", "env.frame_stack")
@@ -62,6 +64,8 @@ def find_problems(
     notices += algo_notices
     if isinstance(values.get("logger"), dict):
         problems += check_loggers(values["logger"])
+    if isinstance(values.get("launcher"), dict):
+        problems += check_launcher(values["launcher"])
     if config is not None:
         problems += _cross_problems(config)
     return config, problems, notices
@@ -99,7 +103,7 @@ def _check_algo(composition: Composition, env: Any, so_far: list[Problem]) -> tu
     numbers = {key: values.get(key) for key in ("total_timesteps",)} | {"n_envs": values["env"].get("n_envs")}
     if any(type(number) not in (int, float) or number < 1 for number in numbers.values()):
         numbers = {"total_timesteps": 2**62, "n_envs": 1}
-    found, notices = signatures.check(
+    found, notices = check_algo(
         algo,
         observation_space=env.observation_space if env is not None else None,
         action_space=env.action_space if env is not None else None,

@@ -38,8 +38,9 @@ def train(cfg: TrainConfig, run: Run, callbacks: Sequence[Callback] = ()) -> Eva
         RlzooError: with exit code 4 if the training fails, after the traceback was written to train.log, or with 130
             or 143 after a signal; what was kept is in the message.
     """
-    from rlzoo import algos, envs
+    from rlzoo.algos.create import create
     from rlzoo.callbacks import Checkpoints, Evaluations, Interrupt, Progress, Stop
+    from rlzoo.envs.make import make
     from rlzoo.loggers import open_loggers
     from rlzoo.seeding import seed_everything
 
@@ -48,9 +49,9 @@ def train(cfg: TrainConfig, run: Run, callbacks: Sequence[Callback] = ()) -> Eva
         set_threads(cfg)
         seed_everything(cfg.seed)
         gamma = float(cfg.algo.hyperparams.get("gamma") or 0.99)
-        env = envs.make(cfg.env, n_envs=cfg.env.n_envs, seed=cfg.seed, gamma=gamma, training=True)
+        env = make(cfg.env, n_envs=cfg.env.n_envs, seed=cfg.seed, gamma=gamma, training=True)
         try:
-            algorithm = algos.create(cfg.algo, env, seed=cfg.seed, device=cfg.device)
+            algorithm = create(cfg.algo, env, seed=cfg.seed, device=cfg.device)
             progress = Progress(cfg.total_timesteps)
             evaluations = Evaluations(cfg, run, env)
             own = [interrupt, evaluations, Checkpoints(cfg, run, env), Stop(cfg, evaluations), progress]

@@ -107,7 +107,7 @@ def evaluate(
 
 def _config(run: Run, env_words: Sequence[str]) -> TrainConfig:
     """The run's configuration with changes to its environment, checked."""
-    from rlzoo.envs.spaces import check_env
+    from rlzoo.envs.check import check_env
 
     composition = override(run.config_file, env_words)
     cfg, problems = check(TrainConfig, composition.values)

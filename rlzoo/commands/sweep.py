@@ -13,20 +13,23 @@ def train_many(requests: Sequence[Request]) -> int:
     """Train every request; returns the sweep's exit code."""
     from rlzoo.commands.train import job_of
     from rlzoo.console import say
-    from rlzoo.launchers import Job, exit_code, launch
+    from rlzoo.launchers import Job, launch, sweep_exit_code
 
     first = requests[0].config
-    jobs = [Job("rlzoo.commands.train:run_job", job_of(request)) for request in requests]
     labels = [label(request) for request in requests]
+    jobs = [
+        Job(job_of(request), "rlzoo.commands.train:run_job", name)
+        for request, name in zip(requests, labels, strict=True)
+    ]
     say(f"{len(jobs)} jobs, {first.n_jobs} at a time, launcher {first.launcher['name']}")
 
     def report(result: Any) -> None:
         say(f"job {result.index + 1}/{len(jobs)} {labels[result.index]}: {outcome(result)}")
 
-    results = launch(jobs, first.launcher, n_jobs=first.n_jobs, runs_dir=first.runs_dir, on_result=report)
+    results = launch(jobs, first.launcher, n_jobs=first.n_jobs, on_result=report)
     print_jobs(labels, results)
     print_aggregate(requests, results)
-    return exit_code(results)
+    return sweep_exit_code(results)
 
 
 def label(request: Request) -> str:
@@ -39,8 +42,8 @@ def label(request: Request) -> str:
 def outcome(result: Any) -> str:
     if result.exit_code != 0:
         return f"failed ({result.exit_code}): {result.error}"
-    best = result.value["results"][-1]
-    return f"{best['mean_reward']:.2f} ± {best['std_reward']:.2f} ({result.value['run']})"
+    final = result.result["evaluations"][-1]
+    return f"{final['mean_reward']:.2f} ± {final['std_reward']:.2f} ({result.run})"
 
 
 def print_jobs(labels: Sequence[str], results: Sequence[Any]) -> None:
@@ -73,7 +76,7 @@ def aggregate(settings: Sequence[str], results: Sequence[Any]) -> list[tuple[obj
     means: Mapping[str, list[float]] = defaultdict(list)
     for setting, result in zip(settings, results, strict=True):
         if result.exit_code == 0:
-            means[setting].append(result.value["results"][-1]["mean_reward"])
+            means[setting].append(result.result["evaluations"][-1]["mean_reward"])
     rows: list[tuple[object, ...]] = []
     for setting, values in means.items():
         if len(values) < 2:

@@ -121,7 +121,7 @@ def run_job(job: dict[str, Any]) -> dict[str, Any]:
     run.write_info({"status": "running", **details, **collect()})
     _say(f"run: {run.path}")
     train_run(cfg, run)
-    return {"run": str(run.path), "results": run.read_results()}
+    return {"run": str(run.path), "result": {"evaluations": run.read_results()}}
 
 
 def _train_one(request: Request) -> int:
@@ -130,7 +130,7 @@ def _train_one(request: Request) -> int:
     for file in request.composition.hyperparams:
         _say(f"tuned hyperparameters: {file}")
     result = run_job(job_of(request))
-    print_results(result["results"])
+    print_results(result["result"]["evaluations"])
     print(f"run: {result['run']}")
     return ExitCode.DONE
 

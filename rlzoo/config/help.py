@@ -70,9 +70,9 @@ def _print_keys(file: YamlFile, prefix: str = "") -> None:
     for path, value in _leaves(file.values, ()):
         if path[0] == "defaults":
             continue
-        key = prefix + ".".join(path)
+        setting = f"{prefix}{'.'.join(path)}={_text(value)}"
         comment = file.comments.get(path, "")
-        print(f"  {key + '=' + _text(value):40} {comment}".rstrip())
+        print(f"  {setting:40} {comment}".rstrip())
 
 
 def _leaves(values: dict[str, Any], path: tuple[str, ...]) -> Iterator[tuple[tuple[str, ...], Any]]:
@@ -86,4 +86,5 @@ def _leaves(values: dict[str, Any], path: tuple[str, ...]) -> Iterator[tuple[tup
 def _text(value: Any) -> str:
     if value is None:
         return "null"
-    return str(value).lower() if isinstance(value, bool) else str(value)
+    text = str(value).lower() if isinstance(value, bool) else str(value)
+    return text if len(text) <= 24 else f"{text[:20]}..."

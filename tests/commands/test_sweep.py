@@ -1,0 +1,90 @@
+"""Sweeps: every job checked before the first starts, runs that do not collide, and each equal to the same run alone."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import rlzoo
+from rlzoo.cli import main
+from rlzoo.runs import find_runs
+
+WORDS = ["algo=ppo", "env=CartPole", "hyperparams=none", "algo.n_steps=64", "total_timesteps=128", "eval.freq=64"]
+WORDS += ["eval.n_episodes=1", "eval.final_n_episodes=2"]
+
+
+@pytest.fixture(autouse=True)
+def elsewhere(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+
+
+def weights(run):
+    from rlzoo.checkpoints import read
+
+    return read(run.checkpoint("last")).algorithm.tensors
+
+
+def by_seed(root="runs"):
+    return {run.read_config()["seed"]: run for run in find_runs(Path(root))}
+
+
+def test_each_run_of_a_sweep_equals_the_same_run_alone(capsys):
+    assert main(["train", "-m", *WORDS, "seed=0,1,2", "n_jobs=2"]) == 0
+    output = capsys.readouterr()
+    assert "over training seeds" in output.out
+    runs = by_seed()
+    assert sorted(runs) == [0, 1, 2]
+    alone = rlzoo.train(*WORDS, "seed=1", "runs_dir=alone")
+    for name, tensor in weights(alone).items():
+        assert np.array_equal(tensor, weights(runs[1])[name]), name
+    assert alone.metrics_file.read_bytes() == runs[1].metrics_file.read_bytes()
+
+
+def test_n_seeds_is_the_short_form(capsys):
+    assert main(["train", *WORDS, "seed=5", "n_seeds=2"]) == 0
+    assert sorted(by_seed()) == [5, 6]
+    assert "over training seeds" in capsys.readouterr().out
+    assert main(["train", *WORDS, "n_seeds=2", "runs_dir=drawn"]) == 0
+    assert len(by_seed("drawn")) == 2
+
+
+def test_a_bad_third_job_is_found_before_the_first_trains(capsys):
+    assert main(["train", "-m", *WORDS, "algo.n_steps=64,32,-1"]) == 2
+    assert "algo.n_steps" in capsys.readouterr().err
+    assert not Path("runs").exists()
+
+
+def test_several_algorithms_and_environments():
+    words = [*WORDS[2:3], *WORDS[4:], "algo=ppo,a2c", "env=CartPole,Acrobot", "n_jobs=2", "eval.freq=0", "env.max_steps=50"]
+    assert main(["train", "-m", *words, "seed=1"]) == 0
+    found = {(run.path.parent.parent.name, run.path.parent.name) for run in find_runs(Path("runs"))}
+    assert found == {(algo, env) for algo in ("ppo", "a2c") for env in ("CartPole-v1", "Acrobot-v1")}
+
+
+def test_two_sweeps_that_start_in_the_same_second_do_not_collide(tmp_path):
+    command = [sys.executable, "-m", "rlzoo", "train", "-m", *WORDS, "seed=0,1,2", "n_jobs=3"]
+    processes = [subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.DEVNULL) for _ in range(2)]
+    assert [process.wait(timeout=300) for process in processes] == [0, 0]
+    runs = list(find_runs(tmp_path / "runs"))
+    assert len(runs) == len({run.path for run in runs}) == 6
+    assert all(run.read_info()["status"] == "finished" for run in runs)
+
+
+def test_a_failing_job_does_not_stop_the_others(tmp_path, monkeypatch, capsys):
+    (tmp_path / "sometimes.py").write_text(
+        "import gymnasium as gym\n"
+        "from gymnasium.envs.classic_control.cartpole import CartPoleEnv\n"
+        "class Sometimes(CartPoleEnv):\n"
+        "    def reset(self, *, seed=None, options=None):\n"
+        "        if seed == 1: raise RuntimeError('not this seed')\n"
+        "        return super().reset(seed=seed, options=options)\n"
+        "gym.register('Sometimes-v0', Sometimes, max_episode_steps=50)\n"
+    )
+    monkeypatch.syspath_prepend(str(tmp_path))
+    words = [*WORDS, "env=gym", "env.id=sometimes:Sometimes-v0", "seed=0,1,2"]
+    assert main(["train", "-m", *words]) == 4
+    runs = by_seed()
+    assert {seed: run.read_info()["status"] for seed, run in runs.items()} == {0: "finished", 1: "failed", 2: "finished"}
+    assert "not this seed" in capsys.readouterr().out

@@ -1,0 +1,93 @@
+"""The front of the command line: help without third parties, suggestions, exit codes, no traceback for a mistake."""
+
+import subprocess
+import sys
+import time
+
+import pytest
+
+from rlzoo import __version__
+from rlzoo.cli import COMMANDS, main, parse
+
+THIRD_PARTY = "torch numpy gymnasium hydra omegaconf pydantic rich optuna stable_baselines3 yaml".split()
+
+
+def run(*words: str, cwd=None) -> subprocess.CompletedProcess[str]:
+    return subprocess.run([sys.executable, "-m", "rlzoo", *words], capture_output=True, text=True, cwd=cwd, check=False)
+
+
+def imported_by(*words: str) -> set[str]:
+    """The third-party packages that a command imports."""
+    code = (
+        "import sys; from rlzoo.cli import main\n"
+        f"try: main({list(words)!r})\nexcept SystemExit: pass\n"
+        f"print('IMPORTED', *[name for name in {THIRD_PARTY!r} if name in sys.modules])"
+    )
+    output = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+    return set(output.rsplit("IMPORTED", 1)[1].split())
+
+
+@pytest.mark.parametrize("words", [["--help"], [], ["--version"], ["trian"]])
+def test_help_imports_no_third_party(words):
+    assert imported_by(*words) == set()
+
+
+def test_command_help_and_config_import_no_torch():
+    assert imported_by("train", "--help") <= {"yaml"}
+    heavy = {"torch", "stable_baselines3", "gymnasium", "numpy", "optuna"}
+    assert not imported_by("train", "algo=dqn", "env=SpaceInvaders", "--cfg", "job") & heavy
+    assert not imported_by("show", "algo=ppo", "env=LunarLander") & heavy
+    assert not imported_by("list", "envs") & heavy
+
+
+def test_help_lists_every_command_and_is_quick(capsys):
+    assert main(["--help"]) == 0
+    text = capsys.readouterr().out
+    for command in COMMANDS:
+        assert f"  {command} " in text
+    start = time.process_time()
+    main(["--help"])
+    assert time.process_time() - start < 0.1
+
+
+def test_command_help_says_what_keys_mean(capsys):
+    assert main(["train", "--help", "algo=dqn"]) == 0
+    text = capsys.readouterr().out
+    for expected in ("algo.exploration_fraction=", "env.n_envs=1", "total_timesteps=100000", "SpaceInvaders"):
+        assert expected in text
+    for command in COMMANDS:
+        assert main([command, "-h"]) == 0
+
+
+def test_version(capsys):
+    assert main(["--version"]) == 0
+    assert capsys.readouterr().out == f"rlzoo {__version__}\n"
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        (["trian"], "did you mean 'train'"),
+        (["train", "algo=pppo"], "did you mean 'ppo'"),
+        (["train", "--algo", "dqn"], "algo="),
+        (["train", "algo.gama=0.9"], "'gamma'"),
+        (["train", "--cfg", "hydra"], "--cfg"),
+        (["evaluate", "run=nowhere"], "nowhere"),
+        (["evaluate", "n_episode=5"], "'n_episodes'"),
+        (["list", "algo"], "did you mean 'algos'"),
+        (["list"], "algos"),
+        (["validate", "no/such/file.yaml"], "no/such/file.yaml"),
+    ],
+)
+def test_mistakes_end_with_a_message_and_code_2(words, expected, tmp_path):
+    result = run(*words, cwd=tmp_path)
+    assert result.returncode == 2
+    assert expected in result.stderr
+    assert "Traceback" not in result.stderr
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_flags_are_found_anywhere():
+    found = parse(["a=1", "-m", "--json", "--cfg", "job", "b=2", "--dry-run"])
+    assert found.words == ["a=1", "b=2"]
+    assert (found.multirun, found.json, found.config, found.dry_run, found.help) == (True, True, True, True, False)

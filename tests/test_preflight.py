@@ -1,0 +1,134 @@
+"""What bad input gets: every mistake is named with its key and file before torch is imported or anything is written."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from rlzoo.config.compose import compose
+from rlzoo.errors import ConfigError, ExitCode
+from rlzoo.preflight import check
+
+BAD = [
+    # words, key, a part of the message or hint
+    (["algo=pppo"], "algo", "did you mean 'ppo'"),
+    (["env=LunarLandr"], "env", "did you mean 'LunarLander'"),
+    (["logger=tensorbord"], "logger", "did you mean 'tensorboard'"),
+    (["algo.gama=0.9"], "algo.gama", "'gamma'"),
+    (["evl.freq=5"], "evl", "'eval'"),
+    (["total_timesteps=0"], "total_timesteps", "0"),
+    (["total_timesteps=-5"], "total_timesteps", "-5"),
+    (["algo.gamma=2"], "algo.gamma", "2"),
+    (["algo.gamma=true"], "algo.gamma", "True"),
+    (["algo.gamma='0.9'"], "algo.gamma", "0.9"),
+    (["algo.gamma=nan"], "algo.gamma", "nan"),
+    (["algo.learning_rate=inf"], "algo.learning_rate", "inf"),
+    (["algo.learning_rate=-1"], "algo.learning_rate", "-1"),
+    (["algo.n_steps=2.5"], "algo.n_steps", "2.5"),
+    (["algo.policy_kwargs.net_arhc=[8]"], "algo.policy_kwargs.net_arhc", "'net_arch'"),
+    (["algo.policy_kwargs.activation_fn=rleu"], "algo.policy_kwargs.activation_fn", "'relu'"),
+    (["algo.learning_rate={linaer: 1e-3}"], "algo.learning_rate", "'linear'"),
+    (["algo=dqn", "env=Pendulum"], "algo.name", "Box"),
+    (["algo=sac", "env=CartPole"], "algo.name", "Discrete"),
+    (["algo=sac", "env=LunarLander"], "algo.name", "Discrete"),
+    (["algo=ppo", "env=SpaceInvaders", "algo.policy=MlpPolicy"], "algo.policy", "CnnPolicy"),
+    (["algo=ppo", "env=CartPole", "algo.policy=CnnPolicy"], "algo.policy", "image"),
+    (["algo=dqn", "env=SpaceInvaders", "total_timesteps=20000"], "algo.learning_starts", "algo.learning_starts="),
+    (["algo=sac", "env=Pendulum", "algo.train_freq=[1,episode]", "env.n_envs=2"], "algo.train_freq", "n_envs"),
+    (["algo=dqn", "env=CartPole", "algo.buffer_size=0"], "algo.buffer_size", "0"),
+    (["algo=dqn", "env=CartPole", "algo.buffer_size=10", "algo.batch_size=64"], "algo.batch_size", "buffer"),
+    (["algo=ppo", "algo.n_steps=32", "env.n_envs=1", "algo.batch_size=64", "hyperparams=none"], "algo.batch_size", "32"),
+    (["hyperparams=ppo/LunarLandr"], "hyperparams", "did you mean 'ppo/LunarLander'"),
+    (["algo=sac", "env=CarRacing", "hyperparams=required"], "hyperparams", "no tuned set"),
+    (["env=gym"], "env.id", "env.id="),
+    (["env=gym", "env.id=LunarLandr-v3"], "env.id", "LunarLander"),
+    (["env=gym", "env.id=Hopper-v3"], "env.id", "v5"),
+    (["env=LunarLander", "env.kwargs.gravty=-5"], "env.kwargs", "gravty"),
+    (["env.wrappers.flaten={}"], "env.wrappers", "flatten"),
+    (["env=Blackjack", "~env.wrappers.flatten"], "", "flatten"),
+    (["algo=maskable_ppo", "env=CartPole"], "", "mask"),
+    (["algo=dqn", "env=CartPole", "algo.replay_buffer_class=her"], "algo.replay_buffer_class", "goal"),
+    (["algo=custom"], "algo.name", "algo.name="),
+    (["algo=custom", "algo.name=nowhere.at:All"], "algo.name", "nowhere"),
+    (["algo.name=sac"], "algo.name", "sac"),
+    (["stop.reward=100", "eval.freq=0"], "stop.reward", "eval.freq"),
+    (["device=cuda:99"], "device", "cuda"),
+]
+
+
+@pytest.fixture(autouse=True)
+def elsewhere(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+
+
+@pytest.mark.parametrize(("words", "key", "expected"), BAD, ids=[" ".join(words) for words, _, _ in BAD])
+def test_a_mistake_is_named(words, key, expected):
+    with pytest.raises(ConfigError) as error:
+        check(compose("train", words))
+    assert error.value.code == ExitCode.WRONG_REQUEST
+    named = [problem for problem in error.value.problems if problem.key.startswith(key) and expected in str(problem)]
+    assert named, str(error.value)
+    assert all(problem.where for problem in named if problem.key), "every mistake says where its value came from"
+    assert list(Path.cwd().iterdir()) == []
+
+
+def test_several_mistakes_are_named_at_once():
+    words = ["algo.gamma=2", "algo.n_stepz=5", "env.n_envs=0", "total_timesteps=true", "eval.freq=x"]
+    with pytest.raises(ConfigError) as error:
+        check(compose("train", words))
+    found = {problem.key for problem in error.value.problems}
+    assert found == {"algo.gamma", "algo.n_stepz", "env.n_envs", "total_timesteps", "eval.freq"}
+
+
+def test_a_batch_beyond_the_rollout_is_a_notice_in_a_tuned_set():
+    request = check(compose("train", ["env=MountainCarContinuous"]))
+    assert request.config.algo.hyperparams["batch_size"] > request.config.algo.hyperparams["n_steps"]
+    assert any("batch_size" in notice for notice in request.notices)
+
+
+def test_a_changed_keyword_changes_the_spaces():
+    """`continuous=true` gives LunarLander a Box: its file's declaration no longer holds."""
+    assert check(compose("train", ["algo=sac", "env=LunarLander", "env.kwargs.continuous=true"])).config
+    with pytest.raises(ConfigError):
+        check(compose("train", ["algo=dqn", "env=LunarLander", "env.kwargs.continuous=true"]))
+
+
+@pytest.mark.parametrize("env_id", ["LunarLander-v2", "Taxi-v3", "CliffWalking-v0"])
+def test_old_ids_of_the_same_environment_are_aliases_with_a_notice(env_id):
+    request = check(compose("train", ["algo=ppo", "env=gym", f"env.id={env_id}"]))
+    assert any(env_id in notice for notice in request.notices)
+
+
+def test_a_shipped_environment_by_its_id_is_named():
+    request = check(compose("train", ["env=gym", "env.id=LunarLander-v3"]))
+    assert any("env=LunarLander" in notice for notice in request.notices)
+
+
+def test_a_package_that_is_missing_ends_with_code_3(tmp_path):
+    """Box2D is hidden from a child process, as if it had not been installed."""
+    code = (
+        "import sys, importlib.abc\n"
+        "class Hide(importlib.abc.MetaPathFinder):\n"
+        "    def find_spec(self, name, path=None, target=None):\n"
+        "        if name.split('.')[0] == 'Box2D': raise ModuleNotFoundError(name, name=name)\n"
+        "sys.meta_path.insert(0, Hide())\n"
+        "from rlzoo.cli import main\n"
+        "sys.exit(main(['train', 'env=LunarLander']))\n"
+    )
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=tmp_path, check=False)
+    assert result.returncode == ExitCode.MISSING, result.stderr
+    assert "box2d" in result.stderr
+    assert "Traceback" not in result.stderr
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("words", [["algo.gamma=2"], ["algo=dqn", "env=Pendulum"], ["env=gym", "env.id=LunarLander-v3", "algo=sac"]])
+def test_mistakes_are_found_before_torch_is_imported(words, tmp_path):
+    code = (
+        "import sys; from rlzoo.cli import main\n"
+        f"assert main({['train', *words]!r}) == 2\n"
+        "assert 'torch' not in sys.modules\n"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True, cwd=tmp_path, capture_output=True)
+    assert list(tmp_path.iterdir()) == []

@@ -1,0 +1,39 @@
+"""Names resolve, and the nearest ones are suggested."""
+
+import pytest
+
+from rlzoo.errors import ConfigError, ExitCode, Problem, RlzooError
+from rlzoo.registry import did_you_mean, load, lookup, nearest
+
+
+def test_load():
+    from collections import OrderedDict
+
+    assert load("collections:OrderedDict") is OrderedDict
+    for reference, expected in [
+        ("collections", "package.module:Name"),
+        ("no_such_package.x:Y", "no_such_package"),
+        ("collections:OrderedDic", "did you mean 'OrderedDict'"),
+    ]:
+        with pytest.raises(RlzooError, match=expected):
+            load(reference)
+
+
+def test_lookup_and_nearest():
+    table = {"ppo": 1, "LunarLander": 2}
+    assert lookup(table, "ppo", "algorithm") == 1
+    with pytest.raises(RlzooError, match="unknown algorithm 'lunarlander'; did you mean 'LunarLander'"):
+        lookup(table, "lunarlander", "algorithm")
+    assert nearest("zzz", table) == []
+    assert did_you_mean("zzz", table) == ""
+
+
+def test_problems_say_where_and_choose_the_exit_code():
+    wrong = Problem("algo.gamma", "must be at most 1, not 2", where="x.yaml:3")
+    missing = Problem("env.id", "needs a package", "pip install x", missing=True)
+    assert str(wrong) == "algo.gamma: must be at most 1, not 2 [x.yaml:3]"
+    assert ConfigError([missing]).code == ExitCode.MISSING
+    both = ConfigError([wrong, missing])
+    assert both.code == ExitCode.WRONG_REQUEST
+    assert "2 problems" in str(both)
+    assert "pip install x" in str(both)

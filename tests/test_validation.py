@@ -1,0 +1,107 @@
+"""`rlzoo validate` passes on all that is shipped, and finds mistakes planted in every key of the tables."""
+
+import json
+import time
+from pathlib import Path
+
+import pytest
+import yaml
+
+from rlzoo.cli import main
+from rlzoo.config import files, paths
+from rlzoo.validation import validate
+
+SHIPPED = sorted(path for folder in ("conf", "hyperparams") for path in (paths.root() / folder).rglob("*.yaml"))
+
+
+@pytest.fixture(autouse=True)
+def elsewhere(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+
+
+def test_everything_shipped_is_valid_and_quickly_checked():
+    start = time.process_time()
+    count, findings = validate()
+    assert findings == []
+    assert count == len(SHIPPED) > 100
+    assert time.process_time() - start < 20
+
+
+def signatures() -> dict[str, dict[str, dict]]:
+    from rlzoo.algos.signatures import find_signature
+    from rlzoo.algos.specs import ALGOS
+
+    return {name: dict(find_signature(spec).keywords) for name, spec in ALGOS.items()}
+
+
+def wrong_value(type_text: str) -> object:
+    """A value of no type that any keyword takes: a mapping with an unknown name, unless mappings are its type."""
+    return "surely not this" if "mapping" in type_text else {"surely": "not this"}
+
+
+def planted() -> list[tuple[str, str, str, object]]:
+    """For every keyword of every algorithm: a wrong type, a typo, and a value far out of range."""
+    cases = []
+    for algo, keywords in signatures().items():
+        for key, about in keywords.items():
+            if key == "policy":
+                continue
+            cases.append((algo, f"{key}z", "typo", about["default"]))
+            cases.append((algo, key, "type", wrong_value(about["type"])))
+            if {"int", "float"} & set(about["type"].split(" | ")) and key not in ("gradient_steps", "target_entropy"):
+                cases.append((algo, key, "range", -12345))
+    return cases
+
+
+def test_planted_errors_are_found(tmp_path):
+    cases = planted()
+    assert len(cases) > 400
+    missed = []
+    for index, (algo, key, kind, value) in enumerate(cases):
+        folder = tmp_path / str(index) / "hyperparams" / algo
+        folder.mkdir(parents=True)
+        path = folder / "Planted.yaml"
+        path.write_text("# @package _global_\n" + yaml.safe_dump({"algo": {key: value}}))
+        _, findings = validate([path])
+        named = [f for f in findings if f.key.startswith(f"algo.{key}") and "Planted.yaml" in f.file]
+        if not named:
+            missed.append((algo, key, kind, value, findings))
+    assert missed == []
+
+
+@pytest.mark.parametrize("key", ["n_envs", "vec_env", "normalize", "frame_stack", "max_steps", "wrappers", "kwargs", "imports"])
+def test_planted_errors_in_environment_files_are_found(key, tmp_path):
+    path = tmp_path / "conf" / "env" / "Planted.yaml"
+    path.parent.mkdir(parents=True)
+    for name, value in ((key, "surely not this"), (f"{key}z", 1)):
+        path.write_text(yaml.safe_dump({"defaults": ["gym", "_self_"], "id": "CartPole-v1", name: value}))
+        _, findings = validate([path])
+        assert any(finding.key.startswith(f"env.{name}") for finding in findings), (name, findings)
+
+
+def test_user_files_are_checked_too_and_the_exit_code_says_so(tmp_path, capsys):
+    good = tmp_path / "conf" / "env" / "Mine.yaml"
+    good.parent.mkdir(parents=True)
+    good.write_text("defaults: [gym, _self_]\nid: CartPole-v1\n")
+    bad = tmp_path / "hyperparams" / "ppo" / "Mine.yaml"
+    bad.parent.mkdir(parents=True)
+    bad.write_text("algo:\n  n_steps: 64\n  gama: 0.9\n  batch_size: -1\n")
+    assert main(["validate", str(good)]) == 0
+    assert main(["validate", str(tmp_path), "--json"]) == 2
+    findings = json.loads(capsys.readouterr().out.splitlines()[-1])["findings"]
+    assert {(Path(f["file"].split(":")[0]).name, f["key"]) for f in findings} == {
+        ("Mine.yaml", "algo.gama"),
+        ("Mine.yaml", "algo.batch_size"),
+    }
+    assert {f["file"].split(":")[1] for f in findings} == {"3", "4"}
+    assert main(["validate"]) == 2
+
+
+def test_every_option_of_every_group_is_covered():
+    """A group that is added without a rule of validation would be found here."""
+    from rlzoo.validation import _request_for
+
+    for path in SHIPPED:
+        if path.parent != paths.root() / "conf":
+            assert _request_for(path) is not None, path
+    assert {name.partition("/")[0] for name in files.options("hyperparams")} <= set(signatures())
