@@ -8,12 +8,14 @@ from typing import TYPE_CHECKING, Any
 from rlzoo.algos.policies import choose_policy
 from rlzoo.algos.signatures import find_signature, verify_versions
 from rlzoo.algos.specs import AlgoSpec, find_spec
-from rlzoo.config.schema import AlgoConfig
+from rlzoo.errors import RlzooError
 from rlzoo.protocols import Algorithm
 
 if TYPE_CHECKING:
     from gymnasium import Space
     from stable_baselines3.common.vec_env import VecEnv
+
+    from rlzoo.config.schema import AlgoConfig
 
 
 def create(algo: AlgoConfig, env: VecEnv, *, seed: int | None, device: str, inference: bool = False) -> Algorithm:
@@ -34,6 +36,8 @@ def create(algo: AlgoConfig, env: VecEnv, *, seed: int | None, device: str, infe
     verify_versions()
     from rlzoo.algos.sb3 import SB3Algorithm, model_class
 
+    if spec.masked and not inference:
+        check_masks(env)
     values = dict(algo.hyperparams)
     values["policy"] = policy_for(values.get("policy", "auto"), spec, env.observation_space)
     small = {key: size for key, size in SMALLEST[spec.family].items() if inference and key in values}
@@ -44,6 +48,17 @@ def create(algo: AlgoConfig, env: VecEnv, *, seed: int | None, device: str, infe
     for key in small:
         setattr(model, key, values[key])  # what a saved model says it was trained with
     return SB3Algorithm(model, spec)
+
+
+def check_masks(env: VecEnv) -> None:
+    """Refuse an environment that cannot say which of its actions are valid."""
+    from sb3_contrib.common.maskable.utils import is_masking_supported
+
+    if not is_masking_supported(env):
+        raise RlzooError(
+            "this algorithm needs an environment that marks its valid actions, by a method action_masks()",
+            "env=TaxiMasked has them; without masks it is plain ppo",
+        )
 
 
 SMALLEST: Mapping[str, Mapping[str, int]] = {

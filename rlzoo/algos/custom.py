@@ -71,7 +71,12 @@ def create_custom(
 
 
 def _load_class(spec: AlgoSpec) -> Any:
-    cls = load(spec.entry_point)
+    try:
+        cls = load(spec.entry_point)
+    except RlzooError:
+        raise
+    except Exception as error:  # whatever the user's own module raises
+        raise RlzooError(f"importing {spec.entry_point} failed: {type(error).__name__}: {error}") from error
     if not isinstance(cls, type):
         raise RlzooError(f"{spec.entry_point} is not a class")
     missing = [name for name in CONTRACT if not hasattr(cls, name)]

@@ -70,6 +70,13 @@ CLASSES = {
 }
 """The tables whose words stand for classes, by the name of the type in a signature."""
 
+TEXTS = {
+    "ent_coef": (r"auto(_[^_]+)?", "auto, or auto_ and where to start from: auto_0.1"),
+    "target_entropy": (r"auto", "auto"),
+    "goal_selection_strategy": (r"future|final|episode", "future, final or episode"),
+}
+"""Texts that a keyword takes, as a pattern and in words."""
+
 NOT_HYPERPARAMETERS = {
     "env": "the environment is chosen with env=",
     "seed": "is a setting of the whole run: seed=",

@@ -6,14 +6,20 @@ The table `signatures.json` is compiled from the installed packages by `rlzoo.al
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any
 
-from rlzoo.algos.specs import AlgoSpec
-from rlzoo.errors import RlzooError
+from rlzoo.algos import rules
+from rlzoo.algos.bounds import check_bounds
+from rlzoo.algos.kinds import check_value
+from rlzoo.algos.names import NOT_HYPERPARAMETERS
+from rlzoo.algos.policies import BY_KIND
+from rlzoo.algos.specs import AlgoSpec, find_spec
+from rlzoo.errors import Problem, RlzooError
+from rlzoo.registry import did_you_mean
 
 TABLE = Path(__file__).with_name("signatures.json")
 
@@ -58,8 +64,7 @@ class Signature:
             if key == kwargs_key and class_key in keywords:
                 fallback = {"replay_buffers": "replay", "rollout_buffers": "rollout"}.get(tables)
                 chosen = values.get(class_key) or keywords[class_key].get("default") or fallback
-                found: Keywords | None = table()[tables].get(chosen)
-                return found
+                return table()[tables].get(chosen) if isinstance(chosen, str) else None  # type: ignore[no-any-return]
         return None
 
 
@@ -80,6 +85,129 @@ def find_signature(spec: AlgoSpec) -> Signature:
     row = table()["algorithms"][spec.name]
     policies = {name: table()["policies"][reference] for name, reference in row["policies"].items()}
     return Signature(row["keywords"], policies)
+
+
+def check(
+    algo: Mapping[str, Any],
+    *,
+    observation_space: str | None,
+    action_space: str | None,
+    n_envs: int,
+    total_timesteps: int,
+    typed: Callable[[str], bool],
+) -> tuple[list[Problem], list[str]]:
+    """Check an algorithm's part of a request: every keyword, its type, its range, and what they mean together.
+
+    Args:
+        algo: the values under `algo`: `name`, `policy` and the constructor's keywords. Those that are left out have
+            the constructor's defaults.
+        observation_space: as the algorithm sees it, as text; None if it is not known.
+        action_space: as text; None if it is not known.
+        n_envs: environments side by side.
+        total_timesteps: environment steps of the training.
+        typed: whether the user wrote the value of a dotted key, instead of a tuned set that came with rlzoo.
+
+    Returns:
+        Every problem, and notices about what is allowed but may surprise.
+    """
+    try:
+        spec = find_spec(str(algo.get("name")))
+        signature = find_signature(spec)
+    except RlzooError as error:
+        return [Problem("algo.name", error.message, error.hint)], []
+    hyperparams = {key: value for key, value in algo.items() if key not in ("name", "policy")}
+    policy = algo.get("policy", "auto")
+    problems = _check_policy(policy, signature)
+    known_policy = _policy_for(policy, signature, observation_space)
+    is_open = spec.backend == "custom" and _takes_any_keyword(spec)
+    problems += _check_keywords(
+        hyperparams, signature.keywords, signature, known_policy, ("algo", spec.family), is_open
+    )
+    problems += [
+        Problem(f"algo.{key}", "has to be given")
+        for key, row in signature.keywords.items()
+        if "default" not in row and key not in hyperparams
+    ]
+    wrong = {problem.key.split(".")[1] for problem in problems}
+    defaults = {key: row.get("default") for key, row in signature.keywords.items()}
+    request = rules.Request(
+        spec=spec,
+        values={key: value for key, value in {**defaults, **hyperparams, "policy": policy}.items() if key not in wrong},
+        policies=tuple(signature.policies),
+        observation=observation_space,
+        action=action_space,
+        n_envs=n_envs,
+        total_timesteps=total_timesteps,
+        typed=typed,
+    )
+    findings = list(rules.find(request))
+    problems += [finding for finding in findings if isinstance(finding, Problem)]
+    return problems, [finding.text for finding in findings if isinstance(finding, rules.Notice)]
+
+
+def _check_policy(policy: Any, signature: Signature) -> list[Problem]:
+    if isinstance(policy, str) and (policy == "auto" or policy in signature.policies or not signature.policies):
+        return []
+    allowed = ("auto", *signature.policies)
+    message = f"must be one of {', '.join(allowed)}, not {policy!r}{did_you_mean(str(policy), allowed)}"
+    return [Problem("algo.policy", message)]
+
+
+def _policy_for(policy: Any, signature: Signature, observation: str | None) -> str:
+    """The policy whose keywords `policy_kwargs` holds; they hardly differ where the observation is not known."""
+    if isinstance(policy, str) and policy in signature.policies:
+        return policy
+    kind = rules.observation_kind(observation) if observation is not None else "vector"
+    fitting = [name for name in BY_KIND.get(kind, ()) if name in signature.policies]
+    return next(iter((*fitting, *signature.policies)), "")
+
+
+def _check_keywords(
+    values: Mapping[str, Any],
+    keywords: Keywords,
+    signature: Signature,
+    policy: str,
+    place: tuple[str, str],
+    is_open: bool = False,
+) -> list[Problem]:
+    """Check a mapping of keywords and every mapping in it; `place` is its dotted key, and the group of its bounds."""
+    prefix, group = place
+    problems = []
+    for name, value in values.items():
+        key = f"{prefix}.{name}"
+        if name not in keywords:
+            problems += [] if is_open else [_unknown(key, name, keywords)]
+            continue
+        wrong = check_value(key, value, keywords[name]["type"])
+        problems += wrong or check_bounds(key, value, group)
+        nested = signature.nested(name, values, keywords, policy)
+        if nested is not None and isinstance(value, Mapping):
+            problems += _check_keywords(value, nested, signature, policy, (key, name))
+        if "noise" in keywords[name]["type"] and isinstance(value, Mapping) and not wrong:
+            problems += _check_noise(key, value, signature)
+    return problems
+
+
+def _check_noise(key: str, value: Mapping[str, Any], signature: Signature) -> list[Problem]:
+    ((name, given),) = value.items()
+    options = given if isinstance(given, Mapping) else {"sigma": given}
+    found = _check_keywords(options, table()["noises"][name], signature, "", (f"{key}.{name}", "action_noise"))
+    if "sigma" not in options:
+        found.append(Problem(key, f"the noise {name} needs its standard deviation", f"write {{{name}: 0.1}}"))
+    return found
+
+
+def _unknown(key: str, name: str, keywords: Keywords) -> Problem:
+    if key == f"algo.{name}" and name in NOT_HYPERPARAMETERS:
+        return Problem(key, "is not a hyperparameter", NOT_HYPERPARAMETERS[name])
+    near = did_you_mean(str(name), keywords)
+    return Problem(key, f"unknown keyword{near}", f"known: {', '.join(keywords)}" if keywords and not near else "")
+
+
+def _takes_any_keyword(spec: AlgoSpec) -> bool:
+    from rlzoo.algos.custom import takes_any_keyword
+
+    return takes_any_keyword(spec)
 
 
 @cache

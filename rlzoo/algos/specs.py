@@ -172,6 +172,11 @@ ALGOS: dict[str, AlgoSpec] = {spec.name: spec for spec in _TABLE}
 ALIASES: dict[str, str] = {alias: spec.name for spec in _TABLE for alias in spec.aliases}
 
 
+def all_specs() -> list[AlgoSpec]:
+    """Every algorithm: rlzoo's own, then installed plugins'."""
+    return [*ALGOS.values(), *(find_spec(name) for name in plugins.algorithms() if name not in ALGOS)]
+
+
 def find_spec(name: str) -> AlgoSpec:
     """The algorithm of that name: rlzoo's own, an installed plugin's, or a user's class (`"package.module:Class"`).
 

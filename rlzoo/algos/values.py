@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
+from rlzoo.algos.kinds import named_numbers
 from rlzoo.algos.names import CLASSES, NOISES, SCHEDULES
 from rlzoo.algos.signatures import Keywords, Signature
 from rlzoo.registry import load, lookup
@@ -110,11 +111,3 @@ def noise(value: Mapping[str, Any], n_actions: int) -> Any:
         if options.get(key) is not None:
             options[key] = np.broadcast_to(np.asarray(options[key], dtype=float), (n_actions,)).copy()
     return load(lookup(NOISES, name, "action noise"))(**options)
-
-
-def named_numbers(given: Any, names: Sequence[str]) -> dict[str, Any]:
-    """The numbers of a schedule by name: given as one number, a list in order, or already by name."""
-    if isinstance(given, Mapping):
-        return dict(given)
-    listed = list(given) if isinstance(given, Sequence) else [given]
-    return dict(zip(names, listed, strict=False))
