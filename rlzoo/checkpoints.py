@@ -104,6 +104,7 @@ def save(
             "time": datetime.now(UTC).isoformat(timespec="seconds"),
             "files": files,
         }
+        manifest["sha256"] = _digest(manifest)
         _write_synced(folder / "manifest.json", json.dumps(manifest, indent=2).encode())
         _sync(folder)
     return run.checkpoint(name)
@@ -238,7 +239,13 @@ def _read_manifest(checkpoint: Checkpoint) -> dict[str, Any]:
     if written != FORMAT:
         hint = f"it has format {written}, this rlzoo reads {FORMAT}; update rlzoo"
         raise RlzooError(f"checkpoint {checkpoint.path} was written by another rlzoo", hint)
+    if manifest.pop("sha256", None) != _digest(manifest):
+        raise _damaged(checkpoint, "manifest.json is not what was written (SHA-256)")
     return manifest
+
+
+def _digest(manifest: Mapping[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(manifest, sort_keys=True).encode()).hexdigest()
 
 
 def _damaged(checkpoint: Checkpoint, what: str) -> RlzooError:

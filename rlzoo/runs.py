@@ -204,7 +204,7 @@ def _folder(text: str, root: Path) -> Path:
     """Where the runs lie that `latest`, `algo` or `algo/env` names; a folder that cannot be for any other text."""
     if text == "latest":
         return root
-    algo, _, env_id = text.partition("/")
+    algo, _, env_id = text.rstrip("/").partition("/")
     named = bool(algo.strip(".")) and not {".", ".."} & set(Path(text).parts) and not Path(text).is_absolute()
     return root / algo / folder_name(env_id) if named else root / ".none"
 
