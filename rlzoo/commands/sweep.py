@@ -26,7 +26,7 @@ def train_many(requests: Sequence[Request]) -> int:
     def report(result: Any) -> None:
         say(f"job {result.index + 1}/{len(jobs)} {labels[result.index]}: {outcome(result)}")
 
-    results = launch(jobs, first.launcher, n_jobs=first.n_jobs, on_result=report)
+    results = launch(jobs, first.launcher, n_jobs=first.n_jobs, runs_dir=first.runs_dir, on_result=report)
     print_jobs(labels, results)
     print_aggregate(requests, results)
     return sweep_exit_code(results)

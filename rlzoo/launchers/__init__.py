@@ -1,0 +1,6 @@
+"""Runs the jobs of a sweep: on this machine, on Slurm or on Ray."""
+
+from rlzoo.launchers.job import Job, JobResult, run_job, sweep_exit_code
+from rlzoo.launchers.table import LAUNCHERS, check, launch
+
+__all__ = ["LAUNCHERS", "Job", "JobResult", "check", "launch", "run_job", "sweep_exit_code"]

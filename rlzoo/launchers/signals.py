@@ -1,0 +1,28 @@
+"""Notes SIGINT and SIGTERM while jobs run, so that a launcher can pass them on and wait."""
+
+from __future__ import annotations
+
+import signal
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+SIGNALS = (signal.SIGINT, signal.SIGTERM)
+
+
+@contextmanager
+def noted_signals() -> Iterator[list[int]]:
+    """A list that grows by each SIGINT or SIGTERM of this process; the handlers before are put back at the end.
+
+    Only the main thread may handle signals: elsewhere the list stays empty and nothing changes.
+    """
+    received: list[int] = []
+    if threading.current_thread() is not threading.main_thread():
+        yield received
+        return
+    before = {signum: signal.signal(signum, lambda number, _frame: received.append(number)) for signum in SIGNALS}
+    try:
+        yield received
+    finally:
+        for signum, handler in before.items():
+            signal.signal(signum, handler)

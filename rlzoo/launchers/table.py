@@ -1,0 +1,132 @@
+"""The launchers by name, the options that each takes, and the way into them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from importlib.util import find_spec
+from typing import Any
+
+from rlzoo.errors import ExitCode, Problem, RlzooError
+from rlzoo.launchers.job import Job, JobResult, OnResult
+from rlzoo.registry import did_you_mean, load, lookup
+
+
+@dataclass(frozen=True)
+class Launcher:
+    """One row: `entry` is `launch(jobs, *, options, n_jobs, runs_dir, on_result)`; `package` comes with the extra."""
+
+    entry: str
+    package: str | None = None
+    extra: str | None = None
+    options: Mapping[str, str] = field(default_factory=dict)  # option -> what its value must be, see `_KINDS`
+
+
+LAUNCHERS: dict[str, Launcher] = {
+    "local": Launcher("rlzoo.launchers.local:launch"),
+    "submitit_slurm": Launcher(
+        "rlzoo.launchers.submitit_slurm:launch",
+        package="submitit",
+        extra="slurm",
+        options={
+            "cluster": "slurm or local",
+            "timeout_min": "a positive whole number",
+            "partition": "text or null",
+            "cpus_per_task": "a positive whole number",
+            "gpus_per_node": "a whole number of at least 0",
+            "mem_gb": "a positive number or null",
+            "array_parallelism": "a positive whole number",
+            "signal_delay_s": "a positive whole number",
+            "setup": "a list of texts",
+            "additional": "a mapping",
+        },
+    ),
+    "ray": Launcher(
+        "rlzoo.launchers.ray:launch",
+        package="ray",
+        extra="ray",
+        options={
+            "address": "text or null",
+            "num_cpus": "a positive number",
+            "num_gpus": "a number of at least 0",
+            "runtime_env": "a mapping",
+        },
+    ),
+}
+
+
+def _whole(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and value == value // 1
+
+
+def _number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value < float("inf")
+
+
+_KINDS = {
+    "slurm or local": lambda value: value in ("slurm", "local"),
+    "a positive whole number": lambda value: _number(value) and _whole(value) and value > 0,
+    "a whole number of at least 0": lambda value: _number(value) and _whole(value),
+    "a positive number": lambda value: _number(value) and value > 0,
+    "a positive number or null": lambda value: value is None or (_number(value) and value > 0),
+    "a number of at least 0": _number,
+    "text or null": lambda value: value is None or isinstance(value, str),
+    "a list of texts": lambda value: isinstance(value, list) and all(isinstance(item, str) for item in value),
+    "a mapping": lambda value: isinstance(value, Mapping),
+}
+
+
+def check(options: Mapping[str, Any]) -> list[Problem]:
+    """Everything that is wrong with the values under `launcher:`, found without importing a launcher."""
+    name = options.get("name")
+    if name not in LAUNCHERS:
+        near = did_you_mean(str(name), LAUNCHERS)
+        return [Problem("launcher.name", f"unknown launcher {name!r}{near}", f"there are: {', '.join(LAUNCHERS)}")]
+    launcher = LAUNCHERS[name]
+    problems = []
+    for key, value in options.items():
+        if key == "name":
+            continue
+        if key not in launcher.options:
+            near = did_you_mean(key, launcher.options)
+            problems.append(Problem(f"launcher.{key}", f"the {name} launcher has no such option{near}"))
+        elif not _KINDS[launcher.options[key]](value):
+            problems.append(Problem(f"launcher.{key}", f"must be {launcher.options[key]}, not {value!r}"))
+    if launcher.package and find_spec(launcher.package) is None:
+        missing = _missing(launcher)
+        problems.append(Problem("launcher.name", missing.message, missing.hint, missing=True))
+    return problems
+
+
+def launch(
+    jobs: Sequence[Job],
+    options: Mapping[str, Any],
+    *,
+    n_jobs: int = 1,
+    runs_dir: str = "runs",
+    on_result: OnResult | None = None,
+) -> list[JobResult]:
+    """Run the jobs with the launcher that `options["name"]` names; the results are in the order of the jobs.
+
+    Args:
+        jobs: what to run; each gets a process of its own.
+        options: the values under `launcher:`.
+        n_jobs: how many run at a time on this machine; Slurm and Ray have their own limits.
+        runs_dir: a launcher's own files go to `.sweeps` in it.
+        on_result: called in this process as each job ends.
+
+    Raises:
+        RlzooError: if the launcher is unknown, its package is missing or it cannot start; a failing job raises nothing.
+    """
+    launcher = lookup(LAUNCHERS, str(options.get("name")), "launcher")
+    if launcher.package and find_spec(launcher.package) is None:
+        raise _missing(launcher)
+    chosen = {key: value for key, value in options.items() if key != "name"}
+    run = load(launcher.entry)
+    results: list[JobResult] = run(jobs, options=chosen, n_jobs=n_jobs, runs_dir=runs_dir, on_result=on_result)
+    return results
+
+
+def _missing(launcher: Launcher) -> RlzooError:
+    hint = f'pip install "hydra-rlzoo[{launcher.extra}]"'
+    return RlzooError(f"this launcher needs the package {launcher.package}", hint, ExitCode.MISSING)

@@ -1,0 +1,148 @@
+"""Jobs side by side on this machine: order, overlap, threads, failures, signals, no orphans."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import toy_jobs
+
+from rlzoo.launchers import Job, JobResult, launch
+from rlzoo.launchers.local import available_cpus
+
+LOCAL = {"name": "local"}
+HERE = Path(__file__).parent
+ROOT = HERE.parent.parent
+
+
+def job(function, **config):
+    return Job(config, f"{toy_jobs.__name__}:{function.__name__}")
+
+
+def test_results_are_in_the_order_of_the_jobs_and_reported_as_they_end():
+    jobs = [job(toy_jobs.square, x=x, seconds=0.6 if x == 0 else 0.0) for x in range(3)]
+    reported = []
+    results = launch(jobs, LOCAL, n_jobs=2, on_result=lambda result: reported.append(result.index))
+    assert results == [JobResult(x, 0, f"runs/{x}", {"square": x**2}) for x in range(3)]
+    assert sorted(reported) == [0, 1, 2]
+    assert reported[0] == 1
+
+
+def test_failures_do_not_stop_the_others():
+    functions = [toy_jobs.crash, toy_jobs.die, toy_jobs.leave, toy_jobs.refuse, toy_jobs.unsendable, toy_jobs.nothing]
+    results = launch([job(function) for function in functions], LOCAL, n_jobs=2)
+    assert [result.exit_code for result in results] == [1, 137, 5, 5, 1, 0]
+    assert results[0].error == "ValueError: a bad number"
+    assert results[1].error == "the process was ended by SIGKILL (was the memory full?)"
+    assert results[2].error == "the process ended with exit code 5 and no result"
+    assert results[3].error == "the disk is full\n  make room"
+    assert results[4].error.startswith("the result cannot be sent:")
+
+
+def test_two_jobs_overlap_and_a_third_waits():
+    results = launch([job(toy_jobs.span, seconds=0.8) for _ in range(3)], LOCAL, n_jobs=2)
+    first, second, third = (result.result for result in results)
+    assert max(first["start"], second["start"]) < min(first["end"], second["end"])
+    assert third["start"] > min(first["end"], second["end"])
+
+
+def test_one_job_at_a_time_does_not_overlap():
+    first, second = (result.result for result in launch([job(toy_jobs.span, seconds=0.2)] * 2, LOCAL, n_jobs=1))
+    assert second["start"] > first["end"]
+
+
+@pytest.mark.parametrize("n_jobs", [1, 2])
+def test_each_job_has_a_fresh_process_and_its_share_of_the_threads(n_jobs, monkeypatch, tmp_path):
+    monkeypatch.setenv("RLZOO_TEST_MARKER", "here")
+    monkeypatch.chdir(tmp_path)
+    results = [result.result for result in launch([job(toy_jobs.about_me)] * 2, LOCAL, n_jobs=n_jobs)]
+    threads = max(1, available_cpus() // n_jobs)
+    for result in results:
+        assert result["threads"] == threads
+        assert result["omp"] == str(threads)
+        assert result["plain"] == "1"
+        assert result["marker"] == "here"
+        assert result["cwd"] == str(tmp_path)
+    assert len({os.getpid(), *(result["pid"] for result in results)}) == 3
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems start each process anew")
+def test_a_job_finds_torch_loaded_and_may_use_threads_after_the_parent_did():
+    import torch
+
+    threads = torch.get_num_threads()
+    torch.set_num_threads(2)
+    try:
+        (torch.ones(600, 600) @ torch.ones(600, 600)).sum()
+        [result] = launch([job(toy_jobs.about_me, use_threads=True)], LOCAL)
+    finally:
+        torch.set_num_threads(threads)
+    assert result.result["dynamo"]
+    assert result.result["product"] == 600.0**3
+
+
+def test_an_error_in_the_parent_ends_the_jobs(tmp_path):
+    def fail(result):
+        raise RuntimeError("the table cannot be drawn")
+
+    jobs = [job(toy_jobs.nothing), job(toy_jobs.span, seconds=60)]
+    start = time.monotonic()
+    with pytest.raises(RuntimeError, match="cannot be drawn"):
+        launch(jobs, LOCAL, n_jobs=2, on_result=fail)
+    assert time.monotonic() - start < 30
+
+
+def alive(pid):
+    try:
+        state = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0]
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+    return state != "Z"
+
+
+def wait_for(condition, seconds=40.0):
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, "it did not happen in time"
+        time.sleep(0.05)
+
+
+def start_sweep(folder, n_jobs):
+    environment = {**os.environ, "PYTHONPATH": f"{ROOT}{os.pathsep}{HERE}"}
+    command = [sys.executable, str(HERE / "sweep_of_signals.py"), str(folder), str(n_jobs)]
+    process = subprocess.Popen(command, env=environment, start_new_session=True)
+    wait_for(lambda: len(list(folder.glob("*.pid"))) == n_jobs)
+    pids = [int(path.read_text()) for path in folder.glob("*.pid")]
+    return process, pids
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="looks at /proc")
+@pytest.mark.parametrize("to_group", [False, True], ids=["process", "group"])
+@pytest.mark.parametrize(("signum", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_signal_reaches_each_job_once_starts_no_other_and_leaves_no_process(tmp_path, signum, code, to_group):
+    process, pids = start_sweep(tmp_path, n_jobs=2)
+    (os.killpg if to_group else os.kill)(process.pid, signum)
+    assert process.wait(timeout=30) == code
+    results = json.loads((tmp_path / "results.json").read_text())
+    assert results == [
+        [0, code, str(tmp_path), "interrupted"],
+        [1, code, str(tmp_path), "interrupted"],
+        [2, code, None, f"not started: {signum.name}"],
+    ]
+    assert {path.read_text() for path in tmp_path.glob("*.saved")} == {str([int(signum)])}
+    assert len(list(tmp_path.glob("*.saved"))) == 2
+    assert not any(alive(pid) for pid in pids)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="looks at /proc")
+def test_jobs_of_a_killed_parent_clean_up_and_end(tmp_path):
+    process, pids = start_sweep(tmp_path, n_jobs=2)
+    process.kill()
+    process.wait()
+    wait_for(lambda: len(list(tmp_path.glob("*.saved"))) == 2)
+    wait_for(lambda: not any(alive(pid) for pid in pids))
+    assert {path.read_text() for path in tmp_path.glob("*.saved")} == {str([int(signal.SIGTERM)])}

@@ -1,0 +1,44 @@
+"""Jobs through submitit, with its own local processes in the place of Slurm's."""
+
+import shutil
+from pathlib import Path
+
+import pytest
+import yaml
+
+from rlzoo.errors import ExitCode, RlzooError
+from rlzoo.launchers import Job, JobResult, launch
+
+pytest.importorskip("submitit")
+YAML = Path(__file__).parents[2] / "conf" / "launcher" / "submitit_slurm.yaml"
+
+
+@pytest.fixture
+def options():
+    return {**yaml.safe_load(YAML.read_text()), "cluster": "local", "cpus_per_task": 1, "timeout_min": 5}
+
+
+def test_results_failures_and_logs(options, tmp_path):
+    functions = ["square", "crash", "refuse", "die", "about_me"]
+    jobs = [Job({"x": 7}, f"toy_jobs:{function}") for function in functions]
+    reported = []
+    results = launch(jobs, options, runs_dir=str(tmp_path), on_result=lambda result: reported.append(result.index))
+    assert results[0] == JobResult(0, 0, "runs/7", {"square": 49})
+    assert results[1] == JobResult(1, 1, error="ValueError: a bad number")
+    assert results[2] == JobResult(2, 5, error="the disk is full\n  make room")
+    assert results[3].exit_code == 4
+    assert "log: " in results[3].error
+    assert results[4].exit_code == 0
+    assert results[4].result["plain"] == "1"
+    assert results[4].result["threads"] == 1
+    assert sorted(reported) == [0, 1, 2, 3, 4]
+    [sweep] = (tmp_path / ".sweeps").iterdir()
+    assert len(list(sweep.glob("*_log.err"))) == 5
+
+
+@pytest.mark.skipif(shutil.which("sbatch") is not None, reason="there is a Slurm here")
+def test_without_slurm_nothing_runs_elsewhere(options, tmp_path):
+    with pytest.raises(RlzooError, match="no Slurm on this machine") as caught:
+        launch([Job({}, "toy_jobs:nothing")], {**options, "cluster": "slurm"}, runs_dir=str(tmp_path))
+    assert caught.value.code == ExitCode.MISSING
+    assert list(tmp_path.iterdir()) == []
