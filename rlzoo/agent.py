@@ -1,0 +1,214 @@
+"""A trained agent, loaded from a run: its policy, the normalisation it learned with and its environment's settings."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from rlzoo import checkpoints
+from rlzoo.config.parse import parse
+from rlzoo.config.schema import TrainConfig
+from rlzoo.errors import RlzooError
+from rlzoo.protocols import Algorithm, Evaluation, State
+from rlzoo.runs import Checkpoint, Run
+
+if TYPE_CHECKING:
+    import numpy as np
+    from gymnasium import Space
+    from stable_baselines3.common.vec_env import VecEnv
+
+READ_ATTEMPTS = 3
+"""A training may replace the checkpoint while it is being read."""
+
+
+def load(
+    run: Run | Path | str,
+    checkpoint: str | int | None = None,
+    *,
+    device: str = "auto",
+    config: TrainConfig | None = None,
+) -> Agent:
+    """Load a trained agent; nothing is unpickled.
+
+    Args:
+        run: a run, its directory, `"latest"` or `"algo/env"`.
+        checkpoint: `"best"`, `"last"` or a step; by default the best one, or the last if nothing was evaluated.
+        device: where the policy runs: `auto`, `cpu`, `cuda`, `cuda:1`.
+        config: the run's configuration with a changed environment; by default the run's own.
+
+    Raises:
+        RlzooError: if the run or checkpoint does not exist, is damaged, or does not fit the configuration.
+    """
+    from rlzoo.algos.create import create
+    from rlzoo.envs import make
+    from rlzoo.seeding import isolated
+
+    run = run if isinstance(run, Run) else Run.open(run)
+    found, contents = _read(run, None if checkpoint is None else str(checkpoint))
+    config = config or parse(run.read_config())
+    if bool(config.env.normalize) and contents.normalization is None:
+        raise RlzooError(f"checkpoint {found.path} lacks the normalisation statistics that its environment needs")
+    with isolated(0):  # building networks draws numbers
+        env = make(config.env, n_envs=1, seed=0, training=False, statistics=contents.normalization)
+        try:
+            algorithm = create(config.algo, env, seed=None, device=device, inference=True)
+            algorithm.restore(contents.algorithm)
+        finally:
+            env.close()
+    return Agent(run, found, config, algorithm, contents, env.action_space)
+
+
+class Agent:
+    """A policy with everything that belongs to it.
+
+    Attributes:
+        run, checkpoint: where it comes from.
+        config: the configuration it was trained with.
+        algorithm: what predicts; it takes observations as `make_env` gives them.
+        num_timesteps: environment steps it was trained for.
+    """
+
+    def __init__(
+        self,
+        run: Run,
+        checkpoint: Checkpoint,
+        config: TrainConfig,
+        algorithm: Algorithm,
+        contents: checkpoints.Contents,
+        action_space: Space,
+    ) -> None:
+        self.run = run
+        self.checkpoint = checkpoint
+        self.config = config
+        self.algorithm = algorithm
+        self.num_timesteps = contents.num_timesteps
+        self._statistics: State | None = contents.normalization
+        self._action_space = action_space  # what the algorithm itself samples from
+
+    def predict(
+        self,
+        observation: Any,
+        state: tuple[np.ndarray, ...] | None = None,
+        episode_start: np.ndarray | None = None,
+        deterministic: bool | Literal["auto"] = "auto",
+        action_masks: np.ndarray | None = None,
+    ) -> tuple[np.ndarray, tuple[np.ndarray, ...] | None]:
+        """Actions for raw observations: as the environment's wrappers give them, not normalised.
+
+        Args:
+            observation: one observation (*observation_shape) or a batch (n, *observation_shape).
+            state: recurrent state of the last call.
+            episode_start: (n,), which observations begin an episode.
+            deterministic: greedy or sampled; `"auto"` follows the environment.
+            action_masks: valid actions, for algorithms that mask.
+
+        Returns:
+            One action or a batch of them, and the recurrent state.
+
+        Raises:
+            RlzooError: if the environment stacks normalised frames, which raw ones cannot be turned into.
+        """
+        from rlzoo.envs.normalization import normalize_observation
+
+        if self._statistics is not None and self.config.env.frame_stack is not None:
+            raise RlzooError(
+                "this agent sees stacks of normalised frames",
+                "step agent.make_env() and give its observations to agent.algorithm.predict",
+            )
+        shown = normalize_observation(observation, self._statistics)
+        return self.algorithm.predict(
+            shown, state, episode_start, self.is_deterministic(deterministic), action_masks=action_masks
+        )
+
+    def make_env(
+        self,
+        *,
+        n_envs: int = 1,
+        seed: int = 0,
+        render_mode: str | None = None,
+        episode_seeds: Sequence[int] | None = None,
+    ) -> VecEnv:
+        """The environment it was trained in, with frozen normalisation and raw rewards.
+
+        Its observations are normalised already: they are for `agent.algorithm.predict`, while `agent.predict` takes
+        raw ones.
+        """
+        from rlzoo.envs import make
+
+        return make(
+            self.config.env,
+            n_envs=n_envs,
+            seed=seed,
+            training=False,
+            statistics=self._statistics,
+            render_mode=render_mode,
+            episode_seeds=episode_seeds,
+            max_steps=self.config.eval.max_steps,
+        )
+
+    def is_deterministic(self, deterministic: bool | Literal["auto"] = "auto") -> bool:
+        """Whether actions are greedy: as asked, else as the run's `eval.deterministic`, else as its environment is."""
+        asked = self.config.eval.deterministic if deterministic == "auto" else deterministic
+        return not self.config.env.stochastic_eval if asked == "auto" else asked
+
+    def evaluate(
+        self,
+        *,
+        n_episodes: int | None = None,
+        n_timesteps: int | None = None,
+        seeds: Sequence[int] | None = None,
+        deterministic: bool | Literal["auto"] = "auto",
+        n_envs: int = 1,
+        should_stop: Callable[[], bool] | None = None,
+    ) -> Evaluation:
+        """Play whole episodes; the caller's random generators are left as they are.
+
+        Args:
+            n_episodes: how many; by default the run's `eval.final_n_episodes`.
+            n_timesteps: play this many steps over all environments instead, and count the episodes that ended.
+            seeds: one seed for each episode; by default they count up from the run's `eval.seed`.
+            deterministic: greedy or sampled; `"auto"` follows the environment.
+            n_envs: environments side by side, each with a fixed share of the episodes.
+            should_stop: asked after every step; True ends it with the episodes there are.
+        """
+        from rlzoo.algos.specs import find_spec
+        from rlzoo.evaluation import evaluate
+        from rlzoo.seeding import episode_seeds, isolated
+
+        if n_timesteps is not None:
+            n_episodes = None
+        elif n_episodes is None:
+            n_episodes = len(seeds) if seeds else self.config.eval.final_n_episodes
+        n_seeds = n_timesteps if n_episodes is None else n_episodes
+        assert n_seeds is not None
+        seeds = list(seeds) if seeds else episode_seeds(self.config.eval.seed, None, n_seeds)
+        with isolated(seeds[0], self._action_space):
+            env = self.make_env(n_envs=n_envs if n_episodes is None else min(n_envs, n_episodes), seed=seeds[0])
+            try:
+                return evaluate(
+                    self.algorithm,
+                    env,
+                    n_episodes=n_episodes,
+                    n_timesteps=n_timesteps,
+                    seeds=seeds,
+                    deterministic=self.is_deterministic(deterministic),
+                    masked=find_spec(self.config.algo.name).masked,
+                    should_stop=should_stop,
+                )
+            finally:
+                env.close()
+
+
+def _read(run: Run, name: str | None) -> tuple[Checkpoint, checkpoints.Contents]:
+    """Find and read a checkpoint, again if a training has replaced it meanwhile."""
+    for attempt in range(READ_ATTEMPTS):
+        found = run.find_checkpoint(name)
+        try:
+            return found, checkpoints.read(found)
+        except RlzooError:
+            if attempt == READ_ATTEMPTS - 1:
+                raise
+            time.sleep(0.05)
+    raise AssertionError("the last attempt returns or raises")

@@ -1,0 +1,7 @@
+"""What watches a training: evaluations, checkpoints, stop rules, progress and signals."""
+
+from rlzoo.callbacks.checkpoint import Checkpoints as Checkpoints
+from rlzoo.callbacks.evaluate import Evaluations as Evaluations
+from rlzoo.callbacks.interrupt import Interrupt as Interrupt
+from rlzoo.callbacks.progress import Progress as Progress
+from rlzoo.callbacks.stop import Stop as Stop

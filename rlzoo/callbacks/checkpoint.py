@@ -1,0 +1,78 @@
+"""Saves the training on the way, when nothing is half-done: the newest as `last`, the newest few by their steps."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+from rlzoo import checkpoints, console
+from rlzoo.config.schema import TrainConfig
+from rlzoo.errors import ExitCode, RlzooError
+from rlzoo.protocols import Algorithm, Callback, State, Stateful
+from rlzoo.runs import Checkpoint, Run
+
+if TYPE_CHECKING:
+    from stable_baselines3.common.vec_env import VecEnv
+
+
+class Checkpoints(Callback):
+    """Writes a checkpoint at the first boundary after `checkpoint.freq` steps or `checkpoint.minutes` have passed.
+
+    `others` are further parts of the training whose state belongs into a checkpoint, by name.
+    """
+
+    def __init__(self, cfg: TrainConfig, run: Run, env: VecEnv, others: Mapping[str, Stateful] | None = None) -> None:
+        self._cfg, self._run, self._env = cfg.checkpoint, run, env
+        self._others = dict(others or {})
+        self._freq = cfg.frequency(cfg.checkpoint.freq, 20)
+        self._due = self._freq
+        self._written_at = time.monotonic()
+        self._saved_step: int | None = None
+
+    def on_start(self, algorithm: Algorithm) -> None:
+        checkpoints.recover(self._run)
+        self._written_at = time.monotonic()
+        self._saved_step = algorithm.num_timesteps  # nothing has been learned since
+
+    def on_boundary(self, algorithm: Algorithm) -> None:
+        step = algorithm.num_timesteps
+        by_steps = self._freq and step >= self._due
+        by_time = self._cfg.minutes and time.monotonic() - self._written_at >= 60 * self._cfg.minutes
+        if not (by_steps or by_time) or step == self._saved_step:
+            return
+        if by_steps:
+            self._due = (step // self._freq + 1) * self._freq
+        try:
+            last = self._save_last(algorithm, at_boundary=True)
+            checkpoints.save(
+                self._run, str(step), algorithm=algorithm, env=self._env, info={"at_boundary": True}, copy_of=last
+            )
+            checkpoints.prune(self._run, self._cfg.keep)
+            self._saved_step = step
+        except RlzooError as error:
+            if error.code != ExitCode.STORAGE:
+                raise
+            console.warn(f"{error}; the training goes on")
+        self._written_at = time.monotonic()
+
+    def on_end(self, algorithm: Algorithm) -> None:
+        """Save what was learned last; a full disk is an error here."""
+        self._save_last(algorithm, at_boundary=False)
+
+    def state(self) -> State:
+        return State(values={"due": self._due})
+
+    def restore(self, state: State) -> None:
+        self._due = state.values["due"]
+
+    def _save_last(self, algorithm: Algorithm, *, at_boundary: bool) -> Checkpoint:
+        return checkpoints.save(
+            self._run,
+            "last",
+            algorithm=algorithm,
+            env=self._env,
+            model_zip=True,
+            others={name: part.state() for name, part in self._others.items()},
+            info={"at_boundary": at_boundary},
+        )

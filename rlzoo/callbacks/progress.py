@@ -1,0 +1,156 @@
+"""Shows how far a training is: a live bar on a terminal, a plain line now and then elsewhere."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections import deque
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from rlzoo import console
+from rlzoo.protocols import Algorithm, Callback
+
+if TYPE_CHECKING:
+    from rich.progress import Progress as Bar
+
+REFRESH = 0.1  # s between redraws of the bar
+LINE_STEPS = 0.1  # share of the training after which a line is due ...
+LINE_PAUSE = 2.0  # s ... but no sooner than this,
+LINE_SECONDS = 30.0  # s and no later than this
+SPEED_WINDOW = 20.0  # s over which the speed is taken: it differs before and after learning starts
+
+
+class Progress(Callback):
+    """Watches the steps as a callback, and the returns as a metric logger.
+
+    Attributes:
+        ep_rew_mean: the mean return of recent training episodes.
+        best: the best mean return of an evaluation.
+    """
+
+    def __init__(self, total_timesteps: int) -> None:
+        self.ep_rew_mean: float | None = None
+        self.best: float | None = None
+        self._total = total_timesteps
+        self._bar: Bar | None = None
+        self._marks: deque[tuple[float, int]] = deque()  # (seconds, steps), oldest first
+        self._drawn_at = self._line_at = -math.inf
+        self._line_step = 0
+
+    def on_start(self, algorithm: Algorithm) -> None:
+        now, step = time.monotonic(), algorithm.num_timesteps
+        self._marks = deque([(now, step)])
+        self._drawn_at = self._line_at = now
+        self._line_step = step
+        if console.is_live():
+            self._bar = _bar(self._total)
+            self._bar.start()
+
+    def on_step(self, algorithm: Algorithm) -> bool:
+        now = time.monotonic()
+        if now - self._drawn_at >= REFRESH:
+            self._drawn_at = now
+            self._update(now, algorithm.num_timesteps)
+        return True
+
+    def on_end(self, algorithm: Algorithm) -> None:
+        now = time.monotonic()
+        self._mark(now, algorithm.num_timesteps)
+        self._draw(algorithm.num_timesteps)
+        self.close()
+        self._say(now, algorithm.num_timesteps)
+
+    def log(self, metrics: Mapping[str, float], step: int) -> None:
+        self.ep_rew_mean = metrics.get("rollout/ep_rew_mean", self.ep_rew_mean)
+        evaluation = metrics.get("eval/mean_reward")
+        if evaluation is not None and (self.best is None or evaluation >= self.best):
+            self.best = evaluation
+
+    def close(self) -> None:
+        """Leave the terminal as it was, whatever happened."""
+        if self._bar is not None:
+            self._bar.stop()
+            self._bar = None
+
+    def text(self, step: int) -> str:
+        """Where the training is, in one line."""
+        speed = self._speed()
+        parts = [f"{step:,}/{self._total:,} steps ({step / self._total:.0%})"]
+        if speed:
+            parts.append(f"{speed:,.0f} steps/s")
+            if step < self._total:
+                parts.append(f"{_duration((self._total - step) / speed)} left")
+        parts += [f"{name} {value:.2f}" for name, value in self._scores().items()]
+        return " | ".join(parts)
+
+    def _update(self, now: float, step: int) -> None:
+        self._mark(now, step)
+        self._draw(step)
+        passed = now - self._line_at
+        if passed >= LINE_SECONDS or (
+            passed >= LINE_PAUSE and step - self._line_step >= LINE_STEPS * self._total and step < self._total
+        ):
+            self._say(now, step)
+
+    def _mark(self, now: float, step: int) -> None:
+        self._marks.append((now, step))
+        while len(self._marks) > 2 and now - self._marks[1][0] > SPEED_WINDOW:
+            self._marks.popleft()
+
+    def _speed(self) -> float | None:
+        """Environment steps per second of late, None while unknown."""
+        if len(self._marks) < 2:
+            return None
+        (since, first), (now, last) = self._marks[0], self._marks[-1]
+        return (last - first) / (now - since) if now > since and last > first else None
+
+    def _scores(self) -> dict[str, float]:
+        scores = {"return": self.ep_rew_mean, "best evaluation": self.best}
+        return {name: value for name, value in scores.items() if value is not None}
+
+    def _draw(self, step: int) -> None:
+        if self._bar is None:
+            return
+        speed = self._speed()
+        fields: dict[str, Any] = {
+            "speed": f"{speed:,.0f} steps/s" if speed else "",
+            "left": f"{_duration((self._total - step) / speed)} left" if speed and step < self._total else "",
+            "scores": "  ".join(f"{name} {value:.2f}" for name, value in self._scores().items()),
+        }
+        task = self._bar.task_ids[0]
+        self._bar.update(task, completed=min(step, self._total), refresh=True, **fields)
+
+    def _say(self, now: float, step: int) -> None:
+        """A plain line: on the screen unless there is a bar, in the log always."""
+        self._line_at, self._line_step = now, step
+        if self._bar is None:
+            console.say(self.text(step))
+        else:
+            console.log.info(self.text(step))
+
+
+def _bar(total: int) -> Bar:
+    """A bar that is redrawn only when it is told to: no thread of its own."""
+    from rich.progress import BarColumn, MofNCompleteColumn, TaskProgressColumn, TextColumn
+    from rich.progress import Progress as Bar
+
+    bar = Bar(
+        BarColumn(bar_width=24),
+        TaskProgressColumn(),
+        MofNCompleteColumn(),
+        *(TextColumn(f"{{task.fields[{name}]}}", markup=False) for name in ("speed", "left", "scores")),
+        console=console.stderr(),
+        auto_refresh=False,
+        redirect_stdout=console.stdout().is_terminal,
+    )
+    bar.add_task("training", total=total, speed="", left="", scores="")
+    return bar
+
+
+def _duration(seconds: float) -> str:
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    if hours:
+        return f"{hours}h{minutes:02d}m"
+    return f"{minutes}m{rest:02d}s" if minutes else f"{rest}s"

@@ -1,0 +1,36 @@
+"""Ends a training early: when it is good enough, or when its time is up."""
+
+from __future__ import annotations
+
+import time
+
+from rlzoo import console
+from rlzoo.callbacks.evaluate import Evaluations
+from rlzoo.config.schema import TrainConfig
+from rlzoo.protocols import Algorithm, Callback
+
+
+class Stop(Callback):
+    """Ends the training once an evaluation's mean reaches `stop.reward`, or after `stop.minutes`.
+
+    Attributes:
+        reason: why it ended the training, empty if it did not.
+    """
+
+    def __init__(self, cfg: TrainConfig, evaluations: Evaluations) -> None:
+        self.reason = ""
+        self._cfg, self._evaluations = cfg.stop, evaluations
+        self._started = time.monotonic()
+
+    def on_start(self, algorithm: Algorithm) -> None:
+        self._started = time.monotonic()
+
+    def on_step(self, algorithm: Algorithm) -> bool:
+        reward, minutes, last = self._cfg.reward, self._cfg.minutes, self._evaluations.last
+        if reward is not None and last is not None and last.mean_reward >= reward:
+            self.reason = f"mean reward {last.mean_reward:.2f} has reached stop.reward={reward:g}"
+        elif minutes is not None and time.monotonic() - self._started >= 60 * minutes:
+            self.reason = f"stop.minutes={minutes:g} have passed"
+        if self.reason:
+            console.say(f"training ends at step {algorithm.num_timesteps:,}: {self.reason}")
+        return not self.reason

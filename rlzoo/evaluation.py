@@ -1,0 +1,159 @@
+"""Plays whole episodes with a policy and sums them up. The Monitor is the truth: raw scores of whole games."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from rlzoo.errors import RlzooError
+from rlzoo.protocols import Evaluation, Policy
+
+if TYPE_CHECKING:
+    from stable_baselines3.common.vec_env import VecEnv
+
+TRIM = 0.25
+"""Share cut from each end for the interquartile mean."""
+
+N_RESAMPLES = 2000
+CONFIDENCE = 95.0  # %
+
+
+class Interval(NamedTuple):
+    """An interquartile mean with its confidence interval."""
+
+    iqm: float
+    low: float
+    high: float
+
+
+def evaluate(
+    policy: Policy,
+    env: VecEnv,
+    *,
+    n_episodes: int | None = None,
+    n_timesteps: int | None = None,
+    seeds: Sequence[int],
+    deterministic: bool,
+    masked: bool = False,
+    should_stop: Callable[[], bool] | None = None,
+) -> Evaluation:
+    """Play with a policy.
+
+    Returns and lengths are read from each environment's monitor, inside all wrappers: raw scores of whole games, before
+    clipping, scaling and life loss. With several environments each plays a fixed share of the episodes (environment i
+    of n plays episodes i, i + n, ...), so that short ones are not favoured.
+
+    Args:
+        policy: gets the observations as `env` gives them.
+        env: an evaluation environment of `envs.make`; it is reset.
+        n_episodes: whole episodes to play.
+        n_timesteps: or environment steps to play, over all environments; only episodes that end within them count.
+        seeds: episode k is reset with the k-th; those beyond get none of their own.
+        deterministic: greedy actions instead of sampled ones.
+        masked: give the policy the environments' action masks.
+        should_stop: asked after every step; True ends the evaluation, with the episodes there are.
+
+    Raises:
+        RlzooError: if no episode ended within `n_timesteps`.
+    """
+    import numpy as np
+
+    from rlzoo.envs import set_episode_seeds
+
+    if (n_episodes is None) == (n_timesteps is None):
+        raise ValueError("give either n_episodes or n_timesteps")
+    n_envs = env.num_envs
+    shares = [math.inf if n_episodes is None else len(range(index, n_episodes, n_envs)) for index in range(n_envs)]
+    finished = [0] * n_envs
+    set_episode_seeds(env, seeds)
+    observations: Any = env.reset()
+    states, starts = None, np.ones(n_envs, dtype=bool)
+    steps = 0
+    while any(done < share for done, share in zip(finished, shares, strict=True)):
+        masks = {"action_masks": np.stack(env.env_method("action_masks"))} if masked else {}
+        actions, states = policy.predict(observations, states, starts, deterministic, **masks)
+        observations, _, starts, _ = env.step(actions)
+        steps += n_envs
+        for index in map(int, np.flatnonzero(starts)):
+            finished[index] = len(env.env_method("get_episode_lengths", indices=[index])[0])
+        if (n_timesteps is not None and steps >= n_timesteps) or (should_stop is not None and should_stop()):
+            break
+    evaluation = _collect(env, shares, seeds, deterministic)
+    if n_timesteps is not None and not evaluation.returns and not (should_stop and should_stop()):
+        raise RlzooError(f"no episode ended within {steps} steps", "raise n_timesteps, or give n_episodes")
+    return evaluation
+
+
+def _collect(env: VecEnv, shares: Sequence[float], seeds: Sequence[int], deterministic: bool) -> Evaluation:
+    """The monitors' records in the order of the episodes' numbers."""
+    records = zip(env.env_method("get_episode_rewards"), env.env_method("get_episode_lengths"), strict=True)
+    episodes: list[tuple[int, float, int]] = []
+    for index, ((returns, lengths), share) in enumerate(zip(records, shares, strict=True)):
+        for k, (total, length) in enumerate(zip(returns, lengths, strict=True)):
+            if k < share:
+                episodes.append((index + k * env.num_envs, float(total), int(length)))
+    episodes.sort()
+    return Evaluation(
+        returns=tuple(total for _, total, _ in episodes),
+        lengths=tuple(length for _, _, length in episodes),
+        seeds=tuple(int(seeds[number]) for number, _, _ in episodes if number < len(seeds)),
+        deterministic=deterministic,
+    )
+
+
+def bootstrap_iqm(returns: Sequence[float]) -> Interval:
+    """Interquartile mean and its 95 % percentile-bootstrap interval over the episodes of one policy.
+
+    The mean of what is left when a quarter is cut from each end (rounded down, as `scipy.stats.trim_mean` does). The
+    interval speaks of these episodes' spread, never of the spread over training seeds (Agarwal et al. 2021,
+    https://arxiv.org/abs/2108.13264, resample runs and tasks for that).
+    """
+    import numpy as np
+
+    scores = np.asarray(returns, dtype=np.float64)  # (n,)
+    resampled = np.random.default_rng(0).choice(scores, size=(N_RESAMPLES, len(scores)))
+    tail = (100.0 - CONFIDENCE) / 2
+    low, high = np.percentile(_trimmed_mean(resampled), [tail, 100.0 - tail])
+    return Interval(float(_trimmed_mean(scores[None])[0]), float(low), float(high))
+
+
+def _trimmed_mean(scores: Any) -> Any:
+    """Interquartile mean of every row, (rows, n) -> (rows,)."""
+    import numpy as np
+
+    cut = int(TRIM * scores.shape[1])
+    return np.sort(scores, axis=1)[:, cut : scores.shape[1] - cut].mean(axis=1)
+
+
+def summary(evaluation: Evaluation) -> dict[str, Any]:
+    """An evaluation's numbers for tables and JSON; what is not a finite number is None.
+
+    `result` is mean - std with the population's standard deviation, the number that the Deep RL Course certifies;
+    `iqm_ci` the 95 % interval over episodes of this one policy.
+    """
+    iqm, low, high = bootstrap_iqm(evaluation.returns)
+    numbers = {
+        "mean_reward": evaluation.mean_reward,
+        "std_reward": evaluation.std_reward,
+        "result": evaluation.result,
+        "median_reward": evaluation.median_reward,
+        "iqm": iqm,
+        "min_reward": min(evaluation.returns),
+        "max_reward": max(evaluation.returns),
+        "mean_length": evaluation.mean_length,
+    }
+    return {
+        "n_episodes": evaluation.n_episodes,
+        **{name: finite(value) for name, value in numbers.items()},
+        "iqm_ci": [finite(low), finite(high)],
+        "deterministic": evaluation.deterministic,
+        "seeds": list(evaluation.seeds),
+        "returns": [finite(value) for value in evaluation.returns],
+        "lengths": list(evaluation.lengths),
+    }
+
+
+def finite(value: float) -> float | None:
+    """The number, or None in place of NaN and infinity, which JSON does not have."""
+    return float(value) if math.isfinite(value) else None
