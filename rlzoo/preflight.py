@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from rlzoo.algos import specs
-from rlzoo.algos.check import check as check_algo
+from rlzoo.algos.signatures import check as check_algo
 from rlzoo.config.compose import Composition
 from rlzoo.config.parse import check as check_schema
 from rlzoo.config.schema import TrainConfig

@@ -6,7 +6,7 @@ import logging
 import time
 import traceback
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
@@ -53,11 +53,11 @@ def train(cfg: TrainConfig, run: Run, callbacks: Sequence[Callback] = ()) -> Eva
         try:
             algorithm = create(cfg.algo, env, seed=cfg.seed, device=cfg.device)
             progress = Progress(cfg.total_timesteps)
-            evaluations = Evaluations(cfg, run, env)
-            own = [interrupt, evaluations, Checkpoints(cfg, run, env), Stop(cfg, evaluations), progress]
             with open_loggers(cfg.logger, run, dump(cfg), extra=[progress]) as logger:
-                evaluations.logger = logger
-                algorithm.learn(cfg.total_timesteps, [*own, *callbacks], logger)
+                evaluations = Evaluations(cfg, run, env, logger, should_stop=interrupt.asked)
+                with closing(evaluations), closing(progress):
+                    own = [interrupt, evaluations, Checkpoints(cfg, run, env), Stop(cfg, evaluations), progress]
+                    algorithm.learn(cfg.total_timesteps, [*own, *callbacks], logger)
         finally:
             env.close()
         if interrupt.signal is not None:

@@ -18,16 +18,20 @@ def print_results(entries: Sequence[Mapping[str, Any]]) -> None:
 
 def _row(entry: Mapping[str, Any]) -> tuple[object, ...]:
     name = f"{entry['checkpoint']} ({entry['num_timesteps']:,} steps)"
-    low, high = entry["iqm_ci"]
     return (
         name,
         entry["n_episodes"],
-        f"{entry['mean_reward']:.2f} ± {entry['std_reward']:.2f}",
+        f"{_number(entry['mean_reward'])} ± {_number(entry['std_reward'])}",
         entry["result"],
         entry["median_reward"],
-        f"{entry['iqm']:.2f} [{low:.2f}, {high:.2f}]",
+        f"{_number(entry['iqm'])} [{', '.join(map(_number, entry['iqm_ci']))}]",
         entry["min_reward"],
         entry["max_reward"],
         entry["mean_length"],
         "deterministic" if entry["deterministic"] else "sampled",
     )
+
+
+def _number(value: float | None) -> str:
+    """Two decimals; what was not finite is stored as null."""
+    return "not finite" if value is None else f"{value:.2f}"
