@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import re
-import sys
 import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -11,24 +9,12 @@ from typing import Any
 
 from rlzoo.envs import aliases, registration, shipped, spaces, wrappers
 from rlzoo.errors import ExitCode, Problem, RlzooError
-from rlzoo.registry import did_you_mean, nearest
+from rlzoo.registry import did_you_mean
 
 EXTRAS = {"box2d": ("Box2D", "pygame"), "mujoco": ("mujoco",), "robotics": ("gymnasium_robotics",)}
 """The extras that install environments, and what each has to bring."""
 
 _GYMNASIUM_EXTRAS = {"gymnasium.envs.box2d": "box2d", "gymnasium.envs.mujoco": "mujoco"}
-_ELSEWHERE = (
-    (re.compile(r"ALE/|.*NoFrameskip-v\d"), "ale_py", "it is an Atari game: env=atari env.id={id}"),
-    (re.compile(r"Panda"), "panda_gym", "env.imports=[panda_gym] registers it"),
-    (
-        re.compile(r"Fetch|Hand|AntMaze|PointMaze|Adroit|FrankaKitchen"),
-        "gymnasium_robotics",
-        "env.imports=[gymnasium_robotics] registers it",
-    ),
-    (re.compile(r"MiniGrid-|BabyAI-"), "minigrid", "env.imports=[minigrid] registers it"),
-    (re.compile(r"Vizdoom"), "vizdoom", "env.imports=[vizdoom.gymnasium_wrapper] registers it"),
-)
-"""Ids that a package registers once it is imported, and what to do about them until then."""
 _NORMALIZE = {
     "norm_obs": wrappers.Option("bool"),
     "norm_reward": wrappers.Option("bool"),
@@ -197,37 +183,13 @@ def _look_up(env_id: str, env: Mapping[str, Any]) -> list[Problem]:
 
     spec = gymnasium.registry.get(name)
     if spec is None:
-        return [_unknown(name)]
+        return [registration.unknown(name)]
     entry_point = spec.entry_point if isinstance(spec.entry_point, str) else ""
     extra = next((extra for module, extra in _GYMNASIUM_EXTRAS.items() if entry_point.startswith(module)), None)
     problems = _extra_problems(name, extra)
     if "atari" in env["wrappers"] and not entry_point.startswith("ale_py"):
         problems.append(Problem("env.wrappers.atari", f"{name} is no Atari game"))
     return problems or _check_kwargs(spec, env["kwargs"])
-
-
-def _unknown(name: str) -> Problem:
-    import gymnasium
-
-    short_names = shipped.short_names()
-    message = f"{name!r} is not known to Gymnasium"
-    if (near := nearest(name, short_names.values(), 1)) and near[0].lower() == name.lower():
-        return Problem("env.id", message, f"it is shipped under this short name: env={near[0]}")
-    for pattern, module, hint in _ELSEWHERE:
-        if module not in sys.modules and pattern.match(name):
-            return Problem("env.id", message, hint.format(id=name))
-    versions = sorted(
-        (int(known.version or 0), known.id)
-        for known in gymnasium.registry.values()
-        if f"{known.namespace}/{known.name}" in (f"None/{name}", name) and known.version is not None
-    )
-    if versions:
-        newest = versions[-1][1]
-        choice = f"env={short_names[newest]}" if newest in short_names else f"env.id={newest}"
-        return Problem("env.id", f"{name!r} does not say which version", f"use {choice}")
-    known_ids = {known for known in gymnasium.registry if aliases.resolve(known) is None} | set(short_names)
-    hint = "a package's own environments: env.id=package:Env-v0, or env.imports=[package]"
-    return Problem("env.id", message + did_you_mean(name, known_ids), hint)
 
 
 def _check_kwargs(spec: Any, kwargs: Mapping[str, Any]) -> list[Problem]:

@@ -88,11 +88,11 @@ def build(
     episode_seeds: Sequence[int] = (),
 ) -> gymnasium.Env:
     """One environment of `make`, before it is vectorised."""
-    from rlzoo.envs.monitor import EpisodeMonitor
+    from rlzoo.envs.monitor import EpisodeMonitor, ShowEpisodes
 
     raw = make_raw(cfg.id, imports=cfg.imports, kwargs=cfg.kwargs, max_steps=max_steps, render_mode=render_mode)
     monitored = EpisodeMonitor(raw, episode_seeds=episode_seeds, **cfg.monitor_kwargs)
-    env = wrappers.apply(monitored, cfg.wrappers)
+    env = ShowEpisodes(wrappers.apply(monitored, cfg.wrappers), monitored) if cfg.wrappers else monitored
     if seed is not None:
         env.action_space.seed(seed)
     return env

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, SupportsFloat
+from typing import Any, SupportsFloat
 
+import gymnasium
 from stable_baselines3.common.monitor import Monitor
-
-if TYPE_CHECKING:
-    import gymnasium
 
 
 class EpisodeMonitor(Monitor):
@@ -59,7 +57,33 @@ class EpisodeMonitor(Monitor):
         self.rewards = []
         self._abandoned = not self.needs_reset
 
+    def last_episode(self) -> dict[str, float]:
+        """The last kept episode as `info["episode"]` has it: return, length, seconds since the monitor was made."""
+        returns, seconds = self.episode_returns[-1], self.episode_times[-1]
+        return {"r": round(returns, 6), "l": self.episode_lengths[-1], "t": round(seconds, 6)}
+
     def _keep_cut_episode(self) -> None:
         self.episode_returns.append(sum(self.rewards))
         self.episode_lengths.append(len(self.rewards))
         self.episode_times.append(time.time() - self.t_start)
+
+
+class ShowEpisodes(gymnasium.Wrapper):
+    """Outermost: shows an episode that the wrappers ended out of sight in the next step's `info["episode"]`.
+
+    Training curves are drawn from there; without it they would lack episodes that were cut, and games that ended in a
+    wrapper's own steps.
+    """
+
+    def __init__(self, env: gymnasium.Env, monitor: EpisodeMonitor) -> None:
+        super().__init__(env)
+        self._monitor = monitor
+        self._n_shown = 0
+
+    def step(self, action: Any) -> tuple[Any, SupportsFloat, bool, bool, dict[str, Any]]:
+        result = self.env.step(action)
+        n_episodes = len(self._monitor.episode_returns)
+        if n_episodes > self._n_shown:
+            result[4].setdefault("episode", self._monitor.last_episode())
+        self._n_shown = n_episodes
+        return result

@@ -1,15 +1,29 @@
-"""Makes environment ids known to Gymnasium: those of imported packages, and rlzoo's own."""
+"""Makes environment ids known to Gymnasium, those of imported packages and rlzoo's own, and explains unknown ones."""
 
 from __future__ import annotations
 
+import re
 import sys
 from collections.abc import Iterable
 from importlib import import_module
 from importlib.util import find_spec
 
-from rlzoo.errors import ExitCode, RlzooError
+from rlzoo.envs import aliases, shipped
+from rlzoo.errors import ExitCode, Problem, RlzooError
+from rlzoo.registry import did_you_mean, nearest
 
-OWN = ("TaxiMasked-v0", "BitFlipping-v0")
+_ELSEWHERE = (
+    (re.compile(r"ALE/|.*NoFrameskip-v\d"), "ale_py", "it is an Atari game: env=atari env.id={id}"),
+    (re.compile(r"Panda"), "panda_gym", "env.imports=[panda_gym] registers it"),
+    (
+        re.compile(r"Fetch|Hand|AntMaze|PointMaze|Adroit|FrankaKitchen"),
+        "gymnasium_robotics",
+        "env.imports=[gymnasium_robotics] registers it",
+    ),
+    (re.compile(r"MiniGrid-|BabyAI-"), "minigrid", "env.imports=[minigrid] registers it"),
+    (re.compile(r"Vizdoom"), "vizdoom", "env.imports=[vizdoom.gymnasium_wrapper] registers it"),
+)
+"""Ids that a package registers once it is imported, and what to do about them until then."""
 
 
 def installed(module: str) -> bool:
@@ -29,6 +43,31 @@ def register(imports: Iterable[str] = ()) -> None:
     for module in imports:
         _import(module)
     _register_own()
+
+
+def unknown(name: str) -> Problem:
+    """What to say about an id that Gymnasium does not know."""
+    import gymnasium
+
+    short_names = shipped.short_names()
+    message = f"{name!r} is not known to Gymnasium"
+    if (near := nearest(name, short_names.values(), 1)) and near[0].lower() == name.lower():
+        return Problem("env.id", message, f"it is shipped under this short name: env={near[0]}")
+    for pattern, module, hint in _ELSEWHERE:
+        if module not in sys.modules and pattern.match(name):
+            return Problem("env.id", message, hint.format(id=name))
+    versions = sorted(
+        (int(known.version or 0), known.id)
+        for known in gymnasium.registry.values()
+        if f"{known.namespace}/{known.name}" in (f"None/{name}", name) and known.version is not None
+    )
+    if versions:
+        newest = versions[-1][1]
+        choice = f"env={short_names[newest]}" if newest in short_names else f"env.id={newest}"
+        return Problem("env.id", f"{name!r} does not say which version", f"use {choice}")
+    known_ids = {known for known in gymnasium.registry if aliases.resolve(known) is None} | set(short_names)
+    hint = "a package's own environments: env.id=package:Env-v0, or env.imports=[package]"
+    return Problem("env.id", message + did_you_mean(name, known_ids), hint)
 
 
 def _import(module: str) -> None:

@@ -62,7 +62,8 @@ def _timed_space(space: spaces.Space, options: Mapping[str, Any]) -> spaces.Spac
         return spaces.Dict({**space.spaces, "observation": _timed_space(space["observation"], options)})
     if not isinstance(space, spaces.Box) or len(space.shape) != 1:
         raise TypeError(f"time_feature needs a vector of numbers, not {space}")
-    return spaces.Box(np.append(space.low, 0), np.append(space.high, 1), dtype=space.dtype.type)
+    low, high = (np.append(bound, end).astype(space.dtype) for bound, end in ((space.low, 0), (space.high, 1)))
+    return spaces.Box(low, high, dtype=space.dtype.type)
 
 
 _NUMBER = Option("float", required=True)

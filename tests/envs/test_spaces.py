@@ -1,0 +1,91 @@
+import gymnasium.spaces as gs
+import numpy as np
+import pytest
+
+from rlzoo.envs import spaces
+from rlzoo.envs.spaces import Space
+from rlzoo.errors import RlzooError
+
+TEXTS = {
+    "Box(8)": gs.Box(-1, 1, (8,)),
+    "Box(45)": gs.Box(0, 1, (45,), np.int64),
+    "Box(84, 84, 4) uint8": gs.Box(0, 255, (84, 84, 4), np.uint8),
+    "Discrete(4)": gs.Discrete(4),
+    "MultiDiscrete(3, 3)": gs.MultiDiscrete([3, 3]),
+    "MultiBinary(5)": gs.MultiBinary(5),
+    "Dict(a: Box(3), b: Dict(c: Discrete(2), d: Box(2, 2)))": gs.Dict(
+        {"b": gs.Dict({"d": gs.Box(0, 1, (2, 2)), "c": gs.Discrete(2)}), "a": gs.Box(0, 1, (3,))}
+    ),
+    "Tuple(Discrete(32), Discrete(11), Discrete(2))": gs.Tuple((gs.Discrete(32), gs.Discrete(11), gs.Discrete(2))),
+}
+
+
+@pytest.mark.parametrize(("text", "space"), TEXTS.items())
+def test_there_and_back(text, space):
+    assert spaces.describe(space) == text
+    assert str(spaces.parse(text)) == text
+    assert spaces.parse(text) == spaces.of(space)
+
+
+def test_other_spaces_have_their_name():
+    assert spaces.describe(gs.Text(5)) == "Text"
+
+
+def test_blanks_do_not_matter():
+    assert spaces.parse(" Box( 4,84 , 84 )uint8 ") == Space("Box", (4, 84, 84), uint8=True)
+
+
+@pytest.mark.parametrize(
+    "text", ["", "Box", "Box()x", "Box(a)", "Box(0)", "Box(-1)", "Box(2.5)", "Discrete()", "Discrete(2, 3)", "Bxo(3)",
+             "Discrete(3) uint8", "Dict(a)", "Dict(a: Boxx(3))", "Tuple(3)", "8"]
+)  # fmt: skip
+def test_what_is_no_space_is_refused(text):
+    with pytest.raises(RlzooError):
+        spaces.parse(text)
+
+
+def test_a_misspelt_kind_is_recognised():
+    with pytest.raises(RlzooError, match="did you mean 'Discrete'"):
+        spaces.parse("Discret(3)")
+
+
+@pytest.mark.parametrize(
+    ("text", "n", "expected"),
+    [
+        ("Box(8)", 4, "Box(32)"),
+        ("Box(2, 3)", 2, "Box(2, 6)"),
+        ("Box(84, 84, 1) uint8", 4, "Box(84, 84, 4) uint8"),
+        ("Box(3, 64, 64) uint8", 2, "Box(6, 64, 64) uint8"),
+        ("Dict(a: Box(3), i: Box(9, 9, 1) uint8)", 2, "Dict(a: Box(6), i: Box(9, 9, 2) uint8)"),
+    ],
+)
+def test_stacking_is_stable_baselines(text, n, expected):
+    from stable_baselines3.common.vec_env import DummyVecEnv, VecFrameStack
+
+    assert str(spaces.stacked(spaces.parse(text), n)) == expected
+
+    import gymnasium
+
+    class Env(gymnasium.Env):
+        action_space = gs.Discrete(2)
+        observation_space = _space(spaces.parse(text))
+
+    env = VecFrameStack(DummyVecEnv([Env]), n)
+    assert spaces.describe(env.observation_space) == expected
+
+
+def _space(space):
+    if space.kind == "Dict":
+        return gs.Dict({name: _space(part) for name, part in space.parts})
+    return gs.Box(0, 255, space.shape, np.uint8) if space.uint8 else gs.Box(-1, 1, space.shape)
+
+
+def test_channels_go_first():
+    assert str(spaces.channels_first(spaces.parse("Box(96, 96, 3) uint8"))) == "Box(3, 96, 96) uint8"
+    assert str(spaces.channels_first(spaces.parse("Box(3, 96, 96) uint8"))) == "Box(3, 96, 96) uint8"
+    assert str(spaces.channels_first(spaces.parse("Box(96, 96, 3)"))) == "Box(96, 96, 3)"
+
+
+def test_only_boxes_stack():
+    with pytest.raises(RlzooError, match="Discrete"):
+        spaces.stacked(spaces.parse("Discrete(3)"), 2)
