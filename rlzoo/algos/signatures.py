@@ -64,7 +64,7 @@ class Signature:
             if key == kwargs_key and class_key in keywords:
                 fallback = {"replay_buffers": "replay", "rollout_buffers": "rollout"}.get(tables)
                 chosen = values.get(class_key) or keywords[class_key].get("default") or fallback
-                return table()[tables].get(chosen) if isinstance(chosen, str) else None  # type: ignore[no-any-return]
+                return table()[tables].get(chosen) if isinstance(chosen, str) else None
         return None
 
 

@@ -1,0 +1,96 @@
+"""Small environments and small configurations of every algorithm."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import gymnasium
+import pytest
+import torch
+import yaml
+from stable_baselines3.common.monitor import Monitor
+from stable_baselines3.common.vec_env import DummyVecEnv, VecEnv, VecTransposeImage
+
+from rlzoo.config import paths
+from rlzoo.config.schema import AlgoConfig
+from rlzoo.envs import registration
+
+
+@dataclass(frozen=True)
+class Case:
+    """An algorithm on an environment, with changes that make it fit into a second."""
+
+    algo: str
+    env: str
+    steps: int = 128
+    n_envs: int = 1
+    changes: dict[str, Any] = field(default_factory=dict)
+
+    def config(self, **changes: Any) -> AlgoConfig:
+        return defaults(self.algo, **(self.changes | changes))
+
+
+def defaults(algo: str, **changes: Any) -> AlgoConfig:
+    values = yaml.safe_load((paths.root() / "conf" / "algo" / f"{algo}.yaml").read_text())
+    return AlgoConfig(values.pop("name"), values | changes)
+
+
+ON_POLICY: dict[str, Any] = {"n_steps": 32, "policy_kwargs": {"net_arch": [16]}}
+MINIBATCHES: dict[str, Any] = {**ON_POLICY, "batch_size": 16}
+OFF_POLICY: dict[str, Any] = {
+    "learning_starts": 32,
+    "batch_size": 16,
+    "buffer_size": 1000,
+    "policy_kwargs": {"net_arch": [16]},
+}
+CASES = {
+    "a2c": Case("a2c", "CartPole-v1", n_envs=2, changes={**ON_POLICY, "n_steps": 8}),
+    "ddpg": Case("ddpg", "Pendulum-v1", changes={**OFF_POLICY, "action_noise": {"normal": 0.1}}),
+    "dqn": Case("dqn", "CartPole-v1", n_envs=2, changes={**OFF_POLICY, "target_update_interval": 20}),
+    "ppo": Case("ppo", "CartPole-v1", n_envs=2, changes={**MINIBATCHES, "learning_rate": {"exponential": 0.01}}),
+    "sac": Case("sac", "Pendulum-v1", n_envs=2, changes={**OFF_POLICY, "learning_rate": {"linear": 0.001}}),
+    "sac_sde": Case("sac", "Pendulum-v1", changes={**OFF_POLICY, "use_sde": True, "ent_coef": 0.1}),
+    "td3": Case(
+        "td3", "Pendulum-v1", n_envs=2, changes={**OFF_POLICY, "action_noise": {"ornstein_uhlenbeck": {"sigma": 0.2}}}
+    ),
+    "ars": Case("ars", "CartPole-v1", changes={"n_delta": 2, "zero_policy": False, "policy_kwargs": {"net_arch": [8]}}),
+    "crossq": Case("crossq", "Pendulum-v1", changes=OFF_POLICY),
+    "maskable_ppo": Case("maskable_ppo", "TaxiMasked-v0", changes=MINIBATCHES),
+    "qrdqn": Case("qrdqn", "CartPole-v1", changes={**OFF_POLICY, "policy_kwargs": {"n_quantiles": 5, "net_arch": [8]}}),
+    "ppo_lstm": Case(
+        "ppo_lstm", "CartPole-v1", changes={**MINIBATCHES, "policy_kwargs": {"lstm_hidden_size": 8, "net_arch": [8]}}
+    ),
+    "tqc": Case("tqc", "Pendulum-v1", changes={**OFF_POLICY, "policy_kwargs": {"n_quantiles": 5, "net_arch": [8]}}),
+    "trpo": Case("trpo", "CartPole-v1", changes={**MINIBATCHES, "learning_rate": {"cosine": [0.01, 0.001]}}),
+    "her": Case("dqn", "BitFlipping-v0", changes={**OFF_POLICY, "replay_buffer_class": "her"}),
+}
+
+
+@pytest.fixture(params=list(CASES))
+def case(request: pytest.FixtureRequest) -> Case:
+    return CASES[request.param]
+
+
+@pytest.fixture
+def make_env() -> Iterator[Callable[..., VecEnv]]:
+    """Builds environments, and closes them after the test."""
+    made: list[VecEnv] = []
+    registration.register()
+
+    def make(env_id: str, n_envs: int = 1, **kwargs: Any) -> VecEnv:
+        env: VecEnv = DummyVecEnv([lambda: Monitor(gymnasium.make(env_id, **kwargs)) for _ in range(n_envs)])
+        if env_id.startswith("CarRacing"):
+            env = VecTransposeImage(env)
+        made.append(env)
+        return env
+
+    yield make
+    for env in made:
+        env.close()
+
+
+@pytest.fixture(autouse=True)
+def _one_thread() -> None:
+    torch.set_num_threads(1)

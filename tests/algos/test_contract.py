@@ -1,0 +1,292 @@
+"""What every algorithm promises, run over the whole table: learn, stop, save, load, state, seeds."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+from stable_baselines3.common.vec_env import VecEnv
+
+from rlzoo.algos.create import create
+from rlzoo.algos.sb3 import SB3Algorithm
+from rlzoo.algos.specs import ALGOS
+from rlzoo.errors import RlzooError
+from rlzoo.protocols import Algorithm, Callback, State
+from rlzoo.registry import load
+from tests.algos.conftest import CASES, Case
+
+MakeEnv = Callable[..., VecEnv]
+
+
+def trained(case: Case, make_env: MakeEnv, *, seed: int = 0, steps: int | None = None) -> Algorithm:
+    algorithm = create(case.config(), make_env(case.env, case.n_envs), seed=seed, device="cpu")
+    algorithm.learn(steps or case.steps)
+    return algorithm
+
+
+def actions(algorithm: Algorithm, case: Case, make_env: MakeEnv) -> list[list[float]]:
+    """Greedy actions in one environment from a fixed start."""
+    env = make_env(case.env)
+    env.seed(7)
+    observation, state, start, taken = env.reset(), None, np.ones(1, dtype=bool), []
+    for _ in range(20):
+        masks = np.stack(env.env_method("action_masks")) if ALGOS[case.algo].masked else None
+        action, state = algorithm.predict(observation, state, start, deterministic=True, action_masks=masks)
+        taken.append(np.asarray(action).ravel().tolist())
+        observation, _, start, _ = env.step(action)
+    return taken
+
+
+def assert_equal_tensors(one: Mapping[str, torch.Tensor], other: Mapping[str, torch.Tensor]) -> None:
+    assert one.keys() == other.keys()
+    for name, tensor in one.items():
+        assert torch.equal(torch.as_tensor(tensor), torch.as_tensor(other[name])), name
+
+
+class Recorder(Callback):
+    """Writes down what it hears, and ends the training after `limit` steps of the vectorised environment."""
+
+    def __init__(self, limit: int | None = None) -> None:
+        self.limit = limit
+        self.steps: list[int] = []
+        self.boundaries: list[int] = []
+        self.events: list[str] = []
+
+    def on_start(self, algorithm: Algorithm) -> None:
+        self.events.append("start")
+
+    def on_boundary(self, algorithm: Algorithm) -> None:
+        self.boundaries.append(algorithm.num_timesteps)
+
+    def on_step(self, algorithm: Algorithm) -> bool:
+        self.steps.append(algorithm.num_timesteps)
+        return self.limit is None or len(self.steps) < self.limit
+
+    def on_end(self, algorithm: Algorithm) -> None:
+        self.events.append("end")
+
+
+class Metrics:
+    """Keeps every number it is given."""
+
+    def __init__(self) -> None:
+        self.rows: list[tuple[int, dict[str, float]]] = []
+
+    def log(self, metrics: Mapping[str, float], step: int) -> None:
+        self.rows.append((step, dict(metrics)))
+
+    def close(self) -> None: ...
+
+
+def test_every_algorithm_has_a_case() -> None:
+    assert {case.algo for case in CASES.values()} == set(ALGOS)
+
+
+def test_a_saved_and_loaded_agent_acts_the_same(case: Case, make_env: MakeEnv, tmp_path: Path) -> None:
+    algorithm = trained(case, make_env)
+    algorithm.save(tmp_path / "model.zip")
+    loaded = SB3Algorithm.load(tmp_path / "model.zip", env=make_env(case.env), device="cpu")
+    assert loaded.spec == ALGOS[case.algo]
+    assert loaded.num_timesteps == algorithm.num_timesteps
+    assert actions(loaded, case, make_env) == actions(algorithm, case, make_env)
+
+
+def test_state_survives_json_and_safetensors(case: Case, make_env: MakeEnv, tmp_path: Path) -> None:
+    algorithm = trained(case, make_env)
+    before = algorithm.state()
+    save_file(before.tensors, tmp_path / "state.safetensors")  # refuses tensors that share memory
+    values = json.loads(json.dumps(before.values, allow_nan=False))
+    fresh = create(case.config(), make_env(case.env, case.n_envs), seed=1, device="cpu")
+    fresh.restore(State(load_file(tmp_path / "state.safetensors"), values))
+
+    after = fresh.state()
+    assert after.values == before.values
+    assert_equal_tensors(after.tensors, before.tensors)
+    assert fresh.num_timesteps == algorithm.num_timesteps
+    assert actions(fresh, case, make_env) == actions(algorithm, case, make_env)
+
+
+def test_state_holds_optimizers(case: Case, make_env: MakeEnv) -> None:
+    names = trained(case, make_env).state().tensors
+    if case.algo == "ars":
+        assert "weights" in names
+    else:
+        assert any(".optimizer.state." in name for name in names)
+
+
+def test_a_state_keeps_its_numbers_when_training_goes_on(case: Case, make_env: MakeEnv) -> None:
+    algorithm = trained(case, make_env)
+    state = algorithm.state()
+    copy = {name: tensor.clone() for name, tensor in state.tensors.items()}
+    algorithm.restore(state)
+    algorithm.learn(2 * case.steps + 64)
+    assert_equal_tensors(state.tensors, copy)
+
+
+def test_a_restored_agent_can_be_made_for_inference(case: Case, make_env: MakeEnv) -> None:
+    algorithm = trained(case, make_env)
+    small = create(case.config(), make_env(case.env), seed=None, device="cpu", inference=True)
+    small.restore(algorithm.state())
+    assert actions(small, case, make_env) == actions(algorithm, case, make_env)
+
+
+def test_the_same_seed_gives_the_same_weights(case: Case, make_env: MakeEnv) -> None:
+    one, two, other = (trained(case, make_env, seed=seed).state() for seed in (3, 3, 4))
+    assert_equal_tensors(one.tensors, two.tensors)
+    assert any(not torch.equal(one.tensors[name], other.tensors[name]) for name in one.tensors if name in other.tensors)
+
+
+@pytest.mark.parametrize("limit", [1, 5])
+def test_stops_at_the_step_a_callback_says(case: Case, make_env: MakeEnv, limit: int) -> None:
+    stops, sees = Recorder(limit), Recorder()
+    algorithm = create(case.config(), make_env(case.env, case.n_envs), seed=0, device="cpu")
+    algorithm.learn(case.steps, [stops, sees])
+    assert algorithm.num_timesteps == limit * case.n_envs
+    assert stops.steps == sees.steps == [n * case.n_envs for n in range(1, limit + 1)]
+    assert stops.events == ["start", "end"]
+
+
+def test_learning_goes_on_to_the_new_total(case: Case, make_env: MakeEnv) -> None:
+    algorithm = trained(case, make_env)
+    reached = algorithm.num_timesteps
+    assert reached >= case.steps
+    algorithm.learn(reached)
+    assert algorithm.num_timesteps == reached
+    recorder = Recorder()
+    algorithm.learn(2 * reached, [recorder])
+    assert algorithm.num_timesteps >= 2 * reached
+    assert recorder.steps[0] == reached + case.n_envs
+    assert algorithm.model._total_timesteps == 2 * reached  # type: ignore[attr-defined]  # what schedules run over
+
+
+def test_metrics_arrive_under_their_names(case: Case, make_env: MakeEnv, capsys: pytest.CaptureFixture[str]) -> None:
+    metrics = Metrics()
+    algorithm = create(case.config(), make_env(case.env, case.n_envs), seed=0, device="cpu")
+    algorithm.learn(case.steps, logger=metrics)
+    names = {name for _, row in metrics.rows for name in row}
+    assert "train/learning_rate" in names
+    assert {name.partition("/")[0] for name in names} <= {"rollout", "train", "time"}
+    assert [step for step, _ in metrics.rows] == sorted(step for step, _ in metrics.rows)
+    assert all(type(value) is float for _, row in metrics.rows for value in row.values())
+    assert capsys.readouterr() == ("", "")
+
+
+def test_boundaries_of_a_rollout(make_env: MakeEnv) -> None:
+    recorder = Recorder()
+    case = CASES["ppo"]
+    create(case.config(), make_env(case.env, 2), seed=0, device="cpu").learn(192, [recorder])
+    assert recorder.boundaries == [0, 64, 128]  # 32 steps of 2 environments
+
+
+def test_boundaries_of_ars_are_before_its_random_directions(make_env: MakeEnv) -> None:
+    case = CASES["ars"]
+    algorithm = create(case.config(), make_env(case.env), seed=0, device="cpu")
+    generators: list[torch.Tensor] = []
+
+    class Watch(Recorder):
+        def on_boundary(self, algorithm: Algorithm) -> None:
+            super().on_boundary(algorithm)
+            generators.append(torch.get_rng_state())
+
+    recorder = Watch()
+    before = torch.get_rng_state()
+    algorithm.learn(100, [recorder])
+    assert recorder.boundaries[0] == 0
+    assert torch.equal(generators[0], before)
+    assert len(recorder.boundaries) == algorithm.model._n_updates  # type: ignore[attr-defined]
+
+
+def test_an_update_of_ars_that_is_cut_short_changes_nothing(make_env: MakeEnv) -> None:
+    case = CASES["ars"]
+    algorithm = create(case.config(), make_env(case.env), seed=0, device="cpu")
+    before = algorithm.state().tensors
+    algorithm.learn(100, [Recorder(limit=12)])
+    assert_equal_tensors(algorithm.state().tensors, before)
+
+
+def test_plain_stable_baselines3_opens_the_models(make_env: MakeEnv, tmp_path: Path) -> None:
+    entries = {}
+    for name, case in CASES.items():
+        algorithm = trained(case, make_env)
+        algorithm.save(tmp_path / f"{name}.zip")
+        env = make_env(case.env)
+        env.seed(7)
+        observation = env.reset()
+        observation = (
+            {k: v.tolist() for k, v in observation.items()} if isinstance(observation, dict) else observation.tolist()
+        )
+        masks = {"action_masks": np.stack(env.env_method("action_masks"))} if ALGOS[case.algo].masked else {}
+        env.seed(7)
+        action, _ = algorithm.predict(env.reset(), deterministic=True, **masks)
+        entries[name] = {
+            "class": ALGOS[case.algo].entry_point,
+            "observation": observation,
+            "masks": masks["action_masks"].tolist() if masks else None,
+            "action": action.tolist(),
+            "her": name == "her",
+        }
+    (tmp_path / "entries.json").write_text(json.dumps(entries))
+    result = subprocess.run(
+        [sys.executable, "-I", "-W", "error", "-c", _OPEN], cwd=tmp_path, capture_output=True, text=True, check=False
+    )
+    assert result.returncode == 0, result.stderr
+    assert result.stdout.split() == list(CASES)
+
+
+_OPEN = """
+import json, sys
+from importlib import import_module
+sys.modules["rlzoo"] = None  # as if it were not installed
+import numpy as np
+for name, entry in json.load(open("entries.json")).items():
+    module, _, attribute = entry["class"].partition(":")
+    env = None
+    if entry["her"]:  # its replay buffer asks the environment for rewards
+        from stable_baselines3.common.envs import BitFlippingEnv
+        env = BitFlippingEnv(n_bits=10, max_steps=10)
+    model = getattr(import_module(module), attribute).load(name, env=env, device="cpu")
+    observation = entry["observation"]
+    if isinstance(observation, dict):
+        observation = {key: np.array(value, dtype=np.int8) for key, value in observation.items()}
+    else:
+        observation = np.array(observation, dtype=model.observation_space.dtype)
+    masks = {} if entry["masks"] is None else {"action_masks": np.array(entry["masks"])}
+    action, _ = model.predict(observation, deterministic=True, **masks)
+    assert action.tolist() == entry["action"], (name, action, entry["action"])
+    print(name)
+"""
+
+
+def test_a_state_of_another_network_is_refused(make_env: MakeEnv) -> None:
+    case = CASES["ppo"]
+    state = trained(case, make_env).state()
+    other = create(case.config(policy_kwargs={"net_arch": [8]}), make_env(case.env), seed=0, device="cpu")
+    with pytest.raises(RlzooError, match="does not fit this PPO"):
+        other.restore(state)
+
+
+def test_ars_is_still_plain_ars_to_others() -> None:
+    from rlzoo.algos.ars import StoppableARS
+
+    assert issubclass(StoppableARS, load("sb3_contrib:ARS"))
+    assert "__init__" not in vars(StoppableARS)  # models pickle none of its own attributes
+
+
+def test_masks_are_asked_for(make_env: MakeEnv) -> None:
+    with pytest.raises(RlzooError, match=r"action_masks\(\)"):
+        create(CASES["maskable_ppo"].config(), make_env("CartPole-v1"), seed=0, device="cpu")
+
+
+def test_a_zip_without_a_name_is_refused(make_env: MakeEnv, tmp_path: Path) -> None:
+    from stable_baselines3 import PPO
+
+    PPO("MlpPolicy", make_env("CartPole-v1"), device="cpu", n_steps=8, batch_size=8).save(tmp_path / "foreign.zip")
+    with pytest.raises(RlzooError, match="does not say which algorithm"):
+        SB3Algorithm.load(tmp_path / "foreign.zip")
