@@ -67,21 +67,20 @@ def check_env(env: Mapping[str, Any], *, declared_holds: bool) -> EnvCheck:
     Returns:
         Problems, notices and the spaces.
     """
-    problems = wrappers.check(env["wrappers"]) + _check_monitor(env["monitor_kwargs"])
+    env_id, problems, notices = _identity(env["id"])
+    problems = problems or _packages(env_id, env)
+    declared = declared_holds and None not in (env["observation_space"], env["action_space"])
+    if not problems and not (declared and env_id in shipped.short_names()):
+        problems = _look_up(env_id, env)
+    problems += wrappers.check(env["wrappers"]) + _check_monitor(env["monitor_kwargs"])
     problems += _check_normalize(env["normalize"])
-    env_id, id_problems, notices = _identity(env["id"])
-    problems += id_problems or _packages(env_id, env)
+    if not declared and env["action_space"] is None:
+        name = aliases.short_name(env_id, shipped.short_names())
+        notices += [f"{env_id} is shipped as env={name}: tuned hyperparameters go by that name"] if name else []
     if problems:
         return EnvCheck(env_id, problems, notices)
 
-    if declared_holds and None not in (env["observation_space"], env["action_space"]):
-        problems += [] if env_id in shipped.short_names() else _look_up(env_id, env)
-        found = _parsed(env_id, env, problems)
-    else:
-        if env["action_space"] is None and (name := aliases.short_name(env_id, shipped.short_names())):
-            notices.append(f"{env_id} is shipped as env={name}: tuned hyperparameters go by that name")
-        problems += _look_up(env_id, env)
-        found = _made(env_id, env, problems, notices) if not problems else None
+    found = _parsed(env_id, env, problems) if declared else _made(env_id, env, problems, notices)
     if found is None or problems:
         return EnvCheck(env_id, problems, notices)
     problems += _check_normalized_space(found.observation, env["normalize"])

@@ -143,7 +143,10 @@ def test_atari_without_cv2(ask, monkeypatch):
 
 def test_all_at_once(ask):
     found = ask(id="Hopper-v3", wrappers={"flaten": {}, "atari": {"noop": 1}}, normalize={"clip": 1})
-    keys = ["env.wrappers.flaten", "env.wrappers.atari.noop", "env.normalize.clip", "env.id"]
+    keys = ["env.id", "env.wrappers.flaten", "env.wrappers.atari.noop", "env.normalize.clip"]
+    assert [problem.key for problem in found.problems] == keys
+    found = ask(id="LunarLander-v3", wrappers={"flaten": {}}, kwargs={"gravty": 1, "wnd": 2})
+    keys = ["env.kwargs.gravty", "env.kwargs.wnd", "env.wrappers.flaten"]
     assert [problem.key for problem in found.problems] == keys
 
 
