@@ -234,6 +234,9 @@ def _replay_buffer(request: Request) -> Findings:
         )
 
 
+_WITHOUT = "algo.normalize_advantage=false does without"
+
+
 def _rollout(request: Request) -> Findings:
     if request.spec.family != "on_policy" or request.get("n_steps") is None:
         return
@@ -243,7 +246,8 @@ def _rollout(request: Request) -> Findings:
     if rollout > request.total_timesteps:
         yield Notice(f"{text} is longer than total_timesteps={request.total_timesteps}: it is the whole training")
     if normalizes and rollout == 1:
-        yield Problem("algo.n_steps", "has to make rollouts of 2 steps or more: one advantage cannot be normalised")
+        message = "has to make rollouts of 2 steps or more: one advantage cannot be normalised"
+        yield Problem("algo.n_steps", message, _WITHOUT)
     elif batch is not None:
         yield from _minibatches(request, int(batch), rollout, text)
 
@@ -251,7 +255,7 @@ def _rollout(request: Request) -> Findings:
 def _minibatches(request: Request, batch: int, rollout: int, text: str) -> Findings:
     normalizes = request.get("normalize_advantage") and request.spec.name != "trpo"
     if normalizes and batch == 1:
-        yield Problem("algo.batch_size", "has to be 2 or more: one advantage cannot be normalised")
+        yield Problem("algo.batch_size", "has to be 2 or more: one advantage cannot be normalised", _WITHOUT)
     elif batch > rollout:
         message = f"is {batch}, more than {text}"
         if any(request.typed(key) for key in ("algo.batch_size", "algo.n_steps", "env.n_envs")):

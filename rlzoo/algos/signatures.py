@@ -246,9 +246,10 @@ def differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
 def _differences(old: Any, new: Any, where: str) -> list[str]:
     if not (isinstance(old, dict) and isinstance(new, dict)):
         return [] if old == new else [f"{where} was {old!r}, is {new!r}"]
-    lines = [f"{where}{' ' if where else ''}{key} is gone" for key in old if key not in new]
-    lines += [f"{where}{' ' if where else ''}{key} is new" for key in new if key not in old]
+    dot = f"{where}." if where else ""
+    lines = [f"{dot}{key} is gone" for key in old if key not in new]
+    lines += [f"{dot}{key} is new" for key in new if key not in old]
     for key in old:
         if key in new:
-            lines += _differences(old[key], new[key], f"{where}.{key}" if where else key)
+            lines += _differences(old[key], new[key], f"{dot}{key}")
     return lines

@@ -1,0 +1,386 @@
+"""What a request's algorithm gets to hear: names, types, ranges, and what does not fit together."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from typing import Any
+
+import pytest
+
+from rlzoo.algos import signatures
+from rlzoo.algos.bounds import UNBOUNDED, find_bound
+from rlzoo.algos.specs import ALGOS
+from rlzoo.errors import Problem
+from tests.algos.conftest import defaults
+
+ACTIONS = {"Discrete": "Discrete(2)", "Box": "Box(2)"}
+GOALS = "Dict(achieved_goal: MultiBinary(4), desired_goal: MultiBinary(4), observation: MultiBinary(4))"
+
+
+def check(
+    algo: str,
+    *,
+    observation: str | None = "Box(4)",
+    action: str | None = None,
+    n_envs: int = 1,
+    total_timesteps: int = 100_000,
+    typed: bool = True,
+    **changes: Any,
+) -> tuple[list[Problem], list[str]]:
+    config = defaults(algo, **changes)
+    fitting = next(text for kind, text in ACTIONS.items() if kind in ALGOS[algo].action_spaces)
+    return signatures.check(
+        {"name": config.name, **config.hyperparams},
+        observation_space=observation,
+        action_space=action or fitting,
+        n_envs=n_envs,
+        total_timesteps=total_timesteps,
+        typed=lambda key: typed,
+    )
+
+
+def problems(algo: str, **kwargs: Any) -> dict[str, str]:
+    """Key to message and hint."""
+    found, _ = check(algo, **kwargs)
+    return {problem.key: f"{problem.message} | {problem.hint}" for problem in found}
+
+
+def notices(algo: str, **kwargs: Any) -> list[str]:
+    found, texts = check(algo, **kwargs)
+    assert found == []
+    return texts
+
+
+@pytest.mark.parametrize("algo", ALGOS)
+def test_defaults_are_fine(algo: str) -> None:
+    assert problems(algo) == {}
+
+
+def test_nothing_heavy_is_imported() -> None:
+    code = (
+        "import sys; from rlzoo.algos import signatures; "
+        "signatures.check({'name': 'dqn', 'gamma': 2}, observation_space='Box(4)', action_space='Discrete(2)', "
+        "n_envs=1, total_timesteps=1000, typed=bool); "
+        "print(*{'torch', 'numpy', 'gymnasium', 'stable_baselines3', 'yaml', 'pydantic'} & set(sys.modules))"
+    )
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert result.stdout.strip() == ""
+
+
+def numeric_keywords() -> list[tuple[str, str]]:
+    return [
+        (algo, key)
+        for algo, row in signatures.table()["algorithms"].items()
+        for key, entry in row["keywords"].items()
+        if {"int", "float"} & set(entry["type"].split(" | "))
+    ]
+
+
+@pytest.mark.parametrize(("algo", "key"), numeric_keywords())
+def test_no_number_takes_what_is_none(algo: str, key: str) -> None:
+    for value in (True, "5", "1e-4", float("nan"), float("inf"), -float("inf"), 10**400, [], {}, {"x": 1}):
+        assert f"algo.{key}" in problems(algo, **{key: value}), value
+
+
+@pytest.mark.parametrize(("algo", "key"), numeric_keywords())
+def test_every_number_has_a_range_that_its_default_is_in(algo: str, key: str) -> None:
+    bound = find_bound(ALGOS[algo].family, key)
+    keywords = signatures.table()["algorithms"][algo]["keywords"]
+    assert (bound is None) == (key in UNBOUNDED)
+    if bound is None:
+        return
+    assert f"algo.{key}" in problems(algo, **{key: bound.low - 1 if bound.also != bound.low - 1 else bound.low - 2})
+    alone = {"normalize_advantage": False} if "normalize_advantage" in keywords else {}
+    assert (f"algo.{key}" in problems(algo, **{key: bound.low}, **alone)) == bound.above
+    if bound.high is not None:
+        assert f"algo.{key}" in problems(algo, **{key: bound.high + 1})
+    default = keywords[key]["default"]
+    assert not isinstance(default, int | float) or bound.holds(default)
+
+
+def test_every_nested_number_has_a_range() -> None:
+    tables = signatures.table()
+    groups = {
+        "policy_kwargs": tables["policies"],
+        "optimizer_kwargs": tables["optimizers"],
+        "replay_buffer_kwargs": tables["replay_buffers"],
+        "features_extractor_kwargs": tables["features_extractors"],
+        "action_noise": tables["noises"],
+    }
+    for group, owners in groups.items():
+        for keywords in owners.values():
+            for key, entry in keywords.items():
+                if {"int", "float", "pair", "numbers"} & set(entry["type"].split(" | ")) and key not in UNBOUNDED:
+                    assert find_bound(group, key) is not None, (group, key)
+
+
+@pytest.mark.parametrize("algo", ALGOS)
+def test_a_misspelt_keyword_is_corrected(algo: str) -> None:
+    for key in signatures.table()["algorithms"][algo]["keywords"]:
+        wrong = key[:-2] + key[-1] + key[-2] if key[-1] != key[-2] else key + "x"
+        assert f"'{key}'" in problems(algo, **{wrong: 1})[f"algo.{wrong}"]
+
+
+def test_whole_floats_are_whole_numbers() -> None:
+    assert problems("dqn", buffer_size=1e6) == {}
+    assert "whole number" in problems("dqn", buffer_size=1.5)["algo.buffer_size"]
+
+
+def test_all_problems_come_at_once() -> None:
+    found = problems("dqn", gamma=2, buffer_size=0, learning_rate="1e-4", tau=0, polciy_kwargs={}, seed=3)
+    assert set(found) == {
+        f"algo.{key}" for key in ("gamma", "buffer_size", "learning_rate", "tau", "polciy_kwargs", "seed")
+    }
+    assert "without quotes" in found["algo.learning_rate"]
+    assert "seed=" in found["algo.seed"]
+
+
+@pytest.mark.parametrize(
+    ("algo", "changes", "key", "part"),
+    [
+        ("ppo", {"policy_kwargs": {"net_arhc": [4]}}, "algo.policy_kwargs.net_arhc", "'net_arch'"),
+        ("ppo", {"policy_kwargs": {"net_arch": [0]}}, "algo.policy_kwargs.net_arch", "at least 1"),
+        ("ppo", {"policy_kwargs": {"net_arch": 64}}, "algo.policy_kwargs.net_arch", "not 64"),
+        ("ppo", {"policy_kwargs": {"net_arch": {"pi": [4], "qf": [4]}}}, "algo.policy_kwargs.net_arch", "pi and vf"),
+        ("sac", {"policy_kwargs": {"net_arch": {"pi": [4]}}}, "algo.policy_kwargs.net_arch", "pi and qf"),
+        ("dqn", {"policy_kwargs": {"net_arch": {"pi": [4]}}}, "algo.policy_kwargs.net_arch", "layer sizes"),
+        ("ppo", {"policy_kwargs": {"activation_fn": "rleu"}}, "algo.policy_kwargs.activation_fn", "'relu'"),
+        ("ppo", {"policy_kwargs": {"activation_fn": None}}, "algo.policy_kwargs.activation_fn", "relu"),
+        ("ppo", {"policy_kwargs": {"optimizer_class": "adma"}}, "algo.policy_kwargs.optimizer_class", "'adam'"),
+        (
+            "ppo",
+            {"policy_kwargs": {"optimizer_class": "sgd", "optimizer_kwargs": {"betas": [0.9, 0.9]}}},
+            "algo.policy_kwargs.optimizer_kwargs.betas",
+            "momentum",
+        ),
+        (
+            "ppo",
+            {"policy_kwargs": {"optimizer_kwargs": {"eps": -1}}},
+            "algo.policy_kwargs.optimizer_kwargs.eps",
+            "at least 0",
+        ),
+        ("ppo", {"policy_kwargs": {"squash_output": True}}, "algo.policy_kwargs.squash_output", "use_sde"),
+        ("a2c", {"policy_kwargs": {"optimizer_kwargs": {"eps": 1}}}, "algo.policy_kwargs.optimizer_kwargs", "ignored"),
+        (
+            "ppo_lstm",
+            {"policy_kwargs": {"shared_lstm": True}},
+            "algo.policy_kwargs.shared_lstm",
+            "enable_critic_lstm=false",
+        ),
+        ("ppo_lstm", {"policy_kwargs": {"lstm_kwargs": {"drop": 1}}}, "algo.policy_kwargs.lstm_kwargs.drop", "dropout"),
+        ("ppo", {"policy_kwargs": [1]}, "algo.policy_kwargs", "mapping"),
+        ("ppo", {"rollout_buffer_kwargs": {"gamma": 1}}, "algo.rollout_buffer_kwargs.gamma", "unknown"),
+        ("ppo", {"learning_rate": {"linaer": 1}}, "algo.learning_rate", "'linear'"),
+        ("ppo", {"learning_rate": {"linear": 1, "cosine": 1}}, "algo.learning_rate", "one schedule"),
+        ("ppo", {"learning_rate": {"linear": "1e-3"}}, "algo.learning_rate", "takes numbers"),
+        ("ppo", {"learning_rate": {"linear": True}}, "algo.learning_rate", "takes numbers"),
+        ("ppo", {"learning_rate": {"linear": {"end": 0}}}, "algo.learning_rate", "start"),
+        ("ppo", {"learning_rate": {"linear": {"start": 1, "ned": 0}}}, "algo.learning_rate", "'end'"),
+        ("ppo", {"learning_rate": {"linear": [1, 0, 1, 1]}}, "algo.learning_rate", "takes numbers"),
+        (
+            "ppo",
+            {"learning_rate": {"linear": -1}},
+            "algo.learning_rate",
+            "start of the schedule linear must be greater",
+        ),
+        ("ppo", {"learning_rate": {"linear": [1, 0, 0]}}, "algo.learning_rate", "end_fraction"),
+        ("ppo", {"learning_rate": {"exponential": [1, 0]}}, "algo.learning_rate", "end of the schedule exponential"),
+        ("sac", {"action_noise": {"normla": 1}}, "algo.action_noise", "'normal'"),
+        ("sac", {"action_noise": {"normal": {"mean": 0}}}, "algo.action_noise", "standard deviation"),
+        ("sac", {"action_noise": {"normal": {"sigma": 1, "theta": 1}}}, "algo.action_noise.normal.theta", "unknown"),
+        ("sac", {"action_noise": {"normal": -0.1}}, "algo.action_noise.normal.sigma", "at least 0"),
+        ("sac", {"action_noise": 0.1}, "algo.action_noise", "{normal: 0.1}"),
+        ("sac", {"ent_coef": "atuo"}, "algo.ent_coef", "auto"),
+        ("sac", {"ent_coef": "auto_0"}, "algo.ent_coef", "greater than 0"),
+        ("sac", {"ent_coef": "auto_x"}, "algo.ent_coef", "auto_0.1"),
+        ("sac", {"ent_coef": "0.1"}, "algo.ent_coef", "without quotes"),
+        ("dqn", {"train_freq": [1, "epsiode"]}, "algo.train_freq", "episode"),
+        ("dqn", {"train_freq": [1.5, "step"]}, "algo.train_freq", "count"),
+        ("dqn", {"train_freq": 0}, "algo.train_freq", "at least 1"),
+        ("dqn", {"gradient_steps": 0}, "algo.gradient_steps", "-1 or at least 1"),
+        ("dqn", {"replay_buffer_class": "hre"}, "algo.replay_buffer_class", "'her'"),
+        ("dqn", {"policy": "MlpPolciy"}, "algo.policy", "'MlpPolicy'"),
+        ("dqn", {"policy": ["MlpPolicy"]}, "algo.policy", "must be one of"),
+        ("dqn", {"policy": "MlpLstmPolicy"}, "algo.policy", "MlpPolicy"),
+        ("dqn", {"optimize_memory_usage": 1}, "algo.optimize_memory_usage", "true or false"),
+        ("dqn", {"optimize_memory_usage": True}, "algo.optimize_memory_usage", "handle_timeout_termination=false"),
+        ("dqn", {"batch_size": 2000, "buffer_size": 1000}, "algo.batch_size", "more than the 1000"),
+        ("dqn", {"n_steps": 3, "replay_buffer_class": "replay"}, "algo.n_steps", "has to be 1"),
+        ("dqn", {"n_steps": 3, "optimize_memory_usage": True}, "algo.optimize_memory_usage", "n_steps"),
+        ("sac", {"use_sde_at_warmup": True}, "algo.use_sde_at_warmup", "use_sde"),
+        ("tqc", {"top_quantiles_to_drop_per_net": 25}, "algo.top_quantiles_to_drop_per_net", "none are left"),
+        ("ars", {"n_top": 9}, "algo.n_top", "8 directions"),
+        ("ppo", {"batch_size": 1}, "algo.batch_size", "2 or more"),
+        ("ppo", {"n_steps": 1}, "algo.n_steps", "2 steps or more"),
+        ("maskable_ppo", {"n_steps": 65}, "algo.batch_size", "leaves one step"),
+        ("ppo", {"use_sde": True}, "algo.use_sde", "continuous actions only"),
+    ],
+)
+def test_a_wrong_value_is_named(algo: str, changes: dict[str, Any], key: str, part: str) -> None:
+    found = problems(algo, **changes)
+    assert part in found[key]
+    assert len(found) == 1
+
+
+@pytest.mark.parametrize(
+    ("algo", "changes"),
+    [
+        ("ppo", {"learning_rate": {"linear": 0.001}, "clip_range": {"cosine": [0.2, 0.1]}, "clip_range_vf": None}),
+        ("ppo", {"learning_rate": {"linear": {"start": 0.001, "end": 0.0001, "end_fraction": 0.5}}, "target_kl": 0.1}),
+        ("ppo", {"policy_kwargs": {"net_arch": {"pi": [64], "vf": []}, "activation_fn": "elu", "ortho_init": False}}),
+        (
+            "sac",
+            {
+                "action_noise": {"normal": {"mean": -0.1, "sigma": 0.1}},
+                "ent_coef": "auto_0.1",
+                "train_freq": [1, "episode"],
+            },
+        ),
+        ("td3", {"action_noise": {"ornstein_uhlenbeck": {"sigma": [0.1, 0.2], "theta": 0.1, "dt": 0.01}}}),
+        ("sac", {"policy_kwargs": {"net_arch": {"pi": [4], "qf": [4, 4]}, "optimizer_kwargs": {"betas": [0.5, 0.9]}}}),
+        ("dqn", {"optimize_memory_usage": True, "replay_buffer_kwargs": {"handle_timeout_termination": False}}),
+        ("dqn", {"policy_kwargs": None, "gradient_steps": -1, "learning_starts": 0}),
+        ("a2c", {"policy_kwargs": {"optimizer_class": "rmsprop_tf_like", "optimizer_kwargs": {"eps": 1e-5}}}),
+        ("ars", {"policy": "LinearPolicy", "policy_kwargs": {"with_bias": True}, "alive_bonus_offset": -1}),
+        ("ppo_lstm", {"policy_kwargs": {"shared_lstm": True, "enable_critic_lstm": False}}),
+    ],
+)
+def test_right_values_pass(algo: str, changes: dict[str, Any]) -> None:
+    assert problems(algo, **changes) == {}
+
+
+@pytest.mark.parametrize(
+    ("algo", "action", "fits"),
+    [
+        ("dqn", "Box(2)", False),
+        ("sac", "Discrete(2)", False),
+        ("ppo", "MultiDiscrete(3, 3)", True),
+        ("maskable_ppo", "Box(2)", False),
+        ("ars", "MultiBinary(3)", False),
+        ("ppo", "Dict(a: Box(2))", False),
+    ],
+)
+def test_action_spaces(algo: str, action: str, fits: bool) -> None:
+    found = problems(algo, action=action)
+    assert ("algo.name" not in found) == fits
+    if not fits:
+        assert action in found["algo.name"]
+
+
+def test_an_algorithm_that_fits_is_offered() -> None:
+    assert "ppo" in problems("dqn", action="Box(2)")["algo.name"]
+
+
+@pytest.mark.parametrize(
+    ("algo", "policy", "observation", "key"),
+    [
+        ("ppo", "MlpPolicy", "Box(4, 84, 84) uint8", "algo.policy"),
+        ("ppo", "MlpPolicy", "Box(96, 96, 3) uint8", "algo.policy"),
+        ("ppo", "CnnPolicy", "Box(8)", "algo.policy"),
+        ("ppo", "CnnPolicy", "Discrete(16)", "algo.policy"),
+        ("ppo", "MultiInputPolicy", "Box(8)", "algo.policy"),
+        ("ppo", "MlpPolicy", GOALS, "algo.policy"),
+        ("ppo", "auto", "Tuple(Discrete(32), Discrete(11), Discrete(2))", "env.wrappers"),
+        ("ppo", "auto", "Box(20, 20, 3) uint8", "algo.policy"),
+        ("crossq", "auto", "Box(4, 84, 84) uint8", "algo.policy"),
+        ("ars", "auto", GOALS, "algo.policy"),
+        ("ppo", "auto", "Box(4, 84, 84) uint8", None),
+        ("ppo", "CnnPolicy", "Box(3, 96, 96) uint8", None),
+        ("ppo", "auto", GOALS, None),
+        ("ppo", "MlpPolicy", "Discrete(16)", None),
+        ("ppo", "MlpPolicy", "Box(20) uint8", None),
+        ("ars", "LinearPolicy", "Box(8)", None),
+        ("ppo_lstm", "auto", "Box(4, 84, 84) uint8", None),
+    ],
+)
+def test_policies_fit_observations(algo: str, policy: str, observation: str, key: str | None) -> None:
+    assert list(problems(algo, observation=observation, policy=policy)) == ([] if key is None else [key])
+
+
+def test_an_image_network_of_ones_own_makes_the_plain_policy_fit() -> None:
+    image = "Box(4, 84, 84) uint8"
+    assert (
+        problems("ppo", observation=image, policy="MlpPolicy", policy_kwargs={"features_extractor_class": "nature_cnn"})
+        == {}
+    )
+    floats = problems(
+        "ppo", observation="Box(3, 84, 84)", policy="CnnPolicy", policy_kwargs={"normalize_images": False}
+    )
+    assert floats == {}
+
+
+def test_unknown_spaces_are_not_guessed_about() -> None:
+    config = defaults("dqn", replay_buffer_class="her")
+    found, _ = signatures.check(
+        {"name": "dqn", **config.hyperparams},
+        observation_space=None,
+        action_space=None,
+        n_envs=1,
+        total_timesteps=1000,
+        typed=bool,
+    )
+    assert found == []
+
+
+def test_learning_has_to_start() -> None:
+    found = problems("dqn", learning_starts=100_000, total_timesteps=20_000)
+    assert found == {
+        "algo.learning_starts": "is 100000 of total_timesteps=20000: it would never learn | "
+        "algo.learning_starts=1000, or a longer training"
+    }
+
+
+def test_episodes_need_a_single_environment() -> None:
+    assert "env.n_envs=1" in problems("sac", train_freq=[1, "episode"], n_envs=2)["algo.train_freq"]
+    assert problems("sac", train_freq=[8, "step"], n_envs=2) == {}
+
+
+def test_buffers_hold_each_environment() -> None:
+    assert "algo.buffer_size" in problems("dqn", buffer_size=40, n_envs=64)
+
+
+def test_her_needs_goals() -> None:
+    assert "env=BitFlipping" in problems("dqn", replay_buffer_class="her")["algo.replay_buffer_class"]
+    assert "algo.replay_buffer_class" in problems("dqn", replay_buffer_class="her", observation="Dict(a: Box(2))")
+    assert problems("dqn", replay_buffer_class="her", observation=GOALS) == {}
+    kwargs = {"n_sampled_goal": 4, "goal_selection_strategy": "future"}
+    assert problems("dqn", replay_buffer_class="her", observation=GOALS, replay_buffer_kwargs=kwargs) == {}
+    wrong = {"n_sampled_goal": 0, "goal_selection_strategy": "past", "n_sampled": 1}
+    found = problems("dqn", replay_buffer_class="her", observation=GOALS, replay_buffer_kwargs=wrong)
+    assert set(found) == {f"algo.replay_buffer_kwargs.{key}" for key in wrong}
+    assert "algo.replay_buffer_kwargs.n_sampled_goal" in problems("dqn", replay_buffer_kwargs={"n_sampled_goal": 4})
+
+
+def test_returns_over_steps_are_not_stored_in_dicts() -> None:
+    assert "Dict observations" in problems("dqn", n_steps=3, observation=GOALS)["algo.n_steps"]
+    assert "algo.optimize_memory_usage" in problems("dqn", optimize_memory_usage=True, observation=GOALS)
+
+
+def test_a_batch_larger_than_the_rollout() -> None:
+    changes = {"n_steps": 8, "batch_size": 256}
+    assert "more than a rollout of 16 steps" in problems("ppo", n_envs=2, **changes)["algo.batch_size"]
+    assert "more than a rollout of 16 steps" in notices("ppo", n_envs=2, typed=False, **changes)[0]
+
+
+def test_a_batch_that_does_not_divide_the_rollout() -> None:
+    assert notices("ppo", n_steps=100) == [
+        "algo.batch_size 64 does not divide a rollout of 100 steps (n_steps x n_envs): the last minibatch has 36"
+    ]
+    assert notices("ppo", n_steps=128) == []
+
+
+def test_what_may_surprise() -> None:
+    assert "without noise" in notices("td3")[0]
+    assert notices("td3", action_noise={"normal": 0.1}) == []
+    assert "whole training" in notices("ppo", total_timesteps=1000)[0]
+    assert "every 8 steps" in notices("dqn", n_envs=8, target_update_interval=4)[0]
+    assert "become more" in notices("dqn", exploration_initial_eps=0.01)[0]
+
+
+def test_an_unknown_algorithm() -> None:
+    found, _ = signatures.check(
+        {"name": "dnq"}, observation_space=None, action_space=None, n_envs=1, total_timesteps=1, typed=bool
+    )
+    assert [problem.key for problem in found] == ["algo.name"]
+    assert "'dqn'" in found[0].message

@@ -1,0 +1,104 @@
+"""The table of signatures, and the YAML of every algorithm, say what the installed packages say."""
+
+from __future__ import annotations
+
+import copy
+import inspect
+from typing import Any
+
+import pytest
+import yaml
+
+from rlzoo.algos import signatures
+from rlzoo.algos.compile_signatures import TABLE, as_text, compile_table, type_text
+from rlzoo.algos.names import NOT_HYPERPARAMETERS
+from rlzoo.algos.specs import ALGOS
+from rlzoo.config import paths, yaml_file
+from rlzoo.errors import RlzooError
+from rlzoo.registry import load
+
+
+def test_the_table_is_what_the_packages_say() -> None:
+    assert signatures.table() == compile_table()
+    assert TABLE.read_text() == as_text(compile_table())  # run `make signatures` after an upgrade
+
+
+@pytest.mark.parametrize("algo", ALGOS)
+def test_yaml_lists_every_keyword_with_its_default(algo: str) -> None:
+    path = paths.root() / "conf" / "algo" / f"{algo}.yaml"
+    values = yaml.safe_load(path.read_text())
+    constructor = inspect.signature(load(ALGOS[algo].entry_point)).parameters
+    expected: dict[str, Any] = {
+        key: {} if key.endswith("_kwargs") and parameter.default is None else parameter.default
+        for key, parameter in constructor.items()
+        if key not in NOT_HYPERPARAMETERS and key != "policy"
+    }
+    assert values == {"name": algo, "policy": "auto"} | expected
+    assert all(type(values[key]) is type(default) for key, default in expected.items())
+
+
+@pytest.mark.parametrize("algo", [*ALGOS, "custom"])
+def test_every_line_of_yaml_says_what_it_means(algo: str) -> None:
+    file = yaml_file.read(paths.root() / "conf" / "algo" / f"{algo}.yaml")
+    assert all(file.comments.get((key,)) for key in file.values if key != "name" or algo == "custom")
+
+
+@pytest.mark.parametrize("algo", ALGOS)
+def test_name_is_no_keyword_of_a_constructor(algo: str) -> None:
+    assert "name" not in inspect.signature(load(ALGOS[algo].entry_point)).parameters
+
+
+@pytest.mark.parametrize("algo", ALGOS)
+def test_action_spaces_are_those_of_the_constructor(algo: str) -> None:
+    source = inspect.getsource(load(ALGOS[algo].entry_point).__init__)
+    listed = source.partition("supported_action_spaces=")[2].partition(")")[0]
+    if algo == "ddpg":  # it is TD3 without its three changes
+        listed = "spaces.Box"
+    words = {word.strip("(),\n ").removeprefix("spaces.") for word in listed.split(",")} - {""}
+    assert words == set(ALGOS[algo].action_spaces)
+
+
+def test_other_versions_are_compared(monkeypatch: pytest.MonkeyPatch) -> None:
+    old = copy.deepcopy(signatures.table())
+    old["versions"]["stable_baselines3"] = "2.8.0"
+    keywords = old["algorithms"]["dqn"]["keywords"]
+    keywords["buffer"] = keywords.pop("buffer_size")
+    keywords["tau"]["default"] = 0.5
+    monkeypatch.setattr(signatures, "table", lambda: old)
+    signatures.verify_versions.cache_clear()
+    try:
+        with pytest.raises(RlzooError) as caught:
+            signatures.verify_versions()
+    finally:
+        signatures.verify_versions.cache_clear()
+    assert "dqn.keywords.buffer is gone" in caught.value.message
+    assert "dqn.keywords.buffer_size is new" in caught.value.message
+    assert "dqn.keywords.tau.default was 0.5, is 1.0" in caught.value.message
+    assert "stable_baselines3 2.8.0" in caught.value.hint
+
+
+def test_another_version_with_the_same_signatures_is_fine(monkeypatch: pytest.MonkeyPatch) -> None:
+    old = copy.deepcopy(signatures.table())
+    old["versions"]["stable_baselines3"] = "2.9.1"
+    monkeypatch.setattr(signatures, "table", lambda: old)
+    signatures.verify_versions.cache_clear()
+    try:
+        signatures.verify_versions()
+    finally:
+        signatures.verify_versions.cache_clear()
+
+
+@pytest.mark.parametrize(
+    ("annotation", "text"),
+    [
+        (int | None, "int | null"),
+        (int | tuple[int, str], "int | frequency"),
+        (str | float, "str | float"),
+        (list[int] | dict[str, list[int]] | None, "layers | networks | null"),
+        (dict[str, Any], "mapping"),
+        (inspect.Parameter.empty, "any"),
+        (complex | int, "any"),
+    ],
+)
+def test_types_in_words(annotation: Any, text: str) -> None:
+    assert type_text(annotation) == text
