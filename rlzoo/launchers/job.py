@@ -7,7 +7,7 @@ import signal
 import sys
 import traceback
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from rlzoo.errors import ExitCode, RlzooError
@@ -91,6 +91,12 @@ def interrupted(index: int, signum: int, *, started: bool = True) -> JobResult:
     """The result of a job that a signal to the sweep ended, or kept from starting."""
     what = "stopped by" if started else "not started:"
     return JobResult(index, SIGNAL_BASE + signum, error=f"{what} {signal.Signals(signum).name}")
+
+
+def stopped_by(noted: Sequence[int], result: JobResult) -> JobResult:
+    """The result under the signal that the sweep got, whichever one the launcher's engine stopped the job with."""
+    by_signal = result.exit_code in (ExitCode.INTERRUPTED, ExitCode.TERMINATED)
+    return replace(result, exit_code=SIGNAL_BASE + noted[0]) if noted and by_signal else result
 
 
 def sweep_exit_code(results: Sequence[JobResult]) -> int:

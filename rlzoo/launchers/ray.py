@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from rlzoo.errors import ExitCode, RlzooError
-from rlzoo.launchers.job import Job, JobResult, OnResult, interrupted, run_job
+from rlzoo.launchers.job import Job, JobResult, OnResult, interrupted, run_job, stopped_by
 from rlzoo.launchers.signals import noted_signals
 
 POLL_SECONDS = 0.5
@@ -77,8 +77,7 @@ def _run(ray: Any, jobs: Sequence[Job], options: Mapping[str, Any], on_result: O
 def _result(ray: Any, reference: Any, index: int, noted: list[int]) -> JobResult:
     """What the job sent back, or what Ray knows about its end."""
     try:
-        result: JobResult = ray.get(reference)
-        return result
+        return stopped_by(noted, ray.get(reference))
     except ray.exceptions.RayError as error:
         if noted:
             return interrupted(index, noted[0])

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import secrets
 import shutil
-import signal
 import sys
 import time
 from collections.abc import Mapping, Sequence
@@ -14,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from rlzoo.errors import ExitCode, RlzooError
-from rlzoo.launchers.job import Job, JobResult, OnResult, interrupted, run_job
+from rlzoo.launchers.job import Job, JobResult, OnResult, interrupted, run_job, stopped_by
 from rlzoo.launchers.signals import noted_signals
 
 POLL_SECONDS = 0.5
@@ -77,7 +76,7 @@ def _result(handle: Any, index: int, noted: list[int]) -> JobResult:
     import submitit
 
     try:
-        result: JobResult = handle.result()
+        return stopped_by(noted, handle.result())
     except submitit.core.utils.UncompletedJobError as error:
         if noted:
             return interrupted(index, noted[0])
@@ -87,4 +86,3 @@ def _result(handle: Any, index: int, noted: list[int]) -> JobResult:
     except submitit.core.utils.FailedJobError as error:
         reason = str(error).strip().splitlines()[-1]
         return JobResult(index, int(ExitCode.BUG), error=f"{reason} (log: {handle.paths.stderr})")
-    return interrupted(index, noted[0]) if noted and result.exit_code == 128 + signal.SIGINT else result

@@ -4,7 +4,7 @@ import pytest
 import toy_jobs
 
 from rlzoo.launchers import Job, JobResult, run_job, sweep_exit_code
-from rlzoo.launchers.job import interrupted
+from rlzoo.launchers.job import interrupted, stopped_by
 
 
 @pytest.fixture(autouse=True)
@@ -48,3 +48,9 @@ def test_exit_code_of_a_sweep(codes, expected):
 def test_interrupted_results_say_what_happened():
     assert interrupted(0, 2) == JobResult(0, 130, error="stopped by SIGINT")
     assert interrupted(1, 15, started=False) == JobResult(1, 143, error="not started: SIGTERM")
+
+
+def test_a_job_stopped_with_another_signal_counts_under_the_sweeps():
+    assert stopped_by([15], JobResult(0, 130, "run")) == JobResult(0, 143, "run")
+    assert stopped_by([15, 2], JobResult(0, 4)) == JobResult(0, 4)
+    assert stopped_by([], JobResult(0, 130)) == JobResult(0, 130)

@@ -3,20 +3,17 @@
 import json
 import os
 import signal
-import subprocess
 import sys
 import time
-from pathlib import Path
 
 import pytest
 import toy_jobs
+from watch import alive, start_sweep, wait_for
 
 from rlzoo.launchers import Job, JobResult, launch
 from rlzoo.launchers.local import available_cpus
 
 LOCAL = {"name": "local"}
-HERE = Path(__file__).parent
-ROOT = HERE.parent.parent
 
 
 def job(function, **config):
@@ -96,35 +93,11 @@ def test_an_error_in_the_parent_ends_the_jobs(tmp_path):
     assert time.monotonic() - start < 30
 
 
-def alive(pid):
-    try:
-        state = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0]
-    except (FileNotFoundError, ProcessLookupError):
-        return False
-    return state != "Z"
-
-
-def wait_for(condition, seconds=40.0):
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, "it did not happen in time"
-        time.sleep(0.05)
-
-
-def start_sweep(folder, n_jobs):
-    environment = {**os.environ, "PYTHONPATH": f"{ROOT}{os.pathsep}{HERE}"}
-    command = [sys.executable, str(HERE / "sweep_of_signals.py"), str(folder), str(n_jobs)]
-    process = subprocess.Popen(command, env=environment, start_new_session=True)
-    wait_for(lambda: len(list(folder.glob("*.pid"))) == n_jobs)
-    pids = [int(path.read_text()) for path in folder.glob("*.pid")]
-    return process, pids
-
-
 @pytest.mark.skipif(sys.platform != "linux", reason="looks at /proc")
 @pytest.mark.parametrize("to_group", [False, True], ids=["process", "group"])
 @pytest.mark.parametrize(("signum", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_a_signal_reaches_each_job_once_starts_no_other_and_leaves_no_process(tmp_path, signum, code, to_group):
-    process, pids = start_sweep(tmp_path, n_jobs=2)
+    process, pids = start_sweep(tmp_path, "local", n_jobs=2)
     (os.killpg if to_group else os.kill)(process.pid, signum)
     assert process.wait(timeout=30) == code
     results = json.loads((tmp_path / "results.json").read_text())
@@ -140,7 +113,7 @@ def test_a_signal_reaches_each_job_once_starts_no_other_and_leaves_no_process(tm
 
 @pytest.mark.skipif(sys.platform != "linux", reason="looks at /proc")
 def test_jobs_of_a_killed_parent_clean_up_and_end(tmp_path):
-    process, pids = start_sweep(tmp_path, n_jobs=2)
+    process, pids = start_sweep(tmp_path, "local", n_jobs=2)
     process.kill()
     process.wait()
     wait_for(lambda: len(list(tmp_path.glob("*.saved"))) == 2)

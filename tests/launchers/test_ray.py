@@ -1,9 +1,14 @@
 """Jobs through a Ray of two CPUs on this machine."""
 
+import json
+import os
+import signal
+import sys
 from pathlib import Path
 
 import pytest
 import yaml
+from watch import alive, start_sweep, wait_for
 
 from rlzoo.launchers import Job, JobResult, launch
 
@@ -26,3 +31,14 @@ def test_results_failures_overlap_and_fresh_workers():
     first, second = (result.result for result in results[6:])
     assert max(first["start"], second["start"]) < min(first["end"], second["end"])
     assert not ray.is_initialized()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="looks at /proc")
+def test_a_signal_cancels_the_tasks_and_waits_for_them(tmp_path):
+    pytest.importorskip("ray")
+    process, pids = start_sweep(tmp_path, "ray", "num_cpus", "0.25", n_jobs=3)
+    os.kill(process.pid, signal.SIGTERM)
+    assert process.wait(timeout=60) == 143
+    results = json.loads((tmp_path / "results.json").read_text())
+    assert results == [[index, 143, str(tmp_path), "interrupted"] for index in range(3)]
+    wait_for(lambda: not any(alive(pid) for pid in pids))

@@ -1,10 +1,15 @@
 """Jobs through submitit, with its own local processes in the place of Slurm's."""
 
+import json
+import os
 import shutil
+import signal
+import sys
 from pathlib import Path
 
 import pytest
 import yaml
+from watch import alive, start_sweep, wait_for
 
 from rlzoo.errors import ExitCode, RlzooError
 from rlzoo.launchers import Job, JobResult, launch
@@ -42,3 +47,14 @@ def test_without_slurm_nothing_runs_elsewhere(options, tmp_path):
         launch([Job({}, "toy_jobs:nothing")], {**options, "cluster": "slurm"}, runs_dir=str(tmp_path))
     assert caught.value.code == ExitCode.MISSING
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="looks at /proc")
+def test_a_signal_cancels_the_jobs_and_waits_for_them(tmp_path):
+    process, pids = start_sweep(tmp_path, "submitit_slurm", "cluster", "local", n_jobs=3)
+    os.kill(process.pid, signal.SIGTERM)
+    assert process.wait(timeout=60) == 143
+    results = json.loads((tmp_path / "results.json").read_text())
+    assert [(index, code) for index, code, *_ in results] == [(0, 143), (1, 143), (2, 143)]
+    wait_for(lambda: not any(alive(pid) for pid in pids))
+    assert len(list(tmp_path.glob("*.saved"))) == 3
