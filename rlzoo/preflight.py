@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import Any
 
@@ -101,16 +102,21 @@ def _check_algo(composition: Composition, env: Any, so_far: list[Problem]) -> tu
     if algo.get("name") in (None, "???"):
         return problems, []
     numbers = {key: values.get(key) for key in ("total_timesteps",)} | {"n_envs": values["env"].get("n_envs")}
-    if any(type(number) not in (int, float) or number < 1 for number in numbers.values()):
-        numbers = {"total_timesteps": 2**62, "n_envs": 1}
+    typed = composition.typed
+    if any(type(number) not in (int, float) or not number >= 1 for number in numbers.values()):
+        numbers = {"total_timesteps": 2**62, "n_envs": 1}  # a mistake named elsewhere; what follows from it is not
+        typed = _nothing_typed
     found, notices = check_algo(
         algo,
         observation_space=env.observation_space if env is not None else None,
         action_space=env.action_space if env is not None else None,
         n_envs=int(numbers["n_envs"]),
         total_timesteps=int(numbers["total_timesteps"]),
-        typed=composition.typed,
+        typed=typed,
     )
+    if env is not None and env.masked is False and specs.find_spec(str(algo["name"])).masked:
+        hint = "env.wrappers.action_masker={} takes them from info; env=TaxiMasked has them"
+        problems.append(Problem("env.id", f"{algo['name']} needs action masks, which this environment has not", hint))
     known = {problem.key for problem in so_far}
     return problems + [problem for problem in found if problem.key not in known], notices
 
@@ -121,7 +127,26 @@ def _cross_problems(config: TrainConfig) -> list[Problem]:
         problems.append(Problem("stop.reward", "needs evaluations during training", "set eval.freq"))
     if config.eval.n_envs > max(config.eval.n_episodes, config.eval.final_n_episodes):
         problems.append(Problem("eval.n_envs", "is more than the episodes of any evaluation"))
-    return problems
+    return problems + _device_problems(config)
+
+
+def _device_problems(config: TrainConfig) -> list[Problem]:
+    """A device that cannot be. Only for CUDA is torch asked, and only where the training runs on this machine."""
+    device = config.device
+    if not re.fullmatch(r"auto|cpu|mps|cuda(:\d+)?", device):
+        return [Problem("device", f"must be auto, cpu, cuda or cuda:<number>, not {device!r}")]
+    if not device.startswith("cuda") or config.launcher["name"] != "local":
+        return []
+    import torch
+
+    count = torch.cuda.device_count()
+    if int(device.partition(":")[2] or 0) < count:
+        return []
+    return [Problem("device", f"{device!r} is not there: torch sees {count} CUDA devices", "device=auto takes what is there")]
+
+
+def _nothing_typed(_key: str) -> bool:
+    return False
 
 
 def _keys(problems: list[Problem], prefix: str) -> bool:

@@ -36,6 +36,8 @@ def print_plan(requests: Sequence[Request]) -> int:
 def estimates(config: TrainConfig) -> list[str]:
     """Lines about the memory of the buffers, and the time of the training by a short trial on this machine."""
     from rlzoo.algos.create import create
+    from rlzoo.algos.memory import buffer_bytes
+    from rlzoo.algos.memory import buffer_bytes
     from rlzoo.envs.make import make
     from rlzoo.seeding import seed_everything
     from rlzoo.training import set_threads
@@ -44,7 +46,7 @@ def estimates(config: TrainConfig) -> list[str]:
     seed_everything(config.seed or 0)
     env = make(config.env, n_envs=config.env.n_envs, seed=config.seed or 0, training=True)
     try:
-        needed = algos.buffer_bytes(config.algo, env.observation_space, env.action_space, n_envs=config.env.n_envs)
+        needed = buffer_bytes(config.algo, env.observation_space, env.action_space, n_envs=config.env.n_envs)
         lines = [f"memory of the buffer: {_size(needed)}{_memory_warning(needed)}"]
         trial_algo, warm_up = trial(config.algo, config.env.n_envs)
         algorithm = create(trial_algo, env, seed=config.seed or 0, device=config.device)

@@ -15,10 +15,13 @@ from rlzoo.registry import did_you_mean
 
 T = TypeVar("T")
 
-MESSAGES = {
-    "missing": "is not set",
-    "extra_forbidden": "is not a known setting",
-    "unexpected_keyword_argument": "is not a known setting",
+UNKNOWN = ("extra_forbidden", "unexpected_keyword_argument")
+KINDS = {
+    "string_type": "text",
+    "dict_type": "a mapping",
+    "dataclass_type": "a mapping",
+    "tuple_type": "a list",
+    "list_type": "a list",
 }
 
 
@@ -44,13 +47,7 @@ def check(schema: type[T], values: Mapping[str, Any]) -> tuple[T | None, list[Pr
     try:
         typed = _adapter(schema).validate_python(_nest_algo(values) if schema is TrainConfig else dict(values))
     except ValidationError as error:
-        known = {problem.key for problem in problems}
-        for detail in error.errors(include_url=False):
-            problem = _problem(detail, schema, values)
-            if problem.key not in known:
-                known.add(problem.key)
-                problems.append(problem)
-        return None, problems
+        return None, problems + _problems(error, schema, values, known={problem.key for problem in problems})
     return (None if problems else typed), problems
 
 
@@ -82,20 +79,46 @@ def _mandatory(value: Any, path: tuple[str, ...]) -> Iterable[str]:
             yield from _mandatory(child, (*path, str(key)))
 
 
-def _problem(detail: Any, schema: type, values: Mapping[str, Any]) -> Problem:
-    path = _field_path(detail["loc"], values)
-    key = ".".join(path).replace("algo.hyperparams", "algo")
-    kind = detail["type"]
-    if kind in ("extra_forbidden", "unexpected_keyword_argument"):
-        return Problem(key, MESSAGES[kind] + suggestion(path, schema, values))
-    message = MESSAGES.get(kind) or detail["msg"].removeprefix("Value error, ")
-    if kind in ("greater_than_equal", "greater_than", "less_than_equal", "less_than", "literal_error"):
-        message = f"{detail['msg'].lower().replace('input should be', 'must be')}, not {detail['input']!r}"
-    elif kind.endswith("_type") or kind.startswith("dataclass"):
-        message = f"must be {_kind_name(kind)}, not {detail['input']!r}"
-    elif "auto" in str(detail.get("ctx", {}).get("expected", "")):
-        message = f"must be a number or 'auto', not {detail['input']!r}"
-    return Problem(key, message)
+def _problems(error: ValidationError, schema: type, values: Mapping[str, Any], known: set[str]) -> list[Problem]:
+    """One problem for each key; what the members of a union allow is said together."""
+    details: dict[tuple[str, ...], list[Any]] = {}
+    for detail in error.errors(include_url=False):
+        details.setdefault(tuple(_field_path(detail["loc"], values)), []).append(detail)
+    problems = []
+    for path, found in details.items():
+        key = ".".join(path).replace("algo.hyperparams", "algo")
+        if key in known:
+            continue
+        if found[0]["type"] in UNKNOWN:
+            problems.append(Problem(key, f"is not a known setting{suggestion(list(path), schema, values)}"))
+        elif found[0]["type"] == "missing":
+            problems.append(Problem(key, "is not set"))
+        else:
+            allowed = " or ".join(dict.fromkeys(_allowed(detail) for detail in found))
+            problems.append(Problem(key, f"must be {allowed}, not {show(found[0]['input'])}"))
+    return problems
+
+
+def _allowed(detail: Any) -> str:
+    """What an error says is allowed, as the end of "must be ..."."""
+    if detail["type"] in KINDS:
+        return KINDS[detail["type"]]
+    if detail["type"] == "greater_than_equal":
+        return f"at least {detail['ctx']['ge']}"
+    if detail["type"] == "less_than_equal":
+        return f"at most {detail['ctx']['le']}"
+    text = detail["msg"].removeprefix("Value error, ").removeprefix("must be ").removeprefix("Input should be ")
+    return str(text)
+
+
+def show(value: Any) -> str:
+    """A value as it is written in YAML, shortened."""
+    text = {True: "true", False: "false", None: "null"}.get(value, repr(value)) if _is_plain(value) else repr(value)
+    return text if len(text) <= 60 else f"{text[:57]}..."
+
+
+def _is_plain(value: Any) -> bool:
+    return value is None or isinstance(value, bool)
 
 
 def _field_path(location: tuple[Any, ...], values: Mapping[str, Any]) -> list[str]:
@@ -117,11 +140,6 @@ def _field_path(location: tuple[Any, ...], values: Mapping[str, Any]) -> list[st
 
 
 _UNION_MEMBERS = ("bool", "int", "float", "str", "constrained-int", "constrained-float", "literal", "none")
-
-
-def _kind_name(kind: str) -> str:
-    names = {"string": "text", "dict": "a mapping", "tuple": "a list", "list": "a list", "dataclass": "a mapping"}
-    return names.get(kind.split("_")[0], kind.split("_")[0])
 
 
 def suggestion(path: list[str], schema: type, values: Mapping[str, Any]) -> str:

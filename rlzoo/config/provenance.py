@@ -59,7 +59,7 @@ class Tree:
         self._place(path, value, lambda _: origin)
 
     def delete(self, path: KeyPath) -> bool:
-        """Remove a key; False if it was not there."""
+        """Remove a key of a section; False if it was not there. The section counts as changed on the command line."""
         parent: Any = self.values
         for key in path[:-1]:
             parent = parent.get(key) if isinstance(parent, dict) else None
@@ -67,14 +67,15 @@ class Tree:
             return False
         del parent[path[-1]]
         self._forget(path)
+        self.origins[path[:-1]] = COMMAND_LINE
         return True
 
     def origin(self, path: KeyPath) -> Origin | None:
-        """The origin of a value: its own, the nearest one above it, or the first one below it."""
-        for length in range(len(path), 0, -1):
-            if path[:length] in self.origins:
-                return self.origins[path[:length]]
-        return next((self.origins[key] for key in self.origins if key[: len(path)] == path), None)
+        """The origin of a value: its own, the first one below it, or the nearest one above it."""
+        below = next((key for key in self.origins if key[: len(path)] == path), None)
+        above = (path[:length] for length in range(len(path) - 1, 0, -1) if path[:length] in self.origins)
+        found = path if path in self.origins else below or next(above, None)
+        return self.origins[found] if found is not None else None
 
     def leaves(self) -> Iterator[tuple[KeyPath, Any, Origin | None]]:
         """Every value that is not merged key by key, in order, with its origin."""

@@ -6,31 +6,34 @@ Frozen dataclasses without defaults: what is absent from YAML is an error, never
 from __future__ import annotations
 
 from dataclasses import dataclass
+from math import isfinite
 from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field
 
 
 def _int(value: Any) -> Any:
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        raise ValueError(f"must be a whole number, not {value!r}")
-    if value != value or value in (float("inf"), float("-inf")) or value != int(value):
-        raise ValueError(f"must be a whole number, not {value!r}")
+    if isinstance(value, bool) or not isinstance(value, int | float) or not isfinite(value) or value != int(value):
+        raise ValueError("must be a whole number")
     return int(value)
 
 
 def _float(value: Any) -> Any:
     if isinstance(value, bool) or not isinstance(value, int | float):
-        raise ValueError(f"must be a number, not {value!r}")
-    if value != value or value in (float("inf"), float("-inf")):
-        raise ValueError(f"must be a finite number, not {value!r}")
+        raise ValueError("must be a number")
+    if not isfinite(value):
+        raise ValueError("must be a finite number")
     return float(value)
 
 
 def _bool(value: Any) -> Any:
     if not isinstance(value, bool):
-        raise ValueError(f"must be true or false, not {value!r}")
+        raise ValueError("must be true or false")
     return value
+
+
+def _options(value: Any) -> Any:
+    return {} if value is None else value  # `flatten:` with nothing behind it is an empty mapping
 
 
 Int = Annotated[int, BeforeValidator(_int)]
@@ -41,7 +44,7 @@ Bool = Annotated[bool, BeforeValidator(_bool)]
 Positive = Annotated[Int, Field(ge=1)]
 NonNegative = Annotated[Int, Field(ge=0)]
 Seed = Annotated[Int, Field(ge=0, le=2**31 - 1)]
-Options = dict[str, Any]
+Options = Annotated[dict[str, Any], BeforeValidator(_options)]
 """An open mapping: it takes new keys without `+`."""
 
 
