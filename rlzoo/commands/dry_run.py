@@ -37,7 +37,6 @@ def estimates(config: TrainConfig) -> list[str]:
     """Lines about the memory of the buffers, and the time of the training by a short trial on this machine."""
     from rlzoo.algos.create import create
     from rlzoo.algos.memory import buffer_bytes
-    from rlzoo.algos.memory import buffer_bytes
     from rlzoo.envs.make import make
     from rlzoo.seeding import seed_everything
     from rlzoo.training import set_threads
