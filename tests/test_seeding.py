@@ -80,6 +80,22 @@ def test_generators_are_put_back_after_an_error_and_when_nested():
     assert draws(space) == expected
 
 
+@pytest.mark.gpu
+def test_cuda_draws_are_isolated_too():
+    torch.cuda.init()
+    torch.cuda.manual_seed(1)
+    torch.rand(3, device="cuda")
+    expected = torch.rand(3, device="cuda").tolist()
+    torch.cuda.manual_seed(1)
+    torch.rand(3, device="cuda")
+    inside = []
+    for _ in range(2):
+        with isolated(5):
+            inside.append(torch.rand(3, device="cuda").tolist())
+    assert inside[0] == inside[1]
+    assert torch.rand(3, device="cuda").tolist() == expected
+
+
 def test_the_parts_of_a_composite_space_are_isolated_too():
     space = gymnasium.spaces.Dict(a=gymnasium.spaces.Discrete(1000), b=gymnasium.spaces.Box(0, 1, (2,)))
     space.seed(4)

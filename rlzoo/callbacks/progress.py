@@ -58,8 +58,8 @@ class Progress(Callback):
         now = time.monotonic()
         self._mark(now, algorithm.num_timesteps)
         self._draw(algorithm.num_timesteps)
-        self.close()
         self._say(now, algorithm.num_timesteps)
+        self.close()
 
     def log(self, metrics: Mapping[str, float], step: int) -> None:
         self.ep_rew_mean = metrics.get("rollout/ep_rew_mean", self.ep_rew_mean)
@@ -76,7 +76,7 @@ class Progress(Callback):
     def text(self, step: int) -> str:
         """Where the training is, in one line."""
         speed = self._speed()
-        parts = [f"{step:,}/{self._total:,} steps ({step / self._total:.0%})"]
+        parts = [f"{step:,}/{self._total:,} steps ({min(1, step / self._total):.0%})"]
         if speed:
             parts.append(f"{speed:,.0f} steps/s")
             if step < self._total:

@@ -84,6 +84,7 @@ def test_the_bar_shows_the_same_and_gives_the_cursor_back(clock, terminal, caplo
     assert "50 steps/s" in text and "18s left" in text and "return 21.00  best evaluation 9.50" in text
     assert "1000/1000" in text
     assert text.count("\x1b[?25l") == text.count("\x1b[?25h") == 1
+    assert " | " not in text  # no plain line after the bar
     assert threading.active_count() == threads
     assert len(caplog.records) == 10  # train.log has the plain lines all the same
 
