@@ -68,7 +68,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         print("rlzoo: interrupted", file=sys.stderr)
         return int(ExitCode.INTERRUPTED)
     except BrokenPipeError:
-        sys.stdout = None  # type: ignore[assignment]  # the reader (head, less) has gone; nothing is left to flush
+        sys.stdout = None  # the reader (head, less) has gone; nothing is left to flush
         return 0
 
 

@@ -15,6 +15,7 @@ from rlzoo.envs.check import check_env
 from rlzoo.errors import ConfigError, Problem, RlzooError
 from rlzoo.launchers import check as check_launcher
 from rlzoo.loggers import check as check_loggers
+from rlzoo.training import cuda_devices
 
 DECLARED = ("env.id", "env.imports", "env.kwargs", "env.wrappers", "env.frame_stack")
 """Keys that shape an environment's spaces: the declared spaces hold only while these come from its own file."""
@@ -101,18 +102,16 @@ def _check_algo(composition: Composition, env: Any, so_far: list[Problem]) -> tu
         return problems, []
     if algo.get("name") in (None, "???"):
         return problems, []
-    numbers = {key: values.get(key) for key in ("total_timesteps",)} | {"n_envs": values["env"].get("n_envs")}
-    typed = composition.typed
-    if any(type(number) not in (int, float) or not number >= 1 for number in numbers.values()):
-        numbers = {"total_timesteps": 2**62, "n_envs": 1}  # a mistake named elsewhere; what follows from it is not
-        typed = _nothing_typed
+    n_envs, total = values["env"].get("n_envs"), values.get("total_timesteps")
+    valid = _is_count(n_envs) and _is_count(total)
     found, notices = check_algo(
         algo,
         observation_space=env.observation_space if env is not None else None,
         action_space=env.action_space if env is not None else None,
-        n_envs=int(numbers["n_envs"]),
-        total_timesteps=int(numbers["total_timesteps"]),
-        typed=typed,
+        n_envs=int(n_envs or 1) if valid else 1,
+        total_timesteps=int(total or 1) if valid else 2**62,
+        # where these numbers are a mistake, named elsewhere, what follows from them is none of the user's
+        typed=composition.typed if valid else lambda key: False,
     )
     if env is not None and env.masked is False and specs.find_spec(str(algo["name"])).masked:
         hint = "env.wrappers.action_masker={} takes them from info; env=TaxiMasked has them"
@@ -137,16 +136,18 @@ def _device_problems(config: TrainConfig) -> list[Problem]:
         return [Problem("device", f"must be auto, cpu, cuda or cuda:<number>, not {device!r}")]
     if not device.startswith("cuda") or config.launcher["name"] != "local":
         return []
-    import torch
-
-    count = torch.cuda.device_count()
+    count = cuda_devices()
     if int(device.partition(":")[2] or 0) < count:
         return []
-    return [Problem("device", f"{device!r} is not there: torch sees {count} CUDA devices", "device=auto takes what is there")]
+    return [
+        Problem(
+            "device", f"{device!r} is not there: torch sees {count} CUDA devices", "device=auto takes what is there"
+        )
+    ]
 
 
-def _nothing_typed(_key: str) -> bool:
-    return False
+def _is_count(value: Any) -> bool:
+    return type(value) in (int, float) and value >= 1
 
 
 def _keys(problems: list[Problem], prefix: str) -> bool:

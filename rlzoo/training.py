@@ -101,6 +101,13 @@ def set_threads(cfg: TrainConfig) -> None:
             torch.set_num_threads(1)
 
 
+def cuda_devices() -> int:
+    """How many CUDA devices torch sees."""
+    import torch
+
+    return torch.cuda.device_count()
+
+
 @contextmanager
 def _recorded(run: Run) -> Iterator[None]:
     """Keep info.json's status and train.log true, whatever happens inside."""
@@ -144,5 +151,3 @@ def _interrupted(interrupt: Interrupt, run: Run) -> RlzooError:
 
     code = ExitCode.INTERRUPTED if interrupt.signal == signal.SIGINT else ExitCode.TERMINATED
     return RlzooError("interrupted; the last checkpoint is kept", f"rlzoo evaluate run={run.path}", code)
-
-

@@ -38,7 +38,11 @@ BAD = [
     (["algo=sac", "env=Pendulum", "algo.train_freq=[1,episode]", "env.n_envs=2"], "algo.train_freq", "n_envs"),
     (["algo=dqn", "env=CartPole", "algo.buffer_size=0"], "algo.buffer_size", "0"),
     (["algo=dqn", "env=CartPole", "algo.buffer_size=10", "algo.batch_size=64"], "algo.batch_size", "buffer"),
-    (["algo=ppo", "algo.n_steps=32", "env.n_envs=1", "algo.batch_size=64", "hyperparams=none"], "algo.batch_size", "32"),
+    (
+        ["algo=ppo", "algo.n_steps=32", "env.n_envs=1", "algo.batch_size=64", "hyperparams=none"],
+        "algo.batch_size",
+        "32",
+    ),
     (["hyperparams=ppo/LunarLandr"], "hyperparams", "did you mean 'ppo/LunarLander'"),
     (["algo=sac", "env=CarRacing", "hyperparams=required"], "hyperparams", "no tuned set"),
     (["env=gym"], "env.id", "env.id="),
@@ -119,7 +123,9 @@ def test_a_package_that_is_missing_ends_with_code_3(tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
-@pytest.mark.parametrize("words", [["algo.gamma=2"], ["algo=dqn", "env=Pendulum"], ["env=gym", "env.id=LunarLander-v3", "algo=sac"]])
+@pytest.mark.parametrize(
+    "words", [["algo.gamma=2"], ["algo=dqn", "env=Pendulum"], ["env=gym", "env.id=LunarLander-v3", "algo=sac"]]
+)
 def test_mistakes_are_found_before_torch_is_imported(words, tmp_path):
     code = (
         "import sys; from rlzoo.cli import main\n"

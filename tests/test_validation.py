@@ -27,6 +27,10 @@ def test_everything_shipped_is_valid_and_quickly_checked():
     assert time.process_time() - start < 20
 
 
+ANY_NUMBER = ("gradient_steps", "target_entropy", "alive_bonus_offset")
+"""Keywords for which a large negative number is allowed: -1 is "as many as steps", the others have no bounds."""
+
+
 def signatures() -> dict[str, dict[str, dict]]:
     from rlzoo.algos.signatures import find_signature
     from rlzoo.algos.specs import ALGOS
@@ -48,7 +52,7 @@ def planted() -> list[tuple[str, str, str, object]]:
                 continue
             cases.append((algo, f"{key}z", "typo", about["default"]))
             cases.append((algo, key, "type", wrong_value(about["type"])))
-            if {"int", "float"} & set(about["type"].split(" | ")) and key not in ("gradient_steps", "target_entropy"):
+            if {"int", "float"} & set(about["type"].split(" | ")) and key not in ANY_NUMBER:
                 cases.append((algo, key, "range", -12345))
     return cases
 
@@ -69,7 +73,9 @@ def test_planted_errors_are_found(tmp_path):
     assert missed == []
 
 
-@pytest.mark.parametrize("key", ["n_envs", "vec_env", "normalize", "frame_stack", "max_steps", "wrappers", "kwargs", "imports"])
+@pytest.mark.parametrize(
+    "key", ["n_envs", "vec_env", "normalize", "frame_stack", "max_steps", "wrappers", "kwargs", "imports"]
+)
 def test_planted_errors_in_environment_files_are_found(key, tmp_path):
     path = tmp_path / "conf" / "env" / "Planted.yaml"
     path.parent.mkdir(parents=True)

@@ -73,7 +73,8 @@ def trial(algo: AlgoConfig, n_envs: int) -> tuple[AlgoConfig, int]:
     batch = int(hyperparams.get("batch_size") or 64)
     warm_up = 0
     if "learning_starts" in hyperparams:
-        warm_up = hyperparams["learning_starts"] = batch + 100
+        hyperparams["learning_starts"] = batch
+        warm_up = batch + 100  # the first update alone takes as long as hundreds
         hyperparams["buffer_size"] = max(10 * batch, 2000)
     elif "gae_lambda" in hyperparams and "batch_size" in hyperparams:
         rollout = int(hyperparams["n_steps"]) * n_envs

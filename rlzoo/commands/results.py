@@ -5,7 +5,18 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-COLUMNS = ("checkpoint", "episodes", "mean ± std", "mean - std", "median", "IQM [95 % CI]", "min", "max", "length", "actions")
+COLUMNS = (
+    "checkpoint",
+    "episodes",
+    "mean ± std",
+    "mean - std",
+    "median",
+    "IQM [95 % CI]",
+    "min",
+    "max",
+    "length",
+    "actions",
+)
 
 
 def print_results(entries: Sequence[Mapping[str, Any]]) -> None:

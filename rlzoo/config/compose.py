@@ -19,7 +19,8 @@ from rlzoo.errors import Problem, RlzooError
 from rlzoo.registry import did_you_mean
 
 GROUPS = ("algo", "env", "logger", "launcher", "experiment", "family@_global_")
-HYPERPARAMS_WORDS = ("auto", "required", "none")
+ALIASES = {"algo": {"recurrent_ppo": "ppo_lstm"}}
+"""Other names of choices; they compose the choice itself, with its tuned sets."""
 
 
 @dataclass(frozen=True)
@@ -112,7 +113,9 @@ def expand_jobs(words: Sequence[str]) -> tuple[list[list[str]], list[Problem]]:
 def resolve(values: dict[str, Any]) -> tuple[dict[str, Any], list[Problem]]:
     """Fill in references to other settings (`${total_timesteps}`); resolvers (`${oc.env:…}`) are refused."""
     problems = [
-        Problem(".".join(path), f"{value!r} is not allowed", "only other settings can be referred to: ${total_timesteps}")
+        Problem(
+            ".".join(path), f"{value!r} is not allowed", "only other settings can be referred to: ${total_timesteps}"
+        )
         for path, value in _strings(values, ())
         if "${" in value and ":" in value.split("${", 1)[1].split("}")[0]
     ]
@@ -147,6 +150,8 @@ def _sort_words(parsed: Sequence[Word]) -> tuple[dict[str, str], list[Word], str
         if word.key == "hyperparams" and not word.delete:
             tuned = str(word.value)
         elif word.key in GROUPS and is_choice:
+            alias = ALIASES.get(word.key, {}).get(str(word.value))
+            word = Word(f"{word.key}={alias}", word.key, alias) if alias else word
             problems += _check_choice(word)
             groups[word.key] = word.text.lstrip("+")
         else:

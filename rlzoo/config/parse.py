@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import fields, is_dataclass
-from functools import lru_cache
 from typing import Any, TypeVar, get_type_hints
 
 from pydantic import TypeAdapter, ValidationError
@@ -45,7 +44,7 @@ def check(schema: type[T], values: Mapping[str, Any]) -> tuple[T | None, list[Pr
     """
     problems = [Problem(key, "needs a value", f"{key}=…") for key in _mandatory(values, ())]
     try:
-        typed = _adapter(schema).validate_python(_nest_algo(values) if schema is TrainConfig else dict(values))
+        typed: T = _adapter(schema).validate_python(_nest_algo(values) if schema is TrainConfig else dict(values))
     except ValidationError as error:
         return None, problems + _problems(error, schema, values, known={problem.key for problem in problems})
     return (None if problems else typed), problems
@@ -58,9 +57,13 @@ def dump(config: TrainConfig) -> dict[str, Any]:
     return {**values, "algo": {"name": algo["name"], **algo["hyperparams"]}}
 
 
-@lru_cache
 def _adapter(schema: type[T]) -> TypeAdapter[T]:
-    return TypeAdapter(schema)
+    if schema not in _ADAPTERS:
+        _ADAPTERS[schema] = TypeAdapter(schema)
+    return _ADAPTERS[schema]
+
+
+_ADAPTERS: dict[type, TypeAdapter[Any]] = {}
 
 
 def _nest_algo(values: Mapping[str, Any]) -> dict[str, Any]:

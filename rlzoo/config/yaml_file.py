@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -18,7 +19,7 @@ MAX_BYTES = 256 * 1024
 MAX_DEPTH = 32
 
 _NUMBER = re.compile(r"[-+]?(\d[\d_]*)(\.[\d_]*)?([eE][-+]?\d+)?|[-+]?\.\d[\d_]*([eE][-+]?\d+)?")
-_SCALARS = {
+_SCALARS: dict[str, Callable[[str], Any]] = {
     "tag:yaml.org,2002:null": lambda text: None,
     "tag:yaml.org,2002:bool": lambda text: text.lower() in ("true", "yes", "on"),
     "tag:yaml.org,2002:str": str,
@@ -75,7 +76,9 @@ def parse_text(text: str, path: Path) -> YamlFile:
         mark = error.problem_mark or error.context_mark
         where = f"{path}:{mark.line + 1}:{mark.column + 1}" if mark else str(path)
         reason = " ".join(part for part in (error.context, error.problem) if part)
-        raise RlzooError(f"{where}: not valid YAML: {reason}", "a tab, a colon or a quote is often the cause") from error
+        raise RlzooError(
+            f"{where}: not valid YAML: {reason}", "a tab, a colon or a quote is often the cause"
+        ) from error
     except yaml.YAMLError as error:
         raise RlzooError(f"{path}: not valid YAML: {error}") from error
     except RecursionError as error:
@@ -140,7 +143,11 @@ class _Reader:
         try:
             return _SCALARS[node.tag](node.value)
         except KeyError:
-            if node.tag.startswith("tag:yaml.org,2002:") and node.tag.rsplit(":", 1)[1] in ("int", "timestamp", "value"):
+            if node.tag.startswith("tag:yaml.org,2002:") and node.tag.rsplit(":", 1)[1] in (
+                "int",
+                "timestamp",
+                "value",
+            ):
                 return node.value
             raise self.error(node, f"the tag {node.tag} is not allowed: only plain data is read") from None
 

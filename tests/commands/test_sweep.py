@@ -57,7 +57,15 @@ def test_a_bad_third_job_is_found_before_the_first_trains(capsys):
 
 
 def test_several_algorithms_and_environments():
-    words = [*WORDS[2:3], *WORDS[4:], "algo=ppo,a2c", "env=CartPole,Acrobot", "n_jobs=2", "eval.freq=0", "env.max_steps=50"]
+    words = [
+        *WORDS[2:3],
+        *WORDS[4:],
+        "algo=ppo,a2c",
+        "env=CartPole,Acrobot",
+        "n_jobs=2",
+        "eval.freq=0",
+        "env.max_steps=50",
+    ]
     assert main(["train", "-m", *words, "seed=1"]) == 0
     found = {(run.path.parent.parent.name, run.path.parent.name) for run in find_runs(Path("runs"))}
     assert found == {(algo, env) for algo in ("ppo", "a2c") for env in ("CartPole-v1", "Acrobot-v1")}
@@ -86,5 +94,9 @@ def test_a_failing_job_does_not_stop_the_others(tmp_path, monkeypatch, capsys):
     words = [*WORDS, "env=gym", "env.id=sometimes:Sometimes-v0", "seed=0,1,2"]
     assert main(["train", "-m", *words]) == 4
     runs = by_seed()
-    assert {seed: run.read_info()["status"] for seed, run in runs.items()} == {0: "finished", 1: "failed", 2: "finished"}
+    assert {seed: run.read_info()["status"] for seed, run in runs.items()} == {
+        0: "finished",
+        1: "failed",
+        2: "finished",
+    }
     assert "not this seed" in capsys.readouterr().out

@@ -4,7 +4,20 @@ import pytest
 
 from rlzoo.config import overrides
 
-PATHS = ["/data/é/x y", "a=b", "it's", "x,y", "1e5", "~/x", r"C:\runs\new", "a\\", "null2", "runs/[1]", 'say "hi"', "a'b\\'c"]
+PATHS = [
+    "/data/é/x y",
+    "a=b",
+    "it's",
+    "x,y",
+    "1e5",
+    "~/x",
+    r"C:\runs\new",
+    "a\\",
+    "null2",
+    "runs/[1]",
+    'say "hi"',
+    "a'b\\'c",
+]
 
 
 @pytest.mark.parametrize("path", PATHS)

@@ -5,7 +5,9 @@ from pathlib import Path
 from rlzoo.config.provenance import COMMAND_LINE, Tree, is_section
 from rlzoo.config.yaml_file import parse_text
 
-BASE = parse_text("algo:\n  lr: {linear: 1e-3}\n  policy_kwargs: {a: 1}\n  noise: null\nenv:\n  n_envs: 1\n", Path("/b.yaml"))
+BASE = parse_text(
+    "algo:\n  lr: {linear: 1e-3}\n  policy_kwargs: {a: 1}\n  noise: null\nenv:\n  n_envs: 1\n", Path("/b.yaml")
+)
 TUNED = parse_text("algo:\n  lr: {exponential: 1}\n  policy_kwargs:\n    net_arch: {pi: [8]}\n", Path("/t.yaml"))
 
 
