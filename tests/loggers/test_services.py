@@ -73,6 +73,7 @@ assert "torch" not in sys.modules
 @pytest.mark.skipif(find_spec("wandb") is None, reason="wandb is not installed")
 def test_wandb_offline(run, tmp_path):
     code = """
+import time
 def records(data):
     # LevelDB's log format after 7 bytes: blocks of 32 KiB, each part with checksum (4), length (2) and type (1)
     start, whole = 7, b""
@@ -80,6 +81,8 @@ def records(data):
         length, kind = int.from_bytes(data[start + 4:start + 6], "little"), data[start + 6]
         if kind in (1, 2):  # a whole record, or its first part
             whole = b""
+        if start + 7 + length > len(data):  # still being written
+            return
         whole += data[start + 7:start + 7 + length]
         start += 7 + length
         if 32768 - start % 32768 < 7:
@@ -89,14 +92,20 @@ def records(data):
 train("wandb", {"mode": "offline", "tags": ["course"]}, Run(Path(sys.argv[1])))
 from wandb.proto import wandb_internal_pb2 as pb
 (file,) = (Path(sys.argv[1]) / "wandb").glob("offline-run-*/*.wandb")
-rows, config = [], {}
-for data in records(file.read_bytes()):
-    record = pb.Record(); record.ParseFromString(data)
-    if record.HasField("history"):
-        rows.append({(i.key or "/".join(i.nested_key)): json.loads(i.value_json) for i in record.history.item})
-    if record.HasField("run"):
-        config = {i.key: json.loads(i.value_json) for i in record.run.config.update} or config
-        name, group = record.run.display_name, record.run.run_group
+rows, config, ended = [], {}, False
+deadline = time.monotonic() + 60  # W&B's own process writes the file, a little after finish() has returned
+while not ended:
+    assert time.monotonic() < deadline, "W&B never wrote the end of the run"
+    time.sleep(0.05)
+    rows.clear()
+    for data in records(file.read_bytes()):
+        record = pb.Record(); record.ParseFromString(data)
+        if record.HasField("history"):
+            rows.append({(i.key or "/".join(i.nested_key)): json.loads(i.value_json) for i in record.history.item})
+        if record.HasField("run"):
+            config = {i.key: json.loads(i.value_json) for i in record.run.config.update} or config
+            name, group = record.run.display_name, record.run.run_group
+        ended = ended or record.HasField("exit")
 print(json.dumps([rows, config, name, group]))
 """
     environ = {"WANDB_CONFIG_DIR": str(tmp_path), "WANDB_CACHE_DIR": str(tmp_path), "WANDB_API_KEY": "0" * 40}
