@@ -1,4 +1,4 @@
-# `make train` and `make test` need python3 (3.11 to 3.13) and nothing else: each sets up .venv first, when it has to.
+# `make train` and `make test` need python3 (3.11 or later) and nothing else: each sets up .venv first, when it has to.
 PYTHON ?= python3
 # What `make train` runs: any words of `rlzoo train`.
 ARGS ?= algo=ppo env=CartPole
@@ -58,8 +58,8 @@ validate: $(VENV)/.train ## check every shipped configuration file
 signatures: $(VENV)/.test ## compile the table of algorithm keywords from the installed libraries
 	@$(BIN)/python -m rlzoo.algos.compile_signatures
 
-bench: $(VENV)/.test ## speed and memory against named baselines
-	@$(BIN)/python -m benchmarks
+bench: $(VENV)/.train ## train towards the course's bars, hours: make bench ARGS="ppo-LunarLander --seeds 0"
+	@$(BIN)/python benchmarks/course_bars.py $(if $(filter command line environment,$(origin ARGS)),$(ARGS))
 
 clean: ## remove what was built and cached (not .venv, not runs)
 	rm -rf build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .import_linter_cache

@@ -34,10 +34,9 @@ def test_root_of_an_installed_wheel_is_the_package(tmp_path: Path) -> None:
     for name in ("__init__.py", "config/__init__.py", "config/paths.py"):
         shutil.copy(REPOSITORY / "rlzoo" / name, package / name)
     (package / "conf").mkdir()
-    code = f"import sys; sys.path.insert(0, {str(tmp_path / 'site')!r}); from rlzoo.config import paths; print(paths.root())"
-    result = subprocess.run(
-        [sys.executable, "-I", "-c", code], cwd=tmp_path, capture_output=True, text=True, check=True
-    )
+    code = "import sys; sys.path.insert(0, sys.argv[1]); from rlzoo.config import paths; print(paths.root())"
+    command = [sys.executable, "-I", "-c", code, str(tmp_path / "site")]
+    result = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=True)
     assert result.stdout.strip() == str(package)
 
 
