@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import time
 import traceback
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 log = logging.getLogger("rlzoo")
 
 
-def train(cfg: TrainConfig, run: Run, callbacks: Sequence[Callback] = ()) -> Evaluation | None:
+def train(cfg: TrainConfig, run: Run, callbacks: Sequence[Callback] = ()) -> Evaluation:
     """Train as `cfg` says, into the directory of `run`.
 
     Args:
@@ -31,8 +31,7 @@ def train(cfg: TrainConfig, run: Run, callbacks: Sequence[Callback] = ()) -> Eva
         callbacks: more callbacks, called after rlzoo's own.
 
     Returns:
-        The final evaluation of the run's best checkpoint (of the last one, if there was no evaluation on the way), or
-        None if the training was interrupted.
+        The final evaluation of the run's best checkpoint (of the last one, if there was no evaluation on the way).
 
     Raises:
         RlzooError: with exit code 4 if the training fails, after the traceback was written to train.log, or with 130
@@ -56,17 +55,25 @@ def train(cfg: TrainConfig, run: Run, callbacks: Sequence[Callback] = ()) -> Eva
             with open_loggers(cfg.logger, run, dump(cfg), extra=[progress]) as logger:
                 evaluations = Evaluations(cfg, run, env, logger, should_stop=interrupt.asked)
                 with closing(evaluations), closing(progress):
-                    own = [interrupt, evaluations, Checkpoints(cfg, run, env), Stop(cfg, evaluations), progress]
+                    saved = {"evaluations": evaluations, "loggers": logger}
+                    checkpoints = Checkpoints(cfg, run, env, saved)
+                    own = [interrupt, evaluations, checkpoints, Stop(cfg, evaluations), progress]
                     algorithm.learn(cfg.total_timesteps, [*own, *callbacks], logger)
         finally:
             env.close()
-        if interrupt.signal is not None:
+        evaluation = None if interrupt.asked() else evaluate_final(cfg, run, interrupt.asked)
+        if evaluation is None:
             raise _interrupted(interrupt, run)
-        return evaluate_final(cfg, run)
+        return evaluation
 
 
-def evaluate_final(cfg: TrainConfig, run: Run) -> Evaluation:
-    """Evaluate the run's `last` and, where there is one, its `best` checkpoint on the fixed evaluation seeds."""
+def evaluate_final(cfg: TrainConfig, run: Run, should_stop: Callable[[], bool]) -> Evaluation | None:
+    """Evaluate the run's `last` and, where there is one, its `best` checkpoint on the fixed evaluation seeds.
+
+    Returns:
+        The evaluation of the best one (else of the last), or None if `should_stop` cut it short: what was played up to
+        then is no fair sample and is not kept.
+    """
     from rlzoo.agent import load
     from rlzoo.evaluation import summary
 
@@ -75,7 +82,11 @@ def evaluate_final(cfg: TrainConfig, run: Run) -> Evaluation:
         if not run.checkpoint(name).exists():
             continue
         agent = load(run, name, device=cfg.device)
-        evaluation = agent.evaluate(n_episodes=cfg.eval.final_n_episodes, n_envs=cfg.eval.n_envs)
+        evaluation = agent.evaluate(
+            n_episodes=cfg.eval.final_n_episodes, n_envs=cfg.eval.n_envs, should_stop=should_stop
+        )
+        if should_stop():
+            return None
         run.append_result(
             {
                 "date": datetime.now(UTC).isoformat(timespec="seconds"),
@@ -85,7 +96,6 @@ def evaluate_final(cfg: TrainConfig, run: Run) -> Evaluation:
                 **summary(evaluation),
             }
         )
-    assert evaluation is not None, "a training that ended without an error has written a checkpoint"
     return evaluation
 
 

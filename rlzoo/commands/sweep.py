@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -15,8 +16,9 @@ def train_many(requests: Sequence[Request]) -> int:
     from rlzoo.console import say
     from rlzoo.launchers import Job, launch, sweep_exit_code
 
+    requests = [with_seed(request) for request in requests]
     first = requests[0].config
-    labels = [label(request) for request in requests]
+    labels = label(requests)
     jobs = [
         Job(job_of(request), "rlzoo.commands.train:run_job", name)
         for request, name in zip(requests, labels, strict=True)
@@ -32,11 +34,26 @@ def train_many(requests: Sequence[Request]) -> int:
     return sweep_exit_code(results)
 
 
-def label(request: Request) -> str:
-    """What distinguishes a job: its words, without those that steer the sweep."""
-    config = request.config
-    words = [word for word in request.composition.words if not word.startswith(("seed=", "n_seeds=", "n_jobs="))]
-    return " ".join([*words, f"seed={config.seed}"])
+def with_seed(request: Request) -> Request:
+    """The request with its seed drawn, so that the job can be named by it."""
+    from rlzoo.seeding import draw_seed
+
+    if request.config.seed is not None:
+        return request
+    return dataclasses.replace(request, config=dataclasses.replace(request.config, seed=draw_seed()))
+
+
+def label(requests: Sequence[Request]) -> list[str]:
+    """What tells each job from the others: the words that they do not share, and the seed."""
+    seeds = [f"seed={request.config.seed}" for request in requests]
+    return [" ".join(filter(None, pair)) for pair in zip(settings(requests), seeds, strict=True)]
+
+
+def settings(requests: Sequence[Request]) -> list[str]:
+    """The words of each job that not all jobs share, without its seed."""
+    words = [[w for w in r.composition.words if not w.startswith(("seed=", "n_seeds="))] for r in requests]
+    shared = set(words[0]).intersection(*words)
+    return [" ".join(word for word in own if word not in shared) for own in words]
 
 
 def outcome(result: Any) -> str:
@@ -57,24 +74,20 @@ def print_aggregate(requests: Sequence[Request], results: Sequence[Any]) -> None
     """Print, for every setting trained with several seeds, the statistics over these training seeds."""
     from rlzoo.console import print_table
 
-    rows = aggregate([without_seed(request) for request in requests], results)
+    rows = aggregate(settings(requests), results)
     if rows:
         columns = ("setting", "seeds", "mean ± std over seeds", "IQM [95 % CI]", "worst", "best")
         print_table(columns, rows, title="over training seeds: the mean score of each run's final evaluation")
 
 
-def without_seed(request: Request) -> str:
-    return label(request).rsplit(" seed=", 1)[0].removeprefix("seed=")
-
-
-def aggregate(settings: Sequence[str], results: Sequence[Any]) -> list[tuple[object, ...]]:
+def aggregate(names: Sequence[str], results: Sequence[Any]) -> list[tuple[object, ...]]:
     """One row for each setting with at least two finished runs."""
     import numpy as np
 
     from rlzoo.evaluation import bootstrap_iqm
 
     means: Mapping[str, list[float]] = defaultdict(list)
-    for setting, result in zip(settings, results, strict=True):
+    for setting, result in zip(names, results, strict=True):
         if result.exit_code == 0:
             means[setting].append(result.result["evaluations"][-1]["mean_reward"])
     rows: list[tuple[object, ...]] = []
@@ -84,5 +97,5 @@ def aggregate(settings: Sequence[str], results: Sequence[Any]) -> list[tuple[obj
         iqm, low, high = bootstrap_iqm(values)
         spread = f"{np.mean(values):.2f} ± {np.std(values):.2f}"
         interval = f"{iqm:.2f} [{low:.2f}, {high:.2f}]"
-        rows.append((setting or "defaults", len(values), spread, interval, min(values), max(values)))
+        rows.append((setting or "all jobs", len(values), spread, interval, min(values), max(values)))
     return rows
