@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from rlzoo.config.parse import dump
 from rlzoo.config.schema import TrainConfig
 from rlzoo.errors import ExitCode, RlzooError
-from rlzoo.protocols import Callback, Evaluation
+from rlzoo.protocols import Callback, Evaluation, Stateful
 from rlzoo.runs import Run
 
 if TYPE_CHECKING:
@@ -40,12 +40,14 @@ def train(cfg: TrainConfig, run: Run, callbacks: Sequence[Callback] = ()) -> Eva
     from rlzoo.algos.create import create
     from rlzoo.callbacks import Checkpoints, Evaluations, Interrupt, Progress, Stop
     from rlzoo.envs.make import make
+    from rlzoo.info import device
     from rlzoo.loggers import open_loggers
     from rlzoo.seeding import seed_everything
 
     assert cfg.seed is not None
     with _recorded(run), Interrupt() as interrupt:
         set_threads(cfg)
+        run.update_info(**device())
         seed_everything(cfg.seed)
         gamma = float(cfg.algo.hyperparams.get("gamma") or 0.99)
         env = make(cfg.env, n_envs=cfg.env.n_envs, seed=cfg.seed, gamma=gamma, training=True)
@@ -55,7 +57,7 @@ def train(cfg: TrainConfig, run: Run, callbacks: Sequence[Callback] = ()) -> Eva
             with open_loggers(cfg.logger, run, dump(cfg), extra=[progress]) as logger:
                 evaluations = Evaluations(cfg, run, env, logger, should_stop=interrupt.asked)
                 with closing(evaluations), closing(progress):
-                    saved = {"evaluations": evaluations, "loggers": logger}
+                    saved: dict[str, Stateful] = {"evaluations": evaluations, "loggers": logger}
                     checkpoints = Checkpoints(cfg, run, env, saved)
                     own = [interrupt, evaluations, checkpoints, Stop(cfg, evaluations), progress]
                     algorithm.learn(cfg.total_timesteps, [*own, *callbacks], logger)

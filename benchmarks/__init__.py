@@ -1,0 +1,1 @@
+"""Speed, memory and scores, measured against named baselines; what was measured is in `results/`."""
