@@ -18,7 +18,8 @@ REFRESH = 0.1  # s between redraws of the bar
 LINE_STEPS = 0.1  # share of the training after which a line is due ...
 LINE_PAUSE = 2.0  # s ... but no sooner than this,
 LINE_SECONDS = 30.0  # s and no later than this
-SPEED_WINDOW = 20.0  # s over which the speed is taken: it differs before and after learning starts
+SPEED_WINDOW = 20.0  # s over which the speed is taken at least, and ...
+SPEED_STEPS = 0.1  # ... the share of the training: an evaluation takes its part, and learning may start late
 
 
 class Progress(Callback):
@@ -95,7 +96,8 @@ class Progress(Callback):
 
     def _mark(self, now: float, step: int) -> None:
         self._marks.append((now, step))
-        while len(self._marks) > 2 and now - self._marks[1][0] > SPEED_WINDOW:
+        enough = step - SPEED_STEPS * self._total
+        while len(self._marks) > 2 and now - self._marks[1][0] > SPEED_WINDOW and self._marks[1][1] <= enough:
             self._marks.popleft()
 
     def _speed(self) -> float | None:
