@@ -58,11 +58,22 @@ def test_the_speed_is_that_of_late(clock):
     progress = Progress(10_000)
     algorithm = SimpleNamespace(num_timesteps=0)
     progress.on_start(algorithm)
-    for step, seconds in [(5000, 1.0)] + [(5000 + 10 * i, 1.0) for i in range(1, 60)]:
+    for step, seconds in [(5000, 1.0)] + [(5000 + 10 * i, 1.0) for i in range(1, 120)]:
         algorithm.num_timesteps = step
         clock.now += seconds
         progress.on_step(algorithm)
     assert "| 10 steps/s |" in progress.text(algorithm.num_timesteps)
+
+
+def test_a_long_evaluation_is_part_of_the_speed_not_all_of_it(clock):
+    progress = Progress(10_000)
+    algorithm = SimpleNamespace(num_timesteps=0)
+    progress.on_start(algorithm)
+    for step in range(100, 2001, 100):
+        algorithm.num_timesteps = step
+        clock.now += 60.0 if step == 2000 else 1.0  # an evaluation of a minute before the last of these steps
+        progress.on_step(algorithm)
+    assert "| 14 steps/s |" in progress.text(2000)  # the last tenth: 1000 steps in 9 + 60 s, not 100 steps in 60 s
 
 
 @pytest.fixture
