@@ -5,8 +5,10 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from importlib import import_module
+from pathlib import Path
 
 from rlzoo import __version__
 from rlzoo.errors import ExitCode, RlzooError
@@ -19,6 +21,14 @@ COMMANDS = {
     "show": "a composed configuration, with the file and line of every value: rlzoo show algo=ppo env=LunarLander",
     "validate": "check configuration files, rlzoo's own or yours: rlzoo validate [path ...]",
 }
+
+OPTIONS = {
+    "--json": ("json", ("evaluate", "list", "show", "validate")),
+    "-m": ("multirun", ("train",)),
+    "--dry-run": ("dry_run", ("train",)),
+    "--cfg": ("config", ("train",)),
+}
+"""Each option's field of `Arguments`, and the commands that take it."""
 
 HELP = """\
 rlzoo {version}: train, evaluate and compare reinforcement-learning agents
@@ -57,19 +67,33 @@ class Arguments:
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; returns its exit code."""
     arguments = list(sys.argv[1:] if argv is None else argv)
+    if hasattr(sys.stdout, "reconfigure"):
+        sys.stdout.reconfigure(errors="replace")  # a code page without "±" loses the sign, not the result
     try:
-        return _dispatch(arguments)
+        code = _dispatch(arguments)
+        if sys.stdout is not None:
+            sys.stdout.flush()
+        return code
     except RlzooError as error:
         if os.environ.get("RLZOO_DEBUG"):
             raise
-        print(f"rlzoo: {error}", file=sys.stderr)
+        _complain(f"rlzoo: {error}")
         return int(error.code)
     except KeyboardInterrupt:
-        print("rlzoo: interrupted", file=sys.stderr)
+        _complain("rlzoo: interrupted")
         return int(ExitCode.INTERRUPTED)
     except BrokenPipeError:
         sys.stdout = None  # the reader (head, less) has gone; nothing is left to flush
         return 0
+    except OSError as error:
+        if os.environ.get("RLZOO_DEBUG"):
+            raise
+        _complain(f"rlzoo: {error}")
+        try:
+            sys.stdout.flush()
+        except OSError:
+            sys.stdout = None  # it was the output that could not be written
+        return int(ExitCode.STORAGE)
 
 
 def parse(argv: Sequence[str]) -> Arguments:
@@ -108,4 +132,27 @@ def _dispatch(argv: list[str]) -> int:
 
         print_help(name, COMMANDS[name], arguments.words)
         return 0
+    for option, (attribute, takers) in OPTIONS.items():
+        if getattr(arguments, attribute) and name not in takers:
+            raise RlzooError(f"rlzoo {name} has no option {option}", f"rlzoo {' | '.join(takers)} has it")
+    _find_own_modules()
     return int(import_module(f"rlzoo.commands.{name}").main(arguments))
+
+
+def _find_own_modules() -> None:
+    """Let the modules of the current folder be imported: an environment, a wrapper or an algorithm of the user's.
+
+    They come last, so that none takes the place of an installed one.
+    """
+    try:
+        here = str(Path.cwd())
+    except FileNotFoundError as error:
+        raise RlzooError("the current folder does not exist any more", "cd to one", ExitCode.STORAGE) from error
+    if here not in sys.path and "" not in sys.path:
+        sys.path.append(here)
+
+
+def _complain(text: str) -> None:
+    """Print to standard error, if anybody still reads it."""
+    with suppress(OSError):
+        print(text, file=sys.stderr, flush=True)

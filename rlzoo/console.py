@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import logging
 import os
+import sys
 from collections.abc import Iterable, Sequence
 from functools import cache
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, Any, cast
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -34,7 +36,7 @@ def stdout() -> Console:
 @cache
 def stderr() -> Console:
     """The console for progress, notices and errors."""
-    return _console(stderr=True)
+    return _console(file=cast(IO[str], _StandardError()))
 
 
 def is_live() -> bool:
@@ -86,10 +88,37 @@ def print_table(columns: Sequence[str], rows: Iterable[Sequence[object]], title:
     console.print(table(columns, rows, title))
 
 
-def _console(*, stderr: bool = False, width: int | None = None) -> Console:
+class _StandardError:
+    """Standard error whose reader may go: a closed pipe or a full disk behind it must not end a training."""
+
+    def write(self, text: str) -> int:
+        self._try("write", text)
+        return len(text)
+
+    def flush(self) -> None:
+        self._try("flush")
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(sys.stderr, name)
+
+    @staticmethod
+    def _try(method: str, *arguments: str) -> None:
+        if sys.stderr is None:
+            return
+        try:
+            getattr(sys.stderr, method)(*arguments)
+        except OSError:
+            sys.stderr = Path(os.devnull).open("w")
+
+
+def _console(*, file: IO[str] | None = None, width: int | None = None) -> Console:
     from rich.console import Console
 
-    return Console(stderr=stderr, width=width, highlight=False, markup=False, emoji=False)
+    class Output(Console):
+        def on_broken_pipe(self) -> None:
+            raise  # rich would end the process, as a failure
+
+    return Output(file=file, width=width, highlight=False, markup=False, emoji=False)
 
 
 def _cell(value: object) -> str:

@@ -1,8 +1,10 @@
 """The front of the command line: help without third parties, suggestions, exit codes, no traceback for a mistake."""
 
+import os
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import pytest
 
@@ -77,6 +79,9 @@ def test_version(capsys):
         (["list", "algo"], "did you mean 'algos'"),
         (["list"], "algos"),
         (["validate", "no/such/file.yaml"], "no/such/file.yaml"),
+        (["evaluate", "--dry-run"], "--dry-run"),
+        (["list", "algos", "-m"], "-m"),
+        (["train", "--json"], "--json"),
     ],
 )
 def test_mistakes_end_with_a_message_and_code_2(words, expected, tmp_path):
@@ -91,3 +96,45 @@ def test_flags_are_found_anywhere():
     found = parse(["a=1", "-m", "--json", "--cfg", "job", "b=2", "--dry-run"])
     assert found.words == ["a=1", "b=2"]
     assert (found.multirun, found.json, found.config, found.dry_run, found.help) == (True, True, True, True, False)
+
+
+def test_a_module_of_the_current_folder_is_found_after_the_installed_ones(tmp_path):
+    (tmp_path / "mine.py").write_text("from stable_baselines3 import PPO\nclass Mine(PPO): pass\n")
+    (tmp_path / "yaml.py").write_text("raise RuntimeError('a stranger')\n")
+    command = [sys.executable, "-c", "import sys; sys.path.remove(''); from rlzoo.cli import main; sys.exit(main())"]
+    words = ["train", "algo=custom", "algo.name=mine:Mine", "total_timesteps=64", "algo.n_steps=-1"]
+    result = subprocess.run([*command, *words], capture_output=True, text=True, cwd=tmp_path, check=False)
+    assert "algo.n_steps: must be at least 1" in result.stderr, result.stderr  # the class was imported and read
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="needs /dev/full")
+def test_output_that_cannot_be_written_is_a_storage_failure():
+    with Path("/dev/full").open("w") as full:
+        command = [sys.executable, "-m", "rlzoo", "list", "algos"]
+        result = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True, check=False)
+    assert result.returncode == 5
+    assert "Traceback" not in result.stderr and "No space left" in result.stderr
+
+
+def test_a_code_page_without_a_sign_ends_nothing():
+    code = "from rlzoo.cli import main; main(['--version']); print('\\u00b1')"
+    environment = {**os.environ, "PYTHONIOENCODING": "ascii:strict"}
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=environment, check=False)
+    assert (result.returncode, result.stdout.splitlines()[-1]) == (0, "?")
+
+
+def test_a_reader_that_has_gone_is_no_failure():
+    reading, writing = os.pipe()
+    os.close(reading)
+    command = [sys.executable, "-m", "rlzoo", "list", "envs"]
+    result = subprocess.run(command, stdout=writing, stderr=subprocess.PIPE, text=True, check=False)
+    os.close(writing)
+    assert (result.returncode, result.stderr) == (0, "")
+
+
+def test_a_message_that_nobody_reads_keeps_its_code():
+    reading, writing = os.pipe()
+    os.close(reading)
+    result = subprocess.run([sys.executable, "-m", "rlzoo", "trian"], stderr=writing, check=False)
+    os.close(writing)
+    assert result.returncode == 2

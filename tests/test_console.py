@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import subprocess
 import sys
 
@@ -62,3 +63,18 @@ def test_a_pipe_and_a_plain_request_are_not_live(monkeypatch):
 def test_rich_is_not_imported_with_the_module():
     code = "import sys, rlzoo.console; assert 'rich' not in sys.modules"
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_a_reader_that_has_gone_ends_nothing():
+    code = "from rlzoo import console; [console.say('x' * 9999) for _ in range(99)]; print('went on')"
+    reading, writing = os.pipe()
+    os.close(reading)
+    command = [sys.executable, "-c", code]
+    result = subprocess.run(command, stdout=subprocess.PIPE, stderr=writing, text=True, check=False)
+    os.close(writing)
+    assert (result.returncode, result.stdout) == (0, "went on\n")
+
+
+def test_closed_standard_error_ends_nothing(monkeypatch):
+    monkeypatch.setattr(sys, "stderr", None)
+    console.say("nobody hears this")
