@@ -108,7 +108,7 @@ class _StandardError:
         try:
             getattr(sys.stderr, method)(*arguments)
         except OSError:
-            sys.stderr = Path(os.devnull).open("w")
+            sys.stderr = Path(os.devnull).open("w")  # noqa: SIM115 - open as long as the process
 
 
 def _console(*, file: IO[str] | None = None, width: int | None = None) -> Console:

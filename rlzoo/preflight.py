@@ -8,8 +8,11 @@ from typing import Any
 
 from rlzoo.algos import specs
 from rlzoo.algos.signatures import check as check_algo
+from rlzoo.config import files
 from rlzoo.config.compose import Composition
+from rlzoo.config.parse import NOT_SET
 from rlzoo.config.parse import check as check_schema
+from rlzoo.config.provenance import short_path
 from rlzoo.config.schema import TrainConfig
 from rlzoo.envs.check import check_env
 from rlzoo.errors import ConfigError, Problem, RlzooError
@@ -52,12 +55,12 @@ def find_problems(
     """The typed configuration (None if it has no valid form), the problems, and notices."""
     values = composition.values
     config, problems = check_schema(TrainConfig, values)
-    problems = [*composition.problems, *problems]
+    problems = [*composition.problems, *_incomplete_file(composition, problems)]
     notices: list[str] = []
     if not isinstance(values.get("env"), dict) or not isinstance(values.get("algo"), dict):
         return config, problems, notices
 
-    env = _check_env(composition, make_env=make_env) if not _keys(problems, "env.") else None
+    env = _check_env(composition, make_env=make_env) if not _keys(problems, "env") else None
     if env is not None:
         problems += env.problems
         notices += env.notices
@@ -71,6 +74,21 @@ def find_problems(
     if config is not None:
         problems += _cross_problems(config)
     return config, problems, notices
+
+
+def _incomplete_file(composition: Composition, problems: list[Problem]) -> list[Problem]:
+    """The problems, with all that a user's environment file leaves out said at once."""
+    missing = [p.key for p in problems if p.message == NOT_SET and f"{p.key}.".startswith("env.")]
+    file = files.find(f"env/{composition.choices.get('env')}") if missing else None
+    if file is None or file.shipped:
+        return problems
+    others = [p for p in problems if p.key not in missing]
+    if missing == ["env"] and composition.problems:
+        return others  # it could not be read, which is said already
+    names = ", ".join(key.removeprefix("env.") for key in missing)
+    left_out = "is empty" if missing == ["env"] else f"leaves out {names}"
+    hint = "begin it with `defaults: [gym, _self_]`: the file gym has a value for every key"
+    return [Problem("env", f"the file {left_out}", hint, short_path(file.path)), *others]
 
 
 def _check_env(composition: Composition, *, make_env: bool) -> Any:
@@ -150,5 +168,5 @@ def _is_count(value: Any) -> bool:
     return type(value) in (int, float) and value >= 1
 
 
-def _keys(problems: list[Problem], prefix: str) -> bool:
-    return any(problem.key.startswith(prefix) for problem in problems)
+def _keys(problems: list[Problem], section: str) -> bool:
+    return any(f"{problem.key}.".startswith(f"{section}.") for problem in problems)

@@ -134,3 +134,16 @@ def test_mistakes_are_found_before_torch_is_imported(words, tmp_path):
     )
     subprocess.run([sys.executable, "-c", code], check=True, cwd=tmp_path, capture_output=True)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_what_an_environment_file_leaves_out_is_said_at_once(workdir):
+    file = workdir / "conf" / "env" / "Mine.yaml"
+    file.parent.mkdir(parents=True)
+    for text, expected in (("id: CartPole-v1\n", "leaves out summary, imports"), ("", "is empty")):
+        file.write_text(text)
+        with pytest.raises(ConfigError) as error:
+            check(compose("train", ["env=Mine"]))
+        problem = error.value.problems[0]
+        assert (problem.key, problem.where) == ("env", str(file.relative_to(workdir)))
+        assert expected in problem.message
+        assert "defaults: [gym, _self_]" in problem.hint

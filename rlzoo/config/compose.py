@@ -15,12 +15,14 @@ from rlzoo.config import files, overrides, yaml_file
 from rlzoo.config.overrides import Word
 from rlzoo.config.provenance import COMMAND_LINE, Origin, Tree, is_section, short_path
 from rlzoo.config.yaml_file import KeyPath
-from rlzoo.errors import Problem, RlzooError
+from rlzoo.errors import ConfigError, Problem, RlzooError
 from rlzoo.registry import did_you_mean
 
 GROUPS = ("algo", "env", "logger", "launcher", "experiment", "family@_global_")
 ALIASES = {"algo": {"recurrent_ppo": "ppo_lstm"}}
 """Other names of choices; they compose the choice itself, with its tuned sets."""
+EMPTY = {"logger": "logger=csv", "experiment": "experiment=null"}
+"""Groups that can be left empty, and what that means: CSV files are always written."""
 
 
 @dataclass(frozen=True)
@@ -52,7 +54,11 @@ class Composition:
 
 
 def compose(command: str, words: Sequence[str]) -> Composition:
-    """Compose one job of a command that has groups (`train`, `show`, later `tune`)."""
+    """Compose one job of a command that has groups (`train`, `show`, later `tune`).
+
+    Raises:
+        ConfigError: if the files that take part cannot be found out; without them there is nothing to check.
+    """
     parsed, problems = overrides.parse(words)
     groups, values, tuned, group_problems = _sort_words(parsed)
     problems += group_problems
@@ -146,10 +152,14 @@ def _sort_words(parsed: Sequence[Word]) -> tuple[dict[str, str], list[Word], str
     tuned = "auto"
     problems: list[Problem] = []
     for word in parsed:
-        is_choice = isinstance(word.value, str | list) or word.value is None
-        if word.key == "hyperparams" and not word.delete:
-            tuned = str(word.value)
-        elif word.key in GROUPS and is_choice:
+        if word.key in GROUPS and (word.delete or word.value in (None, [])):
+            if word.key in EMPTY:
+                groups[word.key] = EMPTY[word.key]
+            else:
+                problems.append(Problem(word.key, "has to be chosen", f"{word.key}=<name>", str(COMMAND_LINE)))
+        elif word.key == "hyperparams" and not word.delete:
+            tuned = "none" if word.value is None else str(word.value)
+        elif word.key in GROUPS and not isinstance(word.value, dict):
             alias = ALIASES.get(word.key, {}).get(str(word.value))
             word = Word(f"{word.key}={alias}", word.key, alias) if alias else word
             problems += _check_choice(word)
@@ -163,8 +173,10 @@ def _check_choice(word: Word) -> list[Problem]:
     group = word.key.split("@")[0]
     names = files.options(group)
     problems = []
+    if isinstance(word.value, list) and group not in ("logger", "experiment"):
+        return [Problem(word.key, f"takes one choice, not {word.value}", "", str(COMMAND_LINE))]
     for choice in word.value if isinstance(word.value, list) else [word.value]:
-        if choice is None or choice in names:
+        if choice in names:
             continue
         hint = f"rlzoo list {group}s shows all" if group in ("algo", "env") else f"one of: {', '.join(names)}"
         if group == "env":
@@ -187,8 +199,7 @@ def _defaults(
     try:
         return defaults_list(command, words)
     except RlzooError as error:
-        problems.append(Problem("", error.message, error.hint))
-        return [], {}
+        raise ConfigError([*problems, Problem("", error.message, error.hint)]) from error
 
 
 def _tuned_file(tuned: str, choices: dict[str, Any]) -> tuple[str, list[Problem]]:

@@ -96,7 +96,12 @@ def _check_foreign(file: YamlFile) -> None:
             raise RlzooError(
                 f"{where}: {value!r} is not allowed here", "only other settings can be referred to: ${total_timesteps}"
             )
-    for entry in file.values.get("defaults") or ():
+    defaults = file.values.get("defaults") or []
+    if not isinstance(defaults, list):
+        raise RlzooError(f"{file.path}:{file.line(('defaults',)) or 1}: defaults must be a list, not {defaults!r}")
+    for entry in defaults:
+        if not isinstance(entry, str | dict):
+            raise RlzooError(f"{file.path}:{file.line(('defaults',)) or 1}: {entry!r} is no name of a file in defaults")
         text = " ".join(f"{k} {v}" for k, v in entry.items()) if isinstance(entry, dict) else str(entry)
         if "hydra" in text or ".." in text or "${" in text:
             raise RlzooError(f"{file.path}:{file.line(('defaults',)) or 1}: {text!r} is not allowed in defaults")

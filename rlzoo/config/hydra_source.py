@@ -77,7 +77,10 @@ def defaults_list(command: str, group_words: list[str]) -> tuple[list[tuple[str,
     try:
         result = _loader().compute_defaults_list(command, group_words, RunMode.RUN)
     except HydraException as error:
-        raise RlzooError(" ".join(str(error).split())) from error
+        reason = " ".join(str(error).split()).partition(" Config search path:")[0]
+        raise RlzooError(reason, "its defaults list names files of the same folder, without .yaml") from error
+    except RecursionError:
+        raise RlzooError("the defaults lists of these choices name each other in a circle") from None
     entries = [
         (entry.config_path, entry.package or "")
         for entry in result.defaults

@@ -14,6 +14,7 @@ from rlzoo.registry import did_you_mean
 
 T = TypeVar("T")
 
+NOT_SET = "is not set"
 UNKNOWN = ("extra_forbidden", "unexpected_keyword_argument")
 KINDS = {
     "string_type": "text",
@@ -95,7 +96,7 @@ def _problems(error: ValidationError, schema: type, values: Mapping[str, Any], k
         if found[0]["type"] in UNKNOWN:
             problems.append(Problem(key, f"is not a known setting{suggestion(list(path), schema, values)}"))
         elif found[0]["type"] == "missing":
-            problems.append(Problem(key, "is not set"))
+            problems.append(Problem(key, NOT_SET))
         else:
             allowed = " or ".join(dict.fromkeys(_allowed(detail) for detail in found))
             problems.append(Problem(key, f"must be {allowed}, not {show(found[0]['input'])}"))
@@ -146,11 +147,7 @@ _UNION_MEMBERS = ("bool", "int", "float", "str", "constrained-int", "constrained
 
 
 def suggestion(path: list[str], schema: type, values: Mapping[str, Any]) -> str:
-    """The nearest known keys: siblings first, then the same key in another section."""
-    siblings = _field_names(schema, path[:-1])
-    near = did_you_mean(path[-1], siblings)
-    if near:
-        return near
+    """The nearest known keys: the same key in another section, then siblings, then similar ones of all sections."""
     elsewhere = [
         f"{section}.{path[-1]}"
         for section, content in values.items()
@@ -158,7 +155,11 @@ def suggestion(path: list[str], schema: type, values: Mapping[str, Any]) -> str:
     ]
     if elsewhere:
         return f"; did you mean {' or '.join(repr(key) for key in elsewhere)}?"
-    sections = [s for s, content in values.items() if isinstance(content, Mapping)]
+    siblings = _field_names(schema, path[:-1])
+    near = did_you_mean(path[-1], siblings)
+    if near:
+        return near
+    sections = [s for s, content in values.items() if isinstance(content, Mapping) and s != path[0]]
     deeper = {f"{s}.{k}": k for s in sections for k in values[s]}
     from rlzoo.registry import nearest
 

@@ -266,3 +266,50 @@ def test_composing_imports_no_torch_and_is_quick():
         "assert not {'torch', 'gymnasium', 'stable_baselines3', 'numpy', 'optuna'} & set(sys.modules)"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+@pytest.mark.parametrize("word", ["env=null", "~env", "algo=null", "~algo", "launcher=null", "env=[CartPole]", "env=5"])
+def test_a_group_takes_one_name(word):
+    composition = compose("train", [word])
+    assert [problem.key for problem in composition.problems] == [word.strip("~").partition("=")[0]]
+
+
+@pytest.mark.parametrize("word", ["logger=null", "logger=[]", "~logger"])
+def test_no_logger_is_csv_alone(word):
+    composition = compose("train", [word])
+    assert composition.problems == ()
+    assert composition.values["logger"] == {"csv": {}}
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("defaults: 5\n", "must be a list"),
+        ("defaults: [3]\n", "no name of a file"),
+        ("defaults: [null]\n", "no name of a file"),
+        ("defaults: [[gym]]\n", "no name of a file"),
+        ("defaults: [Mine]\n", "in a circle"),
+        ("defaults: [nowhere]\n", "Could not load 'env/nowhere'."),
+    ],
+)
+def test_wrong_defaults_lists_are_said_in_words(elsewhere, text, expected):
+    write(elsewhere / "conf/env/Mine.yaml", text + "id: CartPole-v1\n")
+    try:
+        problems = compose("train", ["env=Mine"]).problems
+    except ConfigError as error:
+        problems = error.problems
+    assert [expected in problem.message for problem in problems] == [True]
+
+
+@pytest.mark.parametrize(
+    ("word", "expected"),
+    [("n_envs=4", "'env.n_envs'"), ("n_steps=5", "'algo.n_steps'"), ("gamma=0.9", "'algo.gamma'"), ("sed=1", "'seed'")],
+)
+def test_a_key_without_its_section_is_suggested_with_it(word, expected):
+    _, problems = check(TrainConfig, compose("train", [word]).values)
+    assert expected in problems[0].message
+
+
+def test_an_unknown_key_is_not_suggested_itself():
+    _, problems = check(TrainConfig, compose("train", ["env.foo=1"]).values)
+    assert "'env.foo'" not in problems[0].message
