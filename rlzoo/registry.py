@@ -29,7 +29,9 @@ def load(reference: str) -> Any:
     try:
         return getattr(module, attribute)
     except AttributeError:
-        raise RlzooError(f"module {module_name!r} has no {attribute!r}{did_you_mean(attribute, vars(module))}") from None
+        raise RlzooError(
+            f"module {module_name!r} has no {attribute!r}{did_you_mean(attribute, vars(module))}"
+        ) from None
 
 
 def lookup(table: Mapping[str, T], name: str, kind: str) -> T:
