@@ -113,12 +113,12 @@ def _request_for(path: Path) -> list[str] | None:
 
 def _place(path: Path) -> tuple[str, str]:
     """The group and name that a file's path says: `("env", "CartPole")`, `("hyperparams", "ppo/CartPole")`."""
-    resolved = path.resolve()
-    if resolved.parent.parent.name == "hyperparams":
-        return "hyperparams", f"{resolved.parent.name}/{resolved.stem}"
-    if resolved.parent.parent.name == "conf":
-        return resolved.parent.name, resolved.stem
-    return "", resolved.stem
+    for place in (path.absolute(), path.resolve()):  # a link is of the group it lies in
+        if place.parent.parent.name == "hyperparams":
+            return "hyperparams", f"{place.parent.name}/{place.stem}"
+        if place.parent.parent.name == "conf":
+            return place.parent.name, place.stem
+    return "", path.stem
 
 
 def _request_for_set(path: Path, algo: str, name: str) -> list[str]:
@@ -164,7 +164,7 @@ def _everything() -> Iterator[Path]:
 
 def _files_below(target: Path) -> list[Path]:
     if target.is_dir():
-        return sorted(target.rglob("*.yaml"))
+        return sorted(path for path in target.rglob("*.yaml") if path.is_file())
     if not target.is_file():
         raise RlzooError(f"there is no file or folder {target}")
     return [target]

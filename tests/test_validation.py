@@ -1,6 +1,7 @@
 """`rlzoo validate` passes on all that is shipped, and finds mistakes planted in every key of the tables."""
 
 import json
+import os
 import time
 from pathlib import Path
 
@@ -111,3 +112,16 @@ def test_every_option_of_every_group_is_covered():
         if path.parent != paths.root() / "conf":
             assert _request_for(path) is not None, path
     assert {name.partition("/")[0] for name in files.options("hyperparams")} <= set(signatures())
+
+
+def test_links_are_checked_where_they_lie_and_what_is_no_file_is_left_out(workdir):
+    folder = workdir / "conf" / "env"
+    (folder / "Folder.yaml").mkdir(parents=True)
+    (workdir / "real.yaml").write_text("defaults: [gym, _self_]\nid: CartPole-v1\nn_envs: 0\n")
+    (folder / "Link.yaml").symlink_to(workdir / "real.yaml")
+    (folder / "Dangling.yaml").symlink_to(workdir / "nowhere.yaml")
+    if hasattr(os, "mkfifo"):
+        os.mkfifo(folder / "Pipe.yaml")
+    count, findings = validate([workdir / "conf"])
+    assert (count, [finding.key for finding in findings]) == (1, ["env.n_envs"])
+    assert {"Folder", "Dangling", "Pipe"}.isdisjoint(files.options("env"))

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rlzoo.config.compose import Composition, compose, expand_jobs
+from rlzoo.config.overrides import key_of
 from rlzoo.config.parse import dump, parse
 from rlzoo.errors import ConfigError, ExitCode, Problem, RlzooError
 from rlzoo.preflight import Request, check
@@ -17,7 +18,15 @@ if TYPE_CHECKING:
     from rlzoo.cli import Arguments
 
 
+MAX_SEEDS = 1000
+"""Seeds that `n_seeds` trains at most."""
+
+
 def main(arguments: Arguments) -> int:
+    if any(key_of(word) == "resume" for word in arguments.words):
+        from rlzoo.commands import resume
+
+        return resume.main(arguments.words)
     compositions = plan(arguments.words, multirun=arguments.multirun)
     if arguments.config:
         return _print_config(compositions)
@@ -63,15 +72,21 @@ def plan(words: Sequence[str], *, multirun: bool) -> list[Composition]:
 
 
 def _with_seeds(composition: Composition) -> list[Composition]:
-    n_seeds, seed = composition.values.get("n_seeds"), composition.values.get("seed")
+    n_seeds, seed = (_whole(composition.values.get(key)) for key in ("n_seeds", "seed"))
     if type(n_seeds) is not int or n_seeds <= 1 or (seed is not None and type(seed) is not int):
         return [composition]  # one job, or a mistake that the check will name
+    if n_seeds > MAX_SEEDS:
+        raise ConfigError([composition.locate(Problem("n_seeds", f"must be at most {MAX_SEEDS}, not {n_seeds}"))])
     if seed is None:
         from rlzoo.seeding import draw_seed
 
         seed = draw_seed() // 2
     own = [*composition.words, "n_seeds=1"]
     return [compose("train", [*own, f"seed={seed + index}"]) for index in range(n_seeds)]
+
+
+def _whole(value: Any) -> Any:
+    return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
 def check_all(compositions: Sequence[Composition]) -> list[Request]:

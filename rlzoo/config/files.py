@@ -53,7 +53,8 @@ def options(group: str) -> list[str]:
         folder = base / group
         if folder.is_dir():
             pattern = "*/*.yaml" if group == "hyperparams" else "*.yaml"
-            names.update(path.relative_to(folder).with_suffix("").as_posix() for path in folder.glob(pattern))
+            found = [path for path in folder.glob(pattern) if path.is_file()]
+            names.update(path.relative_to(folder).with_suffix("").as_posix() for path in found)
     return sorted(names, key=str.lower)
 
 
@@ -67,7 +68,8 @@ def user_files() -> Iterator[ConfigFile]:
     for group in (*USER_GROUPS, "hyperparams"):
         for base, shipped in _bases(group):
             if not shipped:
-                yield from (ConfigFile(path, shipped=False) for path in sorted((base / group).rglob("*.yaml")))
+                found = sorted(path for path in (base / group).rglob("*.yaml") if path.is_file())
+                yield from (ConfigFile(path, shipped=False) for path in found)
 
 
 def _candidates(config_path: str) -> Iterator[tuple[Path, bool]]:

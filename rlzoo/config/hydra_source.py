@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from functools import lru_cache
 from typing import Any
 
@@ -77,7 +78,7 @@ def defaults_list(command: str, group_words: list[str]) -> tuple[list[tuple[str,
     try:
         result = _loader().compute_defaults_list(command, group_words, RunMode.RUN)
     except HydraException as error:
-        reason = " ".join(str(error).split()).partition(" Config search path:")[0]
+        reason = re.split(r" Config search path:| Available options in", " ".join(str(error).split()))[0]
         raise RlzooError(reason, "its defaults list names files of the same folder, without .yaml") from error
     except RecursionError:
         raise RlzooError("the defaults lists of these choices name each other in a circle") from None

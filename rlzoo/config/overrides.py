@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import itertools
 import re
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
+from math import prod
 from typing import Any
 
 from rlzoo.config.yaml_file import KeyPath
@@ -15,6 +17,9 @@ TEXT_KEYS = frozenset(
     "run resume init_from folder path study storage repo_id commit_message checkpoint runs_dir hyperparams name".split()
 )
 """Keys whose values are paths or text: taken literally, so that any path works."""
+
+MAX_JOBS = 10_000
+"""Jobs of one sweep at most; each is composed and checked before the first starts."""
 
 _PLAIN_WORD = re.compile(r"(\+\+|\+|~)?([^=\s]+)=(.*)", re.DOTALL)
 
@@ -63,7 +68,7 @@ def parse(words: Sequence[str]) -> tuple[list[Word], list[Problem]]:
         if problem is not None:
             problems.append(problem)
         elif override.is_sweep_override():
-            hint = f"to run them all, add -m: rlzoo train -m {word}; for a list, write {override.key_or_group}=[…]"
+            hint = f"for a list, write {override.key_or_group}=[…]; to train with each of them: rlzoo train -m {word}"
             problems.append(Problem(override.key_or_group, f"{word!r} names several values", hint, "command line"))
         else:
             value = None if override.is_delete() else override.value()
@@ -91,7 +96,15 @@ def expand(words: Sequence[str], group_options: Any) -> tuple[list[list[str]], l
             values, problem = _sweep_values(override, group_options)
             choices.append([f"{override.get_key_element()}={value}" for value in values])
             problems += [problem] if problem else []
-    return [list(job) for job in itertools.product(*choices)], problems
+    swept = [word for word in choices if len(word) > 1]
+    for key, count in Counter(key_of(values[0]) for values in swept).items():
+        if count > 1:
+            hint = "write all of them in one word"
+            problems.append(Problem(key, "is given several values twice", hint, "command line"))
+    n_jobs = prod(len(values) for values in choices)
+    if n_jobs > MAX_JOBS:
+        problems.append(Problem("", f"more than {MAX_JOBS} jobs are asked for at once", "split the sweep"))
+    return ([] if problems else [list(job) for job in itertools.product(*choices)]), problems
 
 
 def _sweep_values(override: Any, group_options: Any) -> tuple[list[str], Problem | None]:
@@ -101,7 +114,10 @@ def _sweep_values(override: Any, group_options: Any) -> tuple[list[str], Problem
     if type(override.value()).__name__ == "Glob":
         names = override.value().filter(group_options(key))
         return names, None if names else Problem(key, "the pattern matches nothing", "", "command line")
-    return list(override.sweep_string_iterator()), None
+    values = list(itertools.islice(override.sweep_string_iterator(), MAX_JOBS + 1))
+    if values:
+        return values, None
+    return [], Problem(key, "names no values", "range(start, stop): stop is left out", "command line")
 
 
 def _parse_one(word: str) -> tuple[Any, Problem | None]:
@@ -112,7 +128,7 @@ def _parse_one(word: str) -> tuple[Any, Problem | None]:
         name, _, value = word.lstrip("-").partition("=")
         hint = f"settings are written key=value: {name.replace('-', '_')}={value or '…'}"
         return None, Problem("", f"unknown option {word!r}", hint, "command line")
-    if "=" not in word and not word.startswith("~"):
+    if "=" not in word[1:] and not word.startswith("~"):
         return None, Problem("", f"cannot read {word!r}", "settings are written key=value", "command line")
     try:
         return OverridesParser.create().parse_override(word), None

@@ -9,6 +9,8 @@ import pytest
 
 import rlzoo
 from rlzoo.cli import main
+from rlzoo.commands.train import plan
+from rlzoo.errors import ConfigError
 from rlzoo.runs import find_runs
 
 WORDS = ["algo=ppo", "env=CartPole", "hyperparams=none", "algo.n_steps=64", "total_timesteps=128", "eval.freq=64"]
@@ -100,3 +102,10 @@ def test_a_failing_job_does_not_stop_the_others(tmp_path, monkeypatch, capsys):
         2: "finished",
     }
     assert "not this seed" in capsys.readouterr().out
+
+
+def test_n_seeds_may_be_written_as_a_whole_float_and_has_a_limit():
+    seeds = [job.values["seed"] for job in plan(["n_seeds=2e0", "seed=3.0"], multirun=False)]
+    assert seeds == [3, 4]
+    with pytest.raises(ConfigError, match="n_seeds: must be at most 1000"):
+        plan(["n_seeds=1000000"], multirun=False)

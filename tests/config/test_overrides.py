@@ -76,3 +76,24 @@ def test_expansion_of_lists_mappings_and_tuned_sets():
 def test_expansion_names_what_has_no_values():
     _, problems = overrides.expand(["lr=interval(0,1)", "algo=glob(zz*)"], lambda group: ["ppo"])
     assert [problem.key for problem in problems] == ["lr", "algo"]
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        (["seed=range(5,1)"], "names no values"),
+        (["seed=0,1", "seed=2,3"], "several values twice"),
+        (["seed=range(0,1000000000)"], "more than"),
+        (["a=range(0,200)", "b=range(0,200)"], "more than"),
+    ],
+)
+def test_a_sweep_of_no_sense_is_refused_before_it_is_expanded(words, expected):
+    jobs, problems = overrides.expand(words, lambda group: [])
+    assert jobs == []
+    assert [expected in problem.message for problem in problems] == [True]
+
+
+@pytest.mark.parametrize("word", ["=", "=5", "+", " "])
+def test_a_word_without_a_key_is_named(word):
+    _, problems = overrides.parse([word])
+    assert f"cannot read {word!r}" in problems[0].message
