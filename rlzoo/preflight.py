@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import sys
 from dataclasses import dataclass
 from typing import Any
 
@@ -22,6 +23,9 @@ from rlzoo.training import cuda_devices
 
 DECLARED = ("env.id", "env.imports", "env.kwargs", "env.wrappers", "env.frame_stack")
 """Keys that shape an environment's spaces: the declared spaces hold only while these come from its own file."""
+
+MAX_THREADS = 1024
+"""CPU threads of torch at most: it crashes where the system has no more to give."""
 
 
 @dataclass(frozen=True)
@@ -144,15 +148,18 @@ def _cross_problems(config: TrainConfig) -> list[Problem]:
         problems.append(Problem("stop.reward", "needs evaluations during training", "set eval.freq"))
     if config.eval.n_envs > max(config.eval.n_episodes, config.eval.final_n_episodes):
         problems.append(Problem("eval.n_envs", "is more than the episodes of any evaluation"))
-    return problems + _device_problems(config)
+    if isinstance(config.torch_threads, int) and config.torch_threads > MAX_THREADS:
+        problems.append(Problem("torch_threads", f"must be at most {MAX_THREADS}, not {config.torch_threads}"))
+    return problems + device_problems(config.device, here=config.launcher["name"] == "local")
 
 
-def _device_problems(config: TrainConfig) -> list[Problem]:
-    """A device that cannot be. Only for CUDA is torch asked, and only where the training runs on this machine."""
-    device = config.device
+def device_problems(device: str, *, here: bool = True) -> list[Problem]:
+    """A device that cannot be. Only for CUDA is torch asked, and only if it is to run `here`, on this machine."""
     if not re.fullmatch(r"auto|cpu|mps|cuda(:\d+)?", device):
         return [Problem("device", f"must be auto, cpu, cuda or cuda:<number>, not {device!r}")]
-    if not device.startswith("cuda") or config.launcher["name"] != "local":
+    if device == "mps" and here and sys.platform != "darwin":
+        return [Problem("device", "'mps' is there on macOS only", "device=auto takes what is there")]
+    if not device.startswith("cuda") or not here:
         return []
     count = cuda_devices()
     if int(device.partition(":")[2] or 0) < count:

@@ -6,7 +6,7 @@ import json
 import os
 import re
 import secrets
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -172,13 +172,15 @@ class Run:
         write_text(self.config_file, yaml.safe_dump(values, sort_keys=False, allow_unicode=True))
 
     def read_config(self) -> dict[str, Any]:
-        return yaml.load(self.config_file.read_text(), yaml.CSafeLoader)
+        values: dict[str, Any] = _read(self.config_file, lambda text: yaml.load(text, yaml.CSafeLoader), dict)
+        return values
 
     def write_info(self, info: dict[str, Any]) -> None:
         write_text(self.info_file, json.dumps(info, indent=2, default=str) + "\n")
 
     def read_info(self) -> dict[str, Any]:
-        return json.loads(self.info_file.read_text())
+        info: dict[str, Any] = _read(self.info_file, json.loads, dict)
+        return info
 
     def update_info(self, **changes: Any) -> None:
         self.write_info({**self.read_info(), **changes})
@@ -189,7 +191,10 @@ class Run:
         write_text(self.results_file, json.dumps([*entries, entry], indent=2, allow_nan=False) + "\n")
 
     def read_results(self) -> list[dict[str, Any]]:
-        return json.loads(self.results_file.read_text()) if self.results_file.is_file() else []
+        entries: list[Any] = _read(self.results_file, json.loads, list) if self.results_file.is_file() else []
+        if not all(isinstance(entry, dict) for entry in entries):
+            raise _damaged(self.results_file, "its entries are not mappings")
+        return entries
 
 
 def find_runs(root: Path) -> Iterator[Run]:
@@ -212,6 +217,20 @@ def _folder(text: str, root: Path) -> Path:
 def folder_name(env_id: str) -> str:
     """An environment id as a folder name: `ALE/Pong-v5` becomes `ALE-Pong-v5`."""
     return re.sub(r"[^\w.-]", "-", env_id)
+
+
+def _read(path: Path, parse: Callable[[str], Any], kind: type) -> Any:
+    try:
+        content = parse(path.read_text(encoding="utf-8"))
+    except (ValueError, yaml.YAMLError) as error:
+        raise _damaged(path, str(error).splitlines()[0]) from error
+    if not isinstance(content, kind):
+        raise _damaged(path, f"it holds {content!r:.40}")
+    return content
+
+
+def _damaged(path: Path, reason: str) -> RlzooError:
+    return RlzooError(f"{path} is damaged: {reason}", "restore it, or move it away", ExitCode.STORAGE)
 
 
 def write_text(path: Path, text: str) -> None:

@@ -18,6 +18,7 @@ BAD = [
     (["algo.gama=0.9"], "algo.gama", "'gamma'"),
     (["evl.freq=5"], "evl", "'eval'"),
     (["total_timesteps=0"], "total_timesteps", "0"),
+    (["torch_threads=100000"], "torch_threads", "at most 1024"),
     (["total_timesteps=-5"], "total_timesteps", "-5"),
     (["algo.gamma=2"], "algo.gamma", "2"),
     (["algo.gamma=true"], "algo.gamma", "true"),

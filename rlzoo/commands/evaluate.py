@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -12,7 +13,8 @@ from rlzoo.config import overrides, paths
 from rlzoo.config.compose import override
 from rlzoo.config.parse import check
 from rlzoo.config.schema import EvaluateConfig, TrainConfig
-from rlzoo.errors import ConfigError, ExitCode, Problem
+from rlzoo.errors import ConfigError, ExitCode, Problem, RlzooError
+from rlzoo.preflight import device_problems
 from rlzoo.protocols import Evaluation
 from rlzoo.runs import Run
 
@@ -74,7 +76,7 @@ def evaluate(
         device: where the policy runs.
 
     Raises:
-        RlzooError: if the run or checkpoint does not exist or is damaged, or the changed environment is wrong.
+        RlzooError: if the run or checkpoint does not exist or is damaged, or the changed environment is wrong or fails.
     """
     from rlzoo.agent import load
     from rlzoo.console import say
@@ -83,16 +85,23 @@ def evaluate(
     run = run if isinstance(run, Run) else Run.open(run)
     found = run.find_checkpoint(checkpoint)
     cfg = _config(run, env_words)
-    agent = load(run, found.name, device=device, config=cfg)
-    greedy = agent.is_deterministic(deterministic)
-    say(f"run {run.path}, checkpoint {found.name}, {'deterministic' if greedy else 'sampled'} actions")
-    evaluation = agent.evaluate(
-        n_episodes=len(seeds) if seeds else n_episodes,
-        n_timesteps=n_timesteps,
-        seeds=seeds,
-        deterministic=greedy,
-        n_envs=n_envs,
-    )
+    problems = device_problems(device)
+    if seeds is not None and not len(seeds):
+        problems.append(Problem("seeds", "is empty", "null counts up from the run's eval.seed"))
+    if problems:
+        raise ConfigError(problems)
+    run.read_results()  # a damaged one is found before the episodes are played
+    with _explained():
+        agent = load(run, found.name, device=device, config=cfg)
+        greedy = agent.is_deterministic(deterministic)
+        say(f"run {run.path}, checkpoint {found.name}, {'deterministic' if greedy else 'sampled'} actions")
+        evaluation = agent.evaluate(
+            n_episodes=len(seeds) if seeds else n_episodes,
+            n_timesteps=n_timesteps,
+            seeds=seeds,
+            deterministic=greedy,
+            n_envs=n_envs,
+        )
     entry: dict[str, Any] = {
         "date": datetime.now(UTC).isoformat(timespec="seconds"),
         "source": "evaluate",
@@ -103,6 +112,20 @@ def evaluate(
     }
     run.append_result(entry)
     return evaluation
+
+
+@contextmanager
+def _explained() -> Iterator[None]:
+    """What fails in an environment, or in a run's configuration that somebody edited, is no bug of rlzoo's."""
+    try:
+        yield
+    except RlzooError:
+        raise
+    except Exception as error:
+        reason = str(error).partition("\n")[0]
+        hint = "a changed config.yaml or environment is the usual cause; RLZOO_DEBUG=1 shows the traceback"
+        message = f"the evaluation failed: {type(error).__name__}: {reason}"
+        raise RlzooError(message, hint, ExitCode.TRAINING_FAILED) from error
 
 
 def _config(run: Run, env_words: Sequence[str]) -> TrainConfig:

@@ -13,6 +13,7 @@ from rlzoo.registry import lookup
 
 if TYPE_CHECKING:
     from rlzoo.cli import Arguments
+    from rlzoo.runs import Run
 
 Rows = list[dict[str, Any]]
 
@@ -96,28 +97,23 @@ def hyperparams() -> Rows:
 
 
 def runs(root: str = "runs") -> Rows:
-    """Every run below `root`, newest first, with its last evaluation."""
+    """Every run below `root`, newest first, with its last evaluation; one that cannot be read is listed as damaged."""
     from rlzoo.runs import find_runs
 
-    rows = []
-    for run in sorted(find_runs(Path(root)), key=lambda run: run.path.name, reverse=True):
-        info, results = run.read_info(), run.read_results()
-        config = run.read_config()
-        last = results[-1] if results else {}
-        rows.append(
-            {
-                "run": str(run.path),
-                "algo": config["algo"]["name"],
-                "env": config["env"]["id"],
-                "seed": config["seed"],
-                "status": info.get("status"),
-                "steps": last.get("num_timesteps"),
-                "mean": last.get("mean_reward"),
-                "std": last.get("std_reward"),
-                "mean - std": last.get("result"),
-            }
-        )
-    return rows
+    return [_run_row(run) for run in sorted(find_runs(Path(root)), key=lambda run: run.path.name, reverse=True)]
+
+
+def _run_row(run: Run) -> dict[str, Any]:
+    row = dict.fromkeys(("run", "algo", "env", "seed", "status", "steps", "mean", "std", "mean - std"))
+    row |= {"run": str(run.path), "status": "damaged"}
+    try:
+        config, info, results = run.read_config(), run.read_info(), run.read_results()
+        row |= {"algo": config["algo"]["name"], "env": config["env"]["id"], "seed": config["seed"]}
+    except (RlzooError, KeyError, TypeError):
+        return row
+    last = results[-1] if results else {}
+    scores = {"mean": "mean_reward", "std": "std_reward", "mean - std": "result", "steps": "num_timesteps"}
+    return row | {"status": info.get("status")} | {column: last.get(key) for column, key in scores.items()}
 
 
 def _cell(value: Any) -> Any:

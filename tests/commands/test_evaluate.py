@@ -1,6 +1,7 @@
 """`rlzoo evaluate`: which checkpoint, which seeds, which environment, and what is written."""
 
 import json
+import shutil
 
 import pytest
 
@@ -63,6 +64,10 @@ def test_steps_instead_of_episodes(run):
         ({"env_words": ["env.kwargs.gravty=-5"]}, "gravty"),
         ({"env_words": ["env=CartPole"]}, "env"),
         ({"env_words": ["algo.gamma=0.5"]}, "only env"),
+        ({"device": "gpu"}, "device: must be auto"),
+        ({"device": "cuda:99"}, "is not there"),
+        ({"seeds": []}, "seeds: is empty"),
+        ({"env_words": ["env.monitor_kwargs.info_keywords=[nothing]"]}, "the evaluation failed: KeyError: 'nothing'"),
     ],
 )
 def test_mistakes_are_explained(run, words, expected):
@@ -77,3 +82,40 @@ def test_runs_are_found_by_name(run):
     assert rlzoo.Run.open("dqn/LunarLander-v3", root) == run
     with pytest.raises(RlzooError, match="no run"):
         rlzoo.Run.open("ppo/LunarLander-v3", root)
+
+
+def copy_of(run, folder):
+    shutil.copytree(run.path, folder)
+    return rlzoo.Run(folder)
+
+
+@pytest.mark.parametrize("text", ["", "null", "{}", "[1]", "[", b"\xff"])
+def test_damaged_results_are_found_before_anything_is_played(run, tmp_path, capsys, text):
+    copy = copy_of(run, tmp_path / "copy")
+    content = text if isinstance(text, bytes) else text.encode()
+    copy.results_file.write_bytes(content)
+    assert main(["evaluate", f"run={copy.path}"]) == 5
+    assert "results.json is damaged" in capsys.readouterr().err
+    assert copy.results_file.read_bytes() == content
+    assert main(["list", "runs", f"runs_dir={tmp_path}"]) == 0
+    assert "damaged" in capsys.readouterr().out
+
+
+def test_a_configuration_that_does_not_fit_any_more_is_no_traceback(run, tmp_path):
+    copy = copy_of(run, tmp_path / "copy")
+    copy.config_file.write_text(copy.config_file.read_text().replace("name: dqn", "name: ppo"))
+    with pytest.raises(RlzooError, match="the evaluation failed: TypeError"):
+        rlzoo.evaluate(copy)
+
+
+def test_runs_that_cannot_be_read_are_listed_as_damaged(run, tmp_path, capsys):
+    whole = copy_of(run, tmp_path / "dqn" / "LunarLander-v3" / run.path.name)
+    for number, text in enumerate(("", "[1", "a: 1", "algo: 3\nenv: 4\n")):
+        folder = tmp_path / "ppo" / str(number)
+        folder.mkdir(parents=True)
+        (folder / "config.yaml").write_text(text)
+        (folder / "info.json").write_text("{}")
+    assert main(["list", "runs", f"runs_dir={tmp_path}", "--json"]) == 0
+    rows = {row["run"]: row["status"] for row in json.loads(capsys.readouterr().out)}
+    assert rows.pop(str(whole.path)) == "finished"
+    assert list(rows.values()) == ["damaged"] * 4
