@@ -13,7 +13,7 @@ from rlzoo.config import files
 from rlzoo.config.compose import Composition
 from rlzoo.config.parse import NOT_SET
 from rlzoo.config.parse import check as check_schema
-from rlzoo.config.provenance import short_path
+from rlzoo.config.provenance import COMMAND_LINE, short_path
 from rlzoo.config.schema import TrainConfig
 from rlzoo.envs.check import check_env
 from rlzoo.errors import ConfigError, Problem, RlzooError
@@ -21,7 +21,8 @@ from rlzoo.launchers import check as check_launcher
 from rlzoo.loggers import check as check_loggers
 from rlzoo.training import cuda_devices
 
-DECLARED = ("env.id", "env.imports", "env.kwargs", "env.wrappers", "env.frame_stack")
+SPACES = ("env.observation_space", "env.action_space")
+DECLARED = ("env.id", "env.imports", "env.kwargs", "env.wrappers", "env.frame_stack", *SPACES)
 """Keys that shape an environment's spaces: the declared spaces hold only while these come from its own file."""
 
 MAX_THREADS = 1024
@@ -99,7 +100,12 @@ def _check_env(composition: Composition, *, make_env: bool) -> Any:
     declared = all(_from_env_file(composition, key) for key in DECLARED)
     if not (declared or make_env):
         return None
-    return check_env(composition.values["env"], declared_holds=declared)
+    found = check_env(composition.values["env"], declared_holds=declared)
+    for key, space in zip(SPACES, (found.observation_space, found.action_space), strict=True):
+        said = composition.values["env"][key.removeprefix("env.")]
+        if composition.origin(key) == COMMAND_LINE and None not in (said, space) and str(said) != space:
+            found.problems.append(Problem(key, f"is {space}, not {said}", "null finds it out"))
+    return found
 
 
 def _from_env_file(composition: Composition, key: str) -> bool:

@@ -18,6 +18,9 @@ BAD = [
     (["algo.gama=0.9"], "algo.gama", "'gamma'"),
     (["evl.freq=5"], "evl", "'eval'"),
     (["total_timesteps=0"], "total_timesteps", "0"),
+    (["env.observation_space=Box(7)"], "env.observation_space", "is Box(4), not Box(7)"),
+    (["algo=sac", "env.action_space=Box(1)"], "env.action_space", "is Discrete(2), not Box(1)"),
+    (["algo.rollout_buffer_class=dict"], "algo.rollout_buffer_class", "does not store Box(4)"),
     (["torch_threads=100000"], "torch_threads", "at most 1024"),
     (["total_timesteps=-5"], "total_timesteps", "-5"),
     (["algo.gamma=2"], "algo.gamma", "2"),
@@ -148,3 +151,15 @@ def test_what_an_environment_file_leaves_out_is_said_at_once(workdir):
         assert (problem.key, problem.where) == ("env", str(file.relative_to(workdir)))
         assert expected in problem.message
         assert "defaults: [gym, _self_]" in problem.hint
+
+
+def test_empty_keywords_of_an_environment_are_none():
+    request = check(compose("train", ["env.kwargs=null", "env.monitor_kwargs=null"]))
+    assert (request.config.env.kwargs, request.config.env.monitor_kwargs) == ({}, {})
+
+
+def test_a_module_that_exits_is_a_mistake_of_the_request(workdir, monkeypatch):
+    (workdir / "exiting_module.py").write_text("import sys; sys.exit(3)\n")
+    monkeypatch.syspath_prepend(str(workdir))
+    with pytest.raises(ConfigError, match="importing exiting_module:X failed: SystemExit"):
+        check(compose("train", ["algo=custom", "algo.name=exiting_module:X"]))

@@ -75,7 +75,7 @@ def _load_class(spec: AlgoSpec) -> Any:
         cls = load(spec.entry_point)
     except RlzooError:
         raise
-    except Exception as error:  # whatever the user's own module raises
+    except (Exception, SystemExit) as error:  # whatever the user's own module raises
         raise RlzooError(f"importing {spec.entry_point} failed: {type(error).__name__}: {error}") from error
     if not isinstance(cls, type):
         raise RlzooError(f"{spec.entry_point} is not a class")

@@ -238,6 +238,12 @@ _WITHOUT = "algo.normalize_advantage=false does without"
 
 
 def _rollout(request: Request) -> Findings:
+    chosen = request.get("rollout_buffer_class")
+    if chosen is not None and request.observation is not None:
+        is_dict = observation_kind(request.observation) == "dict"
+        if is_dict != (chosen == "dict"):
+            hint = "algo.rollout_buffer_class=null chooses by the observation"
+            yield Problem("algo.rollout_buffer_class", f"{chosen} does not store {request.observation}", hint)
     if request.spec.family != "on_policy" or request.get("n_steps") is None:
         return
     rollout = int(request.get("n_steps")) * request.n_envs

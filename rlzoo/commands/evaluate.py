@@ -78,6 +78,8 @@ def evaluate(
     Raises:
         RlzooError: if the run or checkpoint does not exist or is damaged, or the changed environment is wrong or fails.
     """
+    import numpy as np
+
     from rlzoo.agent import load
     from rlzoo.console import say
     from rlzoo.evaluation import summary
@@ -85,8 +87,13 @@ def evaluate(
     run = run if isinstance(run, Run) else Run.open(run)
     found = run.find_checkpoint(checkpoint)
     cfg = _config(run, env_words)
-    problems = device_problems(device)
-    if seeds is not None and not len(seeds):
+    seeds = None if seeds is None else np.asarray(seeds).tolist()
+    settings = {"checkpoint": found.name, "n_episodes": n_episodes, "n_timesteps": n_timesteps, "seeds": seeds}
+    settings |= {"deterministic": deterministic, "n_envs": n_envs, "device": device}
+    _, problems = check(EvaluateConfig, {"run": str(run.path), "runs_dir": "", **settings})
+    if not problems:
+        problems += device_problems(device)
+    if seeds == []:
         problems.append(Problem("seeds", "is empty", "null counts up from the run's eval.seed"))
     if problems:
         raise ConfigError(problems)

@@ -67,6 +67,7 @@ def check_env(env: Mapping[str, Any], *, declared_holds: bool) -> EnvCheck:
     Returns:
         Problems, notices and the spaces.
     """
+    env = {**env, "kwargs": env["kwargs"] or {}, "monitor_kwargs": env["monitor_kwargs"] or {}}
     env_id, problems, notices = _identity(env["id"])
     problems = problems or _packages(env_id, env)
     declared = declared_holds and None not in (env["observation_space"], env["action_space"])

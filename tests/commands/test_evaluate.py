@@ -3,6 +3,7 @@
 import json
 import shutil
 
+import numpy as np
 import pytest
 
 import rlzoo
@@ -67,6 +68,10 @@ def test_steps_instead_of_episodes(run):
         ({"device": "gpu"}, "device: must be auto"),
         ({"device": "cuda:99"}, "is not there"),
         ({"seeds": []}, "seeds: is empty"),
+        ({"seeds": [-1]}, "seeds.0: must be at least 0"),
+        ({"n_episodes": 0}, "n_episodes: must be at least 1"),
+        ({"n_envs": 1.5}, "n_envs: must be a whole number"),
+        ({"deterministic": "no"}, "deterministic: must be true or false"),
         ({"env_words": ["env.monitor_kwargs.info_keywords=[nothing]"]}, "the evaluation failed: KeyError: 'nothing'"),
     ],
 )
@@ -82,6 +87,12 @@ def test_runs_are_found_by_name(run):
     assert rlzoo.Run.open("dqn/LunarLander-v3", root) == run
     with pytest.raises(RlzooError, match="no run"):
         rlzoo.Run.open("ppo/LunarLander-v3", root)
+
+
+def test_seeds_may_be_any_sequence_of_whole_numbers(run):
+    expected = rlzoo.evaluate(run, checkpoint="last", seeds=[3, 4]).returns
+    assert rlzoo.evaluate(run, checkpoint="last", seeds=range(3, 5)).returns == expected
+    assert rlzoo.evaluate(run, checkpoint="last", seeds=np.array([3, 4])).returns == expected
 
 
 def copy_of(run, folder):
