@@ -9,6 +9,10 @@ from typing import Any, SupportsFloat
 import gymnasium
 from stable_baselines3.common.monitor import Monitor
 
+from rlzoo.envs.state import environment
+from rlzoo.envs.state.recording import Recording
+from rlzoo.protocols import State
+
 
 class EpisodeMonitor(Monitor):
     """Stable-Baselines3's Monitor, directly around the environment and inside all configured wrappers.
@@ -27,7 +31,8 @@ class EpisodeMonitor(Monitor):
     ) -> None:
         super().__init__(env, filename=None, info_keywords=tuple(info_keywords))
         self._episode_seeds = tuple(episode_seeds)
-        self._observation: Any = None
+        self.observation: Any = None  # the last one
+        self.recording = Recording(env)
         self._abandoned = False
 
     def reset(self, **kwargs: Any) -> tuple[Any, dict[str, Any]]:
@@ -37,30 +42,48 @@ class EpisodeMonitor(Monitor):
         episode = len(self.episode_returns)  # a second reset before the first step is still the same episode
         if episode < len(self._episode_seeds):
             kwargs["seed"] = self._episode_seeds[episode]
-        self._observation, info = super().reset(**kwargs)
-        return self._observation, info
+        self.recording.reset(kwargs)
+        observation, info = super().reset(**kwargs)
+        self._keep(observation)
+        return observation, info
 
     def step(self, action: Any) -> tuple[Any, SupportsFloat, bool, bool, dict[str, Any]]:
         if self._abandoned:
-            return self._observation, 0.0, True, False, {}
+            return self.observation, 0.0, True, False, {}
+        self.recording.step(action)
         result = super().step(action)
-        self._observation = result[0]
+        self._keep(result[0])
         return result
 
     def set_episode_seeds(self, seeds: Sequence[int]) -> None:
-        """Forget all episodes, the running one too: the first after the next reset is episode 0, with seed 0.
+        """Forget all episodes, the running one too: the first after the next reset is episode 0, with seed 0."""
+        self._episode_seeds = tuple(seeds)
+        self.episode_returns, self.episode_lengths, self.episode_times = [], [], []
+        self.abandon()
+
+    def abandon(self) -> None:
+        """Forget the running episode, of which nothing is kept; the next call has to be a reset.
 
         A wrapper that would step on at that reset (after a lost life) is told that the abandoned game is over.
         """
-        self._episode_seeds = tuple(seeds)
-        self.episode_returns, self.episode_lengths, self.episode_times = [], [], []
         self.rewards = []
         self._abandoned = not self.needs_reset
+
+    def environment_state(self) -> State:
+        """Everything the environment goes on from; see `rlzoo.envs.state`."""
+        return environment.save(self, self)
+
+    def restore_environment(self, state: State) -> environment.Restored:
+        """Put the environment back to where it was."""
+        return environment.load(self, self, state)
 
     def last_episode(self) -> dict[str, float]:
         """The last kept episode as `info["episode"]` has it: return, length, seconds since the monitor was made."""
         returns, seconds = self.episode_returns[-1], self.episode_times[-1]
         return {"r": round(returns, 6), "l": self.episode_lengths[-1], "t": round(seconds, 6)}
+
+    def _keep(self, observation: Any) -> None:
+        self.observation = dict(observation) if isinstance(observation, dict) else observation  # wrappers add entries
 
     def _keep_cut_episode(self) -> None:
         self.episode_returns.append(sum(self.rewards))
@@ -77,11 +100,25 @@ class ShowEpisodes(gymnasium.Wrapper):
 
     def __init__(self, env: gymnasium.Env, monitor: EpisodeMonitor) -> None:
         super().__init__(env)
+        self.observation: Any = None  # the last one
         self._monitor = monitor
         self._n_shown = 0
 
+    def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[Any, dict[str, Any]]:
+        self.observation, info = self.env.reset(seed=seed, options=options)
+        return self.observation, info
+
+    def environment_state(self) -> State:
+        """Everything the environment goes on from; see `rlzoo.envs.state`."""
+        return environment.save(self, self._monitor)
+
+    def restore_environment(self, state: State) -> environment.Restored:
+        """Put the environment back to where it was."""
+        return environment.load(self, self._monitor, state)
+
     def step(self, action: Any) -> tuple[Any, SupportsFloat, bool, bool, dict[str, Any]]:
         result = self.env.step(action)
+        self.observation = result[0]
         n_episodes = len(self._monitor.episode_returns)
         if n_episodes > self._n_shown:
             result[4].setdefault("episode", self._monitor.last_episode())
