@@ -57,7 +57,7 @@ class Run:
     @classmethod
     def create(cls, root: Path | str, *, algo: str, env_id: str, seed: int) -> Run:
         """Make a new, empty run directory `<root>/<algo>/<env id>/<UTC time>_seed<seed>_<id>`."""
-        parent = Path(root) / algo / folder_name(env_id)
+        parent = Path(root) / folder_name(algo) / folder_name(env_id)
         stamp = datetime.now(UTC).strftime("%Y%m%d-%H%M%S")
         try:
             parent.mkdir(parents=True, exist_ok=True)
@@ -211,11 +211,11 @@ def _folder(text: str, root: Path) -> Path:
         return root
     algo, _, env_id = text.rstrip("/").partition("/")
     named = bool(algo.strip(".")) and not {".", ".."} & set(Path(text).parts) and not Path(text).is_absolute()
-    return root / algo / folder_name(env_id) if named else root / ".none"
+    return root / folder_name(algo) / folder_name(env_id) if named else root / ".none"
 
 
 def folder_name(env_id: str) -> str:
-    """An environment id as a folder name: `ALE/Pong-v5` becomes `ALE-Pong-v5`."""
+    """An environment id or an algorithm as a folder name: `ALE/Pong-v5` becomes `ALE-Pong-v5`."""
     return re.sub(r"[^\w.-]", "-", env_id)
 
 

@@ -148,3 +148,11 @@ def test_a_replacement_cut_short_is_still_found(tmp_path):
 
 def test_a_checkpoint_without_a_manifest_does_not_exist(tmp_path):
     assert not Checkpoint(tmp_path).exists()
+
+
+def test_a_class_of_ones_own_makes_a_folder_that_every_system_takes(tmp_path):
+    run = Run.create(tmp_path, algo="package.module:Class", env_id="pkg:Env-v0", seed=1)
+    assert run.path.parent.relative_to(tmp_path).as_posix() == "package.module-Class/pkg-Env-v0"
+    run.write_config({})
+    run.write_info({})
+    assert Run.open("package.module:Class/pkg:Env-v0", tmp_path) == run
