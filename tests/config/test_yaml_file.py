@@ -57,6 +57,8 @@ def test_comment_above_a_key():
         ("a: &x 1\nb: *x\n", "x.yaml:1:"),
         ("a: !!python/name:os.system x\n", "x.yaml:1:"),
         ("a: !!python/object/apply:os.system [x]\n", "x.yaml:1:"),
+        ("a: !number 1\n", "x.yaml:1:"),
+        ("!!python/name:os.system '': 1\n", "x.yaml:1:"),
         ("<<: {a: 1}\n", "x.yaml:1:"),
         ("? [a, b]\n: 1\n", "x.yaml:1:"),
         ("a: 1\n---\nb: 1\n", "x.yaml"),
@@ -101,3 +103,9 @@ def test_a_changed_file_is_read_again(tmp_path):
     assert read(path).values == {"a": 1}
     path.write_text("a: 2345\n")
     assert read(path).values == {"a": 2345}
+
+
+@pytest.mark.parametrize("text", ["a: " + "[" * 100_000, "{a: " * 60_000, "- " * 100_000, "? " * 100_000])
+def test_nesting_that_would_overflow_the_stack_is_an_error(text):
+    with pytest.raises(RlzooError, match="nested too deeply|not valid YAML"):
+        parse(text)
