@@ -206,7 +206,7 @@ def _read(run: Run, name: str | None) -> tuple[Checkpoint, checkpoints.Contents]
     for attempt in range(READ_ATTEMPTS):
         found = run.find_checkpoint(name)
         try:
-            return found, checkpoints.read(found)
+            return found, checkpoints.read(found, (checkpoints.ALGORITHM, checkpoints.NORMALIZATION))
         except RlzooError:
             if attempt == READ_ATTEMPTS - 1:
                 raise

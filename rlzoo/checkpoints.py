@@ -11,7 +11,7 @@ import json
 import os
 import secrets
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -61,6 +61,7 @@ def save(
     others: Mapping[str, State] | None = None,
     info: Mapping[str, Any] | None = None,
     copy_of: Checkpoint | None = None,
+    unchanged: Mapping[str, Checkpoint] | None = None,
 ) -> Checkpoint:
     """Write the checkpoint `name` (`best`, `last` or the step), replacing one of that name.
 
@@ -73,6 +74,7 @@ def save(
         others: further parts by name.
         info: JSON-able values for the manifest.
         copy_of: a checkpoint of this very moment; its files are linked instead of written again.
+        unchanged: parts that an earlier checkpoint holds as they are, by name; their files are linked.
 
     Raises:
         RlzooError: if it cannot be written; the previous one of that name is as it was.
@@ -90,6 +92,8 @@ def save(
                 parts[NORMALIZATION] = normalization
             for part, state in parts.items():
                 write_state(folder, part, state)
+            for part, source in (unchanged or {}).items():
+                files.update(_link_parts(source, folder, only=(part,)))
         if model_zip:
             algorithm.save(folder / "model.zip")
         for path in sorted(folder.iterdir()):
@@ -110,14 +114,19 @@ def save(
     return run.checkpoint(name)
 
 
-def read(checkpoint: Checkpoint) -> Contents:
-    """Everything in a checkpoint, after checking sizes and SHA-256.
+def read(checkpoint: Checkpoint, only: Collection[str] | None = None) -> Contents:
+    """What a checkpoint holds, after checking sizes and SHA-256.
+
+    Args:
+        checkpoint: which.
+        only: names of the parts to check and read; the others (a replay buffer, say) are left alone.
 
     Raises:
         RlzooError: if a file is missing or differs from the manifest, or a newer rlzoo wrote it.
     """
     manifest = _read_manifest(checkpoint)
-    for name, expected in manifest["files"].items():
+    chosen = {name: entry for name, entry in manifest["files"].items() if only is None or Path(name).stem in only}
+    for name, expected in chosen.items():
         path = checkpoint.path / name
         if Path(name).name != name or not path.is_file():
             raise _damaged(checkpoint, f"{name} is missing")
@@ -125,7 +134,7 @@ def read(checkpoint: Checkpoint) -> Contents:
             raise _damaged(checkpoint, f"{name} has {path.stat().st_size} bytes instead of {expected['size']}")
         if _sha256(path) != expected["sha256"]:
             raise _damaged(checkpoint, f"{name} is not what was written (SHA-256)")
-    parts = [Path(name).stem for name in manifest["files"] if name.endswith(".safetensors")]
+    parts = [Path(name).stem for name in chosen if name.endswith(".safetensors")]
     if ALGORITHM not in parts:
         raise _damaged(checkpoint, f"{ALGORITHM}.safetensors is missing")
     try:
@@ -214,9 +223,11 @@ def _building(run: Run, name: str) -> Iterator[Path]:
     shutil.rmtree(old, ignore_errors=True)
 
 
-def _link_parts(source: Checkpoint, folder: Path) -> dict[str, dict[str, Any]]:
+def _link_parts(source: Checkpoint, folder: Path, only: Collection[str] | None = None) -> dict[str, dict[str, Any]]:
     """Give the files of `source` a second name, or copy them where the file system has no links."""
     files = {name: entry for name, entry in _read_manifest(source)["files"].items() if name != "model.zip"}
+    if only is not None:
+        files = {name: entry for name, entry in files.items() if Path(name).stem in only}
     for name in files:
         try:
             os.link(source.path / name, folder / name)

@@ -13,7 +13,7 @@ from rlzoo.config import files
 from rlzoo.config.compose import Composition
 from rlzoo.config.parse import NOT_SET
 from rlzoo.config.parse import check as check_schema
-from rlzoo.config.provenance import COMMAND_LINE, short_path
+from rlzoo.config.provenance import short_path
 from rlzoo.config.schema import TrainConfig
 from rlzoo.envs.check import check_env
 from rlzoo.errors import ConfigError, Problem, RlzooError
@@ -103,16 +103,19 @@ def _check_env(composition: Composition, *, make_env: bool) -> Any:
     found = check_env(composition.values["env"], declared_holds=declared)
     for key, space in zip(SPACES, (found.observation_space, found.action_space), strict=True):
         said = composition.values["env"][key.removeprefix("env.")]
-        if composition.origin(key) == COMMAND_LINE and None not in (said, space) and str(said) != space:
+        if composition.typed(key) and None not in (said, space) and str(said) != space:
             found.problems.append(Problem(key, f"is {space}, not {said}", "null finds it out"))
     return found
 
 
 def _from_env_file(composition: Composition, key: str) -> bool:
-    """Whether a value, and every value below it, comes from files of the environment's own group."""
+    """Whether a value, and every value below it, comes from shipped files of the environment's own group.
+
+    A user's file may declare spaces too, but nobody has proven them: one environment is made to see.
+    """
     path = tuple(key.split("."))
     origins = [origin for at, origin in composition.tree.origins.items() if at[: len(path)] == path]
-    return all(origin.file is not None and origin.file.parent.name == "env" for origin in origins)
+    return all(origin.shipped and origin.file is not None and origin.file.parent.name == "env" for origin in origins)
 
 
 def _check_algo(composition: Composition, env: Any, so_far: list[Problem]) -> tuple[list[Problem], list[str]]:

@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from rlzoo.protocols import State
+
 if TYPE_CHECKING:
     import gymnasium
 
@@ -75,6 +77,48 @@ def isolated(seed: int, *spaces: gymnasium.Space[Any] | None) -> Iterator[None]:
         for generator, state in zip(generators, space_states, strict=True):
             generator.bit_generator.state = state
         _restore_torch(torch_states)
+
+
+class Generators:
+    """The generators that a training draws from, as something a checkpoint can hold: exact to the next draw.
+
+    Python's, NumPy's and torch's global ones (CPU and every CUDA device in use) and those of the given spaces.
+    """
+
+    def __init__(self, *spaces: gymnasium.Space[Any]) -> None:
+        self._spaces = spaces
+
+    def state(self) -> State:
+        version, words, gauss = random.getstate()
+        name, keys, position, has_gauss, cached = np.random.get_state(legacy=True)
+        torch_states = _torch_states()
+        tensors: dict[str, Any] = {"numpy": np.array(keys)}
+        if torch_states is not None:
+            tensors["torch"] = torch_states[0].numpy().copy()
+            tensors |= {f"cuda.{i}": state.cpu().numpy().copy() for i, state in enumerate(torch_states[1])}
+        values = {
+            "python": [version, list(words), gauss],
+            "numpy": [name, int(position), int(has_gauss), float(cached)],
+            "spaces": [generator.bit_generator.state for generator in self._generators()],
+        }
+        return State(tensors, values)
+
+    def restore(self, state: State) -> None:
+        version, words, gauss = state.values["python"]
+        random.setstate((version, tuple(words), gauss))
+        name, position, has_gauss, cached = state.values["numpy"]
+        np.random.set_state((name, np.asarray(state.tensors["numpy"]), position, has_gauss, cached))
+        for generator, saved in zip(self._generators(), state.values["spaces"], strict=True):
+            generator.bit_generator.state = saved
+        if "torch" in state.tensors:
+            import torch
+
+            cuda = sorted((key for key in state.tensors if key.startswith("cuda.")), key=lambda key: int(key[5:]))
+            of_cuda = [torch.as_tensor(state.tensors[key]) for key in cuda] if torch.cuda.is_available() else []
+            _restore_torch((torch.as_tensor(state.tensors["torch"]), of_cuda))
+
+    def _generators(self) -> list[np.random.Generator]:
+        return [generator for space in self._spaces for generator in _space_generators(space)]
 
 
 def _space_generators(space: gymnasium.Space[Any]) -> list[np.random.Generator]:

@@ -14,7 +14,7 @@ from rlzoo.config.parse import dump
 from rlzoo.config.schema import TrainConfig
 from rlzoo.errors import ExitCode, RlzooError
 from rlzoo.protocols import Callback, Evaluation, Stateful
-from rlzoo.runs import Run
+from rlzoo.runs import Checkpoint, Run
 
 if TYPE_CHECKING:
     from rlzoo.callbacks.interrupt import Interrupt
@@ -22,13 +22,16 @@ if TYPE_CHECKING:
 log = logging.getLogger("rlzoo")
 
 
-def train(cfg: TrainConfig, run: Run, callbacks: Sequence[Callback] = ()) -> Evaluation:
+def train(
+    cfg: TrainConfig, run: Run, callbacks: Sequence[Callback] = (), resume_from: Checkpoint | None = None
+) -> Evaluation:
     """Train as `cfg` says, into the directory of `run`.
 
     Args:
         cfg: a checked configuration whose seed is set.
         run: a new run; its config.yaml and info.json are written.
         callbacks: more callbacks, called after rlzoo's own.
+        resume_from: a checkpoint of this run to go on from, one that was written at a boundary.
 
     Returns:
         The final evaluation of the run's best checkpoint (of the last one, if there was no evaluation on the way).
@@ -38,7 +41,8 @@ def train(cfg: TrainConfig, run: Run, callbacks: Sequence[Callback] = ()) -> Eva
             or 143 after a signal; what was kept is in the message.
     """
     from rlzoo.algos.create import create
-    from rlzoo.callbacks import Checkpoints, Evaluations, Interrupt, Progress, Stop
+    from rlzoo.callbacks import Checkpoints, Evaluations, Interrupt, Progress, Standing, Stop
+    from rlzoo.checkpoints import read
     from rlzoo.envs.make import make
     from rlzoo.info import device
     from rlzoo.loggers import open_loggers
@@ -49,18 +53,25 @@ def train(cfg: TrainConfig, run: Run, callbacks: Sequence[Callback] = ()) -> Eva
         set_threads(cfg)
         run.update_info(**device())
         seed_everything(cfg.seed)
+        contents = read(resume_from) if resume_from is not None else None
         gamma = float(cfg.algo.hyperparams.get("gamma") or 0.99)
-        env = make(cfg.env, n_envs=cfg.env.n_envs, seed=cfg.seed, gamma=gamma, training=True)
+        statistics = contents.normalization if contents is not None else None
+        env = make(cfg.env, n_envs=cfg.env.n_envs, seed=cfg.seed, gamma=gamma, training=True, statistics=statistics)
         try:
             algorithm = create(cfg.algo, env, seed=cfg.seed, device=cfg.device)
+            standing = Standing(run, algorithm, env, contents) if hasattr(algorithm, "standing_state") else None
             progress = Progress(cfg.total_timesteps)
             with open_loggers(cfg.logger, run, dump(cfg), extra=[progress]) as logger:
                 evaluations = Evaluations(cfg, run, env, logger, should_stop=interrupt.asked)
                 with closing(evaluations), closing(progress):
                     saved: dict[str, Stateful] = {"evaluations": evaluations, "loggers": logger}
-                    checkpoints = Checkpoints(cfg, run, env, saved)
+                    checkpoints = Checkpoints(cfg, run, env, saved, standing)
+                    if contents is not None:
+                        for name, part in (saved | {"checkpoints": checkpoints}).items():
+                            part.restore(contents.parts[name])
                     own = [interrupt, evaluations, checkpoints, Stop(cfg, evaluations), progress]
-                    algorithm.learn(cfg.total_timesteps, [*own, *callbacks], logger)
+                    first = [standing] if standing is not None else []
+                    algorithm.learn(cfg.total_timesteps, [*first, *own, *callbacks], logger)
         finally:
             env.close()
         evaluation = None if interrupt.asked() else evaluate_final(cfg, run, interrupt.asked)

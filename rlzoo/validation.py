@@ -164,7 +164,10 @@ def _everything() -> Iterator[Path]:
 
 def _files_below(target: Path) -> list[Path]:
     if target.is_dir():
-        return sorted(path for path in target.rglob("*.yaml") if path.is_file())
+        found = sorted(path for path in target.rglob("*.yaml") if path.is_file())
+        if not found:
+            raise RlzooError(f"there is no .yaml file in {target}")
+        return found
     if not target.is_file():
         raise RlzooError(f"there is no file or folder {target}")
     return [target]

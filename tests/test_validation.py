@@ -10,6 +10,7 @@ import yaml
 
 from rlzoo.cli import main
 from rlzoo.config import files, paths
+from rlzoo.errors import RlzooError
 from rlzoo.validation import validate
 
 SHIPPED = sorted(path for folder in ("conf", "hyperparams") for path in (paths.root() / folder).rglob("*.yaml"))
@@ -102,6 +103,22 @@ def test_user_files_are_checked_too_and_the_exit_code_says_so(tmp_path, capsys):
     }
     assert {f["file"].split(":")[1] for f in findings} == {"3", "4"}
     assert main(["validate"]) == 2
+
+
+def test_wrong_spaces_in_a_users_file_are_found(tmp_path):
+    path = tmp_path / "conf" / "env" / "Mine.yaml"
+    path.parent.mkdir(parents=True)
+    text = "defaults: [gym, _self_]\nid: CartPole-v1\nobservation_space: Box(4)\naction_space: Box(1)\n"
+    path.write_text(text)
+    _, findings = validate([path])
+    assert ("env.action_space", "4") in [(finding.key, finding.file.split(":")[-1]) for finding in findings]
+    path.write_text(text.replace("Box(1)", "Discrete(2)"))
+    assert validate([path]) == (1, [])
+
+
+def test_a_folder_without_files_is_refused(tmp_path):
+    with pytest.raises(RlzooError, match="no .yaml file"):
+        validate([tmp_path])
 
 
 def test_every_option_of_every_group_is_covered():

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import zipfile
 from collections.abc import Mapping, Sequence
+from inspect import signature
 from numbers import Real
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
@@ -13,6 +14,7 @@ from stable_baselines3.common.callbacks import BaseCallback
 from stable_baselines3.common.logger import KVWriter, Logger
 
 from rlzoo.algos import sb3_state
+from rlzoo.algos.replay_state import ReplayBufferState
 from rlzoo.algos.specs import AlgoSpec, find_spec
 from rlzoo.errors import RlzooError
 from rlzoo.protocols import Algorithm, Callback, MetricLogger, State
@@ -38,6 +40,7 @@ class SB3Algorithm:
     def __init__(self, model: BaseAlgorithm, spec: AlgoSpec) -> None:
         self.model = model
         self.spec = spec
+        self._standing: State | None = None
         setattr(model, NAME_IN_ZIP, spec.name)
 
     @property
@@ -54,9 +57,19 @@ class SB3Algorithm:
         and 1000 take 1000 steps. A whole rollout (off-policy: one step of every environment) is the least it does.
         """
         self.model.set_logger(Logger(folder=None, output_formats=[] if logger is None else [_Metrics(logger)]))
+        if self._standing is not None:
+            sb3_state.restore_standing(self.model, self._standing)
+            self._standing = None
         remaining = total_timesteps - self.num_timesteps
-        if remaining > 0:
-            self.model.learn(remaining, _Bridge(self, callbacks), reset_num_timesteps=False)
+        if remaining <= 0:
+            return
+        bridge = _Bridge(self, callbacks)
+        if self.spec.family == "on_policy":
+            # these count rollouts from the start of this call; a training that goes on would log other ones
+            bridge.log_interval = signature(self.model.learn).parameters["log_interval"].default
+            self.model.learn(remaining, bridge, log_interval=None, reset_num_timesteps=False)  # type: ignore[arg-type]
+        else:
+            self.model.learn(remaining, bridge, reset_num_timesteps=False)
 
     def predict(
         self,
@@ -94,6 +107,38 @@ class SB3Algorithm:
     def restore(self, state: State) -> None:
         sb3_state.restore(self.model, state)
 
+    def standing_state(self) -> State:
+        """Where the training stands between two rollouts, besides what was learned."""
+        return sb3_state.standing_state(self.model)
+
+    def restore_standing(self, state: State) -> None:
+        """Stand there when `learn` is called next."""
+        self._standing = state
+
+    def exploration_state(self) -> State:
+        """Correlated noise and exploration matrices."""
+        return sb3_state.exploration_state(self.model)
+
+    def restore_exploration(self, state: State) -> None:
+        """Put them back; from the first boundary on, `learn` has drawn others."""
+        sb3_state.restore_exploration(self.model, state)
+
+    def unproven(self) -> list[str]:
+        """Why this algorithm might not go on exactly: versions or a device that it was not proven on."""
+        found = [f"{version} is not a version that was proven to be exact" for version in sb3_state.unproven_versions()]
+        device = self.model.device.type
+        return found if device == "cpu" else [*found, f"going on exactly was not proven on {device}"]
+
+    def begin_episodes(self, observation: Any, rows: np.ndarray) -> None:
+        """Begin anew the episodes of environments that could not be put back; see `sb3_state.begin_episodes`."""
+        sb3_state.begin_episodes(self.model, observation, rows)
+
+    @property
+    def replay_buffer(self) -> ReplayBufferState | None:
+        """The replay buffer as something a checkpoint can hold, None for an algorithm without one."""
+        buffer = getattr(self.model, "replay_buffer", None)
+        return None if buffer is None else ReplayBufferState(buffer)
+
 
 def model_class(spec: AlgoSpec) -> Any:
     """The class behind a row of the table; ARS is replaced by one that stops when it is asked to."""
@@ -111,6 +156,8 @@ class _Bridge(BaseCallback):
         super().__init__()
         self.algorithm = algorithm
         self.callbacks = callbacks
+        self.log_interval: int | None = None
+        """Rollouts from one line of the log to the next, where the algorithm does not see to it itself."""
 
     def _on_training_start(self) -> None:
         for callback in self.callbacks:
@@ -119,6 +166,13 @@ class _Bridge(BaseCallback):
     def _on_rollout_start(self) -> None:
         if not hasattr(self.model, "boundary_before_update"):
             self.boundary()
+
+    def _on_rollout_end(self) -> None:
+        if self.log_interval is not None:
+            model: Any = self.model
+            n_rollouts = model.num_timesteps // (model.n_steps * model.n_envs)
+            if n_rollouts % self.log_interval == 0:
+                model.dump_logs(n_rollouts)
 
     def boundary(self) -> None:
         for callback in self.callbacks:

@@ -1,16 +1,21 @@
 """The state of a Stable-Baselines3 model as tensors and JSON; the only file that knows its private fields.
 
-Now: policy and target networks, optimizers, learned coefficients, counters. What an exact resume needs besides
-(buffers, generators, last observations) joins the table below, with the versions it was proven on.
+`state` holds what was learned (networks, optimizers, coefficients) and the counters. `standing_state` holds where the
+training stands between two rollouts: the last observations, recent episodes, numbers not yet logged.
+`exploration_state` holds what Stable-Baselines3 draws anew when `learn` begins, so that it is put back after that:
+action noise and gSDE matrices.
 """
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Mapping
 from typing import Any
 
+import numpy as np
 import torch
 from stable_baselines3.common.base_class import BaseAlgorithm
+from stable_baselines3.common.noise import OrnsteinUhlenbeckActionNoise, VectorizedActionNoise
 from stable_baselines3.common.save_util import recursive_getattr, recursive_setattr
 
 from rlzoo.errors import ExitCode, RlzooError
@@ -30,6 +35,9 @@ COUNTERS = (
     "old_count",
 )
 """Numbers that a training counts in; each model has some of them."""
+
+ARRAYS = ("_last_obs", "_last_original_obs", "_last_episode_starts", "_last_dones")
+"""Arrays, or mappings of arrays by name, that the next rollout begins with; each model has some of them."""
 
 TENSORS = ("weights",)
 """Tensors outside of every module that a model learns: the weights of ARS."""
@@ -76,6 +84,114 @@ def restore(model: BaseAlgorithm, state: State) -> None:
         ) from error
     for name, value in state.values["counters"].items():
         setattr(model, name, value)
+
+
+def exploration_state(model: BaseAlgorithm) -> State:
+    """Correlated action noise, and gSDE's exploration matrices."""
+    tensors: dict[str, Any] = {}
+    for index, noise in enumerate(_noises(model)):
+        if isinstance(noise, OrnsteinUhlenbeckActionNoise):
+            tensors[f"noise.{index}"] = noise.noise_prev.copy()
+    distribution = _gsde(model)
+    if distribution is not None:
+        for name in GSDE:
+            tensors[name] = _copy(getattr(distribution, name))
+    return State(tensors)
+
+
+def restore_exploration(model: BaseAlgorithm, state: State) -> None:
+    """Put exploration back, in place: a running `learn` holds these objects."""
+    for index, noise in enumerate(_noises(model)):
+        if f"noise.{index}" in state.tensors:
+            noise.noise_prev = np.array(state.tensors[f"noise.{index}"])
+    distribution = _gsde(model)
+    if distribution is not None:
+        for name in GSDE:
+            setattr(distribution, name, torch.as_tensor(state.tensors[name]).clone().to(model.device))
+
+
+GSDE = ("exploration_mat", "exploration_matrices")
+
+
+def _gsde(model: BaseAlgorithm) -> Any:
+    """The distribution that holds gSDE's matrices, None without gSDE."""
+    if not getattr(model, "use_sde", False):
+        return None
+    policy: Any = model.policy
+    return policy.actor.action_dist if hasattr(policy, "actor") else policy.action_dist
+
+
+def _noises(model: BaseAlgorithm) -> list[Any]:
+    noise = model.action_noise
+    return list(noise.noises) if isinstance(noise, VectorizedActionNoise) else [noise]
+
+
+def standing_state(model: BaseAlgorithm) -> State:
+    """Where the training stands between two rollouts."""
+    tensors: dict[str, Any] = {}
+    values: dict[str, Any] = {"parts": {}}
+    for name in ARRAYS:
+        array = getattr(model, name, None)
+        if isinstance(array, Mapping):
+            values["parts"][name] = list(array)
+            tensors.update({f"{name}.{part}": np.array(value) for part, value in array.items()})
+        elif array is not None:
+            tensors[name] = np.array(array)
+    lstm = getattr(model, "_last_lstm_states", None)
+    if lstm is not None:
+        tensors.update({f"lstm.{i}": _copy(t) for i, t in enumerate((*lstm.pi, *lstm.vf))})
+    if model.ep_info_buffer is not None and model.ep_success_buffer is not None:
+        values["episodes"] = [[float(info["r"]), int(info["l"])] for info in model.ep_info_buffer]
+        values["successes"] = [float(success) for success in model.ep_success_buffer]
+    numbers, counts = model.logger.name_to_value, model.logger.name_to_count
+    log = ((key, value) for key, value in numbers.items() if isinstance(value, int | float | np.number))
+    values["log"] = [[key, float(value), counts[key]] for key, value in log]
+    return State(tensors, values)
+
+
+def restore_standing(model: BaseAlgorithm, state: State) -> None:
+    """Put it back before `learn` goes on; the model's logger must be set."""
+    for name in ARRAYS:
+        if name in state.values["parts"]:
+            parts = {part: np.array(state.tensors[f"{name}.{part}"]) for part in state.values["parts"][name]}
+            setattr(model, name, parts)
+        elif name in state.tensors:
+            setattr(model, name, np.array(state.tensors[name]))
+    if "lstm.0" in state.tensors:
+        tensors = [torch.as_tensor(state.tensors[f"lstm.{i}"]).clone().to(model.device) for i in range(4)]
+        recurrent: Any = model
+        recurrent._last_lstm_states = type(recurrent._last_lstm_states)(tuple(tensors[:2]), tuple(tensors[2:]))
+    if "episodes" in state.values:
+        window = model._stats_window_size
+        episodes = [{"r": reward, "l": length, "t": 0.0} for reward, length in state.values["episodes"]]
+        model.ep_info_buffer, model.ep_success_buffer = (
+            deque(episodes, window),
+            deque(state.values["successes"], window),
+        )
+    for key, value, count in state.values["log"]:
+        model.logger.name_to_value[key] = value
+        model.logger.name_to_count[key] = count
+
+
+def begin_episodes(model: BaseAlgorithm, observation: Any, rows: np.ndarray) -> None:
+    """Take the first observations of environments that could not be put back, and begin their episodes anew.
+
+    Args:
+        model: between two rollouts.
+        observation: what the vectorised environment returned, (n_envs, ...) or a mapping of these.
+        rows: (n_envs,) bool, which environments.
+    """
+    anew: Any = model
+    for name, new in (("_last_obs", observation), ("_last_original_obs", None)):
+        old = getattr(anew, name, None)
+        if old is None:
+            continue
+        if new is None:
+            new = model.get_vec_normalize_env().get_original_obs()  # type: ignore[union-attr]
+        for key in old if isinstance(old, Mapping) else (None,):
+            target, source = (old, new) if key is None else (old[key], new[key])
+            target[rows] = np.asarray(source)[rows]
+    anew._last_episode_starts[rows] = True
 
 
 def _variables(model: BaseAlgorithm) -> list[str]:

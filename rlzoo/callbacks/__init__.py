@@ -4,4 +4,5 @@ from rlzoo.callbacks.checkpoint import Checkpoints as Checkpoints
 from rlzoo.callbacks.evaluate import Evaluations as Evaluations
 from rlzoo.callbacks.interrupt import Interrupt as Interrupt
 from rlzoo.callbacks.progress import Progress as Progress
+from rlzoo.callbacks.standing import Standing as Standing
 from rlzoo.callbacks.stop import Stop as Stop

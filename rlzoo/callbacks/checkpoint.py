@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from rlzoo import checkpoints, console
+from rlzoo.callbacks.standing import Standing
 from rlzoo.config.schema import TrainConfig
 from rlzoo.errors import ExitCode, RlzooError
 from rlzoo.protocols import Algorithm, Callback, State, Stateful
@@ -19,11 +20,20 @@ if TYPE_CHECKING:
 class Checkpoints(Callback):
     """Writes a checkpoint at the first boundary after `checkpoint.freq` steps or `checkpoint.minutes` have passed.
 
-    `others` are further parts of the training whose state belongs into a checkpoint, by name.
+    `others` are further parts of the training whose state belongs into a checkpoint, by name; with `standing` a
+    checkpoint holds all that a training needs to go on exactly.
     """
 
-    def __init__(self, cfg: TrainConfig, run: Run, env: VecEnv, others: Mapping[str, Stateful] | None = None) -> None:
+    def __init__(
+        self,
+        cfg: TrainConfig,
+        run: Run,
+        env: VecEnv,
+        others: Mapping[str, Stateful] | None = None,
+        standing: Standing | None = None,
+    ) -> None:
         self._cfg, self._run, self._env = cfg.checkpoint, run, env
+        self._standing, self._total = standing, cfg.total_timesteps
         self._others = dict(others or {})
         self._freq = cfg.frequency(cfg.checkpoint.freq, 20)
         self._due = self._freq
@@ -57,8 +67,11 @@ class Checkpoints(Callback):
         self._written_at = time.monotonic()
 
     def on_end(self, algorithm: Algorithm) -> None:
-        """Save what was learned last; a full disk is an error here."""
-        self._save_last(algorithm, at_boundary=False)
+        """Save what was learned last; a full disk is an error here.
+
+        A training that was stopped on the way is in the middle of a rollout and cannot go on from here exactly.
+        """
+        self._save_last(algorithm, at_boundary=algorithm.num_timesteps >= self._total)
 
     def state(self) -> State:
         return State(values={"due": self._due})
@@ -67,12 +80,21 @@ class Checkpoints(Callback):
         self._due = state.values["due"]
 
     def _save_last(self, algorithm: Algorithm, *, at_boundary: bool) -> Checkpoint:
-        return checkpoints.save(
+        others = {name: part.state() for name, part in self._others.items()} | {"checkpoints": self.state()}
+        unchanged: dict[str, Checkpoint] = {}
+        if self._standing is not None and at_boundary:
+            parts, unchanged = self._standing.parts(with_buffer=self._cfg.replay_buffer)
+            others |= parts
+        last = checkpoints.save(
             self._run,
             "last",
             algorithm=algorithm,
             env=self._env,
             model_zip=True,
-            others={name: part.state() for name, part in self._others.items()},
+            others=others,
             info={"at_boundary": at_boundary},
+            unchanged=unchanged,
         )
+        if self._standing is not None and at_boundary:
+            self._standing.written(last)
+        return last

@@ -26,8 +26,7 @@ def main(arguments: Arguments) -> int:
     from rlzoo.console import print_table
 
     print_table(("key", "value", "from"), [(key, _text(value), origin) for key, value, origin in rows])
-    _print_remarks(composition)
-    return ExitCode.DONE
+    return _print_remarks(composition)
 
 
 def compose(*words: str) -> TrainConfig:
@@ -42,7 +41,8 @@ def compose(*words: str) -> TrainConfig:
     return check(compose_words("train", list(words))).config
 
 
-def _print_remarks(composition: Composition) -> None:
+def _print_remarks(composition: Composition) -> int:
+    """Print notices and problems below the table; the exit code says whether the request could run."""
     from rlzoo.console import say
 
     _, problems, notices = find_problems(composition, make_env=False)
@@ -50,6 +50,7 @@ def _print_remarks(composition: Composition) -> None:
         say(f"note: {notice}")
     for problem in problems:
         say(f"problem: {composition.locate(problem)}", style="red")
+    return ExitCode.WRONG_REQUEST if problems else ExitCode.DONE
 
 
 def _text(value: object) -> str:

@@ -99,6 +99,7 @@ class CheckpointConfig:
     freq: NonNegative | Literal["auto"]
     minutes: Annotated[Float, Field(ge=0)]
     keep: Positive
+    replay_buffer: Bool
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,91 @@
+"""What a checkpoint holds besides what was learned, so that a training goes on as if it had never stopped.
+
+Parts: `standing` (last observations, recent episodes), `exploration` (noise, gSDE), `environments`, `generators`, and
+the replay buffer in segments.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from rlzoo import console
+from rlzoo.algos.replay_state import ReplayBufferState
+from rlzoo.checkpoints import Contents
+from rlzoo.envs import state as env_state
+from rlzoo.protocols import Algorithm, Callback, State
+from rlzoo.runs import Checkpoint, Run
+from rlzoo.seeding import Generators
+
+if TYPE_CHECKING:
+    from stable_baselines3.common.vec_env import VecEnv
+
+BUFFER = "replay"
+
+
+class Standing(Callback):
+    """Takes these parts at a boundary, and puts them back at the first boundary of a training that goes on.
+
+    Attributes:
+        level: how a training that goes on does so: `exact`, or `restarted-episodes` or `not-exact` with the reason.
+    """
+
+    def __init__(self, run: Run, algorithm: Any, env: VecEnv, contents: Contents | None = None) -> None:
+        self.level = "exact"
+        self._run, self._algorithm, self._env = run, algorithm, env
+        self._contents = contents
+        self._generators = Generators(env.action_space)
+        self._buffer: ReplayBufferState | None = algorithm.replay_buffer
+        self._buffer_checkpoint: Checkpoint | None = None
+        if contents is not None:
+            self._begin(contents)
+
+    def on_boundary(self, algorithm: Algorithm) -> None:
+        """Put back what `learn` has drawn anew, the environments and, last of all, the generators."""
+        contents, self._contents = self._contents, None
+        if contents is None:
+            return
+        self._algorithm.restore_exploration(contents.parts["exploration"])
+        restored = env_state.restore(self._env, contents.parts["environments"])
+        if restored.restarted.any():
+            self._algorithm.begin_episodes(restored.observation, restored.restarted)
+        self._generators.restore(contents.parts["generators"])
+        why = [*restored.reasons, *self._algorithm.unproven()]
+        if why:
+            kind = "restarted-episodes" if restored.restarted.any() else "not-exact"
+            self.level = f"{kind}: {'; '.join(why)}"
+        console.say(f"resume: {self.level}")
+        self._run.update_info(resume=self.level)
+
+    def parts(self, *, with_buffer: bool) -> tuple[dict[str, State], dict[str, Checkpoint]]:
+        """The parts to write now, and those that the last checkpoint with a buffer holds as they are."""
+        parts = {
+            "standing": self._algorithm.standing_state(),
+            "exploration": self._algorithm.exploration_state(),
+            "environments": env_state.snapshot(self._env),
+            "generators": self._generators.state(),
+        }
+        if self._buffer is None or not with_buffer:
+            return parts, {}
+        previous = self._buffer_checkpoint
+        every = range(self._buffer.n_segments)
+        changed = self._buffer.changed(self._algorithm.num_timesteps) if previous and previous.exists() else set(every)
+        parts[BUFFER] = self._buffer.counters()
+        parts |= {f"{BUFFER}-{k}": self._buffer.segment(k) for k in changed}
+        return parts, {f"{BUFFER}-{k}": previous for k in every if k not in changed and previous is not None}
+
+    def written(self, checkpoint: Checkpoint) -> None:
+        """These parts are in `checkpoint` now."""
+        if self._buffer is not None:
+            self._buffer.saved(self._algorithm.num_timesteps)
+            self._buffer_checkpoint = checkpoint
+
+    def _begin(self, contents: Contents) -> None:
+        self._algorithm.restore(contents.algorithm)
+        self._algorithm.restore_standing(contents.parts["standing"])
+        if self._buffer is not None:
+            self._buffer.restore(contents.parts[BUFFER], _segments(contents.parts))
+
+
+def _segments(parts: Mapping[str, State]) -> list[State]:
+    return [state for name, state in parts.items() if name.startswith(f"{BUFFER}-")]

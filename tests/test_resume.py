@@ -1,0 +1,160 @@
+"""A training that is cut twice and goes on ends with the weights, metrics and evaluations of one that was not."""
+
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import rlzoo
+from rlzoo.checkpoints import read
+from rlzoo.cli import main
+from rlzoo.commands.resume import newest_boundary
+from rlzoo.config.compose import compose
+from rlzoo.config.parse import dump
+from rlzoo.errors import RlzooError
+from rlzoo.preflight import check
+from rlzoo.protocols import Algorithm, Callback
+from rlzoo.runs import Run
+from rlzoo.training import train
+
+COMMON = ["hyperparams=none", "seed=3", "eval.freq=100", "eval.n_episodes=1", "eval.final_n_episodes=1"]
+COMMON += ["checkpoint.freq=60", "env.max_steps=40"]
+ROLLOUT = ["algo.n_steps=64", "algo.batch_size=32", "total_timesteps=512"]
+REPLAY = ["algo.learning_starts=50", "total_timesteps=300"]
+SET_UPS = {
+    "ppo": ["algo=ppo", "env=CartPole", *ROLLOUT, "algo.learning_rate={linear: 1e-3}", "env.n_envs=2"],
+    "ppo-gsde": ["algo=ppo", "env=Pendulum", *ROLLOUT, "algo.use_sde=true", "env.normalize=true"],
+    "ppo-subproc": [
+        "algo=ppo",
+        "env=LunarLander",
+        *ROLLOUT,
+        "env.n_envs=2",
+        "env.vec_env=subproc",
+        "env.normalize=true",
+    ],
+    "a2c": ["algo=a2c", "env=CartPole", "total_timesteps=800"],
+    "trpo": ["algo=trpo", "env=CartPole", *ROLLOUT],
+    "ppo_lstm": ["algo=ppo_lstm", "env=CartPole", *ROLLOUT],
+    "maskable_ppo": ["algo=maskable_ppo", "env=TaxiMasked", *ROLLOUT],
+    "ars": ["algo=ars", "env=CartPole", "total_timesteps=2000"],
+    "dqn": ["algo=dqn", "env=CartPole", *REPLAY],
+    "dqn-her": [
+        "algo=dqn",
+        "env=BitFlipping",
+        *REPLAY,
+        "algo.replay_buffer_class=her",
+        "~env.max_steps",
+        "+env.max_steps=null",
+    ],
+    "qrdqn": ["algo=qrdqn", "env=CartPole", *REPLAY],
+    "sac": ["algo=sac", "env=Pendulum", *REPLAY],
+    "sac-noise": ["algo=sac", "env=Pendulum", *REPLAY, "env.n_envs=2", "algo.action_noise={ornstein_uhlenbeck: 0.1}"],
+    "td3": ["algo=td3", "env=Pendulum", *REPLAY, "algo.action_noise={normal: 0.1}"],
+    "ddpg": ["algo=ddpg", "env=Pendulum", *REPLAY],
+    "tqc": ["algo=tqc", "env=Pendulum", *REPLAY],
+    "crossq": ["algo=crossq", "env=Pendulum", *REPLAY, "total_timesteps=200"],
+}
+QUICK = {"ppo", "ppo-gsde", "a2c", "ppo_lstm", "ars", "dqn", "dqn-her", "sac-noise"}
+
+
+class Cut(Callback):
+    """Ends the training with an error, as a killed process would, wherever it is."""
+
+    def __init__(self, step: int) -> None:
+        self.step = step
+
+    def on_step(self, algorithm: Algorithm) -> bool:
+        if algorithm.num_timesteps >= self.step:
+            raise RuntimeError("cut")
+        return True
+
+
+def start(words: list[str], root: Path):
+    cfg = check(compose("train", words)).config
+    run = Run.create(root, algo=cfg.algo.name, env_id=cfg.env.id, seed=cfg.seed)
+    run.write_config(dump(cfg))
+    run.write_info({"status": "running"})
+    return cfg, run
+
+
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=() if name in QUICK else pytest.mark.slow) for name in SET_UPS]
+)
+def test_two_cuts_change_nothing(name, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    own = SET_UPS[name]
+    words = [*own[:2], *COMMON, *own[2:]]
+    cfg, whole = start(words, tmp_path / "whole")
+    train(cfg, whole)
+    _, pieces = start(words, tmp_path / "pieces")
+    begun = None
+    for share in (0.45, 0.8):
+        with pytest.raises(RlzooError, match="cut"):
+            train(cfg, pieces, [Cut(int(share * cfg.total_timesteps))], resume_from=begun)
+        begun = newest_boundary(pieces)
+        assert 0 < begun.num_timesteps < cfg.total_timesteps
+    train(cfg, pieces, resume_from=begun)
+    first, second = read(whole.checkpoint("last")), read(pieces.checkpoint("last"))
+    assert first.algorithm.tensors.keys() == second.algorithm.tensors.keys()
+    for tensor in first.algorithm.tensors:
+        assert np.array_equal(first.algorithm.tensors[tensor], second.algorithm.tensors[tensor]), tensor
+    assert whole.metrics_file.read_bytes() == pieces.metrics_file.read_bytes()
+    assert whole.evaluations_file.read_bytes() == pieces.evaluations_file.read_bytes()
+
+
+def test_what_cannot_be_put_back_begins_its_episode_anew_and_says_so(tmp_path, monkeypatch, capsys):
+    (tmp_path / "forgetful.py").write_text(
+        "import gymnasium as gym, random\n"
+        "from gymnasium.envs.classic_control.cartpole import CartPoleEnv\n"
+        "class Forgetful(CartPoleEnv):\n"
+        "    def step(self, action):\n"
+        "        self.state = tuple(x + random.SystemRandom().gauss(0, 1e-3) for x in self.state)\n"
+        "        return super().step(action)\n"
+        "    def get_state(self): raise RuntimeError('nothing to give')\n"
+        "    def set_state(self, state): raise RuntimeError('nothing to take')\n"
+        "gym.register('Forgetful-v0', Forgetful, max_episode_steps=40)\n"
+    )
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    words = ["algo=ppo", "env=gym", "env.id=forgetful:Forgetful-v0", *COMMON, *ROLLOUT, "env.max_steps=null"]
+    cfg, run = start(words, tmp_path / "runs")
+    with pytest.raises(RlzooError, match="cut"):
+        train(cfg, run, [Cut(300)])
+    capsys.readouterr()
+    train(cfg, run, resume_from=newest_boundary(run))
+    assert run.read_info()["resume"].startswith("restarted-episodes: environment 0")
+    assert "resume: restarted-episodes" in capsys.readouterr().err
+
+
+def test_a_killed_process_goes_on_in_a_new_one(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    words = ["algo=ppo", "env=CartPole", "seed=1", "total_timesteps=6000", "checkpoint.freq=1000", "eval.freq=2000"]
+    whole = rlzoo.train(*words, "runs_dir=whole")
+    command = [sys.executable, "-m", "rlzoo", "train", *words]
+    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
+        deadline = time.monotonic() + 120
+        while not list(tmp_path.glob("runs/*/*/*/checkpoints/[1-9]*")) and time.monotonic() < deadline:
+            time.sleep(0.02)
+        process.send_signal(signal.SIGKILL)
+    run = Run.open("latest")
+    assert run.read_info()["status"] == "running"
+    assert main(["train", f"resume={run.path}"]) == 0
+    errors = capsys.readouterr().err
+    assert "going on with" in errors and "resume: exact" in errors
+    assert run.read_info()["resume"] == "exact"
+    assert run.metrics_file.read_bytes() == whole.metrics_file.read_bytes()
+    assert run.read_info()["status"] == "finished"
+    first, second = (read(r.checkpoint("last")).algorithm.tensors for r in (whole, run))
+    assert all(np.array_equal(first[name], second[name]) for name in first)
+    assert main(["train", "resume=latest"]) == 0
+    assert "is finished" in capsys.readouterr().err
+    assert main(["train", "resume=latest", "seed=7", "algo.gamma=0.5"]) == 2
+    errors = capsys.readouterr().err
+    assert "seed: cannot change" in errors and "algo.gamma: cannot change" in errors
+    assert main(["train", "resume=latest", "total_timesteps=7000"]) == 0
+    assert "total_timesteps: 6000 -> 7000" in capsys.readouterr().err
+    assert run.read_results()[-1]["num_timesteps"] >= 6000
