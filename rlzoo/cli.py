@@ -49,6 +49,7 @@ options:
 first steps:
   rlzoo train algo=ppo env=CartPole
   rlzoo evaluate run=latest
+  rlzoo train resume=latest    # go on after an interruption
 """
 
 
