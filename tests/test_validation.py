@@ -117,7 +117,7 @@ def test_wrong_spaces_in_a_users_file_are_found(tmp_path):
 
 
 def test_a_folder_without_files_is_refused(tmp_path):
-    with pytest.raises(RlzooError, match="no .yaml file"):
+    with pytest.raises(RlzooError, match=r"no \.yaml file"):
         validate([tmp_path])
 
 
