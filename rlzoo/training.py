@@ -49,7 +49,7 @@ def train(
     from rlzoo.seeding import seed_everything
 
     assert cfg.seed is not None
-    with _recorded(run), Interrupt() as interrupt:
+    with _recorded(run), Interrupt(cfg.signal_grace) as interrupt:
         set_threads(cfg)
         run.update_info(**device())
         seed_everything(cfg.seed)
@@ -65,7 +65,7 @@ def train(
                 evaluations = Evaluations(cfg, run, env, logger, should_stop=interrupt.asked)
                 with closing(evaluations), closing(progress):
                     saved: dict[str, Stateful] = {"evaluations": evaluations, "loggers": logger}
-                    checkpoints = Checkpoints(cfg, run, env, saved, standing)
+                    checkpoints = Checkpoints(cfg, run, env, saved, standing, interrupt.asked)
                     if contents is not None:
                         for name, part in (saved | {"checkpoints": checkpoints}).items():
                             part.restore(contents.parts[name])
@@ -165,7 +165,9 @@ def _recorded(run: Run) -> Iterator[None]:
 def _failed(error: Exception, run: Run) -> RlzooError:
     kept = [checkpoint.name for checkpoint in run.checkpoints()]
     hint = f"the traceback is in {run.log_file}; "
-    hint += f"kept: {', '.join(kept)} (rlzoo evaluate run={run.path})" if kept else "no checkpoint had been written yet"
+    hint += f"kept: {', '.join(kept)}" if kept else "no checkpoint had been written yet"
+    if kept:
+        hint += f"; to go on: rlzoo train resume={run.path}"
     return RlzooError(f"training failed: {type(error).__name__}: {error}", hint, ExitCode.TRAINING_FAILED)
 
 
@@ -173,4 +175,4 @@ def _interrupted(interrupt: Interrupt, run: Run) -> RlzooError:
     import signal
 
     code = ExitCode.INTERRUPTED if interrupt.signal == signal.SIGINT else ExitCode.TERMINATED
-    return RlzooError("interrupted; the last checkpoint is kept", f"rlzoo evaluate run={run.path}", code)
+    return RlzooError("interrupted; the last checkpoint is kept", f"to go on: rlzoo train resume={run.path}", code)

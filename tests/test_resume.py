@@ -158,3 +158,27 @@ def test_a_killed_process_goes_on_in_a_new_one(tmp_path, monkeypatch, capsys):
     assert main(["train", "resume=latest", "total_timesteps=7000"]) == 0
     assert "total_timesteps: 6000 -> 7000" in capsys.readouterr().err
     assert run.read_results()[-1]["num_timesteps"] >= 6000
+
+
+@pytest.mark.parametrize(
+    "setting", [["algo=ppo", "env=CartPole"], ["algo=dqn", "env=CartPole", "algo.learning_starts=100"]]
+)
+def test_a_signal_loses_nothing(setting, tmp_path, monkeypatch, capsys):
+    """The training ends at the next boundary; going on from there gives what it would have given."""
+    monkeypatch.chdir(tmp_path)
+    words = [*setting, "seed=1", "total_timesteps=4000", "eval.freq=1500", "eval.n_episodes=2", "env.max_steps=60"]
+    whole = rlzoo.train(*words, "runs_dir=whole")
+    command = [sys.executable, "-m", "rlzoo", "train", *words, "checkpoint.freq=100000"]
+    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True) as process:
+        deadline = time.monotonic() + 120
+        while not list(tmp_path.glob("runs/*/*/*/metrics.csv")) and time.monotonic() < deadline:
+            time.sleep(0.02)
+        process.send_signal(signal.SIGTERM)
+        _, errors = process.communicate(timeout=120)
+    assert process.returncode == 143, errors
+    assert "rlzoo train resume=" in errors
+    run = Run.open("latest")
+    assert newest_boundary(run).num_timesteps == read(run.checkpoint("last")).num_timesteps
+    assert main(["train", f"resume={run.path}"]) == 0
+    assert run.metrics_file.read_bytes() == whole.metrics_file.read_bytes()
+    assert run.evaluations_file.read_bytes() == whole.evaluations_file.read_bytes()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
 from rlzoo import checkpoints, console
@@ -21,7 +21,8 @@ class Checkpoints(Callback):
     """Writes a checkpoint at the first boundary after `checkpoint.freq` steps or `checkpoint.minutes` have passed.
 
     `others` are further parts of the training whose state belongs into a checkpoint, by name; with `standing` a
-    checkpoint holds all that a training needs to go on exactly.
+    checkpoint holds all that a training needs to go on exactly. `asked` says that the training was asked to end, which
+    makes a checkpoint due.
     """
 
     def __init__(
@@ -31,14 +32,16 @@ class Checkpoints(Callback):
         env: VecEnv,
         others: Mapping[str, Stateful] | None = None,
         standing: Standing | None = None,
+        asked: Callable[[], bool] = lambda: False,
     ) -> None:
         self._cfg, self._run, self._env = cfg.checkpoint, run, env
-        self._standing, self._total = standing, cfg.total_timesteps
+        self._standing, self._total, self._asked = standing, cfg.total_timesteps, asked
         self._others = dict(others or {})
         self._freq = cfg.frequency(cfg.checkpoint.freq, 20)
         self._due = self._freq
         self._written_at = time.monotonic()
         self._saved_step: int | None = None
+        self._saved_asked = False
 
     def on_start(self, algorithm: Algorithm) -> None:
         checkpoints.recover(self._run)
@@ -49,7 +52,7 @@ class Checkpoints(Callback):
         step = algorithm.num_timesteps
         by_steps = self._freq and step >= self._due
         by_time = self._cfg.minutes and time.monotonic() - self._written_at >= 60 * self._cfg.minutes
-        if not (by_steps or by_time) or step == self._saved_step:
+        if not (by_steps or by_time or self._asked()) or step == self._saved_step:
             return
         if by_steps:
             self._due = (step // self._freq + 1) * self._freq
@@ -59,7 +62,7 @@ class Checkpoints(Callback):
                 self._run, str(step), algorithm=algorithm, env=self._env, info={"at_boundary": True}, copy_of=last
             )
             checkpoints.prune(self._run, self._cfg.keep)
-            self._saved_step = step
+            self._saved_step, self._saved_asked = step, self._asked()
         except RlzooError as error:
             if error.code != ExitCode.STORAGE:
                 raise
@@ -71,7 +74,8 @@ class Checkpoints(Callback):
 
         A training that was stopped on the way is in the middle of a rollout and cannot go on from here exactly.
         """
-        self._save_last(algorithm, at_boundary=algorithm.num_timesteps >= self._total)
+        if not (self._asked() and self._saved_asked):
+            self._save_last(algorithm, at_boundary=algorithm.num_timesteps >= self._total)
 
     def state(self) -> State:
         return State(values={"due": self._due})

@@ -128,6 +128,7 @@ class TrainConfig:
     launcher: Options
     n_jobs: Positive
     runs_dir: str
+    signal_grace: Annotated[Float, Field(ge=0)]
 
     def frequency(self, freq: int | str, share: int) -> int:
         """A cadence in environment steps: itself, or 1/`share` of the training for `auto`; 0 is off."""

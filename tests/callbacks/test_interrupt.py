@@ -21,7 +21,7 @@ def test_the_first_signal_only_ends_the_training(number, capsys):
         assert interrupt.signal == number and interrupt.asked()
         assert not interrupt.on_step(ALGORITHM)
         assert not interrupt.on_step(ALGORITHM)
-    assert capsys.readouterr().err.count(f"{number.name}: ending at step 1,500, saving") == 1
+    assert capsys.readouterr().err.count(f"{number.name}: ending after step 1,500, saving") == 1
 
 
 def test_a_second_sigint_leaves_at_once_and_a_second_sigterm_does_not():
@@ -53,3 +53,22 @@ def test_other_threads_are_left_alone():
     thread.start()
     thread.join()
     assert found == [True]
+
+
+def test_within_its_grace_the_training_runs_on_to_a_boundary():
+    with Interrupt(grace=60) as interrupt:
+        interrupt.on_boundary(ALGORITHM)
+        signal.raise_signal(signal.SIGTERM)
+        assert interrupt.on_step(ALGORITHM) and interrupt.on_step(ALGORITHM)
+        interrupt.on_boundary(ALGORITHM)
+        assert not interrupt.on_step(ALGORITHM)
+
+
+def test_after_its_grace_it_ends_where_it_is(monkeypatch):
+    now = [100.0]
+    monkeypatch.setattr("rlzoo.callbacks.interrupt.time.monotonic", lambda: now[0])
+    with Interrupt(grace=10) as interrupt:
+        signal.raise_signal(signal.SIGTERM)
+        assert interrupt.on_step(ALGORITHM)
+        now[0] += 10.1
+        assert not interrupt.on_step(ALGORITHM)
