@@ -12,8 +12,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-import yaml
-
+from rlzoo.config import yaml_file
 from rlzoo.errors import ExitCode, RlzooError
 
 STATUSES = ("running", "finished", "interrupted", "failed")
@@ -169,10 +168,12 @@ class Run:
         raise RlzooError(f"run {self.path} has {what}", have)
 
     def write_config(self, values: dict[str, Any]) -> None:
-        write_text(self.config_file, yaml.safe_dump(values, sort_keys=False, allow_unicode=True))
+        write_text(self.config_file, yaml_file.dump(values))
 
     def read_config(self) -> dict[str, Any]:
-        values: dict[str, Any] = _read(self.config_file, lambda text: yaml.load(text, yaml.CSafeLoader), dict)
+        values: dict[str, Any] = _read(
+            self.config_file, lambda text: yaml_file.parse_text(text, self.config_file).values, dict
+        )
         return values
 
     def write_info(self, info: dict[str, Any]) -> None:
@@ -222,7 +223,7 @@ def folder_name(env_id: str) -> str:
 def _read(path: Path, parse: Callable[[str], Any], kind: type) -> Any:
     try:
         content = parse(path.read_text(encoding="utf-8"))
-    except (ValueError, yaml.YAMLError) as error:
+    except (ValueError, RlzooError) as error:
         raise _damaged(path, str(error).splitlines()[0]) from error
     if not isinstance(content, kind):
         raise _damaged(path, f"it holds {content!r:.40}")

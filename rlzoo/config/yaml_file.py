@@ -184,6 +184,23 @@ class _Reader:
         return RlzooError(f"{self.path}:{node.start_mark.line + 1}:{node.start_mark.column + 1}: {message}")
 
 
+def dump(values: dict[str, Any]) -> str:
+    """Values as YAML that `parse_text` reads back as they are: text that looks like a number is quoted."""
+    return yaml.dump(values, Dumper=_Dumper, sort_keys=False, allow_unicode=True)
+
+
+class _Dumper(yaml.SafeDumper):
+    """PyYAML takes `1e5` for text and would not quote it."""
+
+
+def _represent_text(dumper: yaml.SafeDumper, text: str) -> yaml.Node:
+    style = "'" if _NUMBER.fullmatch(text) else None
+    return dumper.represent_scalar("tag:yaml.org,2002:str", text, style=style)
+
+
+_Dumper.add_representer(str, _represent_text)
+
+
 def _number(text: str) -> int | float:
     digits = text.replace("_", "")
     return int(digits) if re.fullmatch(r"[-+]?\d+", digits) else float(digits)

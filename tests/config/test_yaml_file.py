@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from rlzoo.config.yaml_file import parse_text, read
+from rlzoo.config.yaml_file import dump, parse_text, read
 from rlzoo.errors import RlzooError
 
 TEXT = """\
@@ -109,3 +109,15 @@ def test_a_changed_file_is_read_again(tmp_path):
 def test_nesting_that_would_overflow_the_stack_is_an_error(text):
     with pytest.raises(RlzooError, match=r"nested too deeply|not valid YAML"):
         parse(text)
+
+
+def test_what_is_dumped_is_read_back_as_it_was():
+    values = {
+        "a": "1e5",
+        "b": 1e-5,
+        "c": "007",
+        "d": 1e20,
+        "e": ["1_000", "x: y", ""],
+        "f": {"g": None, "h": True, "i": "no"},
+    }
+    assert parse(dump(values)).values == values
