@@ -3,8 +3,10 @@
 import json
 import os
 import signal
+import subprocess
 import sys
 import time
+from pathlib import Path
 
 import pytest
 import toy_jobs
@@ -69,17 +71,19 @@ def test_each_job_has_a_fresh_process_and_its_share_of_the_threads(n_jobs, monke
 
 @pytest.mark.skipif(sys.platform != "linux", reason="other systems start each process anew")
 def test_a_job_finds_torch_loaded_and_may_use_threads_after_the_parent_did():
-    import torch
-
-    threads = torch.get_num_threads()
-    torch.set_num_threads(2)
-    try:
-        (torch.ones(600, 600) @ torch.ones(600, 600)).sum()
-        [result] = launch([job(toy_jobs.about_me, use_threads=True)], LOCAL)
-    finally:
-        torch.set_num_threads(threads)
-    assert result.result["dynamo"]
-    assert result.result["product"] == 600.0**3
+    """In a parent of its own: one that has used subprocess environments has a fork server without torch already."""
+    code = (
+        "import json, toy_jobs, torch; from rlzoo.launchers import Job, launch\n"
+        "torch.set_num_threads(2); (torch.ones(600, 600) @ torch.ones(600, 600)).sum()\n"
+        "[result] = launch([Job({'use_threads': True}, 'toy_jobs:about_me')], {'name': 'local'})\n"
+        "print(json.dumps(result.result))\n"
+    )
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(Path(__file__).parent), *sys.path])}
+    command = [sys.executable, "-c", code]
+    output = subprocess.run(command, env=environment, capture_output=True, text=True, check=True, timeout=120).stdout
+    result = json.loads(output.splitlines()[-1])
+    assert result["dynamo"]
+    assert result["product"] == 600.0**3
 
 
 def test_an_error_in_the_parent_ends_the_jobs(tmp_path):
