@@ -59,7 +59,8 @@ def train(
         env = make(cfg.env, n_envs=cfg.env.n_envs, seed=cfg.seed, gamma=gamma, training=True, statistics=statistics)
         try:
             algorithm = create(cfg.algo, env, seed=cfg.seed, device=cfg.device)
-            standing = Standing(run, algorithm, env, contents) if hasattr(algorithm, "standing_state") else None
+            can_resume = hasattr(algorithm, "standing_state")
+            standing = Standing(run, algorithm, env, cfg.total_timesteps, contents) if can_resume else None
             progress = Progress(cfg.total_timesteps)
             with open_loggers(cfg.logger, run, dump(cfg), extra=[progress]) as logger:
                 evaluations = Evaluations(cfg, run, env, logger, should_stop=interrupt.asked)

@@ -158,6 +158,9 @@ def test_a_killed_process_goes_on_in_a_new_one(tmp_path, monkeypatch, capsys):
     assert main(["train", "resume=latest", "total_timesteps=7000"]) == 0
     assert "total_timesteps: 6000 -> 7000" in capsys.readouterr().err
     assert run.read_results()[-1]["num_timesteps"] >= 6000
+    assert run.read_info()["resume"].startswith("not-exact: total_timesteps has changed")
+    for flag in ("-m", "--dry-run"):
+        assert main(["train", "resume=latest", flag]) == 2
 
 
 @pytest.mark.parametrize(

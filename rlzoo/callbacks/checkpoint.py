@@ -59,7 +59,12 @@ class Checkpoints(Callback):
         try:
             last = self._save_last(algorithm, at_boundary=True)
             checkpoints.save(
-                self._run, str(step), algorithm=algorithm, env=self._env, info={"at_boundary": True}, copy_of=last
+                self._run,
+                str(step),
+                algorithm=algorithm,
+                env=self._env,
+                info={"at_boundary": True, "total_timesteps": self._total},
+                copy_of=last,
             )
             checkpoints.prune(self._run, self._cfg.keep)
             self._saved_step, self._saved_asked = step, self._asked()
@@ -96,7 +101,7 @@ class Checkpoints(Callback):
             env=self._env,
             model_zip=True,
             others=others,
-            info={"at_boundary": at_boundary},
+            info={"at_boundary": at_boundary, "total_timesteps": self._total},
             unchanged=unchanged,
         )
         if self._standing is not None and at_boundary:

@@ -30,9 +30,11 @@ class Standing(Callback):
         level: how a training that goes on does so: `exact`, or `restarted-episodes` or `not-exact` with the reason.
     """
 
-    def __init__(self, run: Run, algorithm: Any, env: VecEnv, contents: Contents | None = None) -> None:
+    def __init__(
+        self, run: Run, algorithm: Any, env: VecEnv, total_timesteps: int, contents: Contents | None = None
+    ) -> None:
         self.level = "exact"
-        self._run, self._algorithm, self._env = run, algorithm, env
+        self._run, self._algorithm, self._env, self._total = run, algorithm, env, total_timesteps
         self._contents = contents
         self._generators = Generators(env.action_space)
         self._buffer: ReplayBufferState | None = algorithm.replay_buffer
@@ -51,6 +53,8 @@ class Standing(Callback):
             self._algorithm.begin_episodes(restored.observation, restored.restarted)
         self._generators.restore(contents.parts["generators"])
         why = [*restored.reasons, *self._algorithm.unproven()]
+        if contents.manifest["total_timesteps"] != self._total:
+            why.append("total_timesteps has changed, and with it every schedule and the end of the log")
         if why:
             kind = "restarted-episodes" if restored.restarted.any() else "not-exact"
             self.level = f"{kind}: {'; '.join(why)}"

@@ -26,6 +26,8 @@ def main(arguments: Arguments) -> int:
     if any(key_of(word) == "resume" for word in arguments.words):
         from rlzoo.commands import resume
 
+        if arguments.multirun or arguments.dry_run or arguments.config:
+            raise RlzooError("resume= goes on with one run as it is", "leave out -m, --dry-run and --cfg")
         return resume.main(arguments.words)
     compositions = plan(arguments.words, multirun=arguments.multirun)
     if arguments.config:
