@@ -18,7 +18,7 @@ TORCH_FLAGS := $(if $(filter cpu,$(TORCH_INDEX)),--extra-index-url https://downl
 PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(JOBS)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup train test test-slow lint format type layers wheel validate signatures bench clean ci
+.PHONY: help setup train test test-slow faults lint format type layers wheel validate signatures bench clean ci
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -34,6 +34,9 @@ test: $(VENV)/.test ## the tests
 
 test-slow: $(VENV)/.test ## the tests that take longer
 	@$(PYTEST) -m "slow and not gpu"
+
+faults: $(VENV)/.test ## real faults in full number, an hour or more; writes benchmarks/results/faults.json
+	@$(PYTEST) tests/faults --faults=full --timeout=3600 -m "not gpu"
 
 lint: $(VENV)/.test ## ruff: rules and format
 	@$(BIN)/ruff check

@@ -29,3 +29,7 @@ def workdir(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """An empty current directory: no `./conf` or `./hyperparams` of anybody's, and runs land in it."""
     monkeypatch.chdir(tmp_path)
     return tmp_path
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--faults", choices=["ci", "full"], default="ci", help="how often tests/faults do their harm")

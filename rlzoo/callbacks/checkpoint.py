@@ -92,7 +92,7 @@ class Checkpoints(Callback):
         others = {name: part.state() for name, part in self._others.items()} | {"checkpoints": self.state()}
         unchanged: dict[str, Checkpoint] = {}
         if self._standing is not None and at_boundary:
-            parts, unchanged = self._standing.parts(with_buffer=self._cfg.replay_buffer)
+            parts, unchanged = self._standing.parts(with_buffer=self._cfg.replay_buffer != "never")
             others |= parts
         last = checkpoints.save(
             self._run,

@@ -72,6 +72,8 @@ class EnvConfig:
     wrappers: dict[str, Options]
     n_envs: Positive
     vec_env: Literal["dummy", "subproc"]
+    step_timeout: Annotated[Float, Field(gt=0)]
+    max_restarts: NonNegative
     normalize: Bool | Options
     frame_stack: Positive | None
     stochastic_eval: Bool
@@ -99,7 +101,7 @@ class CheckpointConfig:
     freq: NonNegative | Literal["auto"]
     minutes: Annotated[Float, Field(ge=0)]
     keep: Positive
-    replay_buffer: Bool
+    replay_buffer: Literal["auto", "always", "never"]
 
 
 @dataclass(frozen=True)
@@ -116,6 +118,7 @@ class TrainConfig:
 
     algo: AlgoConfig
     env: EnvConfig
+    init_from: str | None
     total_timesteps: Positive
     seed: Seed | None
     n_seeds: Positive
@@ -129,6 +132,7 @@ class TrainConfig:
     n_jobs: Positive
     runs_dir: str
     signal_grace: Annotated[Float, Field(ge=0)]
+    on_nan: Literal["stop", "warn"]
 
     def frequency(self, freq: int | str, share: int) -> int:
         """A cadence in environment steps: itself, or 1/`share` of the training for `auto`; 0 is off."""
