@@ -14,6 +14,8 @@ from functools import cache
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, cast
 
+from rlzoo.errors import clean
+
 if TYPE_CHECKING:
     from rich.console import Console
     from rich.table import Table
@@ -43,11 +45,6 @@ def is_live() -> bool:
     """Whether a display may redraw itself: a terminal that can, and nobody asked for plain lines."""
     console = stderr()
     return console.is_terminal and not console.is_dumb_terminal and os.environ.get(PLAIN, "") in ("", "0")
-
-
-def clean(text: object) -> str:
-    """Text without control characters: what comes from a file or a name must not steer the terminal."""
-    return "".join(char for char in str(text) if char in "\n\t" or (char.isprintable() or char == "\u00a0"))
 
 
 def say(message: object, style: str = "") -> None:

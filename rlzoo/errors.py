@@ -8,6 +8,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import IntEnum
+from typing import Any
+
+MAX_LINE = 1000
+"""Characters of one line that is shown: enough for every list of names, while a value can be a whole file."""
+MAX_PROBLEMS = 50
+"""Problems that are shown at once."""
 
 
 class ExitCode(IntEnum):
@@ -35,9 +41,9 @@ class RlzooError(Exception):
     """
 
     def __init__(self, message: str, hint: str = "", code: ExitCode = ExitCode.WRONG_REQUEST) -> None:
-        super().__init__(message)
-        self.message = message
-        self.hint = hint
+        self.message = "\n".join(shorten(line, MAX_LINE) for line in clean(message).split("\n"))
+        self.hint = shorten(clean(hint), MAX_LINE)
+        super().__init__(self.message)
         self.code = code
 
     def __str__(self) -> str:
@@ -60,9 +66,9 @@ class Problem:
     missing: bool = False
 
     def __str__(self) -> str:
-        head = f"{self.key}: {self.message}" if self.key else self.message
+        head = shorten(_one_line(f"{self.key}: {self.message}" if self.key else self.message), MAX_LINE - 200)
         where = f" [{self.where}]" if self.where else ""
-        hint = f"\n    {self.hint}" if self.hint else ""
+        hint = f"\n    {_one_line(self.hint)}" if self.hint else ""
         return f"{head}{where}{hint}"
 
 
@@ -72,6 +78,33 @@ class ConfigError(RlzooError):
     def __init__(self, problems: Sequence[Problem]) -> None:
         self.problems = tuple(problems)
         code = ExitCode.MISSING if all(problem.missing for problem in problems) else ExitCode.WRONG_REQUEST
-        lines = "\n".join(f"  {problem}" for problem in problems)
+        lines = "\n".join(f"  {problem}" for problem in problems[:MAX_PROBLEMS])
+        more = f"\n  and {len(problems) - MAX_PROBLEMS} more" if len(problems) > MAX_PROBLEMS else ""
         count = "1 problem" if len(problems) == 1 else f"{len(problems)} problems"
-        super().__init__(f"{count} with this request:\n{lines}", code=code)
+        super().__init__(f"{count} with this request:\n{lines}{more}", code=code)
+
+
+def clean(text: object) -> str:
+    """Text without control characters: what comes from a file or a name must not steer the terminal."""
+    return "".join(char for char in str(text) if char in "\n\t" or (char.isprintable() or char == "\u00a0"))
+
+
+def show(value: Any) -> str:
+    """A value as it is written in YAML, shortened: `true`, `null`, `'text'`."""
+    if value is None:
+        return "null"
+    if isinstance(value, bool):
+        return str(value).lower()
+    try:
+        return shorten(repr(value), 60)
+    except ValueError:  # Python writes no whole number of more than 4300 digits
+        return f"a number of {value.bit_length()} bits" if isinstance(value, int) else f"a {type(value).__name__}"
+
+
+def shorten(text: str, limit: int) -> str:
+    """Text of at most `limit` characters; where it is longer, its end is left out."""
+    return text if len(text) <= limit else f"{text[: limit - 3]}..."
+
+
+def _one_line(text: str) -> str:
+    return " ".join(text.split("\n"))

@@ -7,9 +7,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from rlzoo.algos.kinds import is_number, named_numbers, show
+from rlzoo.algos.kinds import is_number, named_numbers
 from rlzoo.algos.names import SCHEDULES, TEXTS
-from rlzoo.errors import Problem
+from rlzoo.errors import Problem, show
 
 
 @dataclass(frozen=True)

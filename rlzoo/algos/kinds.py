@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from rlzoo.algos.names import CLASSES, NOISES, SCHEDULES, TEXTS
-from rlzoo.errors import Problem
+from rlzoo.errors import Problem, show
 from rlzoo.registry import did_you_mean
 
 WORDS = {
@@ -61,13 +61,6 @@ def is_number(value: Any) -> bool:
 def is_whole(value: Any) -> bool:
     """Whether a value is a whole number; `1e6` is one."""
     return is_number(value) and float(value).is_integer()
-
-
-def show(value: Any) -> str:
-    """A value as it is written in YAML: `true`, `null`, `'text'`."""
-    if value is None:
-        return "null"
-    return str(value).lower() if isinstance(value, bool) else repr(value)
 
 
 def named_numbers(given: Any, names: Sequence[str]) -> dict[str, Any]:

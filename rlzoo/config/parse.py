@@ -9,7 +9,7 @@ from typing import Any, TypeVar, get_type_hints
 from pydantic import TypeAdapter, ValidationError
 
 from rlzoo.config.schema import AlgoConfig, TrainConfig
-from rlzoo.errors import ConfigError, Problem
+from rlzoo.errors import MAX_PROBLEMS, ConfigError, Problem, show
 from rlzoo.registry import did_you_mean
 
 T = TypeVar("T")
@@ -94,7 +94,8 @@ def _problems(error: ValidationError, schema: type, values: Mapping[str, Any], k
         if key in known:
             continue
         if found[0]["type"] in UNKNOWN:
-            problems.append(Problem(key, f"is not a known setting{suggestion(list(path), schema, values)}"))
+            near = suggestion(list(path), schema, values) if len(problems) < MAX_PROBLEMS else ""
+            problems.append(Problem(key, f"is not a known setting{near}"))
         elif found[0]["type"] == "missing":
             problems.append(Problem(key, NOT_SET))
         else:
@@ -113,16 +114,6 @@ def _allowed(detail: Any) -> str:
         return f"at most {detail['ctx']['le']}"
     text = detail["msg"].removeprefix("Value error, ").removeprefix("must be ").removeprefix("Input should be ")
     return str(text)
-
-
-def show(value: Any) -> str:
-    """A value as it is written in YAML, shortened."""
-    text = {True: "true", False: "false", None: "null"}.get(value, repr(value)) if _is_plain(value) else repr(value)
-    return text if len(text) <= 60 else f"{text[:57]}..."
-
-
-def _is_plain(value: Any) -> bool:
-    return value is None or isinstance(value, bool)
 
 
 def _field_path(location: tuple[Any, ...], values: Mapping[str, Any]) -> list[str]:

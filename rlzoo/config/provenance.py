@@ -65,16 +65,17 @@ class Tree:
             parent = parent.get(key) if isinstance(parent, dict) else None
         if not isinstance(parent, dict) or path[-1] not in parent:
             return False
-        del parent[path[-1]]
-        self._forget(path)
+        self._forget(path, parent.pop(path[-1]))
         self.origins[path[:-1]] = COMMAND_LINE
         return True
 
     def origin(self, path: KeyPath) -> Origin | None:
         """The origin of a value: its own, the first one below it, or the nearest one above it."""
+        if path in self.origins:
+            return self.origins[path]
         below = next((key for key in self.origins if key[: len(path)] == path), None)
         above = (path[:length] for length in range(len(path) - 1, 0, -1) if path[:length] in self.origins)
-        found = path if path in self.origins else below or next(above, None)
+        found = below or next(above, None)
         return self.origins[found] if found is not None else None
 
     def leaves(self) -> Iterator[tuple[KeyPath, Any, Origin | None]]:
@@ -105,13 +106,16 @@ class Tree:
             self.origins.setdefault(path, origin(path))
             self._merge(value, path, origin)
             return
+        self._forget(path, parent.get(path[-1]))
         parent[path[-1]] = copy.deepcopy(value)
-        self._forget(path)
         self.origins[path] = origin(path)
 
-    def _forget(self, path: KeyPath) -> None:
-        for key in [key for key in self.origins if key[: len(path)] == path]:
-            del self.origins[key]
+    def _forget(self, path: KeyPath, old: Any) -> None:
+        """Drop the origins of a value that goes, and of all in it."""
+        self.origins.pop(path, None)
+        if isinstance(old, dict):
+            for key, child in old.items():
+                self._forget((*path, key), child)
 
 
 def is_section(path: KeyPath) -> bool:

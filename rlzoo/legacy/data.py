@@ -14,7 +14,7 @@ from rlzoo.algos.names import CLASSES
 from rlzoo.algos.policies import choose_policy
 from rlzoo.algos.signatures import Keywords, Signature, find_signature
 from rlzoo.algos.specs import ALGOS, AlgoSpec, find_spec
-from rlzoo.console import clean
+from rlzoo.errors import clean
 from rlzoo.legacy.archive import refused
 from rlzoo.legacy.spaces import read_space
 

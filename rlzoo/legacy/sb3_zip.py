@@ -12,8 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rlzoo.config.schema import AlgoConfig
-from rlzoo.console import clean
-from rlzoo.errors import ExitCode, RlzooError
+from rlzoo.errors import ExitCode, RlzooError, clean
 from rlzoo.legacy.archive import Archive, Limits, refused
 from rlzoo.legacy.data import ModelData, read_data
 from rlzoo.legacy.tensors import read_tensors
