@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from rlzoo import checkpoints
+from rlzoo import checkpoints, console
 from rlzoo.config.parse import parse
 from rlzoo.config.schema import TrainConfig
 from rlzoo.errors import RlzooError
@@ -202,9 +202,27 @@ class Agent:
 
 
 def _read(run: Run, name: str | None) -> tuple[Checkpoint, checkpoints.Contents]:
-    """Find and read a checkpoint, again if a training has replaced it meanwhile."""
+    """Find and read a checkpoint; where none is named, the next one in place of one that is damaged."""
+    if name is not None:
+        return _read_again(lambda: run.find_checkpoint(name))
+    run.find_checkpoint()  # there is one, or this says what there is
+    failed: list[RlzooError] = []
+    for index in range(len(run.by_default())):
+        try:
+            found = _read_again(lambda index=index: run.by_default()[index])  # type: ignore[misc]
+        except RlzooError as error:
+            failed.append(error)
+            continue
+        for damage in failed:
+            console.warn(f"{damage.message}; taking {found[0].name} instead")
+        return found
+    raise failed[0]
+
+
+def _read_again(find: Callable[[], Checkpoint]) -> tuple[Checkpoint, checkpoints.Contents]:
+    """Read what `find` finds, again if a training has replaced it meanwhile."""
     for attempt in range(READ_ATTEMPTS):
-        found = run.find_checkpoint(name)
+        found = find()
         try:
             return found, checkpoints.read(found, (checkpoints.ALGORITHM, checkpoints.NORMALIZATION))
         except RlzooError:

@@ -114,6 +114,17 @@ def save(
     return run.checkpoint(name)
 
 
+def verify(checkpoint: Checkpoint) -> None:
+    """Check sizes and SHA-256 of every file of a checkpoint.
+
+    Raises:
+        RlzooError: as `read` does.
+    """
+    manifest = read_manifest(checkpoint)
+    for name, expected in manifest["files"].items():
+        _check_file(checkpoint, name, expected)
+
+
 def read(checkpoint: Checkpoint, only: Collection[str] | None = None) -> Contents:
     """What a checkpoint holds, after checking sizes and SHA-256.
 
@@ -124,16 +135,10 @@ def read(checkpoint: Checkpoint, only: Collection[str] | None = None) -> Content
     Raises:
         RlzooError: if a file is missing or differs from the manifest, or a newer rlzoo wrote it.
     """
-    manifest = _read_manifest(checkpoint)
+    manifest = read_manifest(checkpoint)
     chosen = {name: entry for name, entry in manifest["files"].items() if only is None or Path(name).stem in only}
     for name, expected in chosen.items():
-        path = checkpoint.path / name
-        if Path(name).name != name or not path.is_file():
-            raise _damaged(checkpoint, f"{name} is missing")
-        if path.stat().st_size != expected["size"]:
-            raise _damaged(checkpoint, f"{name} has {path.stat().st_size} bytes instead of {expected['size']}")
-        if _sha256(path) != expected["sha256"]:
-            raise _damaged(checkpoint, f"{name} is not what was written (SHA-256)")
+        _check_file(checkpoint, name, expected)
     parts = [Path(name).stem for name in chosen if name.endswith(".safetensors")]
     if ALGORITHM not in parts:
         raise _damaged(checkpoint, f"{ALGORITHM}.safetensors is missing")
@@ -141,6 +146,16 @@ def read(checkpoint: Checkpoint, only: Collection[str] | None = None) -> Content
         return Contents({part: read_state(checkpoint.path, part) for part in parts}, manifest)
     except (OSError, ValueError) as error:
         raise _damaged(checkpoint, str(error)) from error
+
+
+def _check_file(checkpoint: Checkpoint, name: str, expected: Mapping[str, Any]) -> None:
+    path = checkpoint.path / name
+    if Path(name).name != name or not path.is_file():
+        raise _damaged(checkpoint, f"{name} is missing")
+    if path.stat().st_size != expected["size"]:
+        raise _damaged(checkpoint, f"{name} has {path.stat().st_size} bytes instead of {expected['size']}")
+    if _sha256(path) != expected["sha256"]:
+        raise _damaged(checkpoint, f"{name} is not what was written (SHA-256)")
 
 
 def prune(run: Run, keep: int) -> None:
@@ -225,7 +240,7 @@ def _building(run: Run, name: str) -> Iterator[Path]:
 
 def _link_parts(source: Checkpoint, folder: Path, only: Collection[str] | None = None) -> dict[str, dict[str, Any]]:
     """Give the files of `source` a second name, or copy them where the file system has no links."""
-    files = {name: entry for name, entry in _read_manifest(source)["files"].items() if name != "model.zip"}
+    files = {name: entry for name, entry in read_manifest(source)["files"].items() if name != "model.zip"}
     if only is not None:
         files = {name: entry for name, entry in files.items() if Path(name).stem in only}
     for name in files:
@@ -237,7 +252,12 @@ def _link_parts(source: Checkpoint, folder: Path, only: Collection[str] | None =
     return files
 
 
-def _read_manifest(checkpoint: Checkpoint) -> dict[str, Any]:
+def read_manifest(checkpoint: Checkpoint) -> dict[str, Any]:
+    """What a checkpoint says about itself, checked against its own hash.
+
+    Raises:
+        RlzooError: if it is missing or damaged, or a newer rlzoo wrote it.
+    """
     try:
         manifest = json.loads(checkpoint.manifest.read_text(encoding="utf-8"))
         files, written = manifest["files"], manifest["format"]
@@ -268,7 +288,7 @@ def _damaged(checkpoint: Checkpoint, what: str) -> RlzooError:
 
 def _written_by(run: Run, checkpoint: Checkpoint) -> bool:
     try:
-        return _read_manifest(checkpoint).get("run") == run.path.name
+        return read_manifest(checkpoint).get("run") == run.path.name
     except RlzooError:
         return False
 

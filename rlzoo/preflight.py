@@ -159,6 +159,10 @@ def _cross_problems(config: TrainConfig) -> list[Problem]:
         problems.append(Problem("eval.n_envs", "is more than the episodes of any evaluation"))
     if isinstance(config.torch_threads, int) and config.torch_threads > MAX_THREADS:
         problems.append(Problem("torch_threads", f"must be at most {MAX_THREADS}, not {config.torch_threads}"))
+    if config.init_from is not None:
+        from rlzoo.init_from import check as check_init_from
+
+        problems += check_init_from(config)
     return problems + device_problems(config.device, here=config.launcher["name"] == "local")
 
 

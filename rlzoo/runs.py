@@ -12,6 +12,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from rlzoo import console
 from rlzoo.config import yaml_file
 from rlzoo.errors import ExitCode, RlzooError
 
@@ -121,6 +122,10 @@ class Run:
         return self.path / "train.log"
 
     @property
+    def lock_file(self) -> Path:
+        return self.path / ".lock"
+
+    @property
     def tensorboard_dir(self) -> Path:
         return self.path / "tensorboard"
 
@@ -155,13 +160,25 @@ class Run:
         found = [path for path in self.checkpoints_dir.glob(".*") if LEFTOVER.match(path.name)]
         return [Checkpoint(path) for path in sorted(found, key=lambda path: (path.suffix == ".old", path.name))]
 
-    def find_checkpoint(self, name: str | None = None) -> Checkpoint:
-        """The checkpoint of that name or step; by default `best`, else `last`, else the newest step."""
+    def by_default(self) -> list[Checkpoint]:
+        """The checkpoints in the order in which they are taken if none is named: best, last, the newest steps."""
         existing = {checkpoint.name: checkpoint for checkpoint in self.checkpoints()}
         steps = [step for step in existing if step.isdigit()]
-        for candidate in [str(name)] if name is not None else ["best", "last", *steps[-1:]]:
-            if candidate in existing:
-                return existing[candidate]
+        return [existing[name] for name in ("best", "last", *reversed(steps)) if name in existing]
+
+    def find_checkpoint(self, name: str | None = None) -> Checkpoint:
+        """The checkpoint of that name, or the nearest to that step; by default the first of `by_default`."""
+        existing = {checkpoint.name: checkpoint for checkpoint in self.checkpoints()}
+        steps = [step for step in existing if step.isdigit()]
+        if name is None:
+            if found := self.by_default():
+                return found[0]
+        elif name in existing:
+            return existing[name]
+        elif name.isdigit() and steps:
+            nearest = min(steps, key=lambda step: abs(int(step) - int(name)))
+            console.say(f"there is no checkpoint of step {int(name):,}; the nearest is {int(nearest):,}")
+            return existing[nearest]
         none = "it has none; was it stopped before the first was written?"
         have = f"it has: {', '.join(existing)}" if existing else none
         what = "no checkpoint" if name is None else f"no checkpoint {name!r}"

@@ -23,7 +23,12 @@ log = logging.getLogger("rlzoo")
 
 
 def train(
-    cfg: TrainConfig, run: Run, callbacks: Sequence[Callback] = (), resume_from: Checkpoint | None = None
+    cfg: TrainConfig,
+    run: Run,
+    callbacks: Sequence[Callback] = (),
+    resume_from: Checkpoint | None = None,
+    *,
+    trust: bool = False,
 ) -> Evaluation:
     """Train as `cfg` says, into the directory of `run`.
 
@@ -32,6 +37,7 @@ def train(
         run: a new run; its config.yaml and info.json are written.
         callbacks: more callbacks, called after rlzoo's own.
         resume_from: a checkpoint of this run to go on from, one that was written at a boundary.
+        trust: that `init_from` may be unpickled, which runs what its author put into it.
 
     Returns:
         The final evaluation of the run's best checkpoint (of the last one, if there was no evaluation on the way).
@@ -40,6 +46,7 @@ def train(
         RlzooError: with exit code 4 if the training fails, after the traceback was written to train.log, or with 130
             or 143 after a signal; what was kept is in the message.
     """
+    from rlzoo import init_from
     from rlzoo.algos.create import create
     from rlzoo.callbacks import Checkpoints, Evaluations, Interrupt, Progress, Standing, Stop
     from rlzoo.checkpoints import read
@@ -54,11 +61,16 @@ def train(
         run.update_info(**device())
         seed_everything(cfg.seed)
         contents = read(resume_from) if resume_from is not None else None
+        source = init_from.find(cfg.init_from, cfg.runs_dir) if cfg.init_from and contents is None else None
         gamma = float(cfg.algo.hyperparams.get("gamma") or 0.99)
         statistics = contents.normalization if contents is not None else None
+        if source is not None:
+            statistics = init_from.statistics(source)
         env = make(cfg.env, n_envs=cfg.env.n_envs, seed=cfg.seed, gamma=gamma, training=True, statistics=statistics)
         try:
             algorithm = create(cfg.algo, env, seed=cfg.seed, device=cfg.device)
+            if source is not None:
+                run.update_info(init_from=init_from.fill(algorithm, source, cfg, env, trust=trust))
             can_resume = hasattr(algorithm, "standing_state")
             standing = Standing(run, algorithm, env, cfg.total_timesteps, contents) if can_resume else None
             progress = Progress(cfg.total_timesteps)

@@ -137,13 +137,31 @@ def test_evaluation_seeds_and_actions_follow_the_run(tmp_path):
     assert load(run, config=stochastic).is_deterministic(True)
 
 
-def test_a_step_a_path_and_a_name_find_the_checkpoint(tmp_path):
+def test_a_step_a_path_and_a_name_find_the_checkpoint(tmp_path, capsys):
     run, _, env = train(tmp_path, *SETUPS["ppo"])
     env.close()
     assert load(run.path, 100).num_timesteps == 100
     assert load(str(run.path), "last").num_timesteps == 200
-    with pytest.raises(RlzooError, match="no checkpoint '7'"):
-        load(run, 7)
+    assert load(run, 7).checkpoint.name == "100"  # the nearest
+    assert "there is no checkpoint of step 7; the nearest is 100" in capsys.readouterr().err
+    with pytest.raises(RlzooError, match="no checkpoint 'first'"):
+        load(run, "first")
+
+
+def test_a_damaged_checkpoint_is_named_and_the_next_one_taken(tmp_path, capsys):
+    run, _, env = train(tmp_path, *SETUPS["ppo"])
+    env.close()
+    first, second = run.by_default()[:2]
+    data = bytearray((first.path / "algorithm.safetensors").read_bytes())
+    data[len(data) // 2] ^= 1
+    (first.path / "algorithm.safetensors").unlink()  # it may share its bytes with another checkpoint
+    (first.path / "algorithm.safetensors").write_bytes(data)
+    assert load(run).checkpoint == second
+    said = capsys.readouterr().err
+    assert f"checkpoint {first.path} is damaged: algorithm.safetensors" in said
+    assert f"taking {second.name} instead" in said
+    with pytest.raises(RlzooError, match="is damaged"):
+        load(run, first.name)
 
 
 def test_a_state_of_another_shape_is_refused(tmp_path):

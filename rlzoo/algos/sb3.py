@@ -107,6 +107,10 @@ class SB3Algorithm:
     def restore(self, state: State) -> None:
         sb3_state.restore(self.model, state)
 
+    def restore_weights(self, state: State) -> None:
+        """Take over networks and learned coefficients alone: the start of another training."""
+        sb3_state.restore_weights(self.model, state)
+
     def standing_state(self) -> State:
         """Where the training stands between two rollouts, besides what was learned."""
         return sb3_state.standing_state(self.model)

@@ -86,6 +86,26 @@ def restore(model: BaseAlgorithm, state: State) -> None:
         setattr(model, name, value)
 
 
+def restore_weights(model: BaseAlgorithm, state: State) -> None:
+    """Put back networks and learned coefficients, without optimizers and counters.
+
+    Raises:
+        KeyError, RuntimeError: if they are of another algorithm or network.
+    """
+    for name, module in model.get_parameters().items():
+        target = recursive_getattr(model, name)
+        if not isinstance(target, torch.nn.Module):
+            continue
+        saved = _decode(state.values["modules"][name], state.tensors)
+        if shapes := [key for key in module if key in saved and saved[key].shape != module[key].shape]:
+            old, new = (tuple(tensors[shapes[0]].shape) for tensors in (saved, module))
+            raise ValueError(f"{shapes[0]} has shape {old}, not {new}")
+        target.load_state_dict(saved)
+    for name in _variables(model):
+        if name in state.tensors:
+            _put(model, name, state.tensors[name])
+
+
 def exploration_state(model: BaseAlgorithm) -> State:
     """Correlated action noise, and gSDE's exploration matrices."""
     tensors: dict[str, Any] = {}

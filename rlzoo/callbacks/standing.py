@@ -53,6 +53,8 @@ class Standing(Callback):
             self._algorithm.begin_episodes(restored.observation, restored.restarted)
         self._generators.restore(contents.parts["generators"])
         why = [*restored.reasons, *self._algorithm.unproven()]
+        if self._buffer is not None and BUFFER not in contents.parts:
+            why.append("the replay buffer was not saved and begins empty (checkpoint.replay_buffer)")
         if contents.manifest["total_timesteps"] != self._total:
             why.append("total_timesteps has changed, and with it every schedule and the end of the log")
         if why:
@@ -87,7 +89,7 @@ class Standing(Callback):
     def _begin(self, contents: Contents) -> None:
         self._algorithm.restore(contents.algorithm)
         self._algorithm.restore_standing(contents.parts["standing"])
-        if self._buffer is not None:
+        if self._buffer is not None and BUFFER in contents.parts:
             self._buffer.restore(contents.parts[BUFFER], _segments(contents.parts))
 
 

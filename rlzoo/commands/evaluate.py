@@ -85,10 +85,10 @@ def evaluate(
     from rlzoo.evaluation import summary
 
     run = run if isinstance(run, Run) else Run.open(run)
-    found = run.find_checkpoint(checkpoint)
+    run.find_checkpoint()  # there is one, or this says so before anything else
     cfg = _config(run, env_words)
     seeds = None if seeds is None else np.asarray(seeds).tolist()
-    settings = {"checkpoint": found.name, "n_episodes": n_episodes, "n_timesteps": n_timesteps, "seeds": seeds}
+    settings = {"checkpoint": checkpoint, "n_episodes": n_episodes, "n_timesteps": n_timesteps, "seeds": seeds}
     settings |= {"deterministic": deterministic, "n_envs": n_envs, "device": device}
     _, problems = check(EvaluateConfig, {"run": str(run.path), "runs_dir": "", **settings})
     if not problems:
@@ -99,7 +99,8 @@ def evaluate(
         raise ConfigError(problems)
     run.read_results()  # a damaged one is found before the episodes are played
     with _explained():
-        agent = load(run, found.name, device=device, config=cfg)
+        agent = load(run, checkpoint, device=device, config=cfg)
+        found = agent.checkpoint
         greedy = agent.is_deterministic(deterministic)
         say(f"run {run.path}, checkpoint {found.name}, {'deterministic' if greedy else 'sampled'} actions")
         evaluation = agent.evaluate(
@@ -113,7 +114,7 @@ def evaluate(
         "date": datetime.now(UTC).isoformat(timespec="seconds"),
         "source": "evaluate",
         "checkpoint": found.name,
-        "num_timesteps": found.num_timesteps,
+        "num_timesteps": agent.num_timesteps,
         **({"env": list(env_words)} if env_words else {}),
         **summary(evaluation),
     }

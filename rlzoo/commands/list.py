@@ -104,6 +104,8 @@ def runs(root: str = "runs") -> Rows:
 
 
 def _run_row(run: Run) -> dict[str, Any]:
+    from rlzoo import run_lock
+
     row = dict.fromkeys(("run", "algo", "env", "seed", "status", "steps", "mean", "std", "mean - std"))
     row |= {"run": str(run.path), "status": "damaged"}
     try:
@@ -113,7 +115,10 @@ def _run_row(run: Run) -> dict[str, Any]:
         return row
     last = results[-1] if results else {}
     scores = {"mean": "mean_reward", "std": "std_reward", "mean - std": "result", "steps": "num_timesteps"}
-    return row | {"status": info.get("status")} | {column: last.get(key) for column, key in scores.items()}
+    status = info.get("status")
+    if status == "running" and not run_lock.in_use(run):
+        status = "killed"  # its process ended without a word
+    return row | {"status": status} | {column: last.get(key) for column, key in scores.items()}
 
 
 def _cell(value: Any) -> Any:

@@ -1,9 +1,10 @@
-"""`rlzoo train resume=<run>`: go on with a training in its own directory, from the newest checkpoint at a boundary."""
+"""`rlzoo train resume=…`: go on with a training in its own directory, from its newest whole checkpoint."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import Any
 
 from rlzoo.config import overrides
@@ -11,35 +12,51 @@ from rlzoo.config.compose import override
 from rlzoo.config.parse import check, dump, parse
 from rlzoo.config.schema import TrainConfig
 from rlzoo.errors import ConfigError, ExitCode, Problem, RlzooError
-from rlzoo.runs import Checkpoint, Run
+from rlzoo.runs import Checkpoint, Run, find_runs, folder_name
 
-CHANGEABLE = ("total_timesteps", "eval", "checkpoint", "stop", "logger")
+CHANGEABLE = ("total_timesteps", "eval", "checkpoint", "stop", "logger", "signal_grace", "on_nan")
 """Settings that a training may go on with changed; all others are what it was started with."""
+
+WHERE = ("runs_dir", "n_seeds", "n_jobs", "launcher")
+"""Settings that say where and beside what a training runs: two runs may differ in them and be the same training."""
 
 
 def main(words: Sequence[str]) -> int:
     """Go on with the run that `resume=` names; the other words change its settings."""
     from rlzoo.commands.results import print_results
+
+    run, cfg, changes = request(words)
+    before = len(run.read_results())
+    if go_on(run, cfg, changes):
+        print_results(run.read_results()[before:])
+        print(f"run: {run.path}")
+    return ExitCode.DONE
+
+
+def go_on(run: Run, cfg: TrainConfig, changes: Sequence[str] = ()) -> bool:
+    """Train on as `cfg` says; False if the run had finished already.
+
+    Raises:
+        RlzooError: if another process trains this run, it has no whole checkpoint at a boundary, or the training fails.
+    """
+    from rlzoo import run_lock
     from rlzoo.console import say
     from rlzoo.training import train
 
-    run, cfg, changes = request(words)
-    checkpoint = newest_boundary(run)
-    if checkpoint.num_timesteps >= cfg.total_timesteps:
-        say(f"{run.path} is finished: {checkpoint.num_timesteps:,} of {cfg.total_timesteps:,} steps")
-        say(f"to train on: rlzoo train resume={run.path} total_timesteps=…")
-        return ExitCode.DONE
-    for change in changes:
-        say(f"changed: {change}")
-    say(f"going on with {run.path} from step {checkpoint.num_timesteps:,} of {cfg.total_timesteps:,}")
-    before = len(run.read_results())
-    run.write_config(dump(cfg))
-    resumed = [*run.read_info().get("resumed", []), {"from": checkpoint.num_timesteps, "changes": changes}]
-    run.update_info(status="running", resumed=resumed)
-    train(cfg, run, resume_from=checkpoint)
-    print_results(run.read_results()[before:])
-    print(f"run: {run.path}")
-    return ExitCode.DONE
+    with run_lock.held(run):
+        checkpoint = newest_boundary(run)
+        if checkpoint.num_timesteps >= cfg.total_timesteps:
+            say(f"{run.path} is finished: {checkpoint.num_timesteps:,} of {cfg.total_timesteps:,} steps")
+            say(f"to train on: rlzoo train resume={run.path} total_timesteps=…")
+            return False
+        for change in changes:
+            say(f"changed: {change}")
+        say(f"going on with {run.path} from step {checkpoint.num_timesteps:,} of {cfg.total_timesteps:,}")
+        run.write_config(dump(cfg))
+        resumed = [*run.read_info().get("resumed", []), {"from": checkpoint.num_timesteps, "changes": list(changes)}]
+        run.update_info(status="running", resumed=resumed)
+        train(cfg, run, resume_from=checkpoint)
+    return True
 
 
 def request(words: Sequence[str]) -> tuple[Run, TrainConfig, list[str]]:
@@ -66,26 +83,76 @@ def request(words: Sequence[str]) -> tuple[Run, TrainConfig, list[str]]:
     return run, cfg, changes
 
 
+def find_unfinished(cfg: TrainConfig) -> Run | None:
+    """The newest run of this configuration that has not finished, is not in use, and has something to go on from.
+
+    A configuration without a seed is that of a run with any seed.
+    """
+    from rlzoo import run_lock
+
+    wanted = _training(dump(cfg), cfg.seed)
+    folder = Path(cfg.runs_dir) / folder_name(cfg.algo.name) / folder_name(cfg.env.id)
+    for run in sorted(find_runs(folder), key=lambda run: run.path.name, reverse=True):
+        try:
+            unfinished = run.read_info().get("status") != "finished"
+            if unfinished and _training(run.read_config(), cfg.seed) == wanted and not run_lock.in_use(run):
+                newest_boundary(run)
+                return run
+        except RlzooError:
+            continue  # damaged, or killed before its first checkpoint
+    return None
+
+
+def _training(config: dict[str, Any], seed: int | None) -> dict[str, Any]:
+    """A configuration without what two runs of the same training may differ in."""
+    left_out = WHERE if seed is not None else (*WHERE, "seed")
+    return {key: value for key, value in config.items() if key not in left_out}
+
+
 def newest_boundary(run: Run) -> Checkpoint:
-    """The newest checkpoint that was written between two rollouts, where nothing is half-done.
+    """The newest whole checkpoint that was written between two rollouts, where nothing is half-done.
+
+    A newer one that is damaged is named in a warning.
 
     Raises:
         RlzooError: if there is none.
     """
-    found = [checkpoint for checkpoint in run.checkpoints() if _at_boundary(checkpoint)]
-    if not found:
-        have = ", ".join(checkpoint.name for checkpoint in run.checkpoints()) or "none"
-        raise RlzooError(
-            f"{run.path} has no checkpoint to go on from",
-            f"its checkpoints: {have}; only those written between two rollouts hold all that is needed",
-            ExitCode.TRAINING_FAILED,
-        )
-    return max(found, key=lambda checkpoint: (checkpoint.num_timesteps, checkpoint.name.isdigit()))
+    from rlzoo import checkpoints
+    from rlzoo.console import warn
+
+    damaged: list[RlzooError] = []
+    for checkpoint in _boundaries(run, damaged):
+        try:
+            checkpoints.verify(checkpoint)
+        except RlzooError as error:
+            damaged.append(error)
+            continue
+        for damage in damaged:
+            warn(f"{damage.message}; going back to step {checkpoint.num_timesteps:,}")
+        return checkpoint
+    have = ", ".join(checkpoint.name for checkpoint in run.checkpoints()) or "none"
+    hint = f"its checkpoints: {have}; only those written between two rollouts hold all that is needed"
+    raise RlzooError(
+        f"{run.path} has no checkpoint to go on from",
+        "\n  ".join([*(error.message for error in damaged), hint]),
+        ExitCode.TRAINING_FAILED,
+    )
 
 
-def _at_boundary(checkpoint: Checkpoint) -> bool:
-    manifest: dict[str, Any] = json.loads(checkpoint.manifest.read_text())
-    return bool(manifest.get("at_boundary")) and "standing.json" in manifest.get("files", {})
+def _boundaries(run: Run, damaged: list[RlzooError]) -> Iterator[Checkpoint]:
+    """Checkpoints at a boundary, newest first; what stands in the way of reading a manifest goes to `damaged`."""
+    from rlzoo.checkpoints import read_manifest
+
+    found = []
+    for checkpoint in run.checkpoints():
+        try:
+            manifest = read_manifest(checkpoint)
+        except RlzooError as error:
+            damaged.append(error)
+            continue
+        if manifest.get("at_boundary") and "standing.json" in manifest["files"]:
+            found.append((manifest["num_timesteps"], checkpoint.name.isdigit(), checkpoint))
+    yield from (checkpoint for _, _, checkpoint in sorted(found, key=lambda one: one[:2], reverse=True))
 
 
 def _differences(old: Any, new: Any, key: str = "") -> dict[str, tuple[Any, Any]]:

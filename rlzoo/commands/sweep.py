@@ -10,8 +10,8 @@ from typing import Any
 from rlzoo.preflight import Request
 
 
-def train_many(requests: Sequence[Request]) -> int:
-    """Train every request; returns the sweep's exit code."""
+def train_many(requests: Sequence[Request], own: Mapping[str, str]) -> int:
+    """Train every request, with the command's own words; returns the sweep's exit code."""
     from rlzoo.commands.train import job_of
     from rlzoo.console import say
     from rlzoo.launchers import Job, launch, sweep_exit_code
@@ -20,7 +20,7 @@ def train_many(requests: Sequence[Request]) -> int:
     first = requests[0].config
     labels = label(requests)
     jobs = [
-        Job(job_of(request), "rlzoo.commands.train:run_job", name)
+        Job(job_of(request, own), "rlzoo.commands.train:run_job", name)
         for request, name in zip(requests, labels, strict=True)
     ]
     say(f"{len(jobs)} jobs, {first.n_jobs} at a time, launcher {first.launcher['name']}")

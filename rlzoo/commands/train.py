@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,18 +18,25 @@ if TYPE_CHECKING:
     from rlzoo.cli import Arguments
 
 
+AUTO = "auto"
+"""`resume=auto` goes on with the newest unfinished run of the same configuration, or starts one."""
+
+OWN_WORDS = ("resume", "trust")
+"""Words that belong to one call of the command, never to the configuration that a run keeps."""
+
 MAX_SEEDS = 1000
 """Seeds that `n_seeds` trains at most."""
 
 
 def main(arguments: Arguments) -> int:
-    if any(key_of(word) == "resume" for word in arguments.words):
+    own, words = _split(arguments.words)
+    if own.get("resume") not in (None, AUTO):
         from rlzoo.commands import resume
 
         if arguments.multirun or arguments.dry_run or arguments.config:
             raise RlzooError("resume= goes on with one run as it is", "leave out -m, --dry-run and --cfg")
         return resume.main(arguments.words)
-    compositions = plan(arguments.words, multirun=arguments.multirun)
+    compositions = plan(words, multirun=arguments.multirun)
     if arguments.config:
         return _print_config(compositions)
     requests = check_all(compositions)
@@ -40,10 +47,10 @@ def main(arguments: Arguments) -> int:
 
         return print_plan(requests)
     if len(requests) == 1:
-        return _train_one(requests[0])
+        return _train_one(requests[0], own)
     from rlzoo.commands.sweep import train_many
 
-    return train_many(requests)
+    return train_many(requests, own)
 
 
 def train(*words: str) -> Run:
@@ -59,10 +66,25 @@ def train(*words: str) -> Run:
         ConfigError: naming everything that is wrong with the request; nothing was started or written.
         RlzooError: if the training fails; its run directory says how far it came.
     """
-    requests = check_all(plan(list(words), multirun=False))
+    own, rest = _split(words)
+    if own.get("resume", AUTO) != AUTO:
+        from rlzoo.commands import resume
+
+        run, cfg, changes = resume.request(words)
+        resume.go_on(run, cfg, changes)
+        return run
+    requests = check_all(plan(rest, multirun=False))
     if len(requests) > 1:
         raise RlzooError("rlzoo.train trains one agent", "call it once for each seed, or use: rlzoo train n_seeds=…")
-    return Run(Path(run_job(job_of(requests[0]))["run"]))
+    return Run(Path(run_job(job_of(requests[0], own))["run"]))
+
+
+def _split(words: Sequence[str]) -> tuple[dict[str, str], list[str]]:
+    """The words that are no settings of a training, by key, and all others."""
+    own = {key_of(word): word.partition("=")[2].strip("'\"") for word in words if key_of(word) in OWN_WORDS}
+    if own.get("trust", "false") not in ("true", "false"):
+        raise ConfigError([Problem("trust", f"must be true or false, not {own['trust']!r}", where="command line")])
+    return own, [word for word in words if key_of(word) not in OWN_WORDS]
 
 
 def plan(words: Sequence[str], *, multirun: bool) -> list[Composition]:
@@ -110,10 +132,11 @@ def check_all(compositions: Sequence[Composition]) -> list[Request]:
     return requests
 
 
-def job_of(request: Request) -> dict[str, Any]:
-    """A request as plain data that can be sent to another process or machine."""
+def job_of(request: Request, own: Mapping[str, str] | None = None) -> dict[str, Any]:
+    """A request and the command's own words as plain data that can be sent to another process or machine."""
     composition = request.composition
     return {
+        **(own or {}),
         "config": dump(request.config),
         "words": list(composition.words),
         "hyperparams": list(composition.hyperparams),
@@ -122,12 +145,21 @@ def job_of(request: Request) -> dict[str, Any]:
 
 
 def run_job(job: dict[str, Any]) -> dict[str, Any]:
-    """Create the run of a job and train it; the entry point of every launcher."""
+    """Create the run of a job, or find the one to go on with, and train it; the entry point of every launcher."""
+    from rlzoo import run_lock
     from rlzoo.info import collect
     from rlzoo.seeding import draw_seed
     from rlzoo.training import train as train_run
 
     cfg = parse(job["config"])
+    if job.get("resume") == AUTO:
+        from rlzoo.commands.resume import find_unfinished, go_on
+
+        found = find_unfinished(cfg)
+        if found is not None:
+            go_on(found, parse(found.read_config()))
+            return _answer(found)
+        _say("resume=auto: no unfinished run of this configuration, starting one")
     if cfg.seed is None:
         cfg = dataclasses.replace(cfg, seed=draw_seed())
         _say(f"seed: {cfg.seed} (drawn)")
@@ -137,16 +169,21 @@ def run_job(job: dict[str, Any]) -> dict[str, Any]:
     details = {key: job[key] for key in ("words", "hyperparams", "notices")}
     run.write_info({"status": "running", **details, **collect()})
     _say(f"run: {run.path}")
-    train_run(cfg, run)
+    with run_lock.held(run):
+        train_run(cfg, run, trust=job.get("trust") == "true")
+    return _answer(run)
+
+
+def _answer(run: Run) -> dict[str, Any]:
     return {"run": str(run.path), "result": {"evaluations": run.read_results()}}
 
 
-def _train_one(request: Request) -> int:
+def _train_one(request: Request, own: Mapping[str, str]) -> int:
     from rlzoo.commands.results import print_results
 
     for file in request.composition.hyperparams:
         _say(f"tuned hyperparameters: {file}")
-    result = run_job(job_of(request))
+    result = run_job(job_of(request, own))
     print_results(result["result"]["evaluations"])
     print(f"run: {result['run']}")
     return ExitCode.DONE

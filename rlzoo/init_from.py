@@ -1,0 +1,143 @@
+"""`init_from=`: the weights that a training begins with, out of a run, a checkpoint or a Stable-Baselines3 zip.
+
+Networks, learned coefficients and normalisation statistics are taken over; optimizers, counters, buffers and random
+generators begin anew.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from rlzoo import checkpoints, legacy_pickle
+from rlzoo.config.parse import parse
+from rlzoo.config.schema import TrainConfig
+from rlzoo.errors import ExitCode, Problem, RlzooError
+from rlzoo.legacy import sb3_zip
+from rlzoo.protocols import Algorithm, State
+from rlzoo.runs import Checkpoint, Run
+
+if TYPE_CHECKING:
+    from stable_baselines3.common.vec_env import VecEnv
+
+STATISTICS = ("vec_normalize.pkl", "vecnormalize.pkl")
+"""Where other tools keep the normalisation statistics, beside the zip or in a folder of the zip's name."""
+
+
+@dataclass(frozen=True)
+class Source:
+    """What `init_from` names: one checkpoint, or one zip with its statistics if it has any."""
+
+    checkpoint: Checkpoint | None = None
+    zip_file: Path | None = None
+    statistics: Path | None = None
+
+    @property
+    def path(self) -> Path:
+        path = self.checkpoint.path if self.checkpoint else self.zip_file
+        assert path is not None
+        return path
+
+
+def find(text: str, runs_dir: str) -> Source:
+    """Look up what `init_from` names.
+
+    Raises:
+        RlzooError: if there is nothing of that name, or it holds no weights.
+    """
+    path = Path(text).expanduser()
+    if path.is_file():
+        return _zip(path)
+    if (path / "manifest.json").is_file():
+        return Source(Checkpoint(path.resolve()))
+    if path.is_dir() and not (path / "info.json").is_file():
+        zips = sorted(path.glob("*.zip"))
+        if len(zips) != 1:
+            names = ", ".join(file.name for file in zips) or "none"
+            raise RlzooError(f"{path} is no run, no checkpoint, and holds not one zip but: {names}", "name the file")
+        return _zip(zips[0])
+    return Source(Run.open(text, runs_dir).find_checkpoint())
+
+
+def check(cfg: TrainConfig) -> list[Problem]:
+    """What is wrong with `init_from`, as far as it can be known without opening the weights."""
+    if cfg.init_from is None:
+        return []
+    try:
+        source = find(cfg.init_from, cfg.runs_dir)
+        if source.checkpoint is None:
+            return _misfits(cfg, source, normalized=source.statistics is not None)
+        before = parse(Run(source.path.parent.parent).read_config())
+        return _misfits(cfg, source, normalized=before.env.normalize is not False, algo=before.algo.name)
+    except RlzooError as error:
+        return [Problem("init_from", error.message, error.hint)]
+
+
+def _misfits(cfg: TrainConfig, source: Source, *, normalized: bool, algo: str | None = None) -> list[Problem]:
+    problems = []
+    if algo not in (None, cfg.algo.name):
+        problems.append(Problem("init_from", f"{source.path} holds weights of {algo}, not of {cfg.algo.name}"))
+    if normalized and cfg.env.normalize is False:
+        hint = "env.normalize=true takes its statistics over"
+        problems.append(Problem("init_from", f"{source.path} was trained on normalised observations", hint))
+    return problems
+
+
+def statistics(source: Source) -> State | None:
+    """The normalisation statistics, None if there are none; nothing is unpickled."""
+    if source.checkpoint is not None:
+        return checkpoints.read(source.checkpoint, (checkpoints.ALGORITHM, checkpoints.NORMALIZATION)).normalization
+    return None if source.statistics is None else legacy_pickle.read_vec_normalize(source.statistics)
+
+
+def fill(algorithm: Algorithm, source: Source, cfg: TrainConfig, env: VecEnv, *, trust: bool = False) -> dict[str, Any]:
+    """Give a new algorithm the weights.
+
+    Args:
+        algorithm: it has learned nothing yet.
+        source: from `find`.
+        cfg: the training's configuration.
+        env: the training environment.
+        trust: open a zip with Stable-Baselines3's own loader, which runs what its author put into it.
+
+    Returns:
+        What was taken, for the run's record.
+
+    Raises:
+        RlzooError: if the weights are not those of such an algorithm, or the file is damaged or refused.
+    """
+    if not hasattr(algorithm, "restore_weights"):
+        raise RlzooError(f"{cfg.algo.name} cannot begin with given weights", "leave out init_from=")
+    record: dict[str, Any] = {"path": str(source.path)}
+    if source.checkpoint is not None:
+        contents = checkpoints.read(source.checkpoint, (checkpoints.ALGORITHM,))
+        record["num_timesteps"] = contents.num_timesteps
+        state = contents.algorithm
+    elif trust:
+        from rlzoo.trust import load_model
+
+        trusted = load_model(source.path, cfg.algo.name, trust=True, env=None, device="cpu")
+        record["trusted"] = trusted.record.to_json()
+        state = trusted.algorithm.state()
+    else:
+        saved = sb3_zip.read(source.path, cfg.algo.name)
+        record["num_timesteps"] = saved.num_timesteps
+        state = sb3_zip.build(saved, env=env, algo=cfg.algo, device="cpu").state()
+    try:
+        algorithm.restore_weights(state)
+    except (KeyError, RuntimeError, ValueError) as error:
+        first = str(error).strip().splitlines()[0]
+        raise RlzooError(
+            f"the weights of {source.path} do not fit: {first}",
+            "they need the algorithm, policy, network and spaces that they were learned with",
+            ExitCode.TRAINING_FAILED,
+        ) from error
+    return record
+
+
+def _zip(path: Path) -> Source:
+    if path.suffix != ".zip":
+        raise RlzooError(f"{path} is no run, no checkpoint and no zip of Stable-Baselines3")
+    places = (folder / name for folder in (path.parent, path.with_suffix("")) for name in STATISTICS)
+    return Source(zip_file=path, statistics=next((place for place in places if place.is_file()), None))
