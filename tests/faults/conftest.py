@@ -7,11 +7,15 @@ from __future__ import annotations
 
 import json
 import platform
-from collections.abc import Callable
+import sys
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+
+sys.path.insert(0, str(Path(__file__).parent))
+from warm import Warm
 
 RESULTS = Path(__file__).parents[2] / "benchmarks" / "results" / "faults.json"
 
@@ -26,6 +30,14 @@ def full(request: pytest.FixtureRequest) -> bool:
 def count(full: bool) -> Callable[[int, int], int]:
     """How often: the first number in CI, the second for `make faults`."""
     return lambda ci, many: many if full else ci
+
+
+@pytest.fixture(scope="session")
+def warm() -> Iterator[Warm]:
+    """A process that starts `rlzoo` commands in a tenth of a second."""
+    process = Warm()
+    yield process
+    process.close()
 
 
 class Recorder:
