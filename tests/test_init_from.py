@@ -1,0 +1,156 @@
+"""A training that begins with the weights of another: from a run, a checkpoint, a zip, or a folder of older layout."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from stable_baselines3 import PPO
+from stable_baselines3.common.env_util import make_vec_env
+from stable_baselines3.common.vec_env import VecNormalize
+
+import rlzoo
+from rlzoo import checkpoints
+from rlzoo.cli import main
+from rlzoo.errors import ConfigError, RlzooError
+from rlzoo.protocols import Algorithm, Callback
+from rlzoo.runs import Run
+
+TINY = ["hyperparams=none", "seed=0", "total_timesteps=64", "algo.n_steps=32", "algo.batch_size=32", "eval.freq=0"]
+TINY += ["eval.final_n_episodes=1", "env.max_steps=20"]
+STILL = ["algo.learning_rate=1e-60"]
+"""With this step size, nothing in single precision, the weights stay what they began with."""
+
+
+def weights(run: Run) -> dict[str, np.ndarray]:
+    tensors = checkpoints.read(run.checkpoint("last")).algorithm.tensors
+    return {name: array for name, array in tensors.items() if "optimizer" not in name}
+
+
+@pytest.fixture
+def source(workdir: Path) -> Run:
+    return rlzoo.train("algo=ppo", "env=CartPole", *TINY, "runs_dir=source", "seed=1")
+
+
+def test_a_run_and_a_checkpoint_give_their_weights_and_nothing_else(source):
+    for text in (str(source.path), str(source.checkpoint("last").path)):
+        run = rlzoo.train("algo=ppo", "env=CartPole", *TINY, *STILL, f"init_from={text}")
+        first, second = weights(source), weights(run)
+        assert first.keys() == second.keys()
+        assert all(np.array_equal(first[name], second[name]) for name in first)
+        contents = checkpoints.read(run.checkpoint("last"))
+        assert contents.num_timesteps == 64  # not 128
+        assert run.read_info()["init_from"] == {
+            "path": str(
+                source.checkpoint("last").path.resolve() if text.endswith("last") else source.checkpoint("last").path
+            ),
+            "num_timesteps": 64,
+        }
+        assert run.read_config()["init_from"] == text
+
+
+def test_a_resumed_run_does_not_begin_with_them_again(source):
+    run = rlzoo.train("algo=ppo", "env=CartPole", *TINY, f"init_from={source.path}")
+    source.path.rename("gone")
+    assert main(["train", f"resume={run.path}", "total_timesteps=96"]) == 0
+    assert run.read_info()["resumed"][0]["from"] == 64
+
+
+def test_a_zip_is_read_without_unpickling(workdir):
+    env = make_vec_env("CartPole-v1")
+    model = PPO("MlpPolicy", env, n_steps=32, batch_size=32, seed=2, device="cpu")
+    model.learn(32)
+    model.save("agent.zip")
+    run = rlzoo.train("algo=ppo", "env=CartPole", *TINY, *STILL, "init_from=agent.zip")
+    for name, tensor in model.policy.state_dict().items():
+        assert torch.equal(torch.as_tensor(weights(run)[f"policy.{name}"]), tensor), name
+    assert "trusted" not in run.read_info()["init_from"]
+    trusted = rlzoo.train("algo=ppo", "env=CartPole", *TINY, *STILL, "init_from=agent.zip", "trust=true")
+    assert trusted.read_info()["init_from"]["trusted"]["file"] == "agent.zip"
+    assert "trust" not in trusted.read_config()
+    assert all(np.array_equal(weights(run)[name], array) for name, array in weights(trusted).items())
+
+
+def test_the_statistics_beside_a_zip_are_taken_over(workdir):
+    env = VecNormalize(make_vec_env("Pendulum-v1", n_envs=2))
+    model = PPO("MlpPolicy", env, n_steps=32, batch_size=32, seed=2, device="cpu")
+    model.learn(256)
+    Path("hub").mkdir()
+    model.save("hub/ppo-Pendulum-v1.zip")
+    env.save("hub/vec_normalize.pkl")
+    words = ["algo=ppo", "env=Pendulum", *TINY, *STILL, "init_from=hub"]
+    with pytest.raises(ConfigError, match="was trained on normalised observations"):
+        rlzoo.train(*words)
+    run = rlzoo.train(*words, "env.normalize=true")
+    found = checkpoints.read(run.checkpoint("last")).normalization
+    assert found is not None
+    began = env.obs_rms.count
+    assert found.values["obs_count"] == pytest.approx(began + 64 + 1, abs=1)  # they went on from there
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["algo=a2c", "env=CartPole", "init_from={run}"], "holds weights of ppo, not of a2c"),
+        (["algo=ppo", "env=CartPole", "init_from=nowhere"], "there is no run 'nowhere'"),
+        (["algo=ppo", "env=CartPole", "init_from={run}/config.yaml"], "is no run, no checkpoint and no zip"),
+        (["algo=ppo", "env=CartPole", "init_from={run}/checkpoints"], "holds not one zip but: none"),
+        (["algo=ppo", "env=CartPole", "trust=yes"], "trust: must be true or false"),
+    ],
+)
+def test_what_cannot_be_begun_with_is_found_before_anything_starts(words, said, source):
+    with pytest.raises(ConfigError, match=said):
+        rlzoo.train(*[word.format(run=source.path) for word in words], "hyperparams=none")
+    assert not Path("runs").exists()
+
+
+def test_weights_of_another_network_are_named(source):
+    words = ["algo=ppo", "env=CartPole", *TINY, "algo.policy_kwargs={net_arch: [8]}"]
+    with pytest.raises(RlzooError, match=r"do not fit: .*shape \(64, 4\), not \(8, 4\)"):
+        rlzoo.train(*words, f"init_from={source.path}")
+    assert Run.open("latest").read_info()["status"] == "failed"
+
+
+def test_a_hostile_zip_needs_trust(workdir):
+    Path("evil.zip").write_bytes(b"PK\x05\x06" + bytes(18))
+    with pytest.raises(RlzooError) as error:
+        rlzoo.train("algo=ppo", "env=CartPole", *TINY, "init_from=evil.zip")
+    assert error.value.code == 7
+
+
+class Cut(Callback):
+    def __init__(self, step: int) -> None:
+        self.step = step
+
+    def on_step(self, algorithm: Algorithm) -> bool:
+        if algorithm.num_timesteps >= self.step:
+            raise RuntimeError("cut")
+        return True
+
+
+def test_resume_auto_goes_on_with_its_own_run_or_starts_one(workdir, capsys):
+    from tests.test_resume import start
+
+    words = ["algo=ppo", "env=CartPole", *TINY, "total_timesteps=192", "checkpoint.freq=32"]
+    cfg, run = start(words, Path("runs"))
+    with pytest.raises(RlzooError, match="cut"):
+        rlzoo.training.train(cfg, run, [Cut(150)])
+    other = main(["train", *words, "seed=5", "resume=auto"])
+    assert other == 0 and "starting one" in capsys.readouterr().err
+    assert main(["train", *words, "resume=auto"]) == 0
+    said = capsys.readouterr()
+    assert f"going on with {run.path} from step 128" in said.err
+    assert run.read_info()["status"] == "finished"
+    assert str(run.path) in said.out
+    assert main(["train", *words, "resume=auto"]) == 0  # finished: another one begins
+    assert "starting one" in capsys.readouterr().err
+    assert len(list(Path("runs").glob("ppo/CartPole-v1/*"))) == 3
+    # without a seed any seed's run is the same training
+    cfg, drawn = start([*words, "seed=77"], Path("runs"))
+    with pytest.raises(RlzooError, match="cut"):
+        rlzoo.training.train(cfg, drawn, [Cut(150)])
+    without = [word for word in words if not word.startswith("seed=")]
+    assert main(["train", "-m", *without, "n_jobs=1", "resume=auto"]) == 0
+    assert drawn.read_info()["status"] == "finished"
+    assert json.loads(drawn.info_file.read_text())["resumed"][0]["from"] == 128
