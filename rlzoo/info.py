@@ -1,4 +1,4 @@
-"""What info.json records of the circumstances of a run: versions, machine, git, command line."""
+"""What a run records of its circumstances: versions, machine, threads, determinism, git, command line."""
 
 from __future__ import annotations
 
@@ -8,8 +8,11 @@ import re
 import shlex
 import subprocess
 import sys
+import threading
 from datetime import UTC, datetime
+from functools import cache
 from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
 from typing import Any
 
 PACKAGES = (
@@ -18,7 +21,19 @@ PACKAGES = (
 )  # fmt: skip
 """Distributions whose version can change a result; what is not installed is left out."""
 
+VARIABLES = (
+    "OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "ATEN_CPU_CAPABILITY", "PYTHONHASHSEED",
+    "CUDA_VISIBLE_DEVICES", "CUBLAS_WORKSPACE_CONFIG", "NVIDIA_TF32_OVERRIDE",
+)  # fmt: skip
+"""Environment variables that can change a result; those that are not set are left out."""
+
 SECRET = re.compile(r"(?i)([\w.]*(?:token|password|passwd|secret|api_?key)[\w.]*=|://[^/\s:@]+:)([^\s@]+)")
+
+DIFF_BYTES = 1024 * 1024
+"""Of the uncommitted changes, at most this much is kept."""
+
+GIT_SECONDS = 5.0
+"""How long one question to git may take."""
 
 
 def collect() -> dict[str, Any]:
@@ -29,20 +44,45 @@ def collect() -> dict[str, Any]:
         "versions": {name: found for name in PACKAGES if (found := _version(name)) is not None},
         "python": platform.python_version(),
         "platform": platform.platform(),
+        "cpu": cpu_model(),
         "cpu_count": os.cpu_count(),
+        "memory_gib": _memory_gib(),
+        "variables": {name: os.environ[name] for name in VARIABLES if name in os.environ},
         "git": git_state(),
         **device(),
     }
 
 
 def device() -> dict[str, Any]:
-    """CPU threads of torch and the name of the GPU, as they are now; nothing if torch has not been imported."""
+    """GPU, threads and determinism settings of torch, as they are now; nothing if torch has not been imported."""
     if "torch" not in sys.modules:
         return {}
     import torch
 
-    gpu = torch.cuda.get_device_name() if torch.cuda.is_available() else None
-    return {"torch_threads": torch.get_num_threads(), "gpu": gpu}
+    return {
+        "gpu": torch.cuda.get_device_name() if torch.cuda.is_available() else None,
+        "torch_threads": torch.get_num_threads(),
+        "determinism": {
+            "deterministic_algorithms": torch.are_deterministic_algorithms_enabled(),
+            "cudnn_deterministic": torch.backends.cudnn.deterministic,
+            "cudnn_benchmark": torch.backends.cudnn.benchmark,
+            "float32_matmul_precision": torch.get_float32_matmul_precision(),
+            "cpu_capability": torch.backends.cpu.get_cpu_capability(),
+        },
+    }
+
+
+@cache
+def cpu_model() -> str | None:
+    """The name of the processor, None where the system does not tell it."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace").splitlines()
+    except OSError:
+        if sys.platform == "darwin":
+            return _output("sysctl", "-n", "machdep.cpu.brand_string")
+        return platform.processor() or None
+    named = (line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
+    return next(named, platform.machine() or None)
 
 
 def git_state() -> dict[str, Any] | None:
@@ -51,14 +91,45 @@ def git_state() -> dict[str, Any] | None:
     return None if commit is None else {"commit": commit, "dirty": bool(_git("status", "--porcelain"))}
 
 
+def git_diff() -> str:
+    """How the tracked files differ from the commit, without secrets, cut where it gets long; empty if they do not."""
+    command = ["git", "--no-optional-locks", "diff", "HEAD", "--no-color", "--no-ext-diff", "--no-textconv"]
+    try:
+        with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as process:
+            assert process.stdout is not None
+            timer = threading.Timer(GIT_SECONDS, process.kill)
+            timer.start()
+            try:
+                data = process.stdout.read(DIFF_BYTES + 1)
+            finally:
+                timer.cancel()
+                process.kill()  # it may have more to say than is kept
+    except OSError:
+        return ""
+    text = redact(data[:DIFF_BYTES].decode("utf-8", errors="replace"))
+    return text if len(data) <= DIFF_BYTES else f"{text}\n[cut: more than {DIFF_BYTES // 1024} KiB]\n"
+
+
 def redact(text: str) -> str:
     """Text without the values of settings named like secrets, and without passwords in URLs."""
     return SECRET.sub(r"\1***", text)
 
 
+def _memory_gib() -> float:
+    import psutil
+
+    return round(psutil.virtual_memory().total / 2**30, 1)
+
+
 def _git(*arguments: str) -> str | None:
+    return _output("git", "--no-optional-locks", *arguments)
+
+
+def _output(*command: str) -> str | None:
     try:
-        result = subprocess.run(["git", *arguments], capture_output=True, text=True, timeout=5, check=True)
+        result = subprocess.run(
+            command, capture_output=True, encoding="utf-8", errors="replace", timeout=GIT_SECONDS, check=True
+        )
     except (OSError, subprocess.SubprocessError):
         return None
     return result.stdout.strip()

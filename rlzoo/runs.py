@@ -102,6 +102,11 @@ class Run:
         return self.path / "info.json"
 
     @property
+    def git_diff_file(self) -> Path:
+        """What was uncommitted when the training began; not there if nothing was."""
+        return self.path / "git.diff"
+
+    @property
     def results_file(self) -> Path:
         return self.path / "results.json"
 

@@ -11,12 +11,19 @@ from rlzoo.config import files, paths, yaml_file
 from rlzoo.config.compose import Composition, compose
 from rlzoo.config.parse import check as check_schema
 from rlzoo.config.provenance import short_path
-from rlzoo.config.schema import EvaluateConfig
+from rlzoo.config.schema import EvaluateConfig, ReproduceConfig, VerifyResumeConfig
 from rlzoo.errors import ConfigError, Problem, RlzooError
 from rlzoo.preflight import find_problems
 
 PLACEHOLDERS = {"gym": "env.id=CartPole-v1", "atari": "env.id=PongNoFrameskip-v4"}
 """Choices that need one more word to be a whole request."""
+
+WITHOUT_GROUPS: dict[str, type[Any]] = {
+    "evaluate": EvaluateConfig,
+    "verify-resume": VerifyResumeConfig,
+    "reproduce": ReproduceConfig,
+}
+"""Commands whose words are all in their own file."""
 
 
 @dataclass(frozen=True)
@@ -79,8 +86,8 @@ def _finding(composition: Composition, problem: Problem, path: Path) -> Finding:
 
 
 def _check_command_file(path: Path) -> Iterator[Finding]:
-    if path.stem == "evaluate":
-        _, problems = check_schema(EvaluateConfig, yaml_file.read(path).values)
+    if path.stem in WITHOUT_GROUPS:
+        _, problems = check_schema(WITHOUT_GROUPS[path.stem], yaml_file.read(path).values)
         for problem in problems:
             yield Finding(short_path(path), problem.key, problem.message)
         return

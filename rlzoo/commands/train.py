@@ -12,7 +12,7 @@ from rlzoo.config.overrides import key_of
 from rlzoo.config.parse import dump, parse
 from rlzoo.errors import ConfigError, ExitCode, Problem, RlzooError
 from rlzoo.preflight import Request, check
-from rlzoo.runs import Run
+from rlzoo.runs import Run, write_text
 
 if TYPE_CHECKING:
     from rlzoo.cli import Arguments
@@ -147,7 +147,7 @@ def job_of(request: Request, own: Mapping[str, str] | None = None) -> dict[str, 
 def run_job(job: dict[str, Any]) -> dict[str, Any]:
     """Create the run of a job, or find the one to go on with, and train it; the entry point of every launcher."""
     from rlzoo import run_lock
-    from rlzoo.info import collect
+    from rlzoo.info import collect, git_diff
     from rlzoo.seeding import draw_seed
     from rlzoo.training import train as train_run
 
@@ -166,8 +166,10 @@ def run_job(job: dict[str, Any]) -> dict[str, Any]:
     assert cfg.seed is not None
     run = Run.create(cfg.runs_dir, algo=cfg.algo.name, env_id=cfg.env.id, seed=cfg.seed)
     run.write_config(dump(cfg))
-    details = {key: job[key] for key in ("words", "hyperparams", "notices")}
+    details = {key: job[key] for key in ("words", "hyperparams", "notices", "reproduces") if key in job}
     run.write_info({"status": "running", **details, **collect()})
+    if diff := git_diff():
+        write_text(run.git_diff_file, diff)
     _say(f"run: {run.path}")
     with run_lock.held(run):
         train_run(cfg, run, trust=job.get("trust") == "true")

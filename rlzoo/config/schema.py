@@ -154,3 +154,26 @@ class EvaluateConfig:
     n_envs: Positive
     device: str
     runs_dir: str
+
+
+@dataclass(frozen=True)
+class VerifyResumeConfig:
+    """The words of `rlzoo verify-resume`."""
+
+    __pydantic_config__ = {"extra": "forbid"}
+
+    run: str
+    total_timesteps: Positive | None
+    keep: str | None
+    runs_dir: str
+
+
+@dataclass(frozen=True)
+class ReproduceConfig:
+    """The words of `rlzoo reproduce`."""
+
+    __pydantic_config__ = {"extra": "forbid"}
+
+    run: str
+    runs_dir: str
+    into: str | None

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import Any
 
+from rlzoo.protocols import State
 from rlzoo.runs import Run
 
 
@@ -15,29 +17,60 @@ def open_logger(run: Run, config: Mapping[str, Any], *, flush_seconds: float = 3
 
 
 class TensorBoardLogger:
-    """One scalar for each metric, and the config as text."""
+    """One scalar for each metric, and the config as text.
+
+    A training that goes on writes one more file, which begins by saying from which step on the earlier ones hold no
+    longer: TensorBoard forgets those events, and the curve does not run back.
+    """
 
     def __init__(self, run: Run, config: Mapping[str, Any], *, flush_seconds: float) -> None:
         from tensorboard.summary.writer.event_file_writer import EventFileWriter
 
         run.tensorboard_dir.mkdir(exist_ok=True)
+        new = not any(run.tensorboard_dir.iterdir())
+        self._config = config
         self._writer = EventFileWriter(str(run.tensorboard_dir), flush_secs=flush_seconds)
-        self._add(_text("config", config), step=0)
+        self._begun = False
+        self._last_step = -1
+        if new:
+            self._begin(0)
 
     def log(self, metrics: Mapping[str, float], step: int) -> None:
         from tensorboard.compat.proto.summary_pb2 import Summary
 
+        if not self._begun:
+            self._begin(step)
         values = [Summary.Value(tag=name, simple_value=float(value)) for name, value in metrics.items()]
-        self._add(Summary(value=values), step)
+        self._add(step, summary=Summary(value=values))
+        self._last_step = max(self._last_step, step)
 
     def close(self) -> None:
         """Write what is left and end the writer's thread."""
         self._writer.close()
 
-    def _add(self, summary: Any, step: int) -> None:
+    def state(self) -> State:
+        """How far the log is. What it says up to here is on disk then: a kill takes nothing before a checkpoint."""
+        with suppress(Exception):  # the next line to be logged meets the same error, and it is said there
+            self._writer.flush()
+        return State(values={"last_step": self._last_step})
+
+    def restore(self, state: State) -> None:
+        """Forget what was logged after the checkpoint that training goes on from."""
+        self._last_step = state.values["last_step"]
+        self._begin(self._last_step + 1)
+
+    def _begin(self, step: int) -> None:
+        """From this step on earlier files hold no longer; the first event of this kind is a mere start to TensorBoard."""
+        from tensorboard.compat.proto.event_pb2 import SessionLog
+
+        self._add(step, session_log=SessionLog(status=SessionLog.START))
+        self._add(step, summary=_text("config", self._config))
+        self._begun = True
+
+    def _add(self, step: int, **content: Any) -> None:
         from tensorboard.compat.proto.event_pb2 import Event
 
-        self._writer.add_event(Event(wall_time=time.time(), step=step, summary=summary))
+        self._writer.add_event(Event(wall_time=time.time(), step=step, **content))
 
 
 def _text(tag: str, config: Mapping[str, Any]) -> Any:

@@ -1,0 +1,326 @@
+"""`rlzoo verify-resume`: does a training of this configuration go on exactly? Tried on a short twin, cut by a crash."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import json
+import math
+import os
+import tempfile
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from rlzoo.comparison import Difference, compare_states, compare_tables
+from rlzoo.config import paths
+from rlzoo.config.compose import override
+from rlzoo.config.parse import check, dump, parse
+from rlzoo.config.schema import TrainConfig, VerifyResumeConfig
+from rlzoo.errors import ConfigError, ExitCode, Problem, RlzooError
+from rlzoo.protocols import Algorithm, Callback, State
+from rlzoo.runs import Run
+
+if TYPE_CHECKING:
+    from rlzoo.cli import Arguments
+    from rlzoo.launchers.job import JobResult
+
+BOUNDARIES = 4
+"""Rollouts that the twin takes at least: two before the cut, two after it."""
+
+LEAST_STEPS = 800
+"""Steps that the twin takes at least: short rollouts alone would show no evaluation and hardly an episode's end."""
+
+EVAL_STEPS = 500
+"""Length of the twin's evaluation episodes at most."""
+
+CRASHED = 86
+"""Exit code of the process that is cut off, which no other end has."""
+
+
+@dataclass(frozen=True)
+class Verification:
+    """How the cut twin compares with the uncut one.
+
+    Attributes:
+        level: what the half that went on said of itself: `exact`, or what is not, and why.
+        total_timesteps: steps of the twin.
+        cut_at: the step at which it was cut off.
+        resumed_from: the step of the checkpoint that it went on from.
+        parts: each part of a training, with the first difference, or None where both are the same byte for byte.
+        seconds: wall clock of it all.
+    """
+
+    level: str
+    total_timesteps: int
+    cut_at: int
+    resumed_from: int
+    parts: dict[str, Difference | None]
+    seconds: float
+
+    @property
+    def identical(self) -> bool:
+        return not any(self.parts.values())
+
+
+def main(arguments: Arguments) -> int:
+    request = override(paths.root() / "conf" / "verify-resume.yaml", arguments.words)
+    cfg, problems = check(VerifyResumeConfig, request.values)
+    if request.problems or problems or cfg is None:
+        raise ConfigError([request.locate(problem) for problem in (*request.problems, *problems)])
+    run = Run.open(cfg.run, cfg.runs_dir)
+    found = verify_resume(run, total_timesteps=cfg.total_timesteps, keep=cfg.keep)
+    if arguments.json:
+        parts = {name: difference and dataclasses.asdict(difference) for name, difference in found.parts.items()}
+        print(
+            json.dumps(
+                {"run": str(run.path), "identical": found.identical, **dataclasses.asdict(found), "parts": parts}
+            )
+        )
+    else:
+        _print(found)
+    return ExitCode.DONE if found.identical else ExitCode.TRAINING_FAILED
+
+
+def verify_resume(
+    run: Run | Path | str, *, total_timesteps: int | None = None, keep: Path | str | None = None
+) -> Verification:
+    """Train a short twin of a run twice, once in one go and once cut off by a crash at about half, and compare them.
+
+    Every half runs in a process of its own.
+
+    Args:
+        run: a run, its directory, `"latest"` or `"algo/env"`; only its configuration is used.
+        total_timesteps: steps of the twin; by default a few rollouts.
+        keep: a new folder to keep both trainings in.
+
+    Raises:
+        ConfigError: if `total_timesteps` leaves no room for updates on both sides of the cut.
+        RlzooError: if the twin cannot be trained, or cannot go on at all.
+    """
+    from rlzoo.console import say
+
+    run = run if isinstance(run, Run) else Run.open(run)
+    started = time.monotonic()
+    twin, unit = shorten(parse(run.read_config()), total_timesteps)
+    say(f"a twin of {run.path}: {twin.total_timesteps:,} steps, in one go and cut after the first half")
+    with _folder(keep) as folder:
+        whole, pieces = (_new_run(folder / name, twin) for name in ("whole", "cut"))
+        _expect(_train(twin, whole), "the twin could not be trained")
+        result = _train(twin, pieces, cut_after=twin.total_timesteps // 2, unit=unit)
+        if result.exit_code == ExitCode.DONE:
+            hint = f"give it more than {twin.total_timesteps} steps: total_timesteps=…"
+            raise RlzooError("the twin ended before it could be cut off", hint, ExitCode.TRAINING_FAILED)
+        if result.exit_code != CRASHED:
+            _expect(result, "the twin could not be trained")
+        _expect(_train(twin, pieces, resume=True), "the twin could not go on")
+        info = pieces.read_info()
+        return Verification(
+            level=str(info.get("resume", "it does not say")),
+            total_timesteps=twin.total_timesteps,
+            cut_at=info["cut_at"],
+            resumed_from=info["resumed"][-1]["from"],
+            parts=compare_runs(whole, pieces),
+            seconds=round(time.monotonic() - started, 1),
+        )
+
+
+def shorten(cfg: TrainConfig, total_timesteps: int | None = None) -> tuple[TrainConfig, int]:
+    """The twin's configuration, and the environment steps of one of its rollouts.
+
+    Everything that decides how numbers come about is kept. What is shorter: the training with its schedules, the
+    warm-up, the intervals of target networks, evaluations and checkpoints.
+
+    Raises:
+        ConfigError: if `total_timesteps` is too small.
+    """
+    limit = _episode_steps(cfg)
+    hyperparams = dict(cfg.algo.hyperparams)
+    unit = _rollout_steps(cfg, limit)
+    warm_up = 0
+    if hyperparams.get("learning_starts"):
+        whole_episodes = limit * cfg.env.n_envs if hyperparams.get("replay_buffer_class") == "her" else 0
+        warm_up = max(int(hyperparams.get("batch_size") or 0), 100, whole_episodes + 1)
+        hyperparams["learning_starts"] = warm_up = min(int(hyperparams["learning_starts"]), warm_up)
+    least = BOUNDARIES * max(unit, warm_up)
+    if total_timesteps is not None and total_timesteps < least:
+        message = (
+            f"must be at least {least:,}: two rollouts of {unit:,} steps before and after the cut, and the warm-up"
+        )
+        raise ConfigError([Problem("total_timesteps", message, "null chooses", "command line")])
+    total = total_timesteps or math.ceil(max(least, LEAST_STEPS) / (BOUNDARIES * unit)) * BOUNDARIES * unit
+    if hyperparams.get("target_update_interval"):
+        hyperparams["target_update_interval"] = min(int(hyperparams["target_update_interval"]), max(1, total // 8))
+    evaluation = dataclasses.replace(
+        cfg.eval,
+        freq=total // 5 if cfg.frequency(cfg.eval.freq, 10) else 0,
+        n_episodes=min(cfg.eval.n_episodes, 2),
+        final_n_episodes=1,
+        n_envs=min(cfg.eval.n_envs, 2),
+        max_steps=min(cfg.eval.max_steps or limit, limit, EVAL_STEPS),
+    )
+    twin = dataclasses.replace(
+        cfg,
+        algo=dataclasses.replace(cfg.algo, hyperparams=hyperparams),
+        init_from=None,
+        total_timesteps=total,
+        eval=evaluation,
+        checkpoint=dataclasses.replace(cfg.checkpoint, freq=total // 4, minutes=0.0),
+        stop=dataclasses.replace(cfg.stop, reward=None, minutes=None),
+        logger={},
+    )
+    return twin, unit
+
+
+def compare_runs(first: Run, second: Run) -> dict[str, Difference | None]:
+    """What two trainings ended with, part by part, and their tables."""
+    from rlzoo.checkpoints import ALGORITHM, NORMALIZATION, read
+
+    parts, others = (read(run.checkpoint("last")).parts for run in (first, second))
+    replay = [name for name in dict.fromkeys([*parts, *others]) if name.startswith("replay")]
+    groups = {"normalisation": [NORMALIZATION], "noise": ["exploration"], "random generators": ["generators"]}
+    groups["replay buffer"] = replay
+    learned = {
+        "weights": [_learned(p[ALGORITHM], optimizers=False) for p in (parts, others)],
+        "optimizers": [_learned(p[ALGORITHM], optimizers=True) for p in (parts, others)],
+    }
+    found = {name: compare_states(*states) for name, states in learned.items()}
+    for name, keys in groups.items():
+        pairs = [(parts.get(key), others.get(key)) for key in keys if key in parts or key in others]
+        if any(state and (state.tensors or state.values) for pair in pairs for state in pair):
+            differences = (compare_states(a or State(), b or State()) for a, b in pairs)
+            found[name] = next((difference for difference in differences if difference), None)
+    for file, other in ((first.metrics_file, second.metrics_file), (first.evaluations_file, second.evaluations_file)):
+        if file.is_file() or other.is_file():
+            found[file.name] = compare_tables(file, other)
+    return found
+
+
+def train_part(part: dict[str, Any]) -> dict[str, Any]:
+    """One half of a training, or all of it; what each process is started with. Says nothing: its log has it all."""
+    from rlzoo.commands.resume import go_on
+    from rlzoo.training import train
+
+    cfg, run = parse(part["config"]), Run(Path(part["run"]))
+    with Path(os.devnull).open("w") as nowhere, contextlib.redirect_stderr(nowhere):
+        if part["resume"]:
+            go_on(run, cfg)
+        else:
+            train(cfg, run, [Crash(run, part["cut_after"], part["unit"])] if part["cut_after"] else [])
+    return {"run": part["run"]}
+
+
+class Crash(Callback):
+    """Ends the process as a crash does, in the middle of the rollout after the first boundary at or after a step."""
+
+    def __init__(self, run: Run, after: int, unit: int) -> None:
+        self._run, self._after, self._unit = run, after, unit
+        self._at: int | None = None
+
+    def on_boundary(self, algorithm: Algorithm) -> None:
+        if self._at is None and algorithm.num_timesteps >= self._after:
+            self._at = algorithm.num_timesteps + self._unit // 2
+
+    def on_step(self, algorithm: Algorithm) -> bool:
+        if self._at is not None and algorithm.num_timesteps >= self._at:
+            self._run.update_info(cut_at=algorithm.num_timesteps)
+            os._exit(CRASHED)
+        return True
+
+
+def _rollout_steps(cfg: TrainConfig, limit: int) -> int:
+    """Environment steps from one boundary to the next, at most."""
+    from rlzoo.algos.specs import find_spec
+
+    hyperparams, family = cfg.algo.hyperparams, find_spec(cfg.algo.name).family
+    if family == "evolution":
+        return 2 * int(hyperparams["n_delta"]) * limit
+    if family == "on_policy":
+        return int(hyperparams["n_steps"]) * cfg.env.n_envs
+    frequency = hyperparams.get("train_freq") or 1
+    count, what = frequency if isinstance(frequency, list | tuple) else (frequency, "step")
+    return int(count) * (limit if what == "episode" else cfg.env.n_envs)
+
+
+def _episode_steps(cfg: TrainConfig) -> int:
+    """The step limit of an episode, or what is taken for one where there is none."""
+    from rlzoo.envs.make import make_raw
+
+    env = make_raw(cfg.env.id, imports=cfg.env.imports, kwargs=cfg.env.kwargs, max_steps=cfg.env.max_steps)
+    env.close()
+    return int((env.spec and env.spec.max_episode_steps) or 2 * EVAL_STEPS)
+
+
+@contextlib.contextmanager
+def _folder(keep: Path | str | None) -> Iterator[Path]:
+    """A folder for both trainings: the user's, or one that goes away."""
+    if keep is None:
+        with tempfile.TemporaryDirectory(prefix="rlzoo-", ignore_cleanup_errors=True) as name:
+            yield Path(name)
+        return
+    folder = Path(keep).expanduser()
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise ConfigError([Problem("keep", f"{folder} is there already", "name a new folder", "command line")])
+    yield folder
+
+
+def _new_run(path: Path, cfg: TrainConfig) -> Run:
+    try:
+        path.mkdir(parents=True)
+    except OSError as error:
+        raise RlzooError(f"cannot make {path}: {error.strerror}", code=ExitCode.STORAGE) from error
+    run = Run(path)
+    run.write_config(dump(cfg))
+    run.write_info({"status": "running"})
+    return run
+
+
+def _train(cfg: TrainConfig, run: Run, *, cut_after: int = 0, unit: int = 1, resume: bool = False) -> JobResult:
+    """Train in a new process. The jobs come one after the other, so all of them have the same CPU threads."""
+    from rlzoo.launchers.job import Job
+    from rlzoo.launchers.local import launch
+
+    part = {"config": dump(cfg), "run": str(run.path), "cut_after": cut_after, "unit": unit, "resume": resume}
+    job = Job(part, f"{__name__}:{train_part.__name__}")
+    return launch([job], options={}, n_jobs=1, runs_dir="")[0]
+
+
+def _expect(result: JobResult, failure: str) -> None:
+    """Raise what went wrong in a process."""
+    if result.exit_code == ExitCode.DONE:
+        return
+    if result.exit_code in (ExitCode.INTERRUPTED, ExitCode.TERMINATED):
+        raise RlzooError("interrupted", code=ExitCode(result.exit_code))
+    known = result.exit_code in set(ExitCode)
+    reason = result.error.partition("\n")[0]
+    raise RlzooError(
+        f"{failure}: {reason}",
+        "keep=<folder> keeps its train.log",
+        code=ExitCode(result.exit_code) if known else ExitCode.TRAINING_FAILED,
+    )
+
+
+def _learned(state: State, *, optimizers: bool) -> State:
+    tensors = {name: array for name, array in state.tensors.items() if ("optimizer" in name) == optimizers}
+    return State(tensors, {} if optimizers else state.values)
+
+
+def _print(found: Verification) -> None:
+    from rlzoo.console import print_table
+
+    rows = [(name, "differs" if difference else "same", difference or "") for name, difference in found.parts.items()]
+    print_table(("part", "", "first difference (in one go | cut)"), rows)
+    print(f"resume: {found.level}")
+    cut = f"cut at step {found.cut_at:,} of {found.total_timesteps:,}, went on from {found.resumed_from:,}"
+    print(f"{cut}; {found.seconds:.0f} s")
+    if found.identical:
+        print("identical: a training of this configuration that is cut off goes on as if it had not been")
+    elif found.level.startswith("restarted-episodes"):
+        print("the environment cannot be put back: give it get_state() and set_state(state), and this can be exact")
+    elif found.level == "exact":
+        print("it calls itself exact and is not: something draws numbers or reads a clock that no checkpoint knows of,")
+        print("the environment most likely; keep=<folder> keeps both trainings to look into")
+    else:
+        print("a training of this configuration goes on, with other numbers than it would have had without the cut")
