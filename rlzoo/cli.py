@@ -17,13 +17,15 @@ from rlzoo.registry import did_you_mean
 COMMANDS = {
     "train": "train an agent: rlzoo train algo=dqn env=SpaceInvaders",
     "evaluate": "play whole episodes with a trained agent: rlzoo evaluate run=latest",
+    "reproduce": "train a run's configuration once more and compare the curves: rlzoo reproduce run=latest",
+    "verify-resume": "whether a run's training goes on exactly, tried on a short twin: rlzoo verify-resume run=latest",
     "list": "what there is: rlzoo list algos | envs | hyperparams | runs",
     "show": "a composed configuration, with the file and line of every value: rlzoo show algo=ppo env=LunarLander",
     "validate": "check configuration files, rlzoo's own or yours: rlzoo validate [path ...]",
 }
 
 OPTIONS = {
-    "--json": ("json", ("evaluate", "list", "show", "validate")),
+    "--json": ("json", ("evaluate", "reproduce", "verify-resume", "list", "show", "validate")),
     "-m": ("multirun", ("train",)),
     "--dry-run": ("dry_run", ("train",)),
     "--cfg": ("config", ("train",)),
@@ -41,7 +43,7 @@ commands:
 options:
   --help           help on rlzoo, or on a command: rlzoo train --help
   --version        the version of rlzoo
-  --json           output for programs (evaluate, list, show, validate)
+  --json           output for programs (all but train)
   -m, --multirun   run every combination of values: rlzoo train -m algo=ppo,a2c seed=range(0,5)
   --cfg job        print the composed configuration and stop (train)
   --dry-run        check everything, print what would run, and stop (train)
@@ -118,7 +120,7 @@ def parse(argv: Sequence[str]) -> Arguments:
 
 def _dispatch(argv: list[str]) -> int:
     if not argv or argv[0] in ("--help", "-h", "help"):
-        commands = "\n".join(f"  {name:10} {summary}" for name, summary in COMMANDS.items())
+        commands = "\n".join(f"  {name:13} {summary}" for name, summary in COMMANDS.items())
         print(HELP.format(version=__version__, commands=commands), end="")
         return 0
     if argv[0] in ("--version", "-V"):
@@ -137,7 +139,7 @@ def _dispatch(argv: list[str]) -> int:
         if getattr(arguments, attribute) and name not in takers:
             raise RlzooError(f"rlzoo {name} has no option {option}", f"rlzoo {' | '.join(takers)} has it")
     _find_own_modules()
-    return int(import_module(f"rlzoo.commands.{name}").main(arguments))
+    return int(import_module(f"rlzoo.commands.{name.replace('-', '_')}").main(arguments))
 
 
 def _find_own_modules() -> None:

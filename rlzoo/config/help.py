@@ -12,6 +12,8 @@ from rlzoo.config.yaml_file import YamlFile
 USAGE = {
     "train": "rlzoo train [group=choice ...] [key=value ...] [-m] [--dry-run] [--cfg job]",
     "evaluate": "rlzoo evaluate [run=...] [key=value ...] [env.key=value ...] [--json]",
+    "reproduce": "rlzoo reproduce [run=...] [key=value ...] [--json]",
+    "verify-resume": "rlzoo verify-resume [run=...] [key=value ...] [--json]",
     "list": "rlzoo list algos | envs | hyperparams | runs [--json]",
     "show": "rlzoo show [group=choice ...] [key=value ...] [--json]",
     "validate": "rlzoo validate [path ...] [--json]",
