@@ -31,6 +31,10 @@ ALGORITHM = "algorithm"
 NORMALIZATION = "normalization"
 
 
+class NotFiniteError(RlzooError):
+    """A model with NaN or infinity in it, which is never saved."""
+
+
 @dataclass(frozen=True)
 class Contents:
     """What a checkpoint holds, by part; arrays are NumPy's."""
@@ -77,7 +81,8 @@ def save(
         unchanged: parts that an earlier checkpoint holds as they are, by name; their files are linked.
 
     Raises:
-        RlzooError: if it cannot be written; the previous one of that name is as it was.
+        NotFiniteError: if the algorithm holds NaN or infinity.
+        RlzooError: if it cannot be written. Either way the previous one of that name is as it was.
     """
     from rlzoo.envs.normalization import statistics
 
@@ -87,6 +92,7 @@ def save(
             files.update(_link_parts(copy_of, folder))
         else:
             parts = {ALGORITHM: algorithm.state(), **(others or {})}
+            _require_finite(run.checkpoint(name), parts[ALGORITHM])
             normalization = statistics(env) if env is not None else None
             if normalization is not None:
                 parts[NORMALIZATION] = normalization
@@ -158,6 +164,17 @@ def _check_file(checkpoint: Checkpoint, name: str, expected: Mapping[str, Any]) 
         raise _damaged(checkpoint, f"{name} is not what was written (SHA-256)")
 
 
+def not_finite(state: State) -> str | None:
+    """The first float array with NaN or infinity in it, `policy.action_net.bias is NaN`; None if there is none."""
+    import numpy as np
+
+    for name, tensor in state.tensors.items():
+        array = _as_numpy(name, tensor)
+        if array.dtype.kind == "f" and not np.isfinite(array).all():
+            return f"{name} is {'NaN' if np.isnan(array).any() else 'infinite'}"
+    return None
+
+
 def prune(run: Run, keep: int) -> None:
     """Remove all step checkpoints but the newest `keep`; only those that this run wrote, never best and last."""
     steps = [checkpoint for checkpoint in run.checkpoints() if checkpoint.name.isdigit()]
@@ -198,6 +215,14 @@ def read_state(folder: Path, part: str) -> State:
     except SafetensorError as error:
         raise ValueError(f"{part}.safetensors cannot be read: {error}") from error
     return State(tensors, json.loads((folder / f"{part}.json").read_text(encoding="utf-8")))
+
+
+def _require_finite(checkpoint: Checkpoint, algorithm: State) -> None:
+    found = not_finite(algorithm)
+    if found is not None:
+        kept = "the previous one is kept" if checkpoint.exists() else "there was none before"
+        text = f"checkpoint {checkpoint.name} is not written, because {found}; {kept}"
+        raise NotFiniteError(text, code=ExitCode.TRAINING_FAILED)
 
 
 def _as_numpy(name: str, tensor: Any) -> np.ndarray:

@@ -48,7 +48,7 @@ def train(
     """
     from rlzoo import init_from
     from rlzoo.algos.create import create
-    from rlzoo.callbacks import Checkpoints, Evaluations, Interrupt, Progress, Standing, Stop
+    from rlzoo.callbacks import Checkpoints, Evaluations, Finite, Interrupt, Progress, Standing, Stop
     from rlzoo.checkpoints import read
     from rlzoo.envs.make import make
     from rlzoo.info import device
@@ -66,7 +66,7 @@ def train(
         statistics = contents.normalization if contents is not None else None
         if source is not None:
             statistics = init_from.statistics(source)
-        env = make(cfg.env, n_envs=cfg.env.n_envs, seed=cfg.seed, gamma=gamma, training=True, statistics=statistics)
+        env = make(cfg.env, n_envs=cfg.env.n_envs, seed=cfg.seed, gamma=gamma, statistics=statistics, on_nan=cfg.on_nan)
         try:
             algorithm = create(cfg.algo, env, seed=cfg.seed, device=cfg.device)
             if source is not None:
@@ -74,7 +74,8 @@ def train(
             can_resume = hasattr(algorithm, "standing_state")
             standing = Standing(run, algorithm, env, cfg.total_timesteps, contents) if can_resume else None
             progress = Progress(cfg.total_timesteps)
-            with open_loggers(cfg.logger, run, dump(cfg), extra=[progress]) as logger:
+            finite = Finite(cfg.on_nan, run, env)
+            with open_loggers(cfg.logger, run, dump(cfg), extra=[progress, finite]) as logger:
                 evaluations = Evaluations(cfg, run, env, logger, should_stop=interrupt.asked)
                 with closing(evaluations), closing(progress):
                     saved: dict[str, Stateful] = {"evaluations": evaluations, "loggers": logger}
@@ -83,8 +84,9 @@ def train(
                         for name, part in (saved | {"checkpoints": checkpoints}).items():
                             part.restore(contents.parts[name])
                     own = [interrupt, evaluations, checkpoints, Stop(cfg, evaluations), progress]
-                    first = [standing] if standing is not None else []
-                    algorithm.learn(cfg.total_timesteps, [*first, *own, *callbacks], logger)
+                    first = [finite, standing] if standing is not None else [finite]
+                    with finite.explaining(algorithm):
+                        algorithm.learn(cfg.total_timesteps, [*first, *own, *callbacks], logger)
         finally:
             env.close()
         evaluation = None if interrupt.asked() else evaluate_final(cfg, run, interrupt.asked)

@@ -111,6 +111,15 @@ class SB3Algorithm:
         """Take over networks and learned coefficients alone: the start of another training."""
         sb3_state.restore_weights(self.model, state)
 
+    @property
+    def n_updates(self) -> int:
+        """Updates so far, in the algorithm's own counting."""
+        return sb3_state.n_updates(self.model)
+
+    def not_finite(self) -> list[str]:
+        """What is NaN or infinite by now, the first parameter and losses; see `sb3_state.not_finite`."""
+        return sb3_state.not_finite(self.model)
+
     def standing_state(self) -> State:
         """Where the training stands between two rollouts, besides what was learned."""
         return sb3_state.standing_state(self.model)

@@ -214,6 +214,29 @@ def begin_episodes(model: BaseAlgorithm, observation: Any, rows: np.ndarray) -> 
     anew._last_episode_starts[rows] = True
 
 
+def n_updates(model: BaseAlgorithm) -> int:
+    """Updates so far, in the algorithm's own counting."""
+    return int(model._n_updates)
+
+
+def not_finite(model: BaseAlgorithm) -> list[str]:
+    """What is NaN or infinite: the first such parameter, and losses of the last update (`train/loss is NaN`).
+
+    Target networks are left out: they follow parameters that are looked at.
+    """
+    named = [(name, value) for name, value in model.policy.named_parameters() if "_target." not in name]
+    named += [(name, recursive_getattr(model, name)) for name in _variables(model)]
+    found: dict[str, float] = {}
+    with torch.no_grad():
+        norms = torch._foreach_norm([value for _, value in named])  # also infinite where squares are too large
+        if not torch.isfinite(torch.stack(norms).sum()):
+            bad = ((name, value[~value.isfinite()]) for name, value in named)
+            found |= dict([(name, float(values[0])) for name, values in bad if len(values)][:1])
+    losses = {key: value for key, value in model.logger.name_to_value.items() if "loss" in key}
+    found |= {key: float(value) for key, value in losses.items() if not np.isfinite(value)}
+    return [f"{name} is {'NaN' if np.isnan(value) else 'infinite'}" for name, value in found.items()]
+
+
 def _variables(model: BaseAlgorithm) -> list[str]:
     """Names of the learned tensors outside of modules: `log_ent_coef` or `ent_coef_tensor`, and ARS's weights."""
     own = [name for name in TENSORS if isinstance(getattr(model, name, None), torch.Tensor)]

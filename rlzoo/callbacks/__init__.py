@@ -2,6 +2,7 @@
 
 from rlzoo.callbacks.checkpoint import Checkpoints as Checkpoints
 from rlzoo.callbacks.evaluate import Evaluations as Evaluations
+from rlzoo.callbacks.finite import Finite as Finite
 from rlzoo.callbacks.interrupt import Interrupt as Interrupt
 from rlzoo.callbacks.progress import Progress as Progress
 from rlzoo.callbacks.standing import Standing as Standing

@@ -34,7 +34,7 @@ class Checkpoints(Callback):
         standing: Standing | None = None,
         asked: Callable[[], bool] = lambda: False,
     ) -> None:
-        self._cfg, self._run, self._env = cfg.checkpoint, run, env
+        self._cfg, self._run, self._env, self._on_nan = cfg.checkpoint, run, env, cfg.on_nan
         self._standing, self._total, self._asked = standing, cfg.total_timesteps, asked
         self._others = dict(others or {})
         self._freq = cfg.frequency(cfg.checkpoint.freq, 20)
@@ -69,7 +69,7 @@ class Checkpoints(Callback):
             checkpoints.prune(self._run, self._cfg.keep)
             self._saved_step, self._saved_asked = step, self._asked()
         except RlzooError as error:
-            if error.code != ExitCode.STORAGE:
+            if not self._goes_on(error):
                 raise
             console.warn(f"{error}; the training goes on")
         self._written_at = time.monotonic()
@@ -79,14 +79,25 @@ class Checkpoints(Callback):
 
         A training that was stopped on the way is in the middle of a rollout and cannot go on from here exactly.
         """
-        if not (self._asked() and self._saved_asked):
+        if self._asked() and self._saved_asked:
+            return
+        try:
             self._save_last(algorithm, at_boundary=algorithm.num_timesteps >= self._total)
+        except checkpoints.NotFiniteError as error:
+            if not self._goes_on(error) or not self._run.checkpoints():
+                raise
+            console.warn(error)
 
     def state(self) -> State:
         return State(values={"due": self._due})
 
     def restore(self, state: State) -> None:
         self._due = state.values["due"]
+
+    def _goes_on(self, error: RlzooError) -> bool:
+        """Whether the training does, although this checkpoint could not be written."""
+        is_not_finite = isinstance(error, checkpoints.NotFiniteError)
+        return self._on_nan == "warn" if is_not_finite else error.code == ExitCode.STORAGE
 
     def _save_last(self, algorithm: Algorithm, *, at_boundary: bool) -> Checkpoint:
         others = {name: part.state() for name, part in self._others.items()} | {"checkpoints": self.state()}

@@ -80,7 +80,9 @@ class Evaluations(Callback):
         if evaluation.n_episodes < self._cfg.eval.n_episodes:
             return  # asked to stop on the way: the episodes that ended early would not be a fair sample
         self.last = evaluation
-        best = evaluation.mean_reward >= self.best_mean  # False for NaN
+        mean = evaluation.mean_reward
+        is_best = math.isfinite(mean) and mean >= self.best_mean
+        best = is_best and checkpoints.not_finite(algorithm.state()) is None
         self._record(evaluation, step, best=best)
         if best:
             self.best_mean = evaluation.mean_reward

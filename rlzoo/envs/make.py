@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from rlzoo.envs import aliases, display, registration, wrappers
 from rlzoo.envs.normalization import load_statistics
@@ -29,11 +29,13 @@ def make(
     render_mode: str | None = None,
     episode_seeds: Sequence[int] | None = None,
     max_steps: int | None = None,
+    on_nan: Literal["stop", "warn"] | None = None,
 ) -> VecEnv:
     """Build `n_envs` environments side by side.
 
     From the inside out: the environment with its step limit, the monitor, the configured wrappers, the vectorised
-    environment (subprocesses only for more than one environment), normalisation, frame stack, images channels first.
+    environment (subprocesses only for more than one environment), the look for NaN and infinity, normalisation, frame
+    stack, images channels first.
 
     Args:
         cfg: what to build; everything but the arguments below comes from it.
@@ -45,11 +47,14 @@ def make(
         render_mode: None does not draw, which is up to three times faster.
         episode_seeds: environment i's k-th episode starts from `episode_seeds[i::n_envs][k]`.
         max_steps: step limit of an episode instead of `cfg.max_steps`.
+        on_nan: what NaN or infinity from an environment, or in an action, does; None does not look for it.
 
     Raises:
         RlzooError: if the environment is not known, not installed or cannot be made like this.
     """
     from stable_baselines3.common.vec_env import DummyVecEnv, SubprocVecEnv
+
+    from rlzoo.envs.finite import FiniteCheck
 
     seeds = [int(value) for value in episode_seeds or ()]
     builders: list[Callable[[], gymnasium.Env]] = [
@@ -73,6 +78,8 @@ def make(
     else:
         env = DummyVecEnv(builders)
     env.seed(seed)
+    if on_nan is not None:
+        env = FiniteCheck(env, on_nan)
     env = _vector_wrapped(env, cfg, gamma, training)
     if statistics is not None:
         load_statistics(env, statistics)
