@@ -39,19 +39,22 @@ def go_on(run: Run, cfg: TrainConfig, changes: Sequence[str] = ()) -> bool:
     Raises:
         RlzooError: if another process trains this run, it has no whole checkpoint at a boundary, or the training fails.
     """
-    from rlzoo import run_lock
+    from rlzoo import checkpoints, run_lock
     from rlzoo.console import say
     from rlzoo.training import train
 
     with run_lock.held(run):
+        checkpoints.recover(run)
         checkpoint = newest_boundary(run)
-        if checkpoint.num_timesteps >= cfg.total_timesteps:
+        is_trained = checkpoint.num_timesteps >= cfg.total_timesteps
+        if is_trained and run.read_info().get("status") == "finished":
             say(f"{run.path} is finished: {checkpoint.num_timesteps:,} of {cfg.total_timesteps:,} steps")
             say(f"to train on: rlzoo train resume={run.path} total_timesteps=…")
             return False
         for change in changes:
             say(f"changed: {change}")
-        say(f"going on with {run.path} from step {checkpoint.num_timesteps:,} of {cfg.total_timesteps:,}")
+        where = f"from step {checkpoint.num_timesteps:,} of {cfg.total_timesteps:,}"
+        say(f"going on with {run.path} {'with the evaluation at the end' if is_trained else where}")
         run.write_config(dump(cfg))
         resumed = [*run.read_info().get("resumed", []), {"from": checkpoint.num_timesteps, "changes": list(changes)}]
         run.update_info(status="running", resumed=resumed)
