@@ -8,16 +8,17 @@ import traceback
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from datetime import UTC, datetime
+from functools import partial
 from typing import TYPE_CHECKING
 
 from rlzoo.config.parse import dump
 from rlzoo.config.schema import TrainConfig
 from rlzoo.errors import ExitCode, RlzooError
-from rlzoo.protocols import Callback, Evaluation, Stateful
+from rlzoo.protocols import Algorithm, Callback, Evaluation, Stateful
 from rlzoo.runs import Checkpoint, Run
 
 if TYPE_CHECKING:
-    from rlzoo.callbacks.interrupt import Interrupt
+    from rlzoo.callbacks import Evaluations, Interrupt
 
 log = logging.getLogger("rlzoo")
 
@@ -47,6 +48,7 @@ def train(
             or 143 after a signal; what was kept is in the message.
     """
     from rlzoo import init_from
+    from rlzoo.algos import memory
     from rlzoo.algos.create import create
     from rlzoo.callbacks import Checkpoints, Evaluations, Finite, Interrupt, Progress, Standing, Stop
     from rlzoo.checkpoints import read
@@ -66,8 +68,11 @@ def train(
         statistics = contents.normalization if contents is not None else None
         if source is not None:
             statistics = init_from.statistics(source)
-        env = make(cfg.env, n_envs=cfg.env.n_envs, seed=cfg.seed, gamma=gamma, statistics=statistics, on_nan=cfg.on_nan)
+        env = make(
+            cfg.env, n_envs=cfg.env.n_envs, seed=cfg.seed, gamma=gamma, statistics=statistics, on_nan=cfg.on_nan
+        )
         try:
+            memory.require(cfg, env.observation_space, env.action_space)
             algorithm = create(cfg.algo, env, seed=cfg.seed, device=cfg.device)
             if source is not None:
                 run.update_info(init_from=init_from.fill(algorithm, source, cfg, env, trust=trust))
@@ -79,14 +84,16 @@ def train(
                 evaluations = Evaluations(cfg, run, env, logger, should_stop=interrupt.asked)
                 with closing(evaluations), closing(progress):
                     saved: dict[str, Stateful] = {"evaluations": evaluations, "loggers": logger}
-                    checkpoints = Checkpoints(cfg, run, env, saved, standing, interrupt.asked)
+                    keep = partial(_worth_keeping, interrupt, evaluations)
+                    checkpoints = Checkpoints(cfg, run, env, saved, standing, interrupt, keep)
                     if contents is not None:
                         for name, part in (saved | {"checkpoints": checkpoints}).items():
                             part.restore(contents.parts[name])
-                    own = [interrupt, evaluations, checkpoints, Stop(cfg, evaluations), progress]
+                    own = [evaluations, checkpoints, Stop(cfg, evaluations), progress]
                     first = [finite, standing] if standing is not None else [finite]
+                    every = [*first, *own, *callbacks]
                     with finite.explaining(algorithm):
-                        algorithm.learn(cfg.total_timesteps, [*first, *own, *callbacks], logger)
+                        interrupt.learn(algorithm, cfg.total_timesteps, every, logger, cut=lambda: evaluations.cut)
         finally:
             env.close()
         evaluation = None if interrupt.asked() else evaluate_final(cfg, run, interrupt.asked)
@@ -125,6 +132,11 @@ def evaluate_final(cfg: TrainConfig, run: Run, should_stop: Callable[[], bool]) 
             }
         )
     return evaluation
+
+
+def _worth_keeping(interrupt: Interrupt, evaluations: Evaluations, algorithm: Algorithm) -> bool:
+    """Whether a signal might have the training go back to this boundary: from a slow rollout, or an evaluation."""
+    return interrupt.slow() or evaluations.falls_due(algorithm, within=2 * interrupt.pace.longest)
 
 
 def set_threads(cfg: TrainConfig) -> None:

@@ -25,15 +25,18 @@ class ReplayBufferState:
     """The rows of a Stable-Baselines3 replay buffer (plain, Dict, n-step or HER), exact to the byte.
 
     Segment k holds rows k * SEGMENT to (k + 1) * SEGMENT. `changed` says which differ from when `saved` was called.
+
+    Attributes:
+        buffer: the replay buffer itself.
     """
 
     def __init__(self, buffer: BaseBuffer) -> None:
-        self._buffer: Any = buffer
+        self.buffer: Any = buffer
         self._saved_step: int | None = None
 
     @property
     def n_rows(self) -> int:
-        return int(self._buffer.buffer_size if self._buffer.full else self._buffer.pos)
+        return int(self.buffer.buffer_size if self.buffer.full else self.buffer.pos)
 
     @property
     def n_segments(self) -> int:
@@ -42,10 +45,10 @@ class ReplayBufferState:
     def changed(self, num_timesteps: int) -> set[int]:
         """The segments written to since `saved`, with `num_timesteps` environment steps taken by now."""
         every = set(range(self.n_segments))
-        if self._saved_step is None or hasattr(self._buffer, "ep_start"):
+        if self._saved_step is None or hasattr(self.buffer, "ep_start"):
             return every  # HER also rewrites the rows of episodes that end or are overwritten
-        size, end = int(self._buffer.buffer_size), int(self._buffer.pos)
-        n_new = (num_timesteps - self._saved_step) // int(self._buffer.n_envs)
+        size, end = int(self.buffer.buffer_size), int(self.buffer.pos)
+        n_new = (num_timesteps - self._saved_step) // int(self.buffer.n_envs)
         if n_new >= size:
             return every
         first = end - n_new
@@ -61,7 +64,7 @@ class ReplayBufferState:
         rows = slice(k * SEGMENT, min((k + 1) * SEGMENT, self.n_rows))
         tensors: dict[str, Any] = {}
         frames = _Frames()
-        for name, array in self._arrays():
+        for name, array in self.arrays():
             part = array[rows]
             if _is_stack(part):
                 tensors[f"{name}.places"] = frames.add(part)
@@ -77,8 +80,8 @@ class ReplayBufferState:
         Raises:
             RlzooError: if the buffer is of another size or kind than the saved one.
         """
-        arrays = dict(self._arrays())
-        saved, size = counters.values["buffer_size"], self._buffer.buffer_size
+        arrays = dict(self.arrays())
+        saved, size = counters.values["buffer_size"], self.buffer.buffer_size
         if saved != size:
             message = f"the saved replay buffer has {saved} rows, this one {size}"
             raise RlzooError(message, code=ExitCode.STORAGE)
@@ -91,20 +94,20 @@ class ReplayBufferState:
                 if name not in arrays:
                     raise RlzooError(f"the saved replay buffer has {name}, this one has not", code=ExitCode.STORAGE)
                 arrays[name][rows] = segment.tensors["frames"][tensor] if key.endswith(".places") else tensor
-        self._buffer.pos, self._buffer.full = counters.values["pos"], counters.values["full"]
+        self.buffer.pos, self.buffer.full = counters.values["pos"], counters.values["full"]
         if "_current_ep_start" in counters.tensors:
-            self._buffer._current_ep_start[:] = counters.tensors["_current_ep_start"]
+            self.buffer._current_ep_start[:] = counters.tensors["_current_ep_start"]
 
     def counters(self) -> State:
         """Position, fullness, and the starts of HER's running episodes."""
-        buffer = self._buffer
+        buffer = self.buffer
         values = {"pos": int(buffer.pos), "full": bool(buffer.full), "buffer_size": int(buffer.buffer_size)}
         current = getattr(buffer, "_current_ep_start", None)
         return State({} if current is None else {"_current_ep_start": np.array(current)}, values)
 
-    def _arrays(self) -> Iterator[tuple[str, np.ndarray]]:
+    def arrays(self) -> Iterator[tuple[str, np.ndarray]]:
         """Every array with one row for each step, by name; observations of a Dict by `observations.<key>`."""
-        for name, value in vars(self._buffer).items():
+        for name, value in vars(self.buffer).items():
             if isinstance(value, dict):
                 for key, array in value.items():
                     if self._is_rows(array):
@@ -117,7 +120,7 @@ class ReplayBufferState:
             isinstance(value, np.ndarray)
             and value.dtype != object
             and value.ndim >= 2
-            and value.shape[0] == self._buffer.buffer_size
+            and value.shape[0] == self.buffer.buffer_size
         )
 
 

@@ -7,6 +7,8 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
 from rlzoo import checkpoints, console
+from rlzoo.callbacks.boundary import Boundary
+from rlzoo.callbacks.interrupt import Interrupt
 from rlzoo.callbacks.standing import Standing
 from rlzoo.config.schema import TrainConfig
 from rlzoo.errors import ExitCode, RlzooError
@@ -21,8 +23,8 @@ class Checkpoints(Callback):
     """Writes a checkpoint at the first boundary after `checkpoint.freq` steps or `checkpoint.minutes` have passed.
 
     `others` are further parts of the training whose state belongs into a checkpoint, by name; with `standing` a
-    checkpoint holds all that a training needs to go on exactly. `asked` says that the training was asked to end, which
-    makes a checkpoint due.
+    checkpoint holds all that a training needs to go on exactly. A boundary that `keep` asks for stays in memory: if
+    `interrupt` ends the training too far from the next one, that is what is saved.
     """
 
     def __init__(
@@ -32,28 +34,42 @@ class Checkpoints(Callback):
         env: VecEnv,
         others: Mapping[str, Stateful] | None = None,
         standing: Standing | None = None,
-        asked: Callable[[], bool] = lambda: False,
+        interrupt: Interrupt | None = None,
+        keep: Callable[[Algorithm], bool] = lambda _: False,
     ) -> None:
         self._cfg, self._run, self._env, self._on_nan = cfg.checkpoint, run, env, cfg.on_nan
-        self._standing, self._total, self._asked = standing, cfg.total_timesteps, asked
+        self._standing, self._total = standing, cfg.total_timesteps
+        self._interrupt, self._keep = interrupt or Interrupt(), keep
+        self._kept: Boundary | None = None  # newer than what is on disk
+        self._on_disk: int | None = None  # step of the newest boundary there, if this training knows one
         self._others = dict(others or {})
         self._freq = cfg.frequency(cfg.checkpoint.freq, 20)
         self._due = self._freq
         self._written_at = time.monotonic()
         self._saved_step: int | None = None
-        self._saved_asked = False
+        self._restored = False
 
     def on_start(self, algorithm: Algorithm) -> None:
         checkpoints.recover(self._run)
         self._written_at = time.monotonic()
         self._saved_step = algorithm.num_timesteps  # nothing has been learned since
+        self._on_disk = algorithm.num_timesteps if self._restored else None
 
     def on_boundary(self, algorithm: Algorithm) -> None:
         step = algorithm.num_timesteps
         by_steps = self._freq and step >= self._due
         by_time = self._cfg.minutes and time.monotonic() - self._written_at >= 60 * self._cfg.minutes
-        if not (by_steps or by_time or self._asked()) or step == self._saved_step:
+        if (by_steps or by_time or self._interrupt.at_boundary) and step != self._saved_step:
+            self._save_both(algorithm, by_steps=bool(by_steps))
+        if self._standing is None or self._on_disk == step:
             return
+        if self._keep(algorithm) or (self._kept is None and self._on_disk is None):
+            self._kept = Boundary.take(algorithm, self._env, self._standing, self._other_parts())
+        elif self._on_disk is not None:
+            self._forget()
+
+    def _save_both(self, algorithm: Algorithm, *, by_steps: bool) -> None:
+        step = algorithm.num_timesteps
         if by_steps:
             self._due = (step // self._freq + 1) * self._freq
         try:
@@ -67,7 +83,7 @@ class Checkpoints(Callback):
                 copy_of=last,
             )
             checkpoints.prune(self._run, self._cfg.keep)
-            self._saved_step, self._saved_asked = step, self._asked()
+            self._saved_step = step
         except RlzooError as error:
             if not self._goes_on(error):
                 raise
@@ -75,14 +91,16 @@ class Checkpoints(Callback):
         self._written_at = time.monotonic()
 
     def on_end(self, algorithm: Algorithm) -> None:
-        """Save what was learned last; a full disk is an error here.
+        """Save what was learned last, or the last boundary if a signal ended it; a full disk is an error here.
 
-        A training that was stopped on the way is in the middle of a rollout and cannot go on from here exactly.
+        A training that was stopped by a rule is in the middle of a rollout and cannot go on from here exactly.
         """
-        if self._asked() and self._saved_asked:
+        left = self._interrupt.left
+        if left and self._standing is not None:
+            self._save_boundary(algorithm, self._standing)
             return
         try:
-            self._save_last(algorithm, at_boundary=algorithm.num_timesteps >= self._total)
+            self._save_last(algorithm, at_boundary=not left and algorithm.num_timesteps >= self._total)
         except checkpoints.NotFiniteError as error:
             if not self._goes_on(error) or not self._run.checkpoints():
                 raise
@@ -92,29 +110,55 @@ class Checkpoints(Callback):
         return State(values={"due": self._due})
 
     def restore(self, state: State) -> None:
-        self._due = state.values["due"]
+        self._due, self._restored = state.values["due"], True
 
     def _goes_on(self, error: RlzooError) -> bool:
         """Whether the training does, although this checkpoint could not be written."""
         is_not_finite = isinstance(error, checkpoints.NotFiniteError)
         return self._on_nan == "warn" if is_not_finite else error.code == ExitCode.STORAGE
 
-    def _save_last(self, algorithm: Algorithm, *, at_boundary: bool) -> Checkpoint:
-        others = {name: part.state() for name, part in self._others.items()} | {"checkpoints": self.state()}
+    def _save_boundary(self, algorithm: Algorithm, standing: Standing) -> None:
+        """Write the last boundary, unless it is on disk already."""
+        step = algorithm.num_timesteps
+        back = self._kept.step if self._kept is not None else self._on_disk
+        if back is not None and back < step:
+            console.say(f"too far from the next boundary: going back to step {back:,}, {step - back:,} steps are lost")
+        if self._kept is not None:
+            self._kept.put_back(algorithm, self._env, standing)
+            self._save_last(algorithm, at_boundary=True, others=self._kept.others)
+
+    def _forget(self) -> None:
+        self._kept = None
+        if self._standing is not None:
+            self._standing.forget_buffer()
+
+    def _other_parts(self) -> dict[str, State]:
+        return {name: part.state() for name, part in self._others.items()} | {"checkpoints": self.state()}
+
+    def _save_last(
+        self, algorithm: Algorithm, *, at_boundary: bool, others: Mapping[str, State] | None = None
+    ) -> Checkpoint:
+        """Write `last`; `others` are all parts but the algorithm's and the replay buffer's, by default as they are."""
+        parts = dict(others or self._other_parts())
         unchanged: dict[str, Checkpoint] = {}
         if self._standing is not None and at_boundary:
-            parts, unchanged = self._standing.parts(with_buffer=self._cfg.replay_buffer != "never")
-            others |= parts
+            if others is None:
+                parts |= self._standing.parts()
+            if self._cfg.replay_buffer != "never":
+                buffer, unchanged = self._standing.buffer_parts()
+                parts |= buffer
         last = checkpoints.save(
             self._run,
             "last",
             algorithm=algorithm,
             env=self._env,
             model_zip=True,
-            others=others,
+            others=parts,
             info={"at_boundary": at_boundary, "total_timesteps": self._total},
             unchanged=unchanged,
         )
         if self._standing is not None and at_boundary:
             self._standing.written(last)
+            self._on_disk = algorithm.num_timesteps
+            self._forget()
         return last

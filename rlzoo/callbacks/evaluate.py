@@ -32,6 +32,7 @@ class Evaluations(Callback):
         last: the newest evaluation, None before the first.
         best_mean: the best mean return so far.
         logger: who else hears of the results.
+        cut: whether an evaluation was asked to stop on the way. What comes after that is another training.
     """
 
     def __init__(
@@ -45,6 +46,7 @@ class Evaluations(Callback):
         self.last: Evaluation | None = None
         self.best_mean = -math.inf
         self.logger = logger
+        self.cut = False
         self._cfg, self._run, self._env = cfg, run, env
         self._should_stop = should_stop
         self._freq = cfg.frequency(cfg.eval.freq, 10)
@@ -62,6 +64,10 @@ class Evaluations(Callback):
     def on_end(self, algorithm: Algorithm) -> None:
         self.close()
 
+    def falls_due(self, algorithm: Algorithm, within: int) -> bool:
+        """Whether an evaluation comes within these many steps."""
+        return bool(self._freq) and algorithm.num_timesteps + within >= self._due
+
     def close(self) -> None:
         """Close the evaluation environment."""
         if self._eval_env is not None:
@@ -78,7 +84,8 @@ class Evaluations(Callback):
     def _evaluate(self, algorithm: Algorithm, step: int) -> None:
         evaluation = self._play(algorithm, step)
         if evaluation.n_episodes < self._cfg.eval.n_episodes:
-            return  # asked to stop on the way: the episodes that ended early would not be a fair sample
+            self.cut = True  # the episodes that ended early would not be a fair sample
+            return
         self.last = evaluation
         mean = evaluation.mean_reward
         is_best = math.isfinite(mean) and mean >= self.best_mean

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from rlzoo import console
 from rlzoo.algos.replay_state import ReplayBufferState
+from rlzoo.algos.replay_undo import ReplayUndo
 from rlzoo.checkpoints import Contents
 from rlzoo.envs import state as env_state
 from rlzoo.protocols import Algorithm, Callback, State
@@ -38,6 +39,7 @@ class Standing(Callback):
         self._contents = contents
         self._generators = Generators(env.action_space)
         self._buffer: ReplayBufferState | None = algorithm.replay_buffer
+        self._undo = ReplayUndo(self._buffer) if self._buffer is not None else None
         self._buffer_checkpoint: Checkpoint | None = None
         if contents is not None:
             self._begin(contents)
@@ -63,22 +65,44 @@ class Standing(Callback):
         console.say(f"resume: {self.level}")
         self._run.update_info(resume=self.level)
 
-    def parts(self, *, with_buffer: bool) -> tuple[dict[str, State], dict[str, Checkpoint]]:
-        """The parts to write now, and those that the last checkpoint with a buffer holds as they are."""
-        parts = {
+    def on_step(self, algorithm: Algorithm) -> bool:
+        if self._undo is not None:
+            self._undo.remember()
+        return True
+
+    def parts(self) -> dict[str, State]:
+        """The parts to write now, without the replay buffer."""
+        return {
             "standing": self._algorithm.standing_state(),
             "exploration": self._algorithm.exploration_state(),
             "environments": env_state.snapshot(self._env),
             "generators": self._generators.state(),
         }
-        if self._buffer is None or not with_buffer:
-            return parts, {}
+
+    def buffer_parts(self) -> tuple[dict[str, State], dict[str, Checkpoint]]:
+        """The replay buffer's parts to write now, and those that the last checkpoint with it holds as they are."""
+        if self._buffer is None:
+            return {}, {}
         previous = self._buffer_checkpoint
         every = range(self._buffer.n_segments)
         changed = self._buffer.changed(self._algorithm.num_timesteps) if previous and previous.exists() else set(every)
-        parts[BUFFER] = self._buffer.counters()
+        parts = {BUFFER: self._buffer.counters()}
         parts |= {f"{BUFFER}-{k}": self._buffer.segment(k) for k in changed}
         return parts, {f"{BUFFER}-{k}": previous for k in every if k not in changed and previous is not None}
+
+    def mark_buffer(self) -> None:
+        """This is the moment that `roll_back_buffer` leads to."""
+        if self._undo is not None:
+            self._undo.mark()
+
+    def roll_back_buffer(self) -> None:
+        if self._undo is not None:
+            self._undo.roll_back()
+
+    def forget_buffer(self) -> None:
+        """There will be no rolling back."""
+        if self._undo is not None:
+            self._undo.forget()
 
     def written(self, checkpoint: Checkpoint) -> None:
         """These parts are in `checkpoint` now."""

@@ -38,7 +38,7 @@ def fill(buffer: ReplayBuffer, steps: int, seed: int = 0) -> None:
 
 
 def arrays(buffer: ReplayBuffer) -> dict[str, np.ndarray]:
-    return dict(ReplayBufferState(buffer)._arrays())
+    return dict(ReplayBufferState(buffer).arrays())
 
 
 def copy(source: ReplayBuffer, target: ReplayBuffer) -> None:

@@ -1,0 +1,61 @@
+"""Takes a replay buffer back to an earlier moment, at the price of the rows that were overwritten since."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from rlzoo.algos.replay_state import ReplayBufferState
+
+WHOLE = ("ep_start", "ep_length", "_current_ep_start")
+"""HER's arrays about episodes: small, and rewritten far from where the next row goes."""
+
+
+class ReplayUndo:
+    """Remembers rows before they are overwritten, from `mark` on.
+
+    A buffer that is not full has nothing to remember: rows beyond its position do not count.
+    """
+
+    def __init__(self, state: ReplayBufferState) -> None:
+        self._state, self._buffer = state, state.buffer
+        self._marked: tuple[int, bool, int] | None = None  # position, fullness, rows in use
+        self._rows: dict[int, dict[str, np.ndarray]] = {}
+        self._whole: dict[str, np.ndarray] = {}
+
+    def mark(self) -> None:
+        """`roll_back` leads here."""
+        self._rows.clear()
+        self._marked = (int(self._buffer.pos), bool(self._buffer.full), self._state.n_rows)
+        self._whole = {name: value.copy() for name, value in self._wholes()}
+
+    def forget(self) -> None:
+        self._marked = None
+        self._rows.clear()
+        self._whole = {}
+
+    def remember(self) -> None:
+        """Call before a step is stored."""
+        if self._marked is None:
+            return
+        position, size = int(self._buffer.pos), int(self._buffer.buffer_size)
+        for row in (position, (position + 1) % size):  # the next observation may lie in the row after
+            if row < self._marked[2] and row not in self._rows:
+                arrays = self._state.arrays()
+                self._rows[row] = {name: array[row].copy() for name, array in arrays if name not in WHOLE}
+
+    def roll_back(self) -> None:
+        """Make the buffer what it was at `mark`."""
+        assert self._marked is not None
+        arrays: dict[str, Any] = dict(self._state.arrays())
+        for row, before in self._rows.items():
+            for name, value in before.items():
+                arrays[name][row] = value
+        for name, value in self._wholes():
+            value[...] = self._whole[name]
+        self._buffer.pos, self._buffer.full, _ = self._marked
+
+    def _wholes(self) -> list[tuple[str, np.ndarray]]:
+        return [(name, value) for name in WHOLE if (value := getattr(self._buffer, name, None)) is not None]
