@@ -13,7 +13,7 @@ from rlzoo.config import files
 from rlzoo.config.compose import Composition
 from rlzoo.config.parse import NOT_SET
 from rlzoo.config.parse import check as check_schema
-from rlzoo.config.provenance import short_path
+from rlzoo.config.paths import short_path
 from rlzoo.config.schema import TrainConfig
 from rlzoo.envs.check import check_env
 from rlzoo.errors import ConfigError, Problem, RlzooError

@@ -10,7 +10,7 @@ from typing import Any
 from rlzoo.config import files, paths, yaml_file
 from rlzoo.config.compose import Composition, compose
 from rlzoo.config.parse import check as check_schema
-from rlzoo.config.provenance import short_path
+from rlzoo.config.paths import short_path
 from rlzoo.config.schema import EvaluateConfig, ReproduceConfig, VerifyResumeConfig
 from rlzoo.errors import ConfigError, Problem, RlzooError
 from rlzoo.preflight import find_problems

@@ -13,7 +13,8 @@ from typing import Any
 
 from rlzoo.config import files, overrides, yaml_file
 from rlzoo.config.overrides import Word
-from rlzoo.config.provenance import COMMAND_LINE, Origin, Tree, is_section, short_path
+from rlzoo.config.paths import short_path
+from rlzoo.config.provenance import COMMAND_LINE, Origin, Tree, is_section
 from rlzoo.config.yaml_file import KeyPath
 from rlzoo.errors import ConfigError, Problem, RlzooError
 from rlzoo.registry import did_you_mean

@@ -91,7 +91,7 @@ def _check_foreign(file: YamlFile) -> None:
     """Refuse what could run code or read secrets in a file that rlzoo does not ship."""
     for path, value in _walk(file.values, ()):
         key = path[-1]
-        where = f"{file.path}:{file.line(path) or 1}"
+        where = f"{paths.short_path(file.path)}:{file.line(path) or 1}"
         if key in ("hydra", "_target_") or (key == "defaults" and len(path) > 1):
             raise RlzooError(f"{where}: the key {key!r} is not allowed here", "settings are data: names and values")
         if isinstance(value, str) and _SECRET_RESOLVER.search(value):
@@ -99,14 +99,15 @@ def _check_foreign(file: YamlFile) -> None:
                 f"{where}: {value!r} is not allowed here", "only other settings can be referred to: ${total_timesteps}"
             )
     defaults = file.values.get("defaults") or []
+    at = f"{paths.short_path(file.path)}:{file.line(('defaults',)) or 1}"
     if not isinstance(defaults, list):
-        raise RlzooError(f"{file.path}:{file.line(('defaults',)) or 1}: defaults must be a list, not {defaults!r}")
+        raise RlzooError(f"{at}: defaults must be a list, not {defaults!r}")
     for entry in defaults:
         if not isinstance(entry, str | dict):
-            raise RlzooError(f"{file.path}:{file.line(('defaults',)) or 1}: {entry!r} is no name of a file in defaults")
+            raise RlzooError(f"{at}: {entry!r} is no name of a file in defaults")
         text = " ".join(f"{k} {v}" for k, v in entry.items()) if isinstance(entry, dict) else str(entry)
         if "hydra" in text or ".." in text or "${" in text:
-            raise RlzooError(f"{file.path}:{file.line(('defaults',)) or 1}: {text!r} is not allowed in defaults")
+            raise RlzooError(f"{at}: {text!r} is not allowed in defaults")
 
 
 def _walk(value: Any, path: tuple[str, ...]) -> Iterator[tuple[tuple[str, ...], Any]]:

@@ -115,7 +115,10 @@ def _sweep_values(override: Any, group_options: Any) -> tuple[list[str], Problem
     if type(override.value()).__name__ == "Glob":
         names = override.value().filter(group_options(key))
         return names, None if names else Problem(key, "the pattern matches nothing", "", "command line")
-    values = list(itertools.islice(override.sweep_string_iterator(), MAX_JOBS + 1))
+    try:
+        values = list(itertools.islice(override.sweep_string_iterator(), MAX_JOBS + 1))
+    except ValueError as error:
+        return [], Problem(key, f"names no values: {error}", "range(start, stop, step)", "command line")
     if values:
         return values, None
     return [], Problem(key, "names no values", "range(start, stop): stop is left out", "command line")

@@ -86,9 +86,10 @@ def _mandatory(value: Any, path: tuple[str, ...]) -> Iterable[str]:
 def _problems(error: ValidationError, schema: type, values: Mapping[str, Any], known: set[str]) -> list[Problem]:
     """One problem for each key; what the members of a union allow is said together."""
     details: dict[tuple[str, ...], list[Any]] = {}
+    nested = _nest_algo(values)
     for detail in error.errors(include_url=False):
-        details.setdefault(tuple(_field_path(detail["loc"], values)), []).append(detail)
-    problems = []
+        details.setdefault(tuple(_field_path(detail["loc"], nested)), []).append(detail)
+    problems: list[Problem] = []
     for path, found in details.items():
         key = ".".join(path).replace("algo.hyperparams", "algo")
         if key in known:
@@ -116,10 +117,9 @@ def _allowed(detail: Any) -> str:
     return str(text)
 
 
-def _field_path(location: tuple[Any, ...], values: Mapping[str, Any]) -> list[str]:
+def _field_path(location: tuple[Any, ...], node: Any) -> list[str]:
     """The key path of an error: pydantic appends the names of a union's members to it, which no user typed."""
     path: list[str] = []
-    node: Any = _nest_algo(values)
     for part in location:
         if not isinstance(node, Mapping | list | tuple):
             break

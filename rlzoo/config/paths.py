@@ -20,3 +20,11 @@ def user_roots() -> list[Path]:
     """Folders whose `conf/` and `hyperparams/` add to rlzoo's own and win over them: the current one."""
     here = Path.cwd()
     return [] if here.resolve() == root() else [here]
+
+
+def short_path(path: Path) -> str:
+    """A path as a person would write it: relative to the working directory or to rlzoo's own files if inside."""
+    for base in (Path.cwd(), root()):
+        if path.is_relative_to(base):
+            return str(path.relative_to(base))
+    return str(path)

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from rlzoo.config.paths import short_path
 from rlzoo.config.yaml_file import KeyPath, YamlFile
 
 
@@ -26,16 +27,6 @@ class Origin:
 
 
 COMMAND_LINE = Origin()
-
-
-def short_path(path: Path) -> str:
-    """A path as a person would write it: relative to the working directory or to rlzoo's own files if inside."""
-    from rlzoo.config.paths import root
-
-    for base in (Path.cwd(), root()):
-        if path.is_relative_to(base):
-            return str(path.relative_to(base))
-    return str(path)
 
 
 @dataclass

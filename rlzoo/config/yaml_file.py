@@ -11,6 +11,7 @@ from typing import Any
 
 import yaml
 
+from rlzoo.config.paths import short_path
 from rlzoo.errors import RlzooError
 
 KeyPath = tuple[str, ...]
@@ -55,18 +56,18 @@ def read(path: Path) -> YamlFile:
     try:
         stat = path.stat()
     except OSError as error:
-        raise RlzooError(f"cannot read {path}: {error.strerror}") from error
+        raise RlzooError(f"cannot read {short_path(path)}: {error.strerror}") from error
     return _read(path, stat.st_mtime_ns, stat.st_size)
 
 
 @lru_cache(maxsize=1024)
 def _read(path: Path, _modified: int, size: int) -> YamlFile:
     if size > MAX_BYTES:
-        raise RlzooError(f"{path} is too large for a configuration file: {size} bytes, at most {MAX_BYTES}")
+        raise RlzooError(f"{short_path(path)} is too large for a configuration file: {size} bytes, at most {MAX_BYTES}")
     try:
         text = path.read_text(encoding="utf-8-sig")
     except UnicodeDecodeError as error:
-        raise RlzooError(f"{path} is not UTF-8 text: {error.reason} at byte {error.start}") from error
+        raise RlzooError(f"{short_path(path)} is not UTF-8 text: {error.reason} at byte {error.start}") from error
     return parse_text(text, path)
 
 
@@ -89,28 +90,29 @@ def compose(text: str) -> list[yaml.Node]:
 
 def parse_text(text: str, path: Path) -> YamlFile:
     """Read YAML text; `path` names it in errors."""
+    file = short_path(path)
     try:
         documents = compose(text)
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
-        where = f"{path}:{mark.line + 1}:{mark.column + 1}" if mark else str(path)
+        where = f"{file}:{mark.line + 1}:{mark.column + 1}" if mark else file
         reason = " ".join(part for part in (error.context, error.problem) if part)
         raise RlzooError(
             f"{where}: not valid YAML: {reason}", "a tab, a colon or a quote is often the cause"
         ) from error
     except yaml.YAMLError as error:
-        raise RlzooError(f"{path}: not valid YAML: {error}") from error
+        raise RlzooError(f"{file}: not valid YAML: {error}") from error
     except RecursionError as error:
-        raise RlzooError(f"{path}: nested too deeply") from error
+        raise RlzooError(f"{file}: nested too deeply") from error
     if len(documents) > 1:
-        raise RlzooError(f"{path}: holds {len(documents)} YAML documents; one is expected")
+        raise RlzooError(f"{file}: holds {len(documents)} YAML documents; one is expected")
     root = documents[0] if documents else None
     reader = _Reader(path, text.splitlines())
     values = reader.value(root, ()) if root is not None else {}
     if values is None:
         values = {}
     if not isinstance(values, dict):
-        raise RlzooError(f"{path}: must hold keys and values, not a {type(values).__name__}")
+        raise RlzooError(f"{file}: must hold keys and values, not a {type(values).__name__}")
     header = tuple(line for line in text.splitlines()[:40] if line.startswith("#"))
     return YamlFile(path, values, reader.lines, reader.comments, header)
 
@@ -158,9 +160,15 @@ class _Reader:
         if node.tag not in _TAGS:
             raise self.error(node, f"the tag {node.tag} is not allowed: only plain data is read")
         if not node.style and _NUMBER.fullmatch(node.value):
-            return _number(node.value)
+            try:
+                return _number(node.value)
+            except ValueError as error:  # Python reads no whole number of more than 4300 digits
+                raise self.error(node, f"a number of {len(node.value)} characters is too long") from error
         if node.tag == "tag:yaml.org,2002:float":
-            return float(node.value.lower().lstrip("+").replace(".inf", "inf").replace(".nan", "nan"))
+            try:
+                return float(node.value.lower().lstrip("+").replace(".inf", "inf").replace(".nan", "nan"))
+            except ValueError:
+                return node.value  # 1:30.5, which YAML 1.1 reads to base 60
         return _SCALARS.get(node.tag, str)(node.value)
 
     def plain(self, node: yaml.Node, kind: str) -> None:
@@ -181,7 +189,7 @@ class _Reader:
         return " ".join(above) if above and not above[0].startswith("@") else ""
 
     def error(self, node: yaml.Node, message: str) -> RlzooError:
-        return RlzooError(f"{self.path}:{node.start_mark.line + 1}:{node.start_mark.column + 1}: {message}")
+        return RlzooError(f"{short_path(self.path)}:{node.start_mark.line + 1}:{node.start_mark.column + 1}: {message}")
 
 
 def dump(values: dict[str, Any]) -> str:
