@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import os
 import re
 import sys
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
 from rlzoo.algos import specs
+from rlzoo.algos.memory import Sizes
+from rlzoo.algos.memory import problems as memory_problems
 from rlzoo.algos.signatures import check as check_algo
 from rlzoo.config import files
 from rlzoo.config.compose import Composition
@@ -15,6 +19,7 @@ from rlzoo.config.parse import NOT_SET
 from rlzoo.config.parse import check as check_schema
 from rlzoo.config.paths import short_path
 from rlzoo.config.schema import TrainConfig
+from rlzoo.envs import spaces
 from rlzoo.envs.check import check_env
 from rlzoo.errors import ConfigError, Problem, RlzooError
 from rlzoo.launchers import check as check_launcher
@@ -24,6 +29,10 @@ from rlzoo.training import cuda_devices
 SPACES = ("env.observation_space", "env.action_space")
 DECLARED = ("env.id", "env.imports", "env.kwargs", "env.wrappers", "env.frame_stack", *SPACES)
 """Keys that shape an environment's spaces: the declared spaces hold only while these come from its own file."""
+
+PROCESSES_PER_CORE = 16
+MIN_PROCESSES = 64
+"""Processes of environments at most: beyond that they only wait for each other."""
 
 MAX_THREADS = 1024
 """CPU threads of torch at most: it crashes where the system has no more to give."""
@@ -38,24 +47,25 @@ class Request:
     notices: tuple[str, ...]
 
 
-def check(composition: Composition, *, make_env: bool = True) -> Request:
+def check(composition: Composition, *, make_env: bool = True, n_requests: int = 1) -> Request:
     """Check a composed request.
 
     Args:
         composition: what `config.compose.compose` made.
         make_env: make one raw environment where its spaces are not declared; without it such spaces go unchecked.
+        n_requests: how many requests this one is part of; up to `n_jobs` of them share this machine's memory.
 
     Raises:
         ConfigError: with every problem found, each with the file and line of its value.
     """
-    config, problems, notices = find_problems(composition, make_env=make_env)
+    config, problems, notices = find_problems(composition, make_env=make_env, n_requests=n_requests)
     if problems or config is None:
         raise ConfigError([composition.locate(problem) for problem in problems])
     return Request(config, composition, (*composition.notices, *notices))
 
 
 def find_problems(
-    composition: Composition, *, make_env: bool = True
+    composition: Composition, *, make_env: bool = True, n_requests: int = 1
 ) -> tuple[TrainConfig | None, list[Problem], list[str]]:
     """The typed configuration (None if it has no valid form), the problems, and notices."""
     values = composition.values
@@ -78,6 +88,8 @@ def find_problems(
         problems += check_launcher(values["launcher"])
     if config is not None:
         problems += _cross_problems(config)
+        if env is not None and not problems and config.launcher["name"] == "local":
+            problems = _too_large(config, env, min(config.n_jobs, n_requests))
     return config, problems, notices
 
 
@@ -164,6 +176,21 @@ def _cross_problems(config: TrainConfig) -> list[Problem]:
 
         problems += check_init_from(config)
     return problems + device_problems(config.device, here=config.launcher["name"] == "local")
+
+
+def _too_large(config: TrainConfig, env: Any, n_jobs: int) -> list[Problem]:
+    """What this machine has not the memory or the cores for."""
+    problems = []
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    most = max(MIN_PROCESSES, PROCESSES_PER_CORE * cores)
+    if config.env.vec_env == "subproc" and config.env.n_envs > most:
+        message = f"would be {config.env.n_envs} processes on {cores} cores: at most {most}"
+        problems.append(Problem("env.n_envs", message, "env.vec_env=dummy steps them all in one process"))
+    if None not in (env.observation_space, env.action_space):
+        with suppress(RlzooError):  # a space of a kind that is not written: its size is looked at when it was made
+            sizes = Sizes.of_text(spaces.parse(env.observation_space), spaces.parse(env.action_space))
+            problems += memory_problems(config, sizes, n_jobs=n_jobs)
+    return problems
 
 
 def device_problems(device: str, *, here: bool = True) -> list[Problem]:

@@ -1,66 +1,193 @@
-"""How much memory an algorithm's replay or rollout buffer will take."""
+"""How much memory an algorithm will take, and whether it fits: asked before anything is allocated."""
 
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from rlzoo.algos.free_memory import available, size
+from rlzoo.algos.kinds import is_whole
+from rlzoo.errors import Problem, RlzooError
 
 if TYPE_CHECKING:
     from gymnasium import Space
 
-    from rlzoo.config.schema import AlgoConfig
+    from rlzoo.config.schema import AlgoConfig, TrainConfig
+    from rlzoo.envs import spaces
 
 FLOAT32 = 4
+INT64 = 8
 HER_INFO = 72 + 16
 """HER keeps an empty dict, its address and two indices for each transition."""
 
+COPIES = 4
+"""Of each weight: itself, its gradient and the two moments of Adam."""
 
-def buffer_bytes(algo: AlgoConfig, observation_space: Space, action_space: Space, *, n_envs: int) -> int:
+
+@dataclass(frozen=True)
+class Sizes:
+    """What an observation and an action take in a buffer.
+
+    Attributes:
+        observation: bytes of one.
+        action: bytes of one.
+        n_features: numbers in an observation.
+        n_choices: entries of an action mask.
+    """
+
+    observation: int
+    action: int
+    n_features: int
+    n_choices: int
+
+    @classmethod
+    def of(cls, observation_space: Space, action_space: Space) -> Sizes:
+        """Of one environment's spaces, as the algorithm sees them (wrapped and stacked)."""
+        n_bytes, n_features = _observation_size(observation_space)
+        return cls(n_bytes, _action_bytes(action_space), n_features, _n_choices(action_space))
+
+    @classmethod
+    def of_text(cls, observation_space: spaces.Space, action_space: spaces.Space) -> Sizes:
+        """At least, of spaces that are only described: a Box that is no bytes may be of float64."""
+        n_bytes, n_features = _described_size(observation_space)
+        action, n = _described_size(action_space)
+        return cls(n_bytes, FLOAT32 * n if action_space.kind == "Box" else action, n_features, sum(action_space.shape))
+
+
+def buffer_bytes(algo: AlgoConfig, sizes: Sizes, *, n_envs: int, total_timesteps: int | None = None) -> int:
     """Bytes of the buffer that fills up during training; 0 for algorithms without one.
 
     Args:
         algo: a checked configuration.
-        observation_space: of one environment, as the algorithm sees it (wrapped and stacked).
-        action_space: of one environment.
+        sizes: of its observations and actions.
         n_envs: environments side by side.
+        total_timesteps: what a training of that length fills of it; None is the whole buffer.
     """
+    if rows := _count(algo, "buffer_size"):
+        transitions = max(rows // n_envs, 1) * n_envs
+        return min(transitions, total_timesteps or transitions) * _transition_bytes(algo, sizes)
+    return _count(algo, "n_steps") * n_envs * _rollout_step_bytes(algo, sizes)
+
+
+def network_bytes(algo: AlgoConfig, sizes: Sizes) -> int:
+    """Bytes of the largest network of `policy_kwargs.net_arch` while it learns, without its input and output layers."""
+    policy = algo.hyperparams.get("policy_kwargs") or {}
+    found = policy.get("net_arch") or ()
+    layers = list(found.values()) if isinstance(found, Mapping) else [found]
+    widths = [[int(width) for width in one if is_whole(width)] for one in layers if isinstance(one, Sequence)]
+    weights = (sum(a * b + b for a, b in zip([1, *one], one, strict=False)) for one in widths)
+    return max(weights, default=0) * FLOAT32 * COPIES
+
+
+def problems(config: TrainConfig, sizes: Sizes, *, n_jobs: int = 1) -> list[Problem]:
+    """What does not fit into the memory of this machine, if `n_jobs` such trainings run on it at the same time."""
+    memory = available()
+    algo, n_envs, total = config.algo, config.env.n_envs, config.total_timesteps
+    filled = buffer_bytes(algo, sizes, n_envs=n_envs, total_timesteps=total) * n_jobs
+    whole = buffer_bytes(algo, sizes, n_envs=n_envs)
+    network = network_bytes(algo, sizes) * n_jobs
+    found = []
+    if network > memory.free:
+        message = f"needs {size(network)} at least{_together(n_jobs)}, {size(memory.free)} are free"
+        found.append(Problem("algo.policy_kwargs.net_arch", message, "use smaller layers"))
+    if filled > memory.free or whole > memory.allocatable:
+        by_allocation = filled <= memory.free
+        needed, limit = (whole, memory.allocatable) if by_allocation else (filled, memory.free)
+        what = "can be allocated" if by_allocation else "are free"
+        message = f"needs {size(needed)}{'' if by_allocation else _together(n_jobs)}, {size(limit)} {what}"
+        fitting = min(memory.free // n_jobs, memory.allocatable)
+        found.append(_buffer_problem(config, sizes, fitting, message))
+    return found
+
+
+def require(config: TrainConfig, observation_space: Space, action_space: Space) -> None:
+    """Refuse a training whose buffer does not fit, by the spaces of its real environments.
+
+    Raises:
+        RlzooError: with the size that would fit.
+    """
+    found = problems(config, Sizes.of(observation_space, action_space))
+    if found:
+        raise RlzooError(f"{found[0].key} {found[0].message}", found[0].hint)
+
+
+def _buffer_problem(config: TrainConfig, sizes: Sizes, fitting: int, message: str) -> Problem:
+    n_envs = config.env.n_envs
+    if _count(config.algo, "buffer_size"):
+        fits = _rounded(fitting // _transition_bytes(config.algo, sizes))
+        return Problem("algo.buffer_size", message, f"algo.buffer_size={fits} fits")
+    one = _rollout_step_bytes(config.algo, sizes)
+    n_steps = _rounded(fitting // (one * n_envs))
+    if n_steps > 1:
+        return Problem("algo.n_steps", message, f"algo.n_steps={n_steps} fits")
+    fits = _rounded(fitting // (one * _count(config.algo, "n_steps")))
+    return Problem("env.n_envs", message, f"env.n_envs={fits} fits")
+
+
+def _count(algo: AlgoConfig, key: str) -> int:
+    """A number among the hyperparameters; 0 if it is not there, or of a class of one's own something else."""
+    value = algo.hyperparams.get(key)
+    return int(value) if is_whole(value) else 0
+
+
+def _rounded(number: int) -> int:
+    """Down to three digits that count: free memory changes from moment to moment."""
+    unit = 10 ** max(0, len(str(number)) - 3)
+    return number // unit * unit
+
+
+def _together(n_jobs: int) -> str:
+    return f" in {n_jobs} jobs at the same time" if n_jobs > 1 else ""
+
+
+def _transition_bytes(algo: AlgoConfig, sizes: Sizes) -> int:
     values = algo.hyperparams
-    observation = _observation_bytes(observation_space)
-    if "buffer_size" in values:
-        transitions = max(int(values["buffer_size"]) // n_envs, 1) * n_envs
-        copies = 1 if values.get("optimize_memory_usage") else 2  # this and the next observation
-        extra = HER_INFO if values.get("replay_buffer_class") == "her" else 0
-        one = copies * observation + _action_bytes(action_space) + 3 * FLOAT32 + extra  # reward, done, timeout
-        return transitions * one
-    if "n_steps" in values:
-        one = (
-            observation + _action_bytes(action_space) + 6 * FLOAT32
-        )  # reward, return, start, value, log prob, advantage
-        if algo.name == "maskable_ppo":
-            one += _n_choices(action_space) * FLOAT32
-        if algo.name == "ppo_lstm":
-            policy = values.get("policy_kwargs") or {}
-            size = int(policy.get("lstm_hidden_size", 256)) * int(policy.get("n_lstm_layers", 1))
-            one += 4 * size * FLOAT32  # hidden and cell states of actor and critic
-        return int(values["n_steps"]) * n_envs * one
-    return 0
+    copies = 1 if values.get("optimize_memory_usage") else 2  # this and the next observation
+    extra = HER_INFO if values.get("replay_buffer_class") == "her" else 0
+    return copies * sizes.observation + sizes.action + 3 * FLOAT32 + extra  # reward, done, timeout
 
 
-def _observation_bytes(space: Space) -> int:
+def _rollout_step_bytes(algo: AlgoConfig, sizes: Sizes) -> int:
+    one = sizes.observation + sizes.action + 6 * FLOAT32  # reward, return, start, value, log prob, advantage
+    if algo.name == "maskable_ppo":
+        one += sizes.n_choices * FLOAT32
+    if algo.name == "ppo_lstm":
+        policy: Mapping[str, Any] = algo.hyperparams.get("policy_kwargs") or {}
+        width = int(policy.get("lstm_hidden_size", 256)) * int(policy.get("n_lstm_layers", 1))
+        one += 4 * width * FLOAT32  # hidden and cell states of actor and critic
+    return one
+
+
+def _described_size(space: spaces.Space) -> tuple[int, int]:
+    """Bytes at least, and numbers."""
+    if space.parts:
+        parts = [_described_size(part) for _, part in space.parts]
+        return sum(n_bytes for n_bytes, _ in parts), sum(n for _, n in parts)
+    n = {"Discrete": 1, "MultiDiscrete": len(space.shape)}.get(space.kind, math.prod(space.shape))
+    each = {"Discrete": INT64, "MultiDiscrete": INT64, "Box": 1 if space.uint8 else FLOAT32}.get(space.kind, 1)
+    return n * each, n
+
+
+def _observation_size(space: Space) -> tuple[int, int]:
+    """Bytes and numbers."""
     from gymnasium.spaces import Dict, Discrete
 
     if isinstance(space, Dict):
-        return sum(_observation_bytes(part) for part in space.values())
+        parts = [_observation_size(part) for part in space.values()]
+        return sum(n_bytes for n_bytes, _ in parts), sum(n for _, n in parts)
     assert space.dtype is not None
-    return space.dtype.itemsize * (1 if isinstance(space, Discrete) else math.prod(space.shape or ()))
+    n = 1 if isinstance(space, Discrete) else math.prod(space.shape or ())
+    return space.dtype.itemsize * n, n
 
 
 def _action_bytes(space: Space) -> int:
     from gymnasium.spaces import Box, Discrete
 
     assert space.dtype is not None
-    size = FLOAT32 if isinstance(space, Box) else space.dtype.itemsize
-    return size * (1 if isinstance(space, Discrete) else math.prod(space.shape or ()))
+    each = FLOAT32 if isinstance(space, Box) else space.dtype.itemsize
+    return each * (1 if isinstance(space, Discrete) else math.prod(space.shape or ()))
 
 
 def _n_choices(space: Space) -> int:

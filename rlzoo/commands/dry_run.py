@@ -36,7 +36,8 @@ def print_plan(requests: Sequence[Request]) -> int:
 def estimates(config: TrainConfig) -> list[str]:
     """Lines about the memory of the buffers, and the time of the training by a short trial on this machine."""
     from rlzoo.algos.create import create
-    from rlzoo.algos.memory import buffer_bytes
+    from rlzoo.algos.free_memory import available, size
+    from rlzoo.algos.memory import Sizes, buffer_bytes
     from rlzoo.envs.make import make
     from rlzoo.seeding import seed_everything
     from rlzoo.training import set_threads
@@ -45,8 +46,9 @@ def estimates(config: TrainConfig) -> list[str]:
     seed_everything(config.seed or 0)
     env = make(config.env, n_envs=config.env.n_envs, seed=config.seed or 0, training=True)
     try:
-        needed = buffer_bytes(config.algo, env.observation_space, env.action_space, n_envs=config.env.n_envs)
-        lines = [f"memory of the buffer: {_size(needed)}{_memory_warning(needed)}"]
+        sizes = Sizes.of(env.observation_space, env.action_space)
+        needed = buffer_bytes(config.algo, sizes, n_envs=config.env.n_envs, total_timesteps=config.total_timesteps)
+        lines = [f"memory of the buffer: {size(needed)}, {size(available().free)} are free"]
         trial_algo, warm_up = trial(config.algo, config.env.n_envs)
         algorithm = create(trial_algo, env, seed=config.seed or 0, device=config.device)
         clock = Clock(TRIAL_SECONDS, warm_up)
@@ -103,22 +105,6 @@ class Clock(Callback):
 
     def on_step(self, algorithm: Algorithm) -> bool:
         return self.seconds < self.limit
-
-
-def _size(n_bytes: int) -> str:
-    size, unit = float(n_bytes), "B"
-    for unit in ("B", "KiB", "MiB", "GiB", "TiB"):
-        if size < 1024 or unit == "TiB":
-            break
-        size /= 1024
-    return f"{size:.1f} {unit}"
-
-
-def _memory_warning(needed: int) -> str:
-    import psutil
-
-    available = psutil.virtual_memory().available
-    return f", more than the {_size(available)} that are free" if needed > available else ""
 
 
 def _duration(seconds: float) -> str:

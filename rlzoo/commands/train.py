@@ -123,7 +123,7 @@ def check_all(compositions: Sequence[Composition]) -> list[Request]:
     problems: dict[str, Problem] = {}
     for composition in compositions:
         try:
-            requests.append(check(composition))
+            requests.append(check(composition, n_requests=len(compositions)))
         except ConfigError as error:
             for problem in error.problems:
                 problems.setdefault(str(problem), problem)
