@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import signal
 import time
 import traceback
 from collections.abc import Callable, Iterator, Sequence
@@ -58,7 +59,7 @@ def train(
     from rlzoo.seeding import seed_everything
 
     assert cfg.seed is not None
-    with _recorded(run), Interrupt(cfg.signal_grace) as interrupt:
+    with Interrupt(cfg.signal_grace) as interrupt, _recorded(run, interrupt):
         set_threads(cfg)
         run.update_info(**device())
         seed_everything(cfg.seed)
@@ -68,9 +69,7 @@ def train(
         statistics = contents.normalization if contents is not None else None
         if source is not None:
             statistics = init_from.statistics(source)
-        env = make(
-            cfg.env, n_envs=cfg.env.n_envs, seed=cfg.seed, gamma=gamma, statistics=statistics, on_nan=cfg.on_nan
-        )
+        env = make(cfg.env, n_envs=cfg.env.n_envs, seed=cfg.seed, gamma=gamma, statistics=statistics, on_nan=cfg.on_nan)
         try:
             memory.require(cfg, env.observation_space, env.action_space)
             algorithm = create(cfg.algo, env, seed=cfg.seed, device=cfg.device)
@@ -98,7 +97,7 @@ def train(
             env.close()
         evaluation = None if interrupt.asked() else evaluate_final(cfg, run, interrupt.asked)
         if evaluation is None:
-            raise _interrupted(interrupt, run)
+            raise _interrupted(run, interrupt.signal)
         return evaluation
 
 
@@ -112,7 +111,7 @@ def evaluate_final(cfg: TrainConfig, run: Run, should_stop: Callable[[], bool]) 
     from rlzoo.agent import load
     from rlzoo.evaluation import summary
 
-    evaluation = None
+    evaluation, entries = None, []
     for name in ("last", "best"):
         if not run.checkpoint(name).exists():
             continue
@@ -122,7 +121,7 @@ def evaluate_final(cfg: TrainConfig, run: Run, should_stop: Callable[[], bool]) 
         )
         if should_stop():
             return None
-        run.append_result(
+        entries.append(
             {
                 "date": datetime.now(UTC).isoformat(timespec="seconds"),
                 "source": "train",
@@ -131,6 +130,8 @@ def evaluate_final(cfg: TrainConfig, run: Run, should_stop: Callable[[], bool]) 
                 **summary(evaluation),
             }
         )
+    for entry in entries:
+        run.append_result(entry)
     return evaluation
 
 
@@ -159,7 +160,7 @@ def cuda_devices() -> int:
 
 
 @contextmanager
-def _recorded(run: Run) -> Iterator[None]:
+def _recorded(run: Run, interrupt: Interrupt) -> Iterator[None]:
     """Keep info.json's status and train.log true, whatever happens inside."""
     started = time.monotonic()
     handler = logging.FileHandler(run.log_file, encoding="utf-8")
@@ -169,7 +170,10 @@ def _recorded(run: Run) -> Iterator[None]:
     try:
         yield
         status = "finished"
-    except (KeyboardInterrupt, SystemExit):
+    except KeyboardInterrupt:
+        status = "interrupted"
+        raise _interrupted(run, signal.SIGINT) from None
+    except SystemExit:
         status = "interrupted"
         raise
     except RlzooError as error:
@@ -180,6 +184,7 @@ def _recorded(run: Run) -> Iterator[None]:
         log.error("training failed\n%s", traceback.format_exc())
         raise _failed(error, run) from error
     finally:
+        interrupt.deaf = True
         run.update_info(
             status=status,
             finished=datetime.now(UTC).isoformat(timespec="seconds"),
@@ -198,8 +203,8 @@ def _failed(error: Exception, run: Run) -> RlzooError:
     return RlzooError(f"training failed: {type(error).__name__}: {error}", hint, ExitCode.TRAINING_FAILED)
 
 
-def _interrupted(interrupt: Interrupt, run: Run) -> RlzooError:
-    import signal
-
-    code = ExitCode.INTERRUPTED if interrupt.signal == signal.SIGINT else ExitCode.TERMINATED
+def _interrupted(run: Run, number: int | None) -> RlzooError:
+    code = ExitCode.INTERRUPTED if number == signal.SIGINT else ExitCode.TERMINATED
+    if not run.checkpoints():
+        return RlzooError("interrupted before there was anything to save", "start the training anew", code)
     return RlzooError("interrupted; the last checkpoint is kept", f"to go on: rlzoo train resume={run.path}", code)

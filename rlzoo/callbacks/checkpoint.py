@@ -122,7 +122,9 @@ class Checkpoints(Callback):
         step = algorithm.num_timesteps
         back = self._kept.step if self._kept is not None else self._on_disk
         if back is not None and back < step:
-            console.say(f"too far from the next boundary: going back to step {back:,}, {step - back:,} steps are lost")
+            console.say(
+                f"going back to step {back:,}, where a training can go on exactly: {step - back:,} steps are lost"
+            )
         if self._kept is not None:
             self._kept.put_back(algorithm, self._env, standing)
             self._save_last(algorithm, at_boundary=True, others=self._kept.others)

@@ -11,12 +11,14 @@ import os
 import signal
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from types import FrameType
 from typing import Any, Self
 
 from rlzoo import console
 from rlzoo.callbacks.pace import Pace
+from rlzoo.errors import ExitCode, RlzooError
 from rlzoo.protocols import Algorithm, Callback, MetricLogger
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
@@ -114,7 +116,7 @@ class Interrupt:
         if self.signal is not None and not self._said:
             self._said = True
             again = "; Ctrl-C again leaves at once" if self.signal == signal.SIGINT else ""
-            console.say(f"{self.signal.name}: ending at the next boundary, saving{again}")
+            console.say(f"{self.signal.name}: ending where a training can go on exactly, saving{again}")
 
     def _handle(self, number: int, frame: FrameType | None) -> None:
         if self.deaf:
@@ -138,7 +140,7 @@ class Interrupt:
             raise Leave
 
     def _disarm(self) -> None:
-        if signal.SIGALRM in self._previous if hasattr(signal, "setitimer") else False:
+        if self.signal is not None and hasattr(signal, "setitimer"):
             signal.setitimer(signal.ITIMER_REAL, 0)
 
 
@@ -206,6 +208,33 @@ class _Shielded:
 
     def close(self) -> None:
         self._logger.close()
+
+
+@contextmanager
+def leaving_at_once(what: str) -> Iterator[None]:
+    """Within it the first SIGINT or SIGTERM raises an RlzooError that says `what`: for work that leaves nothing behind.
+
+    Further SIGTERMs change nothing. Signals reach the main thread alone; elsewhere it does nothing.
+    """
+    came: list[int] = []
+
+    def handle(number: int, frame: FrameType | None) -> None:
+        came.append(number)
+        if len(came) == 1 or number == signal.SIGINT:
+            raise Leave
+
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = {number: signal.signal(number, handle) for number in SIGNALS}
+    try:
+        yield
+    except Leave:
+        code = ExitCode.INTERRUPTED if signal.SIGINT in came else ExitCode.TERMINATED
+        raise RlzooError(f"interrupted; {what}", code=code) from None
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, signal.SIG_DFL if handler is None else handler)
 
 
 def _signals() -> tuple[signal.Signals, ...]:

@@ -81,6 +81,7 @@ def evaluate(
     import numpy as np
 
     from rlzoo.agent import load
+    from rlzoo.callbacks.interrupt import leaving_at_once
     from rlzoo.console import say
     from rlzoo.evaluation import summary
 
@@ -98,7 +99,7 @@ def evaluate(
     if problems:
         raise ConfigError(problems)
     run.read_results()  # a damaged one is found before the episodes are played
-    with _explained():
+    with leaving_at_once("nothing was recorded"), _explained():
         agent = load(run, checkpoint, device=device, config=cfg)
         found = agent.checkpoint
         greedy = agent.is_deterministic(deterministic)
