@@ -128,7 +128,7 @@ def _buffer_problem(config: TrainConfig, sizes: Sizes, fitting: int, message: st
 
 def _count(algo: AlgoConfig, key: str) -> int:
     """A number among the hyperparameters; 0 if it is not there, or of a class of one's own something else."""
-    value = algo.hyperparams.get(key)
+    value: Any = algo.hyperparams.get(key)
     return int(value) if is_whole(value) else 0
 
 
@@ -171,23 +171,21 @@ def _described_size(space: spaces.Space) -> tuple[int, int]:
 
 
 def _observation_size(space: Space) -> tuple[int, int]:
-    """Bytes and numbers."""
+    """Bytes and numbers; none for a space that no buffer stores."""
     from gymnasium.spaces import Dict, Discrete
 
     if isinstance(space, Dict):
         parts = [_observation_size(part) for part in space.values()]
         return sum(n_bytes for n_bytes, _ in parts), sum(n for _, n in parts)
-    assert space.dtype is not None
     n = 1 if isinstance(space, Discrete) else math.prod(space.shape or ())
-    return space.dtype.itemsize * n, n
+    return (space.dtype.itemsize * n, n) if space.dtype is not None else (0, 0)
 
 
 def _action_bytes(space: Space) -> int:
-    from gymnasium.spaces import Box, Discrete
+    from gymnasium.spaces import Box
 
-    assert space.dtype is not None
-    each = FLOAT32 if isinstance(space, Box) else space.dtype.itemsize
-    return each * (1 if isinstance(space, Discrete) else math.prod(space.shape or ()))
+    n_bytes, n = _observation_size(space)
+    return FLOAT32 * n if isinstance(space, Box) else n_bytes
 
 
 def _n_choices(space: Space) -> int:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import shutil
 import time
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
 from rlzoo import checkpoints, console
+from rlzoo.algos.free_memory import size
+from rlzoo.algos.memory import Sizes, buffer_bytes
 from rlzoo.callbacks.boundary import Boundary
 from rlzoo.callbacks.interrupt import Interrupt
 from rlzoo.callbacks.standing import Standing
@@ -39,6 +42,7 @@ class Checkpoints(Callback):
     ) -> None:
         self._cfg, self._run, self._env, self._on_nan = cfg.checkpoint, run, env, cfg.on_nan
         self._standing, self._total = standing, cfg.total_timesteps
+        self._with_buffer = _keeps_buffer(cfg, run, env)
         self._interrupt, self._keep = interrupt or Interrupt(), keep
         self._kept: Boundary | None = None  # newer than what is on disk
         self._on_disk: int | None = None  # step of the newest boundary there, if this training knows one
@@ -96,11 +100,11 @@ class Checkpoints(Callback):
         A training that was stopped by a rule is in the middle of a rollout and cannot go on from here exactly.
         """
         left = self._interrupt.left
-        if left and self._standing is not None:
-            self._save_boundary(algorithm, self._standing)
-            return
         try:
-            self._save_last(algorithm, at_boundary=not left and algorithm.num_timesteps >= self._total)
+            if left and self._standing is not None:
+                self._save_boundary(algorithm, self._standing)
+            else:
+                self._save_last(algorithm, at_boundary=not left and algorithm.num_timesteps >= self._total)
         except checkpoints.NotFiniteError as error:
             if not self._goes_on(error) or not self._run.checkpoints():
                 raise
@@ -146,7 +150,7 @@ class Checkpoints(Callback):
         if self._standing is not None and at_boundary:
             if others is None:
                 parts |= self._standing.parts()
-            if self._cfg.replay_buffer != "never":
+            if self._with_buffer:
                 buffer, unchanged = self._standing.buffer_parts()
                 parts |= buffer
         last = checkpoints.save(
@@ -164,3 +168,19 @@ class Checkpoints(Callback):
             self._on_disk = algorithm.num_timesteps
             self._forget()
         return last
+
+
+def _keeps_buffer(cfg: TrainConfig, run: Run, env: VecEnv) -> bool:
+    """What `checkpoint.replay_buffer` says; `auto` is whether it takes at most half of the disk's free space."""
+    if cfg.checkpoint.replay_buffer != "auto" or "buffer_size" not in cfg.algo.hyperparams:
+        return cfg.checkpoint.replay_buffer != "never"
+    sizes = Sizes.of(env.observation_space, env.action_space)
+    needed = buffer_bytes(cfg.algo, sizes, n_envs=env.num_envs, total_timesteps=cfg.total_timesteps)
+    free = shutil.disk_usage(run.path).free
+    if needed <= free / 2:
+        return True
+    console.say(
+        f"checkpoints leave out the replay buffer: it grows to {size(needed)}, and {size(free)} are free on the disk; "
+        "a training that goes on fills it anew (checkpoint.replay_buffer=always writes it)"
+    )
+    return False
