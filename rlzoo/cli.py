@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import atexit
+import gc
 import os
 import sys
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from importlib import import_module
-from pathlib import Path
+from types import TracebackType
 
 from rlzoo import __version__
 from rlzoo.errors import ExitCode, RlzooError
-from rlzoo.registry import did_you_mean
+from rlzoo.redaction import redact
+from rlzoo.registry import did_you_mean, find_own_modules
 
 COMMANDS = {
     "train": "train an agent: rlzoo train algo=dqn env=SpaceInvaders",
@@ -69,7 +72,10 @@ class Arguments:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; returns its exit code."""
+    atexit.register(gc.freeze)  # the search for garbage at the very end takes a second or two once torch is loaded
     arguments = list(sys.argv[1:] if argv is None else argv)
+    if argv is None:
+        sys.excepthook = _complain_of_bug
     if hasattr(sys.stdout, "reconfigure"):
         sys.stdout.reconfigure(errors="replace")  # a code page without "±" loses the sign, not the result
     try:
@@ -138,24 +144,18 @@ def _dispatch(argv: list[str]) -> int:
     for option, (attribute, takers) in OPTIONS.items():
         if getattr(arguments, attribute) and name not in takers:
             raise RlzooError(f"rlzoo {name} has no option {option}", f"rlzoo {' | '.join(takers)} has it")
-    _find_own_modules()
+    find_own_modules()
     return int(import_module(f"rlzoo.commands.{name.replace('-', '_')}").main(arguments))
-
-
-def _find_own_modules() -> None:
-    """Let the modules of the current folder be imported: an environment, a wrapper or an algorithm of the user's.
-
-    They come last, so that none takes the place of an installed one.
-    """
-    try:
-        here = str(Path.cwd())
-    except FileNotFoundError as error:
-        raise RlzooError("the current folder does not exist any more", "cd to one", ExitCode.STORAGE) from error
-    if here not in sys.path and "" not in sys.path:
-        sys.path.append(here)
 
 
 def _complain(text: str) -> None:
     """Print to standard error, if anybody still reads it."""
     with suppress(OSError):
-        print(text, file=sys.stderr, flush=True)
+        print(redact(text), file=sys.stderr, flush=True)
+
+
+def _complain_of_bug(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+    """What Python prints of an error that nothing expected, without secrets."""
+    import traceback
+
+    _complain("".join(traceback.format_exception(kind, error, trace)))
