@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+import time
 
 from rlzoo import info
 
@@ -38,6 +39,66 @@ def test_git_commit_and_dirty_files(tmp_path, monkeypatch):
     assert state is not None and len(state["commit"]) == 40 and state["dirty"] is False
     (tmp_path / "new.txt").write_text("x")
     assert info.git_state() == {"commit": state["commit"], "dirty": True}
+
+
+def test_uncommitted_changes_are_kept_without_secrets_and_within_bounds(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("GIT_CEILING_DIRECTORIES", str(tmp_path.parent))
+    assert info.git_diff() == ""
+    git = ["git", "-c", "user.name=a", "-c", "user.email=a@b.c"]
+    subprocess.run([*git, "init", "-q"], check=True)
+    assert info.git_diff() == ""
+    (tmp_path / "agent.py").write_text("gain = 1\n")
+    (tmp_path / "latin.txt").write_bytes(b"caf\xe9\n")
+    subprocess.run([*git, "add", "."], check=True)
+    subprocess.run([*git, "commit", "-q", "-m", "first"], check=True)
+    assert info.git_diff() == ""
+    (tmp_path / "agent.py").write_text("gain = 2\nurl = 'postgresql://me:hunter2@host/db'\n")
+    (tmp_path / "latin.txt").write_bytes(b"th\xe9\n")
+    (tmp_path / "sub").mkdir()
+    monkeypatch.chdir(tmp_path / "sub")  # the whole repository counts, wherever one stands in it
+    diff = info.git_diff()
+    assert "-gain = 1" in diff and "+gain = 2" in diff and "hunter2" not in diff and "+th\ufffd" in diff
+    (tmp_path / "agent.py").write_text("x = 1\n" * 400_000)
+    diff = info.git_diff()
+    assert info.DIFF_BYTES < len(diff) < info.DIFF_BYTES + 100 and diff.endswith("[cut: more than 1024 KiB]\n")
+
+
+def test_a_git_that_hangs_or_is_missing_stops_nothing(tmp_path, monkeypatch):
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert info.git_state() is None and info.git_diff() == ""
+    (tmp_path / "git").write_text("#!/bin/sh\nexec /bin/sleep 60\n")
+    (tmp_path / "git").chmod(0o755)
+    monkeypatch.setattr(info, "GIT_SECONDS", 0.2)
+    started = time.monotonic()
+    assert info.git_state() is None and info.git_diff() == ""
+    assert time.monotonic() - started < 5
+
+
+def test_machine_threads_and_determinism_are_recorded(monkeypatch):
+    import torch
+
+    monkeypatch.setenv("PYTHONHASHSEED", "7")
+    monkeypatch.delenv("CUBLAS_WORKSPACE_CONFIG", raising=False)
+    found = json.loads(json.dumps(info.collect()))
+    assert found["cpu"] and 0.1 < found["memory_gib"] < 1e5
+    assert found["variables"]["PYTHONHASHSEED"] == "7" and found["variables"]["OMP_NUM_THREADS"] == "1"
+    assert "CUBLAS_WORKSPACE_CONFIG" not in found["variables"]
+    assert found["determinism"]["deterministic_algorithms"] is False
+    try:
+        torch.use_deterministic_algorithms(True)
+        assert info.device()["determinism"]["deterministic_algorithms"] is True
+    finally:
+        torch.use_deterministic_algorithms(False)
+    assert info.device()["determinism"]["float32_matmul_precision"] == torch.get_float32_matmul_precision()
+
+
+def test_recording_is_quick():
+    info.collect()
+    started = time.process_time()
+    info.collect()
+    info.git_diff()
+    assert time.process_time() - started < 0.1
 
 
 def test_secrets_are_not_recorded():
