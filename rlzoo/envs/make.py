@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -49,34 +49,40 @@ def make(
         max_steps: step limit of an episode instead of `cfg.max_steps`.
         on_nan: what NaN or infinity from an environment, or in an action, does; None does not look for it.
 
+    An environment that fails later is made anew, up to `cfg.max_restarts` times: see `restarts`.
+
     Raises:
         RlzooError: if the environment is not known, not installed or cannot be made like this.
     """
-    from stable_baselines3.common.vec_env import DummyVecEnv, SubprocVecEnv
+    from stable_baselines3.common.vec_env import DummyVecEnv
 
     from rlzoo.envs.finite import FiniteCheck
+    from rlzoo.envs.restarts import Blueprint, Restarting
 
     seeds = [int(value) for value in episode_seeds or ()]
-    builders: list[Callable[[], gymnasium.Env]] = [
-        partial(
-            build,
-            cfg,
+    name = "environment" if training else "evaluation environment"
+    blueprints = [
+        Blueprint(
+            f"{name} {index}",
+            partial(
+                build,
+                cfg,
+                render_mode=render_mode,
+                max_steps=max_steps or cfg.max_steps,
+                episode_seeds=tuple(seeds[index::n_envs]),
+            ),
             seed=seed + index,
-            render_mode=render_mode,
-            max_steps=max_steps or cfg.max_steps,
-            episode_seeds=tuple(seeds[index::n_envs]),
+            max_restarts=cfg.max_restarts,
         )
         for index in range(n_envs)
     ]
     env: VecEnv
     if cfg.vec_env == "subproc" and n_envs > 1:
-        try:
-            env = SubprocVecEnv(builders)
-        except (EOFError, ConnectionError) as error:
-            hint = "env.vec_env=dummy shows its error"
-            raise RlzooError(f"a process of {cfg.id} ended while it started", hint, ExitCode.TRAINING_FAILED) from error
+        from rlzoo.envs.workers import RestartingSubprocVecEnv
+
+        env = RestartingSubprocVecEnv(blueprints, step_timeout=cfg.step_timeout)
     else:
-        env = DummyVecEnv(builders)
+        env = DummyVecEnv([partial(Restarting, blueprint) for blueprint in blueprints])
     env.seed(seed)
     if on_nan is not None:
         env = FiniteCheck(env, on_nan)

@@ -70,6 +70,8 @@ def snapshot(env: VecEnv) -> State:
     states = _on_each(env, "environment_state")
     for index, state in enumerate(states):
         tensors |= {f"{index}.{name}": tensor for name, tensor in state.tensors.items()}
+    for index in getattr(env.unwrapped, "just_cut", ()):  # it is in another episode than the last observation
+        states[index].values["missing"] = "it had just been restarted"
     vector: dict[str, Any] = {"action_space": attributes.save_space(env.action_space, "vector.action_space", tensors)}
     for name, wrapper in _wrappers(env):
         if name == "VecNormalize":
@@ -139,6 +141,7 @@ def _stacked(env: VecEnv, observations: list[Any]) -> Any:
     inner._reset_seeds()  # those of the first reset, which there will not be
     inner._reset_options()
     if not isinstance(inner, DummyVecEnv):
+        inner.set_observations(observations)  # type: ignore[attr-defined]
         return _stack_obs(observations, inner.observation_space)
     for index, observation in enumerate(observations):
         inner._save_obs(index, observation)

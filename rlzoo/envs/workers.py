@@ -1,0 +1,346 @@
+"""Environments in processes of their own that may die, hang or raise: each is made anew and the training goes on.
+
+Stable-Baselines3's vectorised environment, with workers that take commands as its pipes do but survive their process.
+What a fault means for the episode is in `restarts`.
+"""
+
+from __future__ import annotations
+
+import atexit
+import math
+import multiprocessing
+import os
+import select
+import signal
+import sys
+import time
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import replace
+from multiprocessing.connection import Connection, wait
+from typing import Any
+from weakref import WeakSet
+
+import gymnasium
+import psutil
+from stable_baselines3.common.vec_env import SubprocVecEnv, VecEnv
+from stable_baselines3.common.vec_env.base_vec_env import CloudpickleWrapper, VecEnvIndices
+
+from rlzoo.envs.restarts import Blueprint, Fault
+from rlzoo.envs.worker_process import work
+from rlzoo.errors import RlzooError
+
+RESET_FACTOR = 3
+"""A reset may take so many times as long as a step: many environments build their world in it."""
+
+START_SECONDS = 60.0
+"""A process that starts may take as long as a reset, and at least this: it imports what the environment needs."""
+
+LOOK_SECONDS = 1.0
+"""How often the others are looked at while one is waited for."""
+
+CLOSE_SECONDS = 3.0
+"""How long an environment may take to close; then it is killed."""
+
+BUSY_SECONDS = 0.5
+"""How long one that is in the middle of something may take to end it before it closes."""
+
+_OTHERWISE = "env.vec_env=dummy runs it in the command's own process, for a debugger"
+
+_open: WeakSet[RestartingSubprocVecEnv] = WeakSet()
+
+
+class RestartingSubprocVecEnv(SubprocVecEnv):
+    """`SubprocVecEnv` in which an environment that fails is made anew, in a new process and with a new seed.
+
+    It fails if it raises in a step or a reset, if its process dies, or if it does not answer a step within
+    `step_timeout` seconds, or a reset within three times that. Calls of its methods have no limit: putting a state back
+    may replay a whole episode. The steps are bit for bit those of `SubprocVecEnv` as long as nothing fails.
+
+    Closing takes at most `CLOSE_SECONDS`, whatever the processes do, and none outlives this one, even if it is killed.
+
+    Raises:
+        RlzooError: if an environment cannot be made, or fails after its last restart.
+    """
+
+    def __init__(self, blueprints: Sequence[Blueprint], *, step_timeout: float) -> None:
+        self.waiting = False
+        self.closed = False
+        self._pid = os.getpid()
+        self.remotes: tuple[Worker, ...] = ()
+        context = _context()
+        try:
+            for blueprint in blueprints:
+                self.remotes += (Worker(context, blueprint, step_timeout, self._look_at_others),)
+            _open.add(self)
+            spaces = [worker.spaces() for worker in self.remotes]
+            VecEnv.__init__(self, len(self.remotes), *spaces[0])
+        except BaseException:
+            self.close()
+            raise
+
+    def env_method(self, method_name: str, *args: Any, indices: VecEnvIndices = None, **kwargs: Any) -> list[Any]:
+        """Call a method of the environments; one that raises keeps its environment and its process."""
+        if method_name == "set_episode_seeds":
+            for worker in self._get_target_remotes(indices):
+                worker.blueprint.set_episode_seeds(*args)
+        return super().env_method(method_name, *args, indices=indices, **kwargs)
+
+    def set_observations(self, observations: Sequence[Any]) -> None:
+        """The last observations (n_envs,) of environments that were put back to where they had been."""
+        for worker, observation in zip(self.remotes, observations, strict=True):
+            worker.observation = observation
+
+    @property
+    def just_cut(self) -> list[int]:
+        """The environments whose episode was cut between two steps, which the next step will tell."""
+        return [index for index, worker in enumerate(self.remotes) if worker.is_cut]
+
+    def close(self) -> None:
+        """Close all environments; those that do not come to an end are killed."""
+        if self.closed or self._pid != os.getpid():
+            return
+        self.closed = True
+        _open.discard(self)
+        for worker in self.remotes:
+            worker.ask_to_close()
+        for worker in self.remotes:
+            worker.end()
+
+    def _look_at_others(self) -> None:
+        for worker in self.remotes:
+            worker.notice()
+
+
+class Worker:
+    """One environment in a process of its own, used like the pipe to it: each `send` is followed by one `recv`."""
+
+    def __init__(self, context: Any, blueprint: Blueprint, step_timeout: float, meanwhile: Callable[[], None]) -> None:
+        self.blueprint = blueprint
+        self.observation: Any = None  # the last one that was handed out
+        self._context, self._step_timeout, self._meanwhile = context, step_timeout, meanwhile
+        self._n_steps = 0
+        self._request: Any = None  # sent, and not asked about yet
+        self._kept: tuple[Any, ...] = ()  # the answer to it, if it had to be received early
+        self._busy = False  # the process owes an answer
+        self._next: tuple[Any, dict[str, Any]] | None = None  # what begins the episode after one that was cut
+        self._reset_info: dict[str, Any] = {}
+        self._where, self._seconds, self._deadline = "", math.inf, math.inf
+        self._start()
+
+    @property
+    def is_cut(self) -> bool:
+        """Whether the episode was cut between two steps."""
+        return self._next is not None
+
+    def spaces(self) -> tuple[gymnasium.Space, gymnasium.Space]:
+        """Observation and action space, once the environment has been made."""
+        self._expect("while it started", max(START_SECONDS, RESET_FACTOR * self._step_timeout))
+        self._write(("get_spaces", None))
+        try:
+            return self._read()
+        except _FaultError as error:
+            raise self.blueprint.error(error.fault) from None
+
+    def send(self, request: tuple[str, Any]) -> None:
+        """Hand over a command, to a process that may be dead by now: `recv` finds that out."""
+        self._request, (command, data) = request, request
+        if command == "step":
+            self._n_steps += 1
+            self._expect(f"at step {self._n_steps:,}", self._step_timeout)
+            if self._next is not None:  # there is nothing this action could belong to
+                return
+        elif command == "reset":
+            self._expect(f"in the reset after step {self._n_steps:,}", RESET_FACTOR * self._step_timeout)
+        else:
+            name = data[0] if command == "env_method" else command
+            self._expect(f"in {name} after step {self._n_steps:,}", math.inf)
+        self._write(request)
+
+    def recv(self) -> Any:
+        """The answer to the last command: of the environment, or of the one that had to be made in its place.
+
+        Raises:
+            RlzooError: if it has failed too often.
+        """
+        if self._kept:
+            (answer,), self._kept = self._kept, ()
+            return answer
+        request, self._request = self._request, None
+        if request[0] == "step":
+            return self._end_step()
+        if request[0] == "reset":
+            return self._end_reset(request[1][1])
+        return self._end_call(request)
+
+    def notice(self) -> None:
+        """Make the environment anew now if its process has died while others are waited for."""
+        if self._request is not None and not self._kept and self.process.exitcode is not None:
+            self._kept = (self.recv(),)
+
+    def ask_to_close(self) -> None:
+        """Begin to close."""
+        self._deadline = time.monotonic() + (BUSY_SECONDS if self._busy else CLOSE_SECONDS)
+        self._write(("close", None))
+
+    def end(self) -> None:
+        """Wait until it is closed, or see to it."""
+        self.process.join(max(0.0, self._deadline - time.monotonic()))
+        self._kill()
+        with suppress(ValueError):
+            self.process.close()
+
+    def _end_step(self) -> tuple[Any, Any, Any, dict[str, Any], dict[str, Any]]:
+        cut = 0.0, True, {"TimeLimit.truncated": True, "terminal_observation": self.observation}
+        ended = cut if self._next is not None else None
+        if self._next is None:
+            try:
+                observation, reward, done, info = self._read()
+                if not done:
+                    self.observation = observation
+                    return observation, reward, done, info, self._reset_info
+                ended = reward, done, info
+                self._expect(f"in the reset after step {self._n_steps:,}", RESET_FACTOR * self._step_timeout)
+                self._next = self._read()
+            except _FaultError as error:
+                ended = ended or cut
+                self._next = self._renew(error.fault)
+        assert ended is not None
+        (self.observation, self._reset_info), self._next = self._next, None
+        return self.observation, *ended, self._reset_info
+
+    def _end_reset(self, options: dict[str, Any] | None) -> tuple[Any, dict[str, Any]]:
+        self._next = None
+        try:
+            first = self._read()
+        except _FaultError as error:
+            first = self._renew(error.fault, options)
+        self.observation, self._reset_info = first
+        return first
+
+    def _end_call(self, request: tuple[str, Any]) -> Any:
+        while True:
+            try:
+                return self._read()
+            except _FaultError as error:
+                if error.is_alive:
+                    if error.fault.what == "raised AttributeError":
+                        raise AttributeError(error.fault.text) from None
+                    raise self.blueprint.error(error.fault) from None
+                first = self._renew(error.fault)
+                if self.observation is not None:
+                    self._next = first
+                self.send(request)
+                self._request = None
+
+    def _renew(self, fault: Fault, options: dict[str, Any] | None = None) -> tuple[Any, dict[str, Any]]:
+        """Make the environment anew until it can be reset; answers its first observation and info."""
+        while True:
+            self._kill()
+            self.blueprint.renew(fault)
+            self._start()
+            self._expect("while it restarted", max(START_SECONDS, RESET_FACTOR * self._step_timeout))
+            self._write(("reset", (self.blueprint.seed, options)))
+            try:
+                return self._read()
+            except _FaultError as error:
+                fault = error.fault
+
+    def _start(self) -> None:
+        ours, theirs = self._context.Pipe()
+        builder = CloudpickleWrapper(self.blueprint.builder)
+        self._connection: Connection = ours
+        self.process = self._context.Process(target=work, args=(theirs, builder, self.blueprint.seed), daemon=True)
+        self.process.start()
+        theirs.close()
+        self._poll = select.poll() if hasattr(select, "poll") else None
+        if self._poll:
+            self._poll.register(ours, select.POLLIN)
+            self._poll.register(self.process.sentinel, select.POLLIN)
+
+    def _kill(self) -> None:
+        if self.process.is_alive():
+            with suppress(OSError, AttributeError):  # what it has started goes with it
+                os.killpg(self.process.pid, signal.SIGKILL)
+            self.process.kill()
+        self.process.join(CLOSE_SECONDS)
+        self._connection.close()
+
+    def _expect(self, where: str, seconds: float) -> None:
+        self._where, self._seconds, self._deadline = where, seconds, time.monotonic() + seconds
+
+    def _write(self, request: tuple[str, Any]) -> None:
+        self._busy = True
+        with suppress(OSError):
+            self._connection.send(request)
+
+    def _read(self) -> Any:
+        """The next message of the process.
+
+        Raises:
+            _FaultError: if it says that the environment has raised, or if none comes.
+            RlzooError: if the environment cannot be made.
+        """
+        while not self._ready():
+            if time.monotonic() >= self._deadline:
+                hint = f"env.step_timeout={10 * self._step_timeout:g} waits longer"
+                raise _FaultError(Fault(f"did not answer for {self._seconds:g} s", self._where, hint=hint))
+            self._meanwhile()
+        try:
+            message = self._connection.recv()
+        except (EOFError, OSError):
+            end = self._last_words()
+            hint = ("was the memory full? " if end == "SIGKILL" else "") + _OTHERWISE
+            raise _FaultError(Fault(f"died ({end})", self._where, hint=hint)) from None
+        self._busy = False
+        if isinstance(message, RlzooError):
+            raise message
+        if isinstance(message, Fault):
+            raise _FaultError(replace(message, where=self._where), is_alive=True)
+        return message
+
+    def _ready(self) -> bool:
+        """Wait a while for a message or for the end of the process."""
+        seconds = max(0.0, min(LOOK_SECONDS, self._deadline - time.monotonic()))
+        if self._poll is None:
+            return bool(wait([self._connection, self.process.sentinel], seconds))
+        found = [number for number, _ in self._poll.poll(1000 * seconds)]
+        if found == [self.process.sentinel] and self._is_there():
+            self._poll.unregister(self.process.sentinel)  # the fork server has died, not this process
+            return False
+        return bool(found)
+
+    def _is_there(self) -> bool:
+        self.process.join(0)  # of a process that has died nothing stays
+        return psutil.pid_exists(self.process.pid)
+
+    def _last_words(self) -> str:
+        self.process.join(LOOK_SECONDS)
+        code = self.process.exitcode
+        if code is None or code >= 0:
+            return f"exit code {code}"
+        return signal.Signals(-code).name
+
+
+class _FaultError(Exception):
+    """There is no answer but this."""
+
+    def __init__(self, fault: Fault, *, is_alive: bool = False) -> None:
+        super().__init__(fault)
+        self.fault, self.is_alive = fault, is_alive
+
+
+def _context() -> Any:
+    """Where the system has a fork server, it imports once what every environment needs."""
+    if sys.platform != "linux":
+        return multiprocessing.get_context("spawn")
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload([work.__module__, "rlzoo.envs.monitor"])
+    return context
+
+
+@atexit.register
+def _close_all() -> None:
+    """Before multiprocessing waits for their processes."""
+    for env in list(_open):
+        env.close()
