@@ -88,7 +88,7 @@ class Child:
 
     @property
     def output(self) -> str:
-        return self._output.read_text(errors="replace")
+        return self._output.read_text(errors="replace") if self._output.exists() else ""
 
     def poll(self) -> int | None:
         """The exit code, or minus the signal that ended it; None while it runs."""
@@ -116,12 +116,13 @@ class Child:
 
 
 def _serve() -> None:
+    import rlzoo.cli
     import rlzoo.commands.evaluate
     import rlzoo.commands.list
     import rlzoo.commands.resume
     import rlzoo.commands.train
     import rlzoo.loggers.tensorboard
-    import rlzoo.training  # noqa: F401
+    import rlzoo.training
     from rlzoo.launchers.warm import MODULES
 
     for name in (*MODULES, "rlzoo.agent", "rlzoo.algos.create", "rlzoo.callbacks", "rlzoo.envs", "rlzoo.loggers"):
