@@ -70,9 +70,11 @@ def find_problems(
     """The typed configuration (None if it has no valid form), the problems, and notices."""
     values = composition.values
     config, problems = check_schema(TrainConfig, values)
+    problems = [problem for problem in problems if problem.key.split(".")[0] not in composition.unread]
     problems = [*composition.problems, *_incomplete_file(composition, problems)]
     notices: list[str] = []
-    if not isinstance(values.get("env"), dict) or not isinstance(values.get("algo"), dict):
+    unknown = [section for section in ("env", "algo") if not isinstance(values.get(section), dict)]
+    if unknown or {"env", "algo"}.intersection(composition.unread):
         return config, problems, notices
 
     env = _check_env(composition, make_env=make_env) if not _keys(problems, "env") else None
@@ -212,7 +214,7 @@ def device_problems(device: str, *, here: bool = True) -> list[Problem]:
 
 
 def _is_count(value: Any) -> bool:
-    return type(value) in (int, float) and value >= 1
+    return type(value) in (int, float) and 1 <= value < 2**63
 
 
 def _keys(problems: list[Problem], section: str) -> bool:

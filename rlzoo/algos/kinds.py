@@ -59,8 +59,8 @@ def is_number(value: Any) -> bool:
 
 
 def is_whole(value: Any) -> bool:
-    """Whether a value is a whole number; `1e6` is one."""
-    return is_number(value) and float(value).is_integer()
+    """Whether a value is a whole number that fits into a machine word; `1e6` is one."""
+    return is_number(value) and float(value).is_integer() and abs(value) < 2**63
 
 
 def named_numbers(given: Any, names: Sequence[str]) -> dict[str, Any]:

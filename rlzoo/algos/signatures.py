@@ -150,7 +150,8 @@ def _check_policy(policy: Any, signature: Signature) -> list[Problem]:
         return []
     allowed = ("auto", *signature.policies)
     message = f"must be one of {', '.join(allowed)}, not {policy!r}{did_you_mean(str(policy), allowed)}"
-    return [Problem("algo.policy", message)]
+    others = [name for name, row in table()["algorithms"].items() if str(policy) in row["policies"]]
+    return [Problem("algo.policy", message, f"algo={others[0]} has it" if others else "")]
 
 
 def _policy_for(policy: Any, signature: Signature, observation: str | None) -> str:
@@ -201,6 +202,9 @@ def _unknown(key: str, name: str, keywords: Keywords) -> Problem:
     if key == f"algo.{name}" and name in NOT_HYPERPARAMETERS:
         return Problem(key, "is not a hyperparameter", NOT_HYPERPARAMETERS[name])
     near = did_you_mean(str(name), keywords)
+    others = [] if near else [algo for algo, row in table()["algorithms"].items() if name in row["keywords"]]
+    if others and key == f"algo.{name}":
+        return Problem(key, "unknown keyword", f"a keyword of {', '.join(others)}")
     return Problem(key, f"unknown keyword{near}", f"known: {', '.join(keywords)}" if keywords and not near else "")
 
 

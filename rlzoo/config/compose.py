@@ -37,6 +37,8 @@ class Composition:
     notices: tuple[str, ...] = ()
     problems: tuple[Problem, ...] = field(default=())
     words: tuple[str, ...] = ()
+    unread: tuple[str, ...] = ()
+    """Sections whose own file could not be read: what they lack is no mistake of its own."""
 
     def origin(self, key: str) -> Origin | None:
         return self.tree.origin(tuple(key.split(".")))
@@ -70,12 +72,14 @@ def compose(command: str, words: Sequence[str]) -> Composition:
     tree = Tree()
     applied: list[str] = []
     notices: list[str] = []
+    unread: list[str] = []
     for config_path, package in _insert_tuned(entries, tuned, tuned_name, choices):
         file = _file_at(config_path)
         try:
             content = file.read()
         except RlzooError as error:
             problems.append(Problem("", error.message, error.hint))
+            unread.append(package)
             continue
         tree.merge_file(content, tuple(package.split(".")) if package else (), file.shipped)
         if config_path.startswith("hyperparams/") or config_path == tuned_name:
@@ -94,6 +98,7 @@ def compose(command: str, words: Sequence[str]) -> Composition:
         notices=tuple(notices),
         problems=tuple(problems + resolve_problems),
         words=tuple(words),
+        unread=tuple(unread),
     )
 
 

@@ -98,7 +98,7 @@ def _check_foreign(file: YamlFile) -> None:
             raise RlzooError(
                 f"{where}: {value!r} is not allowed here", "only other settings can be referred to: ${total_timesteps}"
             )
-    defaults = file.values.get("defaults") or []
+    defaults = [] if file.values.get("defaults") is None else file.values["defaults"]
     at = f"{paths.short_path(file.path)}:{file.line(('defaults',)) or 1}"
     if not isinstance(defaults, list):
         raise RlzooError(f"{at}: defaults must be a list, not {defaults!r}")

@@ -115,6 +115,10 @@ def _sweep_values(override: Any, group_options: Any) -> tuple[list[str], Problem
     if type(override.value()).__name__ == "Glob":
         names = override.value().filter(group_options(key))
         return names, None if names else Problem(key, "the pattern matches nothing", "", "command line")
+    if override.is_range_sweep():
+        steps = override.value()
+        if steps.step and abs(steps.stop - steps.start) / abs(steps.step) > MAX_JOBS:
+            return [], Problem(key, f"names more than {MAX_JOBS} values", "split the sweep", "command line")
     try:
         values = list(itertools.islice(override.sweep_string_iterator(), MAX_JOBS + 1))
     except ValueError as error:

@@ -12,16 +12,22 @@ from typing import Annotated, Any, Literal
 from pydantic import BeforeValidator, Field
 
 
+LARGEST = 10**18
+"""Whole numbers beyond it are no count of anything, and fit into no machine word."""
+
+
 def _int(value: Any) -> Any:
-    if isinstance(value, bool) or not isinstance(value, int | float) or not isfinite(value) or value != int(value):
+    if isinstance(value, bool) or not isinstance(value, int | float) or value % 1 != 0:
         raise ValueError("must be a whole number")
+    if abs(value) > LARGEST:
+        raise ValueError("must be a whole number up to 10^18")
     return int(value)
 
 
 def _float(value: Any) -> Any:
     if isinstance(value, bool) or not isinstance(value, int | float):
         raise ValueError("must be a number")
-    if not isfinite(value):
+    if not isfinite(value) if isinstance(value, float) else abs(value) > LARGEST:
         raise ValueError("must be a finite number")
     return float(value)
 

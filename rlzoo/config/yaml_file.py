@@ -94,7 +94,8 @@ def parse_text(text: str, path: Path) -> YamlFile:
     try:
         documents = compose(text)
     except yaml.MarkedYAMLError as error:
-        mark = error.problem_mark or error.context_mark
+        is_unclosed = "end of stream" in str(error.problem)  # what was opened is to blame, not the end of the file
+        mark = (error.context_mark if is_unclosed else error.problem_mark) or error.problem_mark or error.context_mark
         where = f"{file}:{mark.line + 1}:{mark.column + 1}" if mark else file
         reason = " ".join(part for part in (error.context, error.problem) if part)
         raise RlzooError(
