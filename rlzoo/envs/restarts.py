@@ -31,7 +31,7 @@ class Fault:
 
     Attributes:
         what: `died (SIGKILL)`, `raised ValueError`, `did not answer for 120 s`.
-        where: `at step 1,203`, counted over this environment's steps since the command began.
+        where: `at step 1,203`, of this environment since the command began.
         text: the error's own words, and the line they come from.
         traceback: of the error.
         hint: what may help.
@@ -134,7 +134,7 @@ class Restarting(gymnasium.Wrapper):
             try:
                 return self.env.reset(**kwargs)
             except Exception as error:
-                self._renew(Fault.of(error, f"in the reset after step {self._n_steps:,}"))
+                self._renew(Fault.of(error, f"in reset after step {self._n_steps:,}"))
 
     def set_episode_seeds(self, seeds: Sequence[int]) -> None:
         """As the monitor's, and for environments made anew."""
@@ -150,4 +150,4 @@ class Restarting(gymnasium.Wrapper):
                 self.env, self._seed = self._blueprint.builder(), self._blueprint.seed
                 return
             except Exception as error:
-                fault = Fault.of(error, "while it restarted")
+                fault = Fault.of(error, "while restarting")

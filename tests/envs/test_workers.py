@@ -148,7 +148,7 @@ def test_an_episode_that_ended_before_its_reset_failed_has_ended(faulty, vec_env
     assert (reward.tolist(), done.tolist()) == ([1, 1], [True, True])
     assert not infos[1]["TimeLimit.truncated"] and infos[1]["terminal_observation"].tolist() == [1, 10]
     assert infos[1]["episode"]["l"] == 10
-    assert f"{WHAT[how]} in the reset after step 10, restarted (1 of 3)" in capsys.readouterr().err
+    assert f"{WHAT[how]} in reset after step 10, restarted (1 of 3)" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(("vec_env", "how"), [("subproc", "kill"), ("dummy", "raise")])
@@ -156,7 +156,7 @@ def test_a_first_reset_that_fails_is_done_again(faulty, vec_env, how, capsys):
     env = faulty(vec_env, faults={0: how}, at=1, where="reset")
     assert env.reset().tolist() == [[episode_seeds(0, 1, 1)[0], 0], [1, 0]]
     assert not step(env)[2].any()
-    assert "in the reset after step 0, restarted (1 of 3)" in capsys.readouterr().err
+    assert "in reset after step 0, restarted (1 of 3)" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(("vec_env", "how"), EACH)
@@ -179,8 +179,8 @@ def test_after_the_last_restart_the_training_ends_with_the_environments_own_word
 @pytest.mark.parametrize(
     ("how", "message"),
     [
-        ("raise", "environment 0 raised ValueError while it started: the arm is out of its range"),
-        ("exit", r"environment 0 died \(exit code 3\) while it started"),
+        ("raise", "environment 0 raised ValueError while starting: the arm is out of its range"),
+        ("exit", r"environment 0 died \(exit code 3\) while starting"),
     ],
 )
 def test_an_environment_that_does_not_start_says_why(faulty, how, message):
