@@ -41,6 +41,7 @@ class SB3Algorithm:
         self.model = model
         self.spec = spec
         self._standing: State | None = None
+        self._parameters: dict[str, Any] | None = None
         setattr(model, NAME_IN_ZIP, spec.name)
 
     @property
@@ -118,7 +119,9 @@ class SB3Algorithm:
 
     def not_finite(self) -> list[str]:
         """What is NaN or infinite by now, the first parameter and losses; see `sb3_state.not_finite`."""
-        return sb3_state.not_finite(self.model)
+        if self._parameters is None:
+            self._parameters = sb3_state.parameters(self.model)
+        return sb3_state.not_finite(self.model, self._parameters)
 
     def standing_state(self) -> State:
         """Where the training stands between two rollouts, besides what was learned."""

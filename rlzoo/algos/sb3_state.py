@@ -8,6 +8,7 @@ action noise and gSDE matrices.
 
 from __future__ import annotations
 
+import math
 from collections import deque
 from collections.abc import Mapping
 from typing import Any
@@ -219,22 +220,24 @@ def n_updates(model: BaseAlgorithm) -> int:
     return int(model._n_updates)
 
 
-def not_finite(model: BaseAlgorithm) -> list[str]:
-    """What is NaN or infinite: the first such parameter, and losses of the last update (`train/loss is NaN`).
+def parameters(model: BaseAlgorithm) -> dict[str, torch.Tensor]:
+    """What the model learns, by name, for as long as it lives. Target networks only follow these."""
+    found = {name: value for name, value in model.policy.named_parameters() if "_target." not in name}
+    return found | {name: recursive_getattr(model, name) for name in model._get_torch_save_params()[1]}
 
-    Target networks are left out: they follow parameters that are looked at.
-    """
-    named = [(name, value) for name, value in model.policy.named_parameters() if "_target." not in name]
-    named += [(name, recursive_getattr(model, name)) for name in _variables(model)]
+
+def not_finite(model: BaseAlgorithm, learned: Mapping[str, torch.Tensor]) -> list[str]:
+    """What is NaN or infinite: the first of the `parameters`, and losses of the last update (`train/loss is NaN`)."""
+    tensors = {**learned, **{name: getattr(model, name) for name in TENSORS if hasattr(model, name)}}
     found: dict[str, float] = {}
     with torch.no_grad():
-        norms = torch._foreach_norm([value for _, value in named])  # also infinite where squares are too large
-        if not torch.isfinite(torch.stack(norms).sum()):
-            bad = ((name, value[~value.isfinite()]) for name, value in named)
+        norms = torch._foreach_norm(list(tensors.values()))  # also infinite where squares are too large
+        if not math.isfinite(torch.stack(norms).sum().item()):
+            bad = ((name, value[~value.isfinite()]) for name, value in tensors.items())
             found |= dict([(name, float(values[0])) for name, values in bad if len(values)][:1])
-    losses = {key: value for key, value in model.logger.name_to_value.items() if "loss" in key}
-    found |= {key: float(value) for key, value in losses.items() if not np.isfinite(value)}
-    return [f"{name} is {'NaN' if np.isnan(value) else 'infinite'}" for name, value in found.items()]
+    losses = {key: float(value) for key, value in model.logger.name_to_value.items() if "loss" in key}
+    found |= {key: value for key, value in losses.items() if not math.isfinite(value)}
+    return [f"{name} is {'NaN' if math.isnan(value) else 'infinite'}" for name, value in found.items()]
 
 
 def _variables(model: BaseAlgorithm) -> list[str]:
