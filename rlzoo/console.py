@@ -10,6 +10,7 @@ import logging
 import os
 import sys
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from functools import cache
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, cast
@@ -27,6 +28,7 @@ UNLIMITED_WIDTH = 1000
 
 log = logging.getLogger("rlzoo")
 log.addHandler(logging.NullHandler())
+log.setLevel(logging.INFO)
 
 
 @cache
@@ -45,6 +47,20 @@ def is_live() -> bool:
     """Whether a display may redraw itself: a terminal that can, and nobody asked for plain lines."""
     console = stderr()
     return console.is_terminal and not console.is_dumb_terminal and os.environ.get(PLAIN, "") in ("", "0")
+
+
+class LogFile(logging.FileHandler):
+    """`train.log`; a full disk cuts it short and nothing else: what it lacks was on the screen."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(path, encoding="utf-8")
+
+    def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802 - logging's name
+        """The library's own would print a traceback for every line."""
+
+    def close(self) -> None:
+        with suppress(OSError):
+            super().close()
 
 
 def say(message: object, style: str = "") -> None:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from rlzoo.config.parse import dump
 from rlzoo.config.schema import TrainConfig
+from rlzoo.console import LogFile
 from rlzoo.errors import ExitCode, RlzooError
 from rlzoo.protocols import Algorithm, Callback, Evaluation, Stateful
 from rlzoo.runs import Checkpoint, Run
@@ -163,7 +164,7 @@ def cuda_devices() -> int:
 def _recorded(run: Run, interrupt: Interrupt) -> Iterator[None]:
     """Keep info.json's status and train.log true, whatever happens inside."""
     started = time.monotonic()
-    handler = logging.FileHandler(run.log_file, encoding="utf-8")
+    handler = LogFile(run.log_file)
     handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
     log.addHandler(handler)
     status = "failed"
