@@ -190,6 +190,8 @@ def recover(run: Run) -> None:
             checkpoint.path.rename(run.checkpoint(checkpoint.name).path)
     for leftover in run.leftovers():
         shutil.rmtree(leftover.path, ignore_errors=True)
+    for path in run.temporaries():
+        path.unlink(missing_ok=True)
 
 
 def write_state(folder: Path, part: str, state: State) -> None:

@@ -19,6 +19,7 @@ from rlzoo.errors import ExitCode, RlzooError
 STATUSES = ("running", "finished", "interrupted", "failed")
 CHECKPOINT = re.compile(r"(\d+|best|last)\Z")
 LEFTOVER = re.compile(r"\.(\d+|best|last)\.[0-9a-f]+\.(new|old)\Z")
+TEMPORARY = re.compile(r"\.[a-z]+\.(?:yaml|json|csv)\.(\d+)\.tmp\Z")
 
 
 @dataclass(frozen=True)
@@ -170,6 +171,14 @@ class Run:
         existing = {checkpoint.name: checkpoint for checkpoint in self.checkpoints()}
         steps = [step for step in existing if step.isdigit()]
         return [existing[name] for name in ("best", "last", *reversed(steps)) if name in existing]
+
+    def temporaries(self) -> list[Path]:
+        """Small files that a killed process was still writing; its number is in their names."""
+        import psutil
+
+        found = [(path, TEMPORARY.match(path.name)) for path in self.path.glob(".*.tmp")]
+        numbered = [(path, int(match[1])) for path, match in found if match]
+        return [path for path, pid in numbered if pid == os.getpid() or not psutil.pid_exists(pid)]
 
     def find_checkpoint(self, name: str | None = None) -> Checkpoint:
         """The checkpoint of that name, or the nearest to that step; by default the first of `by_default`."""
