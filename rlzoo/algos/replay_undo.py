@@ -25,6 +25,11 @@ class ReplayUndo:
         self._rows: dict[int, dict[str, np.ndarray]] = {}
         self._whole: dict[str, np.ndarray] = {}
 
+    @property
+    def n_rows(self) -> int:
+        """How many rows it holds in memory."""
+        return len(self._rows)
+
     def mark(self) -> None:
         """`roll_back` leads here."""
         self._rows.clear()

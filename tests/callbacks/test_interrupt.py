@@ -1,27 +1,142 @@
-"""Signals: the first ends the training cleanly, a second SIGINT at once, and handlers are put back."""
+"""Signals: the first ends the training at a boundary or takes it out of wherever it is, a second SIGINT at once."""
 
 from __future__ import annotations
 
 import signal
 import threading
-from types import SimpleNamespace
+import time
+from collections.abc import Callable
 
 import pytest
 
-from rlzoo.callbacks import Interrupt
+from rlzoo.callbacks.interrupt import Interrupt, leaving_at_once
+from rlzoo.errors import RlzooError
+from rlzoo.protocols import Callback
 
-ALGORITHM = SimpleNamespace(num_timesteps=1500)
+SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_the_first_signal_only_ends_the_training(number, capsys):
-    with Interrupt() as interrupt:
-        assert interrupt.on_step(ALGORITHM) and not interrupt.asked()
-        signal.raise_signal(number)
-        assert interrupt.signal == number and interrupt.asked()
-        assert not interrupt.on_step(ALGORITHM)
-        assert not interrupt.on_step(ALGORITHM)
-    assert capsys.readouterr().err.count(f"{number.name}: ending after step 1,500, saving") == 1
+class Learner:
+    """An algorithm of ten rollouts of four steps; `at` does something before a step, by the number of the step."""
+
+    def __init__(self, at: dict[int, Callable[[], object]]) -> None:
+        self.num_timesteps = 0
+        self.at = at
+
+    def learn(self, total_timesteps, callbacks, logger):
+        for callback in callbacks:
+            callback.on_start(self)
+        for _ in range(10):
+            for callback in callbacks:
+                callback.on_boundary(self)
+            for _ in range(4):
+                self.at.get(self.num_timesteps, lambda: None)()
+                self.num_timesteps += 1
+                if not all(callback.on_step(self) for callback in callbacks):
+                    return
+        for callback in callbacks:
+            callback.on_end(self)
+
+
+class Watch(Callback):
+    def __init__(self, at: dict[int, Callable[[], object]] | None = None) -> None:
+        self.ends: list[int] = []
+        self.at = at or {}
+
+    def on_step(self, algorithm):
+        self.at.get(algorithm.num_timesteps, lambda: None)()
+        return True
+
+    def on_end(self, algorithm):
+        self.ends.append(algorithm.num_timesteps)
+
+
+def learn(interrupt: Interrupt, at: dict[int, Callable[[], object]], watch: Watch) -> Learner:
+    learner = Learner(at)
+    interrupt.learn(learner, 40, [watch], None)
+    return learner
+
+
+@pytest.mark.parametrize("number", SIGNALS)
+def test_the_training_runs_on_to_the_next_boundary(number, capsys):
+    watch = Watch()
+    with Interrupt(grace=10) as interrupt:
+        learner = learn(interrupt, {13: lambda: signal.raise_signal(number)}, watch)
+    assert (interrupt.signal, interrupt.at_boundary, interrupt.left) == (number, True, True)
+    assert learner.num_timesteps == 16 and watch.ends == [16]
+    assert capsys.readouterr().err.count(f"{number.name}: ending where a training can go on exactly, saving") == 1
+
+
+def test_without_a_signal_nothing_is_different():
+    watch = Watch()
+    with Interrupt(grace=10) as interrupt:
+        learner = learn(interrupt, {}, watch)
+    assert learner.num_timesteps == 40 and watch.ends == [40]
+    assert not interrupt.left and not interrupt.asked()
+
+
+@pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="needs a timer")
+def test_a_step_that_takes_longer_than_the_grace_is_left():
+    def hang():
+        signal.raise_signal(signal.SIGTERM)
+        time.sleep(60)
+
+    watch, began = Watch(), time.monotonic()
+    with Interrupt(grace=0.4) as interrupt:
+        learner = learn(interrupt, {13: hang}, watch)
+    assert 0.25 < time.monotonic() - began < 5
+    assert learner.num_timesteps == 13 and watch.ends == [13]
+    assert interrupt.left and not interrupt.at_boundary
+
+
+@pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="needs a timer")
+def test_what_swallows_everything_is_left_all_the_same():
+    def stubborn():
+        signal.raise_signal(signal.SIGTERM)
+        try:
+            time.sleep(60)
+        except BaseException:
+            time.sleep(60)
+
+    with Interrupt(grace=0.1) as interrupt:
+        assert learn(interrupt, {13: stubborn}, Watch()).num_timesteps == 13
+
+
+@pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="needs a timer")
+def test_callbacks_are_never_cut():
+    whole = []
+
+    def write():
+        signal.raise_signal(signal.SIGTERM)
+        time.sleep(0.3)
+        whole.append(True)
+
+    with Interrupt(grace=0.05) as interrupt:
+        learner = learn(interrupt, {}, Watch({13: write}))
+    assert whole == [True] and learner.num_timesteps == 13 and interrupt.left
+
+
+@pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="needs a timer")
+def test_a_boundary_known_to_be_too_far_is_not_waited_for():
+    def ask():
+        signal.raise_signal(signal.SIGTERM)
+        time.sleep(1)
+
+    rollout = dict.fromkeys(range(4), lambda: time.sleep(0.3))
+    watch, began = Watch(), time.monotonic()
+    with Interrupt(grace=1) as interrupt:
+        learner = learn(interrupt, {**rollout, 5: ask}, watch)
+        assert interrupt.slow()
+    assert learner.num_timesteps == 5
+    assert time.monotonic() - began < 1.2 + 0.5
+
+
+def test_a_callback_that_was_cut_ends_the_training():
+    watch = Watch()
+    with Interrupt(grace=10) as interrupt:
+        learner = Learner({})
+        interrupt.learn(learner, 40, [watch], None, cut=lambda: learner.num_timesteps == 6)
+    assert learner.num_timesteps == 6 and interrupt.left
 
 
 def test_a_second_sigint_leaves_at_once_and_a_second_sigterm_does_not():
@@ -30,15 +145,19 @@ def test_a_second_sigint_leaves_at_once_and_a_second_sigterm_does_not():
         signal.raise_signal(signal.SIGTERM)
         with pytest.raises(KeyboardInterrupt):
             signal.raise_signal(signal.SIGINT)
+        interrupt.deaf = True
+        signal.raise_signal(signal.SIGINT)
     assert interrupt.signal == signal.SIGTERM  # the first one says how the run ended
 
 
 def test_handlers_are_put_back():
-    before = [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)]
+    numbers = [*SIGNALS, *([signal.SIGALRM] if hasattr(signal, "SIGALRM") else [])]
+    before = [signal.getsignal(number) for number in numbers]
     with pytest.raises(ZeroDivisionError), Interrupt():
-        assert signal.getsignal(signal.SIGTERM) != before[1]
+        signal.raise_signal(signal.SIGTERM)
+        assert all(signal.getsignal(number) != handler for number, handler in zip(numbers, before, strict=True))
         _ = 1 / 0
-    assert [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)] == before
+    assert [signal.getsignal(number) for number in numbers] == before
 
 
 def test_other_threads_are_left_alone():
@@ -47,28 +166,42 @@ def test_other_threads_are_left_alone():
     def work():
         before = signal.getsignal(signal.SIGINT)
         with Interrupt() as interrupt:
-            found.append(signal.getsignal(signal.SIGINT) == before and interrupt.on_step(ALGORITHM))
+            found.append(signal.getsignal(signal.SIGINT) == before)
+            found.append(learn(interrupt, {}, Watch()).num_timesteps == 40)
 
     thread = threading.Thread(target=work)
     thread.start()
     thread.join()
-    assert found == [True]
+    assert found == [True, True]
 
 
-def test_within_its_grace_the_training_runs_on_to_a_boundary():
-    with Interrupt(grace=60) as interrupt:
-        interrupt.on_boundary(ALGORITHM)
-        signal.raise_signal(signal.SIGTERM)
-        assert interrupt.on_step(ALGORITHM) and interrupt.on_step(ALGORITHM)
-        interrupt.on_boundary(ALGORITHM)
-        assert not interrupt.on_step(ALGORITHM)
+@pytest.mark.skipif(not hasattr(signal, "SIGUSR2"), reason="Unix")
+def test_a_schedulers_signal_is_raised_again_once_all_is_saved(monkeypatch):
+    came: list[int] = []
+    before = signal.signal(signal.SIGUSR2, lambda number, _frame: came.append(number))
+    try:
+        with Interrupt():
+            signal.raise_signal(signal.SIGUSR2)  # no scheduler here: it is nobody's business
+        assert came == [signal.SIGUSR2]
+        monkeypatch.setenv("SUBMITIT_EXECUTOR", "slurm")
+        with pytest.raises(RlzooError), Interrupt(grace=10) as interrupt:
+            learn(interrupt, {13: lambda: signal.raise_signal(signal.SIGUSR2)}, Watch())
+            assert interrupt.at_boundary and len(came) == 1
+            raise RlzooError("interrupted")
+        assert len(came) == 2
+        with Interrupt():
+            signal.raise_signal(signal.SIGUSR2)
+        assert len(came) == 2  # the training was whole by then
+    finally:
+        signal.signal(signal.SIGUSR2, before)
 
 
-def test_after_its_grace_it_ends_where_it_is(monkeypatch):
-    now = [100.0]
-    monkeypatch.setattr("rlzoo.callbacks.interrupt.time.monotonic", lambda: now[0])
-    with Interrupt(grace=10) as interrupt:
-        signal.raise_signal(signal.SIGTERM)
-        assert interrupt.on_step(ALGORITHM)
-        now[0] += 10.1
-        assert not interrupt.on_step(ALGORITHM)
+@pytest.mark.parametrize("number", SIGNALS)
+def test_work_that_leaves_nothing_behind_ends_at_once(number):
+    before = signal.getsignal(number)
+    expected = pytest.raises(RlzooError, match="interrupted; nothing was written")
+    with expected as caught, leaving_at_once("nothing was written"):
+        signal.raise_signal(number)
+        raise AssertionError("it went on")
+    assert caught.value.code == 128 + number
+    assert signal.getsignal(number) == before
