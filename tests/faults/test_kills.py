@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import random
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -129,6 +130,42 @@ def _compare(whole: Run, run: Run) -> None:
         assert all(np.array_equal(first[key], second[key]) for key in first), name
     assert whole.metrics_file.read_bytes() == run.metrics_file.read_bytes()
     assert whole.evaluations_file.read_bytes() == run.evaluations_file.read_bytes()
+
+
+SMALL_FILES = """
+import os, signal, sys
+count = 0
+def hook(event, args):
+    global count
+    if event in ("open", "os.rename", "os.remove") and ".tmp" in str(args):
+        count += 1
+        if count == NUMBER:
+            os.kill(os.getpid(), signal.SIGKILL)
+sys.addaudithook(hook)
+"""
+
+
+def test_killed_while_a_small_file_is_replaced(warm: Warm, tmp_path, count):
+    """config.yaml, info.json, results.json and the tables are the old or the new ones; the rest is cleared away."""
+    words = ["algo=ppo", "env=CartPole", "seed=1", "hyperparams=none", "algo.n_steps=100", "total_timesteps=200"]
+    words += ["checkpoint.freq=100", "eval.freq=150", "eval.n_episodes=1", "eval.final_n_episodes=1", "runs_dir=runs"]
+    number, gone_on, finished = 1, 0, False
+    while not finished:
+        child = warm.start("train", *words, cwd=tmp_path, before=f"NUMBER = {number}\n{SMALL_FILES}")
+        finished = child.wait() == 0
+        for run in find_runs(tmp_path / "runs"):
+            assert run.read_config()["seed"] == 1 and run.read_info()["status"] in ("running", "finished")
+            assert len(run.read_results()) in (0, 1, 2)
+            for table in (run.metrics_file, run.evaluations_file):
+                assert not table.exists() or table.read_bytes().endswith(b"\n")
+            if run.checkpoints() and not finished:
+                again = warm.start("train", f"resume={run.path}", cwd=tmp_path)
+                assert again.wait() == 0, again.output
+                gone_on += 1
+                assert not list(run.path.glob(".*.tmp"))
+        shutil.rmtree(tmp_path / "runs")
+        number += count(9, 1)
+    assert number > 20 and gone_on
 
 
 PROTOCOL = """
