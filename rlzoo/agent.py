@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from rlzoo import checkpoints, console
+from rlzoo import checkpoints, console, strangers
 from rlzoo.config.parse import parse
 from rlzoo.config.schema import TrainConfig
 from rlzoo.errors import RlzooError
@@ -29,6 +29,7 @@ def load(
     *,
     device: str = "auto",
     config: TrainConfig | None = None,
+    trust: bool = False,
 ) -> Agent:
     """Load a trained agent; nothing is unpickled.
 
@@ -37,6 +38,7 @@ def load(
         checkpoint: `"best"`, `"last"` or a step; by default the best one, or the last if nothing was evaluated.
         device: where the policy runs: `auto`, `cpu`, `cuda`, `cuda:1`.
         config: the run's configuration with a changed environment; by default the run's own.
+        trust: use a run that was not made here although it names modules to import.
 
     Raises:
         RlzooError: if the run or checkpoint does not exist, is damaged, or does not fit the configuration.
@@ -47,7 +49,10 @@ def load(
 
     run = run if isinstance(run, Run) else Run.open(run)
     found, contents = _read(run, None if checkpoint is None else str(checkpoint))
-    config = config or parse(run.read_config())
+    if config is None:
+        values = run.read_config()
+        strangers.admit(run, values, trust=trust)
+        config = parse(values)
     if bool(config.env.normalize) and contents.normalization is None:
         raise RlzooError(f"checkpoint {found.path} lacks the normalisation statistics that its environment needs")
     with isolated(0):  # building networks draws numbers

@@ -18,7 +18,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from rlzoo.errors import ExitCode, RlzooError
+from rlzoo.errors import ExitCode, RlzooError, clean
 from rlzoo.protocols import Algorithm, State
 from rlzoo.runs import Checkpoint, Run
 
@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 FORMAT = 1
 ALGORITHM = "algorithm"
 NORMALIZATION = "normalization"
+MAX_MANIFEST, MAX_JSON, MAX_PART = 4 * 2**20, 32 * 2**20, 2 * 2**30
+"""Bytes of the largest files of each kind that are read."""
 
 
 class NotFiniteError(RlzooError):
@@ -143,25 +145,48 @@ def read(checkpoint: Checkpoint, only: Collection[str] | None = None) -> Content
     """
     manifest = read_manifest(checkpoint)
     chosen = {name: entry for name, entry in manifest["files"].items() if only is None or Path(name).stem in only}
-    for name, expected in chosen.items():
-        _check_file(checkpoint, name, expected)
     parts = [Path(name).stem for name in chosen if name.endswith(".safetensors")]
     if ALGORITHM not in parts:
         raise _damaged(checkpoint, f"{ALGORITHM}.safetensors is missing")
+    for name, expected in chosen.items():
+        if Path(name).name != name or Path(name).stem not in parts:
+            _check_file(checkpoint, name, expected)
     try:
-        return Contents({part: read_state(checkpoint.path, part) for part in parts}, manifest)
-    except (OSError, ValueError) as error:
+        return Contents({part: _read_part(checkpoint, part, chosen) for part in parts}, manifest)
+    except (OSError, ValueError, RecursionError) as error:
         raise _damaged(checkpoint, str(error)) from error
 
 
+def _read_part(checkpoint: Checkpoint, part: str, files: Mapping[str, Any]) -> State:
+    """One part, parsed from the very bytes whose hash was checked: nobody can exchange the file in between."""
+    data = {}
+    for name in (f"{part}.safetensors", f"{part}.json"):
+        if name not in files:
+            raise _damaged(checkpoint, f"{name} is missing")
+        size = _check_size(checkpoint, name, files[name])
+        if size > (MAX_JSON if name.endswith(".json") else MAX_PART):
+            raise _damaged(checkpoint, f"{name} is larger than any that rlzoo writes")
+        with (checkpoint.path / name).open("rb") as file:
+            data[name] = file.read(size + 1)
+        if hashlib.sha256(data[name]).hexdigest() != files[name]["sha256"]:
+            raise _damaged(checkpoint, f"{name} is not what was written (SHA-256)")
+    return _parse_state(part, *data.values())
+
+
 def _check_file(checkpoint: Checkpoint, name: str, expected: Mapping[str, Any]) -> None:
-    path = checkpoint.path / name
-    if Path(name).name != name or not path.is_file():
-        raise _damaged(checkpoint, f"{name} is missing")
-    if path.stat().st_size != expected["size"]:
-        raise _damaged(checkpoint, f"{name} has {path.stat().st_size} bytes instead of {expected['size']}")
-    if _sha256(path) != expected["sha256"]:
+    _check_size(checkpoint, name, expected)
+    if _sha256(checkpoint.path / name) != expected["sha256"]:
         raise _damaged(checkpoint, f"{name} is not what was written (SHA-256)")
+
+
+def _check_size(checkpoint: Checkpoint, name: str, expected: Mapping[str, Any]) -> int:
+    path = checkpoint.path / name
+    if Path(name).name != name or "\0" in name or not path.is_file():
+        raise _damaged(checkpoint, f"{clean(name)[:80]} is missing")
+    size = path.stat().st_size
+    if size != expected["size"]:
+        raise _damaged(checkpoint, f"{name} has {size} bytes instead of {expected['size']}")
+    return size
 
 
 def not_finite(state: State) -> str | None:
@@ -209,14 +234,21 @@ def write_state(folder: Path, part: str, state: State) -> None:
 
 def read_state(folder: Path, part: str) -> State:
     """The state that `write_state` wrote, its arrays as NumPy's."""
+    return _parse_state(part, *((folder / f"{part}.{kind}").read_bytes() for kind in ("safetensors", "json")))
+
+
+def _parse_state(part: str, tensors: bytes, values: bytes) -> State:
     from safetensors import SafetensorError
-    from safetensors.numpy import load_file
+    from safetensors.numpy import load
 
     try:
-        tensors = load_file(folder / f"{part}.safetensors")
-    except SafetensorError as error:
+        arrays = load(tensors)
+    except (SafetensorError, KeyError) as error:
         raise ValueError(f"{part}.safetensors cannot be read: {error}") from error
-    return State(tensors, json.loads((folder / f"{part}.json").read_text(encoding="utf-8")))
+    found = json.loads(values.decode("utf-8"))
+    if not isinstance(found, dict):
+        raise ValueError(f"{part}.json holds no keys and values")
+    return State(arrays, found)
 
 
 def _require_finite(checkpoint: Checkpoint, algorithm: State) -> None:
@@ -286,13 +318,15 @@ def read_manifest(checkpoint: Checkpoint) -> dict[str, Any]:
         RlzooError: if it is missing or damaged, or a newer rlzoo wrote it.
     """
     try:
-        manifest = json.loads(checkpoint.manifest.read_text(encoding="utf-8"))
+        with checkpoint.manifest.open("rb") as file:
+            manifest = json.loads(file.read(MAX_MANIFEST + 1).decode("utf-8"))
         files, written = manifest["files"], manifest["format"]
         if not isinstance(files, dict) or not all({"size", "sha256"} <= set(entry) for entry in files.values()):
             raise TypeError
+        int(manifest.get("num_timesteps", 0))
     except FileNotFoundError:
         raise _damaged(checkpoint, "manifest.json is missing") from None
-    except (OSError, ValueError, KeyError, TypeError):
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
         raise _damaged(checkpoint, "manifest.json cannot be read") from None
     if written != FORMAT:
         hint = f"it has format {written}, this rlzoo reads {FORMAT}; update rlzoo"

@@ -1,7 +1,7 @@
 """What is printed: the one rich console for each stream, tables, and the choice between a live display and plain lines.
 
 Results go to standard output, everything said on the way to standard error and to the log `rlzoo`, which a training
-writes to its `train.log`. Text is never read as markup, and loses its control characters.
+writes to its `train.log`. Text is never read as markup, and loses its control characters and secrets.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, cast
 
 from rlzoo.errors import clean
+from rlzoo.redaction import redact
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -47,6 +48,16 @@ def is_live() -> bool:
     """Whether a display may redraw itself: a terminal that can, and nobody asked for plain lines."""
     console = stderr()
     return console.is_terminal and not console.is_dumb_terminal and os.environ.get(PLAIN, "") in ("", "0")
+
+
+class LogFormatter(logging.Formatter):
+    """A line of `train.log`, with its traceback, without secrets."""
+
+    def __init__(self) -> None:
+        super().__init__("%(asctime)s %(levelname)s %(message)s")
+
+    def format(self, record: logging.LogRecord) -> str:
+        return redact(super().format(record))
 
 
 class LogFile(logging.FileHandler):

@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from enum import IntEnum
 from typing import Any
 
+from rlzoo.redaction import redact
+
 MAX_LINE = 1000
 """Characters of one line that is shown: enough for every list of names, while a value can be a whole file."""
 MAX_PROBLEMS = 50
@@ -85,8 +87,8 @@ class ConfigError(RlzooError):
 
 
 def clean(text: object) -> str:
-    """Text without control characters: what comes from a file or a name must not steer the terminal."""
-    return "".join(char for char in str(text) if char in "\n\t" or (char.isprintable() or char == "\u00a0"))
+    """Text without control characters, which could steer the terminal, and without secrets."""
+    return redact("".join(char for char in str(text) if char in "\n\t" or (char.isprintable() or char == "\u00a0")))
 
 
 def show(value: Any) -> str:
@@ -96,7 +98,7 @@ def show(value: Any) -> str:
     if isinstance(value, bool):
         return str(value).lower()
     try:
-        return shorten(repr(value), 60)
+        return shorten(redact(repr(value)), 60)
     except ValueError:  # Python writes no whole number of more than 4300 digits
         return f"a number of {value.bit_length()} bits" if isinstance(value, int) else f"a {type(value).__name__}"
 

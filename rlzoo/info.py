@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import platform
-import re
 import shlex
 import subprocess
 import sys
@@ -14,6 +13,8 @@ from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
+
+from rlzoo.redaction import redact
 
 PACKAGES = (
     "hydra-rlzoo", "stable-baselines3", "sb3-contrib", "torch", "gymnasium", "numpy", "hydra-core", "omegaconf",
@@ -26,8 +27,6 @@ VARIABLES = (
     "CUDA_VISIBLE_DEVICES", "CUBLAS_WORKSPACE_CONFIG", "NVIDIA_TF32_OVERRIDE",
 )  # fmt: skip
 """Environment variables that can change a result; those that are not set are left out."""
-
-SECRET = re.compile(r"(?i)([\w.]*(?:token|password|passwd|secret|api_?key)[\w.]*=|://[^/\s:@]+:)([^\s@]+)")
 
 DIFF_BYTES = 1024 * 1024
 """Of the uncommitted changes, at most this much is kept."""
@@ -108,11 +107,6 @@ def git_diff() -> str:
         return ""
     text = redact(data[:DIFF_BYTES].decode("utf-8", errors="replace"))
     return text if len(data) <= DIFF_BYTES else f"{text}\n[cut: more than {DIFF_BYTES // 1024} KiB]\n"
-
-
-def redact(text: str) -> str:
-    """Text without the values of settings named like secrets, and without passwords in URLs."""
-    return SECRET.sub(r"\1***", text)
 
 
 def _memory_gib() -> float:

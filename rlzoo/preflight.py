@@ -24,6 +24,7 @@ from rlzoo.envs.check import check_env
 from rlzoo.errors import ConfigError, Problem, RlzooError
 from rlzoo.launchers import check as check_launcher
 from rlzoo.loggers import check as check_loggers
+from rlzoo.redaction import secret_keys
 from rlzoo.training import cuda_devices
 
 SPACES = ("env.observation_space", "env.action_space")
@@ -68,6 +69,15 @@ def find_problems(
     composition: Composition, *, make_env: bool = True, n_requests: int = 1
 ) -> tuple[TrainConfig | None, list[Problem], list[str]]:
     """The typed configuration (None if it has no valid form), the problems, and notices."""
+    secrets = secret_problems(composition)
+    config, problems, notices = _find_problems(composition, make_env=make_env, n_requests=n_requests)
+    named = {problem.key for problem in secrets}  # what else is wrong with a secret might show it
+    return config, [*secrets, *(problem for problem in problems if problem.key not in named)], notices
+
+
+def _find_problems(
+    composition: Composition, *, make_env: bool, n_requests: int
+) -> tuple[TrainConfig | None, list[Problem], list[str]]:
     values = composition.values
     config, problems = check_schema(TrainConfig, values)
     problems = [problem for problem in problems if problem.key.split(".")[0] not in composition.unread]
@@ -93,6 +103,13 @@ def find_problems(
         if env is not None and not problems and config.launcher["name"] == "local":
             problems = _too_large(config, env, min(config.n_jobs, n_requests))
     return config, problems, notices
+
+
+def secret_problems(composition: Composition) -> list[Problem]:
+    """Settings named like secrets: a configuration is written, shown and shared."""
+    where = "secrets come from the environment (HF_TOKEN, WANDB_API_KEY, …) or the Hub's token store"
+    message = "is named like a secret, which a configuration never holds"
+    return [Problem(key, message, where) for key in secret_keys(composition.values) if composition.typed(key)]
 
 
 def _incomplete_file(composition: Composition, problems: list[Problem]) -> list[Problem]:

@@ -12,12 +12,15 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from rlzoo import console
+from rlzoo import console, origin
 from rlzoo.config import yaml_file
-from rlzoo.errors import ExitCode, RlzooError
+from rlzoo.errors import ExitCode, RlzooError, clean
+from rlzoo.redaction import redact_values
 
 STATUSES = ("running", "finished", "interrupted", "failed")
 CHECKPOINT = re.compile(r"(\d+|best|last)\Z")
+MAX_BYTES = 16 * 2**20
+"""Of a run's small files; much larger ones are not what rlzoo wrote."""
 LEFTOVER = re.compile(r"\.(\d+|best|last)\.[0-9a-f]+\.(new|old)\Z")
 TEMPORARY = re.compile(r"\.[a-z]+\.(?:yaml|json|csv)\.(\d+)\.tmp\Z")
 
@@ -199,7 +202,12 @@ class Run:
         raise RlzooError(f"run {self.path} has {what}", have)
 
     def write_config(self, values: dict[str, Any]) -> None:
-        write_text(self.config_file, yaml_file.dump(values))
+        """Write config.yaml, without secrets, and signed: it is this user's own."""
+        write_text(self.config_file, origin.signed(yaml_file.dump(redact_values(values))))
+
+    def is_own(self) -> bool:
+        """Whether its config.yaml was written by this user, as it is."""
+        return bool(_read(self.config_file, lambda text: [origin.is_own(text)], list)[0])
 
     def read_config(self) -> dict[str, Any]:
         values: dict[str, Any] = _read(
@@ -208,7 +216,7 @@ class Run:
         return values
 
     def write_info(self, info: dict[str, Any]) -> None:
-        write_text(self.info_file, json.dumps(info, indent=2, default=str) + "\n")
+        write_text(self.info_file, json.dumps(redact_values(info), indent=2, default=str) + "\n")
 
     def read_info(self) -> dict[str, Any]:
         info: dict[str, Any] = _read(self.info_file, json.loads, dict)
@@ -220,7 +228,7 @@ class Run:
     def append_result(self, entry: dict[str, Any]) -> None:
         """Add a dated evaluation to results.json."""
         entries = self.read_results()
-        write_text(self.results_file, json.dumps([*entries, entry], indent=2, allow_nan=False) + "\n")
+        write_text(self.results_file, json.dumps([*entries, redact_values(entry)], indent=2, allow_nan=False) + "\n")
 
     def read_results(self) -> list[dict[str, Any]]:
         entries: list[Any] = _read(self.results_file, json.loads, list) if self.results_file.is_file() else []
@@ -253,11 +261,19 @@ def folder_name(env_id: str) -> str:
 
 def _read(path: Path, parse: Callable[[str], Any], kind: type) -> Any:
     try:
-        content = parse(path.read_text(encoding="utf-8"))
+        with path.open("rb") as file:
+            data = file.read(MAX_BYTES + 1)
+        if len(data) > MAX_BYTES:
+            raise ValueError(f"it is larger than {MAX_BYTES // 2**20} MiB")
+        content = parse(data.decode("utf-8"))
     except (ValueError, RlzooError) as error:
-        raise _damaged(path, str(error).splitlines()[0]) from error
+        raise _damaged(path, clean(str(error).splitlines()[0])) from error
+    except RecursionError:
+        raise _damaged(path, "it is nested too deeply") from None
+    except OSError as error:
+        raise _damaged(path, error.strerror or str(error)) from error
     if not isinstance(content, kind):
-        raise _damaged(path, f"it holds {content!r:.40}")
+        raise _damaged(path, f"it holds {clean(repr(content)[:40])}")
     return content
 
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from rlzoo.config.parse import dump
 from rlzoo.config.schema import TrainConfig
-from rlzoo.console import LogFile
+from rlzoo.console import LogFile, LogFormatter
 from rlzoo.errors import ExitCode, RlzooError
 from rlzoo.protocols import Algorithm, Callback, Evaluation, Stateful
 from rlzoo.runs import Checkpoint, Run
@@ -116,7 +116,7 @@ def evaluate_final(cfg: TrainConfig, run: Run, should_stop: Callable[[], bool]) 
     for name in ("last", "best"):
         if not run.checkpoint(name).exists():
             continue
-        agent = load(run, name, device=cfg.device)
+        agent = load(run, name, device=cfg.device, config=cfg)
         evaluation = agent.evaluate(
             n_episodes=cfg.eval.final_n_episodes, n_envs=cfg.eval.n_envs, should_stop=should_stop
         )
@@ -165,7 +165,7 @@ def _recorded(run: Run, interrupt: Interrupt) -> Iterator[None]:
     """Keep info.json's status and train.log true, whatever happens inside."""
     started = time.monotonic()
     handler = LogFile(run.log_file)
-    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
+    handler.setFormatter(LogFormatter())
     log.addHandler(handler)
     status = "failed"
     try:

@@ -7,13 +7,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from rlzoo import strangers
 from rlzoo.config import files, paths, yaml_file
 from rlzoo.config.compose import Composition, compose
 from rlzoo.config.parse import check as check_schema
 from rlzoo.config.paths import short_path
-from rlzoo.config.schema import EvaluateConfig, ReproduceConfig, VerifyResumeConfig
+from rlzoo.config.schema import EvaluateConfig, ReproduceConfig, TrainConfig, VerifyResumeConfig
 from rlzoo.errors import ConfigError, Problem, RlzooError
-from rlzoo.preflight import find_problems
+from rlzoo.preflight import find_problems, secret_problems
+from rlzoo.redaction import redact_values
 
 PLACEHOLDERS = {"gym": "env.id=CartPole-v1", "atari": "env.id=PongNoFrameskip-v4"}
 """Choices that need one more word to be a whole request."""
@@ -69,10 +71,24 @@ def check_file(path: Path) -> Iterator[Finding]:
     except RlzooError as error:
         yield Finding(short_path(path), "", str(error))
         return
-    _, problems, _ = find_problems(composition)
+    if _would_import(composition):
+        problems = [
+            *composition.problems,
+            *secret_problems(composition),
+            *check_schema(TrainConfig, composition.values)[1],
+        ]
+    else:
+        _, problems, _ = find_problems(composition)
     for problem in problems:
         if not problem.missing:  # a package that is not installed here is no mistake in the file
             yield _finding(composition, problem, path)
+
+
+def _would_import(composition: Composition) -> bool:
+    """Whether a file names modules of its own: checking a file imports nothing that only the file asks for."""
+    origins = map(composition.origin, ("env.imports", "env.id", "env.wrappers", "algo.name"))
+    from_file = any(origin is not None and origin.file is not None and not origin.shipped for origin in origins)
+    return from_file and bool(strangers.modules(composition.values))
 
 
 def _finding(composition: Composition, problem: Problem, path: Path) -> Finding:
@@ -82,7 +98,8 @@ def _finding(composition: Composition, problem: Problem, path: Path) -> Finding:
     where = composition.locate(problem).where
     text = f"{problem.message} ({problem.hint})" if problem.hint else problem.message
     file = where if where and where != "command line" else short_path(path)
-    return Finding(file, problem.key, text, None if isinstance(value, dict) and not problem.key else repr(value))
+    shown = redact_values({problem.key: value})[problem.key]
+    return Finding(file, problem.key, text, None if isinstance(value, dict) and not problem.key else repr(shown))
 
 
 def _check_command_file(path: Path) -> Iterator[Finding]:

@@ -83,8 +83,9 @@ def restore(model: BaseAlgorithm, state: State) -> None:
             "a state fits only the algorithm, policy and spaces it was saved from",
             ExitCode.STORAGE,
         ) from error
-    for name, value in state.values["counters"].items():
-        setattr(model, name, value)
+    for name in COUNTERS:
+        if name in state.values["counters"]:
+            setattr(model, name, state.values["counters"][name])
 
 
 def restore_weights(model: BaseAlgorithm, state: State) -> None:

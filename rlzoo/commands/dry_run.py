@@ -12,6 +12,7 @@ from rlzoo.config.schema import AlgoConfig, TrainConfig
 from rlzoo.errors import ExitCode
 from rlzoo.preflight import Request
 from rlzoo.protocols import Algorithm, Callback
+from rlzoo.redaction import redact_values
 
 TRIAL_SECONDS = 3.0
 
@@ -24,7 +25,7 @@ def print_plan(requests: Sequence[Request]) -> int:
         if len(requests) > 1:
             print(f"--- job {index + 1} of {len(requests)}")
         config = request.config
-        print(yaml.safe_dump(dump(config), sort_keys=False, allow_unicode=True), end="")
+        print(yaml.safe_dump(redact_values(dump(config)), sort_keys=False, allow_unicode=True), end="")
         tuned = request.composition.hyperparams
         print(f"\ntuned hyperparameters: {', '.join(tuned) if tuned else 'none: algorithm defaults'}")
         for line in estimates(config):

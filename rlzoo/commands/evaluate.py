@@ -9,12 +9,13 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+from rlzoo import strangers
 from rlzoo.config import overrides, paths
 from rlzoo.config.compose import override
 from rlzoo.config.parse import check
 from rlzoo.config.schema import EvaluateConfig, TrainConfig
 from rlzoo.errors import ConfigError, ExitCode, Problem, RlzooError
-from rlzoo.preflight import device_problems
+from rlzoo.preflight import device_problems, secret_problems
 from rlzoo.protocols import Evaluation
 from rlzoo.runs import Run
 
@@ -41,6 +42,7 @@ def main(arguments: Arguments) -> int:
         deterministic=cfg.deterministic,
         n_envs=cfg.n_envs,
         device=cfg.device,
+        trust=cfg.trust,
     )
     entry = run.read_results()[-1]
     if arguments.json:
@@ -61,6 +63,7 @@ def evaluate(
     deterministic: bool | Literal["auto"] = "auto",
     n_envs: int = 1,
     device: str = "auto",
+    trust: bool = False,
 ) -> Evaluation:
     """Play whole episodes with a checkpoint and append the result to the run's results.json.
 
@@ -74,6 +77,7 @@ def evaluate(
         deterministic: greedy or sampled actions; `"auto"` follows the environment.
         n_envs: environments side by side, each with a fixed share of the episodes.
         device: where the policy runs.
+        trust: use a run that was not made here although it names modules to import.
 
     Raises:
         RlzooError: if the run or checkpoint does not exist or is damaged, or the changed environment is wrong or fails.
@@ -87,10 +91,10 @@ def evaluate(
 
     run = run if isinstance(run, Run) else Run.open(run)
     run.find_checkpoint()  # there is one, or this says so before anything else
-    cfg = _config(run, env_words)
+    cfg = _config(run, env_words, trust)
     seeds = None if seeds is None else np.asarray(seeds).tolist()
     settings = {"checkpoint": checkpoint, "n_episodes": n_episodes, "n_timesteps": n_timesteps, "seeds": seeds}
-    settings |= {"deterministic": deterministic, "n_envs": n_envs, "device": device}
+    settings |= {"deterministic": deterministic, "n_envs": n_envs, "device": device, "trust": trust}
     _, problems = check(EvaluateConfig, {"run": str(run.path), "runs_dir": "", **settings})
     if not problems:
         problems += device_problems(device)
@@ -117,6 +121,7 @@ def evaluate(
         "checkpoint": found.name,
         "num_timesteps": agent.num_timesteps,
         **({"env": list(env_words)} if env_words else {}),
+        **({"trusted": True} if trust else {}),
         **summary(evaluation),
     }
     run.append_result(entry)
@@ -137,13 +142,14 @@ def _explained() -> Iterator[None]:
         raise RlzooError(message, hint, ExitCode.TRAINING_FAILED) from error
 
 
-def _config(run: Run, env_words: Sequence[str]) -> TrainConfig:
+def _config(run: Run, env_words: Sequence[str], trust: bool) -> TrainConfig:
     """The run's configuration with changes to its environment, checked."""
     from rlzoo.envs.check import check_env
 
     composition = override(run.config_file, env_words)
+    strangers.admit(run, composition.values, trust=trust)
     cfg, problems = check(TrainConfig, composition.values)
-    problems = [*composition.problems, *problems]
+    problems = [*secret_problems(composition), *composition.problems, *problems]
     others = [word for word in env_words if not overrides.key_of(word).startswith("env.")]
     problems += [Problem(overrides.key_of(word), "only env.* can change for an evaluation") for word in others]
     if env_words and not problems:

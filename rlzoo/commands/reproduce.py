@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from rlzoo import strangers
 from rlzoo.comparison import NOTHING, Difference, compare_tables, compare_values, read_table
 from rlzoo.config import paths
 from rlzoo.config.compose import override
@@ -84,7 +85,7 @@ def main(arguments: Arguments) -> int:
     if request.problems or problems or cfg is None:
         raise ConfigError([request.locate(problem) for problem in (*request.problems, *problems)])
     run = Run.open(cfg.run, cfg.runs_dir)
-    found = reproduce(run, into=cfg.into)
+    found = reproduce(run, into=cfg.into, trust=cfg.trust)
     if arguments.json:
         print(json.dumps(_to_json(run, found), allow_nan=False))
     else:
@@ -92,14 +93,15 @@ def main(arguments: Arguments) -> int:
     return ExitCode.DONE if found.identical else ExitCode.TRAINING_FAILED
 
 
-def reproduce(run: Run | Path | str, *, into: Path | str | None = None) -> Reproduction:
+def reproduce(run: Run | Path | str, *, into: Path | str | None = None, trust: bool = False) -> Reproduction:
     """Train the configuration of a run, with its seed, into a new run, and compare the two.
 
     What differs between the circumstances of the two is said before the training begins.
 
     Args:
         run: a finished run, its directory, `"latest"` or `"algo/env"`.
-        into: where the new run is made; by default the `runs_dir` of the old one.
+        into: where the new run is made; by default the `runs_dir` of the old one, of a run not made here `runs`.
+        trust: use a run that was not made here although it names modules to import.
 
     Raises:
         RlzooError: if the run has not finished or its settings changed on the way, or the training fails.
@@ -110,7 +112,11 @@ def reproduce(run: Run | Path | str, *, into: Path | str | None = None) -> Repro
     from rlzoo.training import set_threads
 
     run = run if isinstance(run, Run) else Run.open(run)
-    cfg, info = parse(run.read_config()), run.read_info()
+    values, info = run.read_config(), run.read_info()
+    strangers.admit(run, values, trust=trust, training=True)
+    cfg = parse(values)
+    if into is None and not run.is_own():
+        into = "runs"
     for remark in _check(run, cfg, info):
         warn(remark)
     if into is not None:

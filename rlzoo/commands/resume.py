@@ -7,11 +7,14 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+from rlzoo import strangers
 from rlzoo.config import overrides
 from rlzoo.config.compose import override
 from rlzoo.config.parse import check, dump, parse
 from rlzoo.config.schema import TrainConfig
 from rlzoo.errors import ConfigError, ExitCode, Problem, RlzooError
+from rlzoo.preflight import secret_problems
+from rlzoo.redaction import redact_values
 from rlzoo.runs import Checkpoint, Run, find_runs, folder_name
 
 CHANGEABLE = ("total_timesteps", "eval", "checkpoint", "stop", "logger", "signal_grace", "on_nan")
@@ -68,16 +71,17 @@ def request(words: Sequence[str]) -> tuple[Run, TrainConfig, list[str]]:
     Raises:
         ConfigError: naming every change that a run cannot go on with.
     """
-    named = [word for word in words if overrides.key_of(word) in ("resume", "runs_dir")]
+    named = [word for word in words if overrides.key_of(word) in ("resume", "runs_dir", "trust")]
     places = {overrides.key_of(word): word.partition("=")[2].strip("'\"") for word in named}
     run = Run.open(places["resume"], places.get("runs_dir", "runs"))
     composition = override(run.config_file, [word for word in words if word not in named])
+    strangers.admit(run, composition.values, trust=places.get("trust") == "true", training=True)
     before = parse(run.read_config())
     cfg, problems = check(TrainConfig, composition.values)
-    problems = [*composition.problems, *problems]
+    problems = [*secret_problems(composition), *composition.problems, *problems]
     changes = []
     for key, (old, new) in _differences(dump(before), composition.values).items():
-        changes.append(f"{key}: {json.dumps(old)} -> {json.dumps(new)}")
+        changes.append(f"{key}: {json.dumps(redact_values(old))} -> {json.dumps(redact_values(new))}")
         if key.split(".")[0] not in CHANGEABLE:
             hint = f"these may change: {', '.join(CHANGEABLE)}; for anything else start a new run"
             problems.append(Problem(key, "cannot change in a run that goes on", hint))
@@ -93,12 +97,13 @@ def find_unfinished(cfg: TrainConfig) -> Run | None:
     """
     from rlzoo import run_lock
 
-    wanted = _training(dump(cfg), cfg.seed)
+    wanted = _training(redact_values(dump(cfg)), cfg.seed)
     folder = Path(cfg.runs_dir) / folder_name(cfg.algo.name) / folder_name(cfg.env.id)
     for run in sorted(find_runs(folder), key=lambda run: run.path.name, reverse=True):
         try:
             unfinished = run.read_info().get("status") != "finished"
-            if unfinished and _training(run.read_config(), cfg.seed) == wanted and not run_lock.in_use(run):
+            same = _training(run.read_config(), cfg.seed) == wanted and (run.is_own() or not any(strangers.links(run)))
+            if unfinished and same and not run_lock.in_use(run):
                 newest_boundary(run)
                 return run
         except RlzooError:

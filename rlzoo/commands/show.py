@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from rlzoo.config.compose import Composition
 from rlzoo.config.compose import compose as compose_words
 from rlzoo.config.schema import TrainConfig
 from rlzoo.errors import ConfigError, ExitCode
 from rlzoo.preflight import check, find_problems
+from rlzoo.redaction import redact_values
 
 if TYPE_CHECKING:
     from rlzoo.cli import Arguments
@@ -19,7 +20,8 @@ def main(arguments: Arguments) -> int:
     composition = compose_words("train", arguments.words)
     if composition.problems:
         raise ConfigError([composition.locate(problem) for problem in composition.problems])
-    rows = [(".".join(path), value, str(origin or "")) for path, value, origin in composition.tree.leaves()]
+    leaves = composition.tree.leaves()
+    rows = [(".".join(path), _shown(path[-1], value), str(origin or "")) for path, value, origin in leaves]
     if arguments.json:
         print(json.dumps([{"key": key, "value": value, "from": origin} for key, value, origin in rows]))
         return ExitCode.DONE
@@ -59,3 +61,7 @@ def _text(value: object) -> str:
     if isinstance(value, bool):
         return str(value).lower()
     return json.dumps(value) if isinstance(value, dict | list) else str(value)
+
+
+def _shown(name: str, value: object) -> Any:
+    return redact_values({name: value})[name]

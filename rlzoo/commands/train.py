@@ -12,6 +12,7 @@ from rlzoo.config.overrides import key_of
 from rlzoo.config.parse import dump, parse
 from rlzoo.errors import ConfigError, ExitCode, Problem, RlzooError
 from rlzoo.preflight import Request, check
+from rlzoo.redaction import redact_values
 from rlzoo.runs import Run, write_text
 
 if TYPE_CHECKING:
@@ -157,7 +158,7 @@ def run_job(job: dict[str, Any]) -> dict[str, Any]:
 
         found = find_unfinished(cfg)
         if found is not None:
-            go_on(found, parse(found.read_config()))
+            go_on(found, dataclasses.replace(parse(found.read_config()), logger=cfg.logger))
             return _answer(found)
         _say("resume=auto: no unfinished run of this configuration, starting one")
     if cfg.seed is None:
@@ -197,7 +198,7 @@ def _print_config(compositions: Sequence[Composition]) -> int:
     problems = {str(p): p for c in compositions for p in map(c.locate, c.problems)}
     if problems:
         raise ConfigError(list(problems.values()))
-    texts = (yaml.safe_dump(c.values, sort_keys=False, allow_unicode=True) for c in compositions)
+    texts = (yaml.safe_dump(redact_values(c.values), sort_keys=False, allow_unicode=True) for c in compositions)
     print("---\n".join(texts), end="")
     return ExitCode.DONE
 

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from rlzoo import strangers
 from rlzoo.comparison import Difference, compare_states, compare_tables
 from rlzoo.config import paths
 from rlzoo.config.compose import override
@@ -59,7 +60,7 @@ def main(arguments: Arguments) -> int:
     if request.problems or problems or cfg is None:
         raise ConfigError([request.locate(problem) for problem in (*request.problems, *problems)])
     run = Run.open(cfg.run, cfg.runs_dir)
-    found = verify_resume(run, total_timesteps=cfg.total_timesteps, keep=cfg.keep)
+    found = verify_resume(run, total_timesteps=cfg.total_timesteps, keep=cfg.keep, trust=cfg.trust)
     if arguments.json:
         parts = {name: difference and dataclasses.asdict(difference) for name, difference in found.parts.items()}
         print(
@@ -73,7 +74,7 @@ def main(arguments: Arguments) -> int:
 
 
 def verify_resume(
-    run: Run | Path | str, *, total_timesteps: int | None = None, keep: Path | str | None = None
+    run: Run | Path | str, *, total_timesteps: int | None = None, keep: Path | str | None = None, trust: bool = False
 ) -> Verification:
     """Train a short twin of a run twice, once in one go and once cut off by a crash at about half, and compare them.
 
@@ -83,6 +84,7 @@ def verify_resume(
         run: a run, its directory, `"latest"` or `"algo/env"`; only its configuration is used.
         total_timesteps: steps of the twin; by default a few rollouts.
         keep: a new folder to keep both trainings in.
+        trust: use a run that was not made here although it names modules to import.
 
     Raises:
         ConfigError: if `total_timesteps` leaves no room for updates on both sides of the cut.
@@ -92,7 +94,9 @@ def verify_resume(
 
     run = run if isinstance(run, Run) else Run.open(run)
     started = time.monotonic()
-    twin, unit = shorten(parse(run.read_config()), total_timesteps)
+    values = run.read_config()
+    strangers.admit(run, values, trust=trust)
+    twin, unit = shorten(parse(values), total_timesteps)
     say(f"a twin of {run.path}: {twin.total_timesteps:,} steps, in one go and cut after the first half")
     with _folder(keep) as folder:
         whole, pieces = (_new_run(folder / name, twin) for name in ("whole", "cut"))

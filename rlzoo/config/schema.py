@@ -11,7 +11,6 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field
 
-
 LARGEST = 10**18
 """Whole numbers beyond it are no count of anything, and fit into no machine word."""
 
@@ -159,6 +158,7 @@ class EvaluateConfig:
     deterministic: Bool | Literal["auto"]
     n_envs: Positive
     device: str
+    trust: Bool
     runs_dir: str
 
 
@@ -171,6 +171,7 @@ class VerifyResumeConfig:
     run: str
     total_timesteps: Positive | None
     keep: str | None
+    trust: Bool
     runs_dir: str
 
 
@@ -181,5 +182,6 @@ class ReproduceConfig:
     __pydantic_config__ = {"extra": "forbid"}
 
     run: str
+    trust: Bool
     runs_dir: str
     into: str | None

@@ -11,6 +11,7 @@ from typing import Any, Self
 from rlzoo import console, registry
 from rlzoo.errors import Problem
 from rlzoo.protocols import MetricLogger, State, Stateful
+from rlzoo.redaction import redact_values
 from rlzoo.runs import Run
 
 
@@ -69,6 +70,7 @@ def open_loggers(
 
     `config` is what ran, for the services that show it. A logger that cannot be opened is left out with a warning.
     """
+    config = redact_values(config)
     opened: dict[str, MetricLogger] = {"csv": _opener(LOGGERS["csv"])(run, config)}
     for name, options in loggers.items():
         if name in opened:

@@ -1,0 +1,146 @@
+"""Secrets, taken out of everything that is written or shown. Standard library only: the command line itself uses it.
+
+A secret belongs into the environment or the Hub's token store. What reaches a file, a log or the screen all the same is
+replaced by `***`: settings named like secrets, passwords in URLs, known kinds of tokens, and the values of the secrets
+that this process could know.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterator, Mapping
+from functools import cache, lru_cache
+from pathlib import Path
+from typing import Any
+
+HIDDEN = "***"
+SHORTEST = 8
+"""Characters of the shortest value of the environment that is looked for: shorter ones are part of other words."""
+
+_SECRET_WORDS = {"token", "secret", "password", "passwd", "passphrase", "apikey", "credential", "credentials"}
+_KEY_WORDS = {"api", "access", "private", "secret", "auth", "encryption"}
+_WORD = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|\d+")
+_VARIABLE = re.compile(
+    r"TOKEN(?!IZ|S)|SECRET|PASSW(OR)?D|PASSPHRASE|API_?KEY|ACCESS_?KEY|PRIVATE_?KEY|CREDENTIAL", re.I
+)
+
+_SETTING = re.compile(
+    r"""(?<![\w.-])(?P<key>[\w.-]{1,200}+)(?P<between>["']?[ \t]*
+    (?:=[ \t]*|:[ \t]*(?=["']|[^\s"']{1,1000}+[ \t]*[,}\]]?[ \t]*$)))(?P<value>"[^"\n]*"|'[^'\n]*'|[^\s,;&"']+)""",
+    re.MULTILINE | re.VERBOSE,
+)
+_TOKEN = re.compile(
+    r"\b(?:hf_[A-Za-z0-9]{16,}|gh[opsur]_[A-Za-z0-9]{16,}|github_pat_\w{16,}|glpat-[\w-]{16,}|sk-[\w-]{16,}"
+    r"|xox[abprs]-[\w-]{10,}|(?:AKIA|ASIA)[A-Z0-9]{16})"
+    r"|-----BEGIN [A-Z ]*PRIVATE KEY-----[\s\S]*?(?:-----END [A-Z ]*PRIVATE KEY-----|\Z)"
+)
+_URL = re.compile(r"(://[^/\s:@]*:)[^\s/]+(?=@)")
+_HEADER = re.compile(r"\b(bearer|basic)(\s+)[\w.~+/=-]{16,}", re.IGNORECASE)
+
+
+def redact(text: str) -> str:
+    """Text without secrets."""
+    if "://" in text:
+        text = _URL.sub(rf"\1{HIDDEN}", text)
+    text = _SETTING.sub(_hide_value, _TOKEN.sub(HIDDEN, _HEADER.sub(rf"\1\2{HIDDEN}", text)))
+    known = _known_values(_environment())
+    return known.sub(HIDDEN, text) if known is not None else text
+
+
+def redact_values(values: Any) -> Any:
+    """Plain data without secrets, of the same structure: a mapping stays one, with the same settings."""
+    if isinstance(values, str):
+        return redact(values)
+    if isinstance(values, Mapping):
+        return {
+            redact(key) if isinstance(key, str) else key: _hidden(value)
+            if is_secret(str(key), value)
+            else redact_values(value)
+            for key, value in values.items()
+        }
+    if isinstance(values, list | tuple):
+        return [redact_values(value) for value in values]
+    return values
+
+
+def is_secret(key: str, value: object) -> bool:
+    """Whether a setting of that name holds a secret: its name ends like one, and its value is text or a long number.
+
+    `hf_token`, `apiKey` and `aws_secret_access_key` are such names; `tokenizer`, `n_tokens`, `keys_mode` and
+    `token_dim` are none.
+    """
+    if isinstance(value, Mapping | list | tuple):
+        return any(is_secret(key, child) for child in (value.values() if isinstance(value, Mapping) else value))
+    long_number = type(value) in (int, float) and len(str(value)) >= SHORTEST
+    return (long_number or (isinstance(value, str) and value != "")) and _is_secret_name(key)
+
+
+def secret_keys(values: Mapping[str, Any], above: str = "") -> Iterator[str]:
+    """The dotted keys of plain data that hold secrets by their name."""
+    for name, value in values.items():
+        key = f"{above}{name}"
+        if is_secret(str(name), value):
+            yield key
+        elif isinstance(value, Mapping):
+            yield from secret_keys(value, f"{key}.")
+
+
+@lru_cache(maxsize=4096)
+def _is_secret_name(key: str) -> bool:
+    words = [word.lower() for word in _WORD.findall(key.rpartition(".")[2])]
+    return bool(words) and (words[-1] in _SECRET_WORDS or (words[-1] == "key" and bool(_KEY_WORDS & set(words[-2:-1]))))
+
+
+def _hidden(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {key: _hidden(child) for key, child in value.items()}
+    if isinstance(value, list | tuple):
+        return [_hidden(child) for child in value]
+    return HIDDEN
+
+
+def _hide_value(match: re.Match[str]) -> str:
+    key, between, value = match.group("key", "between", "value")
+    if not _is_secret_name(key.rstrip("-.")) or value.lower() in ("null", "none", "true", "false", "''", '""'):
+        return match[0]
+    quote = value[0] if value[0] in "\"'" else ""
+    return f"{key}{between}{quote}{HIDDEN}{quote}"
+
+
+def _environment() -> frozenset[str]:
+    return frozenset(value for name, value in os.environ.items() if len(value) >= SHORTEST and _is_variable(name))
+
+
+@lru_cache(maxsize=4096)
+def _is_variable(name: str) -> bool:
+    return _VARIABLE.search(name) is not None
+
+
+@lru_cache(maxsize=4)
+def _known_values(environment: frozenset[str]) -> re.Pattern[str] | None:
+    """What matches any secret that can be known here; a path to a secret is none."""
+    values = {value for value in environment if not (os.path.isabs(value) and os.path.lexists(value))}  # noqa: PTH117
+    values |= {value for value in _stored() if len(value) >= SHORTEST}
+    longest_first = sorted(values, key=len, reverse=True)
+    return re.compile("|".join(map(re.escape, longest_first))) if values else None
+
+
+@cache
+def _stored() -> frozenset[str]:
+    """The Hub's token and the passwords of ~/.netrc, where W&B keeps its key; nothing where they cannot be read."""
+    from netrc import NetrcParseError, netrc
+
+    found = set()
+    try:
+        cache_home = os.environ.get("XDG_CACHE_HOME") or Path("~/.cache").expanduser()
+        home = os.environ.get("HF_HOME") or Path(cache_home) / "huggingface"
+        found.add(Path(os.environ.get("HF_TOKEN_PATH") or Path(home) / "token").read_text(encoding="utf-8").strip())
+    except (OSError, ValueError, RuntimeError):
+        pass
+    try:
+        file = Path(os.environ.get("NETRC") or Path("~/.netrc").expanduser())
+        found |= {password for _, _, password in netrc(file).hosts.values() if password}
+    except (OSError, ValueError, RuntimeError, NetrcParseError):
+        pass
+    return frozenset(found)
