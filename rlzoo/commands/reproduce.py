@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -214,7 +215,8 @@ def _show(value: Any) -> str:
 
 
 def _lines(diff: str) -> str:
-    return f"{len(diff.splitlines())} lines of diff" if diff else NOTHING
+    digest = hashlib.sha256(diff.encode()).hexdigest()[:8]
+    return f"{len(diff.splitlines())} lines of diff ({digest})" if diff else NOTHING
 
 
 def _line(changed: Changed) -> str:

@@ -60,7 +60,7 @@ class TensorBoardLogger:
         self._begin(self._last_step + 1)
 
     def _begin(self, step: int) -> None:
-        """From this step on earlier files hold no longer; the first event of this kind is a mere start to TensorBoard."""
+        """From this step on earlier files hold no longer; TensorBoard takes the first such event for a mere start."""
         from tensorboard.compat.proto.event_pb2 import SessionLog
 
         self._add(step, session_log=SessionLog(status=SessionLog.START))

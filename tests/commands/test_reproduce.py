@@ -94,5 +94,5 @@ def test_differences_name_what_both_records_tell():
         ("box2d", "nothing", "3"),
         ("OMP_NUM_THREADS", "1", "nothing"),
         ("git commit", "nothing", "a" * 12),
-        ("uncommitted changes", "nothing", "2 lines of diff"),
+        ("uncommitted changes", "nothing", "2 lines of diff (c3f9c8c2)"),
     ]
