@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import os
 import secrets
 import shutil
+import signal
 import sys
 import time
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from functools import partial
 from pathlib import Path
+from types import FrameType
 from typing import Any
 
 from rlzoo.errors import ExitCode, RlzooError
@@ -17,6 +20,52 @@ from rlzoo.launchers.job import Job, JobResult, OnResult, interrupted, run_job, 
 from rlzoo.launchers.signals import noted_signals
 
 POLL_SECONDS = 0.5
+
+
+class _Preempted(BaseException):
+    """The job's time is over; no job that catches errors stops it."""
+
+
+@dataclass(frozen=True)
+class Requeued:
+    """Runs a job that goes back into the queue when its time is over, and goes on with its own run when it is back.
+
+    submitit's signal comes to the training first, which saves; then here; then to submitit, which asks `checkpoint`
+    what to run next and puts the job back.
+    """
+
+    threads: int
+    search_path: tuple[str, ...]
+
+    def __call__(self, job: Job, index: int) -> JobResult:
+        from submitit.core.job_environment import JobEnvironment
+
+        if os.environ.get("SLURM_RESTART_COUNT", "0") != "0":  # put back by Slurm itself
+            job = _going_on(job)
+        number = JobEnvironment._usr_sig()
+        theirs = signal.signal(number, _preempt)
+        try:
+            return run_job(job, index, threads=self.threads, search_path=self.search_path)
+        except _Preempted:
+            signal.signal(number, theirs)
+            signal.raise_signal(number)  # does not return
+            raise
+        finally:
+            signal.signal(number, theirs)
+
+    def checkpoint(self, job: Job, index: int) -> Any:
+        """What submitit puts back into the queue."""
+        from submitit.helpers import DelayedSubmission
+
+        return DelayedSubmission(self, _going_on(job), index)
+
+
+def _going_on(job: Job) -> Job:
+    return replace(job, config={**job.config, "resume": "auto"})
+
+
+def _preempt(number: int, frame: FrameType | None) -> None:
+    raise _Preempted
 
 
 def launch(
@@ -33,9 +82,11 @@ def launch(
         raise RlzooError("there is no Slurm on this machine: sbatch was not found", hint, ExitCode.MISSING)
     stamp = datetime.now(UTC).strftime("%Y%m%d-%H%M%S")
     folder = Path(runs_dir) / ".sweeps" / f"{stamp}_{secrets.token_hex(3)}"
+    folder.mkdir(parents=True)
+    folder.chmod(0o700)  # jobs are pickled there as they were asked for
     executor = submitit.AutoExecutor(folder=folder, cluster=options["cluster"])
     executor.update_parameters(**_parameters(options))
-    run = partial(run_job, threads=int(options["cpus_per_task"]), search_path=tuple(sys.path))
+    run = Requeued(int(options["cpus_per_task"]), tuple(sys.path))
     results: dict[int, JobResult] = {}
     with noted_signals() as noted:
         handles = executor.map_array(run, jobs, range(len(jobs)))

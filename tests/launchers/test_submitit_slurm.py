@@ -7,14 +7,21 @@ import signal
 import sys
 from pathlib import Path
 
+import numpy as np
+import psutil
 import pytest
 import yaml
 from watch import alive, start_sweep, wait_for
 
+import rlzoo
+from rlzoo.checkpoints import read
+from rlzoo.commands.train import check_all, job_of, plan
 from rlzoo.errors import ExitCode, RlzooError
 from rlzoo.launchers import Job, JobResult, launch
+from rlzoo.launchers.submitit_slurm import Requeued
+from rlzoo.runs import find_runs
 
-pytest.importorskip("submitit")
+submitit = pytest.importorskip("submitit")
 YAML = Path(__file__).parents[2] / "conf" / "launcher" / "submitit_slurm.yaml"
 
 
@@ -58,3 +65,28 @@ def test_a_signal_cancels_the_jobs_and_waits_for_them(tmp_path):
     assert [(index, code) for index, code, *_ in results] == [(0, 143), (1, 143), (2, 143)]
     wait_for(lambda: not any(alive(pid) for pid in pids))
     assert len(list(tmp_path.glob("*.saved"))) == 3
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="signals of Unix")
+def test_a_job_whose_time_is_over_is_put_back_and_goes_on_with_its_run(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    words = ["algo=ppo", "env=CartPole", "seed=1", "total_timesteps=8000", "eval.freq=4000", "logger=[]"]
+    whole = rlzoo.train(*words, "runs_dir=whole")
+    (request,) = check_all(plan(words, multirun=False))
+    executor = submitit.AutoExecutor(folder=tmp_path / "jobs", cluster="local")
+    executor.update_parameters(timeout_min=5)
+    job = Job(job_of(request), "rlzoo.commands.train:run_job")
+    handle = executor.submit(Requeued(1, tuple(sys.path)), job, 0)
+    wait_for(lambda: list(tmp_path.glob("runs/*/*/*/metrics.csv")))
+    (task,) = psutil.Process(int(handle.job_id)).children()
+    task.send_signal(signal.SIGUSR2)
+    result = handle.result()
+    assert result.exit_code == 0, result.error
+    (run,) = find_runs(tmp_path / "runs")
+    assert result.run == str(run.path.relative_to(tmp_path))
+    info = run.read_info()
+    assert info["status"] == "finished" and info["resume"] == "exact" and len(info["resumed"]) == 1
+    assert "Requeued job" in Path(handle.paths.stderr).read_text() + Path(handle.paths.stdout).read_text()
+    assert run.metrics_file.read_bytes() == whole.metrics_file.read_bytes()
+    first, second = (read(each.checkpoint("last")).algorithm.tensors for each in (whole, run))
+    assert all(np.array_equal(first[name], second[name]) for name in first)
