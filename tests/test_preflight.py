@@ -62,6 +62,11 @@ BAD = [
     (["algo.name=sac"], "algo.name", "sac"),
     (["stop.reward=100", "eval.freq=0"], "stop.reward", "eval.freq"),
     (["device=cuda:99"], "device", "cuda"),
+    (["algo=dqn", "algo.buffer_size=1e12"], "algo.buffer_size", "needs 47.3 TiB"),
+    (["algo=ppo", "algo.n_steps=1e9", "env.n_envs=100"], "algo.n_steps", "needs 4.4 TiB"),
+    (["algo=ppo", "env.n_envs=1e12"], "env.n_envs", "fits"),
+    (["algo=ppo", "algo.policy_kwargs.net_arch=[1e9, 64]"], "algo.policy_kwargs.net_arch", "are free"),
+    (["env.n_envs=100000", "env.vec_env=subproc"], "env.n_envs", "100000 processes"),
 ]
 
 
@@ -163,3 +168,17 @@ def test_a_module_that_exits_is_a_mistake_of_the_request(workdir, monkeypatch):
     monkeypatch.syspath_prepend(str(workdir))
     with pytest.raises(ConfigError, match="importing exiting_module:X failed: SystemExit"):
         check(compose("train", ["algo=custom", "algo.name=exiting_module:X"]))
+
+
+def test_jobs_that_run_together_have_to_fit_together():
+    """One job fits into this machine's memory, sixteen at the same time do not; the hint is what does."""
+    from rlzoo.algos.free_memory import available
+
+    size = available().free // 52 // 4  # transitions of CartPole
+    composition = compose("train", ["algo=dqn", f"algo.buffer_size={size}", "total_timesteps=1e12", "n_jobs=16"])
+    assert check(composition)
+    with pytest.raises(ConfigError, match="in 16 jobs at the same time") as error:
+        check(composition, n_requests=100)
+    fits = int(error.value.problems[0].hint.partition("=")[2].split()[0])
+    again = compose("train", ["algo=dqn", f"algo.buffer_size={int(0.9 * fits)}", "total_timesteps=1e12", "n_jobs=16"])
+    assert check(again, n_requests=100)

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import re
+import subprocess
+import sys
 from collections.abc import Callable
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -10,7 +14,11 @@ from gymnasium import spaces
 from stable_baselines3.common.vec_env import VecEnv
 
 from rlzoo.algos.create import create
-from rlzoo.algos.memory import Sizes, buffer_bytes
+from rlzoo.algos.free_memory import cgroup_available
+from rlzoo.algos.memory import Sizes, buffer_bytes, network_bytes, require
+from rlzoo.config.compose import compose
+from rlzoo.config.parse import parse
+from rlzoo.errors import RlzooError
 from tests.algos.conftest import CASES, Case, defaults
 
 
@@ -58,3 +66,68 @@ def test_inference_allocates_next_to_nothing(make_env: Callable[..., VecEnv]) ->
         buffer = model.replay_buffer if hasattr(model, "replay_buffer") else model.rollout_buffer
         assert array_bytes(buffer) < 1000
         assert (model.buffer_size if name != "ppo" else model.n_steps) == 1_000_000
+
+
+def test_networks_count_weights_gradients_and_moments() -> None:
+    sizes = Sizes(16, 8, 4, 2)
+    one = 64 * 1 + 64 + 64 * 32 + 32  # the input layer as if of a single number
+    for net_arch in ([64, 32], {"pi": [64, 32], "vf": [8]}):
+        assert network_bytes(defaults("ppo", policy_kwargs={"net_arch": net_arch}), sizes) == one * 4 * 4
+    assert network_bytes(defaults("ppo"), sizes) == 0
+
+
+@pytest.mark.parametrize("version", [1, 2])
+def test_the_memory_of_a_control_group_is_read(version: int, tmp_path: Path) -> None:
+    """The tightest of the groups around the process counts; cached files that can go are free."""
+    controllers, mount = ("memory", tmp_path / "memory") if version == 1 else ("", tmp_path)
+    limit, used, cache = {
+        1: ("memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file"),
+        2: ("memory.max", "memory.current", "inactive_file"),
+    }[version]
+    job = mount / "slurm" / "job_7"
+    job.mkdir(parents=True)
+    unlimited = "9223372036854771712" if version == 1 else "max"
+    for group, bound in ((job, unlimited), (job.parent, "1000000")):
+        (group / limit).write_text(f"{bound}\n")
+        (group / used).write_text("300000\n")
+        (group / "memory.stat").write_text(f"anon 5\n{cache} 100000\n")
+    of = tmp_path / "cgroup"
+    of.write_text(f"3:cpuset:/elsewhere\n7:{controllers}:/slurm/job_7\n")
+    assert cgroup_available(of, tmp_path) == 800_000
+    of.write_text("3:cpuset:/slurm/job_7\n")
+    assert cgroup_available(of, tmp_path) is None
+    assert cgroup_available(tmp_path / "missing", tmp_path) is None
+
+
+def test_a_container_sees_its_own_group_at_the_top(tmp_path: Path) -> None:
+    for name, text in (("memory.max", "500"), ("memory.current", "100"), ("memory.stat", "")):
+        (tmp_path / name).write_text(text)
+    (tmp_path / "cgroup").write_text("0::/outside/of/the/container\n")
+    assert cgroup_available(tmp_path / "cgroup", tmp_path) == 400
+
+
+def test_the_limit_of_the_shell_counts(tmp_path: Path) -> None:
+    """A process that may have 4 GiB of address space is refused a buffer of 5, and told which fits."""
+    code = (
+        "import resource, sys\n"
+        "resource.setrlimit(resource.RLIMIT_AS, (4 << 30, 4 << 30))\n"
+        "from rlzoo.cli import main\n"
+        "code = main(['train', 'algo=dqn', 'algo.buffer_size=100_000_000'])\n"
+        "assert 'torch' not in sys.modules\n"
+        "sys.exit(code)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.returncode == 2, done.stderr
+    found = re.search(r"algo.buffer_size: needs 4.8 GiB, ([\d.]+) GiB can be allocated", done.stderr)
+    assert found and 2 < float(found[1]) < 4, done.stderr
+    fits = re.search(r"algo.buffer_size=(\d+) fits", done.stderr)
+    assert fits and 0.5 * 2**30 < int(fits[1]) * 52 < 4 * 2**30
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_what_does_not_fit_is_refused_for_the_real_spaces_too() -> None:
+    config = parse(compose("train", ["algo=dqn", "algo.buffer_size=1e12"]).values)
+    with pytest.raises(
+        RlzooError, match=r"algo.buffer_size needs 47.3 TiB, .* can be allocated\n  algo.buffer_size=\d+"
+    ):
+        require(config, spaces.Box(-1, 1, (4,), np.float32), spaces.Discrete(2))
