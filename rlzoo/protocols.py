@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol, Self, runtime_checkable
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 if TYPE_CHECKING:
     import numpy as np
-    from stable_baselines3.common.vec_env import VecEnv
 
 
 @dataclass(frozen=True)
@@ -69,9 +68,6 @@ class Algorithm(Policy, Stateful, Protocol):
     ) -> None: ...
 
     def save(self, path: Path) -> None: ...
-
-    @classmethod
-    def load(cls, path: Path, env: VecEnv | None = None, device: str = "auto") -> Self: ...
 
 
 class Callback:

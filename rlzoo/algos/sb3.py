@@ -2,28 +2,24 @@
 
 from __future__ import annotations
 
-import json
-import zipfile
 from collections.abc import Mapping, Sequence
 from inspect import signature
 from numbers import Real
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any
 
 from stable_baselines3.common.callbacks import BaseCallback
 from stable_baselines3.common.logger import KVWriter, Logger
 
 from rlzoo.algos import sb3_state
 from rlzoo.algos.replay_state import ReplayBufferState
-from rlzoo.algos.specs import AlgoSpec, find_spec
-from rlzoo.errors import RlzooError
+from rlzoo.algos.specs import AlgoSpec
 from rlzoo.protocols import Algorithm, Callback, MetricLogger, State
 from rlzoo.registry import load
 
 if TYPE_CHECKING:
     import numpy as np
     from stable_baselines3.common.base_class import BaseAlgorithm
-    from stable_baselines3.common.vec_env import VecEnv
 
 NAME_IN_ZIP = "rlzoo_algo"
 """An attribute of the model, so that its zip says which algorithm it holds; Stable-Baselines3 ignores it."""
@@ -87,20 +83,6 @@ class SB3Algorithm:
     def save(self, path: Path) -> None:
         """Write Stable-Baselines3's own zip, which its `load` opens without rlzoo. It holds no replay buffer."""
         self.model.save(path)
-
-    @classmethod
-    def load(cls, path: Path, env: VecEnv | None = None, device: str = "auto") -> Self:
-        """Open a zip that `save` wrote. It is unpickled in part: only open files that you trust.
-
-        Raises:
-            RlzooError: if the zip does not say which algorithm it holds.
-        """
-        with zipfile.ZipFile(path) as file:
-            name = json.loads(file.read("data")).get(NAME_IN_ZIP)
-        if not isinstance(name, str):
-            raise RlzooError(f"{path} does not say which algorithm it holds", "open it with Stable-Baselines3 itself")
-        spec = find_spec(name)
-        return cls(model_class(spec).load(path, env=env, device=device), spec)
 
     def state(self) -> State:
         return sb3_state.state(self.model)

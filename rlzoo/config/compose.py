@@ -129,7 +129,7 @@ def resolve(values: dict[str, Any]) -> tuple[dict[str, Any], list[Problem]]:
             ".".join(path), f"{value!r} is not allowed", "only other settings can be referred to: ${total_timesteps}"
         )
         for path, value in _strings(values, ())
-        if "${" in value and ":" in value.split("${", 1)[1].split("}")[0]
+        if files.RESOLVER.search(value)
     ]
     if problems or not any("${" in value for _, value in _strings(values, ())):
         return values, problems

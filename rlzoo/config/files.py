@@ -20,7 +20,10 @@ USER_GROUPS = ("algo", "env", "search_space", "logger", "experiment")
 GLOBAL_GROUPS = ("hyperparams", "experiment", "family")
 """Groups whose files hold whole requests: their keys are top-level ones, with or without a package header."""
 
-_SECRET_RESOLVER = re.compile(r"\$\{[^}]*:")
+RESOLVER = re.compile(r"\$\{[^}]*:")
+"""What reads the environment or runs a function when it is resolved: `${oc.env:…}`."""
+_INSTRUCTION = re.compile(r"hydra|_\w+_")
+"""Keys that tell Hydra what to do: `_target_`, `_args_`, `_partial_`."""
 
 
 @dataclass(frozen=True)
@@ -92,9 +95,9 @@ def _check_foreign(file: YamlFile) -> None:
     for path, value in _walk(file.values, ()):
         key = path[-1]
         where = f"{paths.short_path(file.path)}:{file.line(path) or 1}"
-        if key in ("hydra", "_target_") or (key == "defaults" and len(path) > 1):
+        if _INSTRUCTION.fullmatch(key) or (key == "defaults" and len(path) > 1):
             raise RlzooError(f"{where}: the key {key!r} is not allowed here", "settings are data: names and values")
-        if isinstance(value, str) and _SECRET_RESOLVER.search(value):
+        if isinstance(value, str) and RESOLVER.search(value):
             raise RlzooError(
                 f"{where}: {value!r} is not allowed here", "only other settings can be referred to: ${total_timesteps}"
             )

@@ -134,7 +134,7 @@ def build(
         for space, given in zip(described, (env.observation_space, env.action_space), strict=True):
             _check_space(space, given, saved.name)
     _check_finite(saved)
-    config = algo or replace(saved.algo, hyperparams=_hyperparams(saved))
+    config = algo or replace(saved.algo, hyperparams=_hyperparams(saved, env))
     with isolated(0), _at_most(saved):  # building networks draws numbers
         try:
             algorithm = create(config, env, seed=None, device=device, inference=inference)
@@ -151,13 +151,18 @@ def _tensors(archive: Archive, name: str) -> dict[str, torch.Tensor]:
     return read_tensors(archive.read(name, MAX_TENSORS), f"{archive.name}/{name}")
 
 
-def _hyperparams(saved: SavedModel) -> dict[str, Any]:
+def _hyperparams(saved: SavedModel, env: VecEnv) -> dict[str, Any]:
     """The file's keywords, and the constructor's defaults for those that cannot be read."""
+    from gymnasium.spaces import Dict
+
+    from rlzoo.algos.policies import choose_policy
     from rlzoo.algos.signatures import find_signature
 
     signature = find_signature(saved.data.spec)
     values = {key: row["default"] for key, row in signature.keywords.items() if row.get("default") is not None}
     values |= saved.data.hyperparams
+    if isinstance(env.observation_space, Dict):  # whose parts may leave no trace in the names of the tensors
+        values["policy"] = choose_policy(tuple(signature.policies), "dict")
     if "ortho_init" in signature.policies[values["policy"]]:  # takes long for large layers, and is overwritten
         values["policy_kwargs"] = {**values["policy_kwargs"], "ortho_init": False}
     return values

@@ -10,11 +10,16 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from rlzoo import console
+from rlzoo.errors import ExitCode, RlzooError
 from rlzoo.protocols import State
 from rlzoo.runs import Run
 
 CLOCKS = "time/"
 """Names that begin so depend on the machine; apart from them the same seed writes the same bytes."""
+MAX_BYTES = 2**28
+"""Of a table that is gone on with."""
+_HINT = "restore it, or move it away"
 
 
 def open_logger(run: Run, config: Mapping[str, Any]) -> CsvLogger:
@@ -82,11 +87,20 @@ class CsvTable:
 
     def _open(self) -> None:
         """Continue a file; what follows its last whole line was never finished and is dropped."""
-        data = self.path.read_bytes()
+        with self.path.open("rb") as file:
+            data = file.read(MAX_BYTES + 1)
         whole = data[: data.rfind(b"\n") + 1]
-        rows = list(csv.reader(io.StringIO(whole.decode("utf-8"), newline="")))
+        if len(data) > MAX_BYTES:
+            raise RlzooError(f"{self.path} is larger than any that rlzoo writes", _HINT, ExitCode.STORAGE)
+        try:
+            rows = list(csv.reader(io.StringIO(whole.decode("utf-8"), newline="")))
+        except (csv.Error, ValueError) as error:
+            raise RlzooError(f"{self.path} is damaged: {error}", _HINT, ExitCode.STORAGE) from error
         self._columns, self.n_rows, self._size = (rows[0] if rows else []), max(0, len(rows) - 1), len(whole)
         if len(whole) < len(data):
+            console.warn(
+                f"{self.path}: its last line was never finished and is dropped ({len(data) - len(whole)} bytes)"
+            )
             os.truncate(self.path, self._size)
 
     def _read(self) -> list[list[str]]:

@@ -15,9 +15,9 @@ from safetensors.torch import load_file, save_file
 from stable_baselines3.common.vec_env import VecEnv
 
 from rlzoo.algos.create import create
-from rlzoo.algos.sb3 import SB3Algorithm
 from rlzoo.algos.specs import ALGOS
 from rlzoo.errors import RlzooError
+from rlzoo.legacy import sb3_zip
 from rlzoo.protocols import Algorithm, Callback, State
 from rlzoo.registry import load
 from tests.algos.conftest import CASES, Case
@@ -92,7 +92,7 @@ def test_every_algorithm_has_a_case() -> None:
 def test_a_saved_and_loaded_agent_acts_the_same(case: Case, make_env: MakeEnv, tmp_path: Path) -> None:
     algorithm = trained(case, make_env)
     algorithm.save(tmp_path / "model.zip")
-    loaded = SB3Algorithm.load(tmp_path / "model.zip", env=make_env(case.env), device="cpu")
+    loaded = sb3_zip.load(tmp_path / "model.zip", env=make_env(case.env), device="cpu")
     assert loaded.spec == ALGOS[case.algo]
     assert loaded.num_timesteps == algorithm.num_timesteps
     assert actions(loaded, case, make_env) == actions(algorithm, case, make_env)
@@ -282,11 +282,3 @@ def test_ars_is_still_plain_ars_to_others() -> None:
 def test_masks_are_asked_for(make_env: MakeEnv) -> None:
     with pytest.raises(RlzooError, match=r"action_masks\(\)"):
         create(CASES["maskable_ppo"].config(), make_env("CartPole-v1"), seed=0, device="cpu")
-
-
-def test_a_zip_without_a_name_is_refused(make_env: MakeEnv, tmp_path: Path) -> None:
-    from stable_baselines3 import PPO
-
-    PPO("MlpPolicy", make_env("CartPole-v1"), device="cpu", n_steps=8, batch_size=8).save(tmp_path / "foreign.zip")
-    with pytest.raises(RlzooError, match="does not say which algorithm"):
-        SB3Algorithm.load(tmp_path / "foreign.zip")
