@@ -260,12 +260,21 @@ def test_the_signals_of_slurm(number, place, warm):
     assert newest_boundary(training.run).num_timesteps > 0
 
 
-@pytest.mark.parametrize("phase", ["rollout", "update", "evaluation", "saving"])
-def test_a_second_sigint_leaves_within_a_second(phase, place, warm, record_property):
-    words = ["train", *PPO, "total_timesteps=100000", "checkpoint.freq=128", "eval.freq=300"]
+@pytest.mark.parametrize(
+    "phase, more",
+    [
+        ("rollout", []),
+        ("update", []),
+        ("evaluation", []),
+        ("saving", []),
+        pytest.param("rollout", ["env.n_envs=2", "env.vec_env=subproc"], marks=pytest.mark.slow),
+    ],
+)
+def test_a_second_sigint_leaves_within_a_second(phase, more, place, warm, record_property):
+    words = ["train", *PPO, "total_timesteps=100000", "checkpoint.freq=128", "eval.freq=300", *more]
     if phase == "saving":
         words.append("algo.policy_kwargs.net_arch=[600,600]")
-    training = Training(warm, place, f"twice-{phase}", *words)
+    training = Training(warm, place, f"twice-{phase}-{len(more)}", *words)
     training.await_phase("saving", times=2)
     before = newest_boundary(training.run).num_timesteps
     if phase == "evaluation":
