@@ -48,7 +48,7 @@ def check(loggers: Mapping[str, Mapping[str, Any] | None]) -> list[Problem]:
             continue
         spec = LOGGERS[name]
         known = _options(spec)
-        for option in options or {}:
+        for option in options if isinstance(options, Mapping) else ():  # any other is a problem of the schema's
             if option not in known:
                 message = f"unknown option{registry.did_you_mean(option, known)}"
                 hint = f"{name} takes: {', '.join(known)}" if known else f"{name} takes no options"

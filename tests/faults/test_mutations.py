@@ -123,6 +123,12 @@ def test_what_is_said_of_a_value_has_an_end_and_no_control_characters(workdir):
     assert "\x07" not in text
 
 
+@pytest.mark.parametrize("options", ["1", "[a]", "text"])
+def test_options_of_a_logger_that_are_none(options, workdir):
+    (problem,) = refused(f"logger.tensorboard={options}").problems
+    assert (problem.key, "must be a mapping" in problem.message) == ("logger.tensorboard", True)
+
+
 def test_a_large_number_is_no_number(workdir):
     _, problems = check_schema(TrainConfig, compose("train", ["signal_grace=" + "9" * 400]).values)
     assert problems[0].message.startswith("must be a finite number")
