@@ -99,6 +99,10 @@ class SB3Algorithm:
         """Updates so far, in the algorithm's own counting."""
         return sb3_state.n_updates(self.model)
 
+    def losses(self) -> dict[str, float]:
+        """The losses of the last update that are not in the log yet."""
+        return sb3_state.losses(self.model)
+
     def not_finite(self) -> list[str]:
         """What is NaN or infinite by now, the first parameter and losses; see `sb3_state.not_finite`."""
         if self._parameters is None:

@@ -236,9 +236,13 @@ def not_finite(model: BaseAlgorithm, learned: Mapping[str, torch.Tensor]) -> lis
         if not math.isfinite(torch.stack(norms).sum().item()):
             bad = ((name, value[~value.isfinite()]) for name, value in tensors.items())
             found |= dict([(name, float(values[0])) for name, values in bad if len(values)][:1])
-    losses = {key: float(value) for key, value in model.logger.name_to_value.items() if "loss" in key}
-    found |= {key: value for key, value in losses.items() if not math.isfinite(value)}
+    found |= {key: value for key, value in losses(model).items() if not math.isfinite(value)}
     return [f"{name} is {'NaN' if math.isnan(value) else 'infinite'}" for name, value in found.items()]
+
+
+def losses(model: BaseAlgorithm) -> dict[str, float]:
+    """`train/loss` and its like, as far as they were not written to the log yet."""
+    return {key: float(value) for key, value in model.logger.name_to_value.items() if "loss" in key}
 
 
 def _variables(model: BaseAlgorithm) -> list[str]:

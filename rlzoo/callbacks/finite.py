@@ -20,15 +20,18 @@ if TYPE_CHECKING:
     from rlzoo.envs.finite import FiniteCheck
 
 PAUSE = 99
-"""How many times as long as a look at a whole state took until the next one: it may take a hundredth of the time."""
+"""How many times as long as the last look at all weights took until the next one: these take a hundredth of the time.
+
+Losses are looked at after every update. They are computed with the weights, so they are NaN one update later.
+"""
 
 
 class Finite(Callback):
-    """Looks at losses and weights at every boundary that follows an update; `on_nan=warn` says once what it finds.
+    """Looks at losses and weights at boundaries that follow an update; `on_nan=warn` says once what it finds.
 
-    An algorithm says by itself what is not finite, `not_finite() -> list[str]`, and counts its updates in `n_updates`;
-    of one that does not, the float arrays of its `state()` are looked at now and then. Losses are also taken from what
-    it logs. Callbacks that use the weights come after this one.
+    An algorithm counts its updates in `n_updates`, has the `losses()` of the last one, and says by itself what is not
+    finite: `not_finite() -> list[str]`. Of one that does not, the float arrays of its `state()` are looked at, and the
+    losses that it logs. Callbacks that use the weights come after this one.
     """
 
     def __init__(self, on_nan: str, run: Run, env: VecEnv) -> None:
@@ -56,9 +59,9 @@ class Finite(Callback):
         if n_updates is not None and n_updates == self._n_updates:
             return
         self._n_updates = n_updates
-        if n_updates is None and time.monotonic() < self._next_look:
-            return
-        self._look(algorithm)
+        losses = getattr(algorithm, "losses", dict)()
+        if time.monotonic() >= self._next_look or self._losses or not all(map(math.isfinite, losses.values())):
+            self._look(algorithm)
 
     def on_end(self, algorithm: Algorithm) -> None:
         self._look(algorithm)
@@ -98,13 +101,13 @@ class Finite(Callback):
     def _find(self, algorithm: Algorithm) -> list[str]:
         losses, self._losses = self._losses, {}
         own: Any = getattr(algorithm, "not_finite", None)
+        started = time.monotonic()
         if own is not None:
             found = own()
         else:
-            started = time.monotonic()
             first = not_finite(algorithm.state())
-            self._next_look = time.monotonic() + PAUSE * (time.monotonic() - started)
             found = [] if first is None else [first]
+        self._next_look = time.monotonic() + PAUSE * (time.monotonic() - started)
         return list(dict.fromkeys([*found, *(_said(key, value) for key, value in losses.items())]))
 
     def _diverged(self, found: list[str], algorithm: Algorithm, *, after_failure: bool = False) -> RlzooError:
