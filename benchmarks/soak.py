@@ -1,9 +1,10 @@
-"""Trains while SIGTERM or SIGKILL comes every 20 to 60 seconds, until the training is finished; was anything lost?
+"""Trains while SIGTERM or SIGKILL comes every 20 to 60 seconds; was anything lost?
 
-Usage: `python benchmarks/soak.py [--minutes 60] [--seed 0]`, on Linux. Two trainings of half that time each go on with
-`rlzoo train resume=` after every signal. Their environments take real time, as those of a robot do, so that an hour of
-training is cheap; the same configuration without the waiting, undisturbed, is what they are compared with: weights,
-metrics.csv and evaluations.csv, byte for byte. The result is printed and written to `results/soak.json`.
+Usage: `python benchmarks/soak.py [--minutes 60] [--seed 0]`, on Linux. Two trainings go on with `rlzoo train resume=`
+after every signal, each for half that time, and what is left of them then runs to its end. Their environments take real
+time, as those of a robot do, so that an hour of training is cheap; the same configuration without the waiting,
+undisturbed, is what they are compared with: weights, metrics.csv and evaluations.csv, byte for byte. The result is
+printed and written to `results/soak.json`.
 """
 
 from __future__ import annotations
@@ -74,20 +75,21 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         (Path(folder) / "soak_env.py").write_text(ENVIRONMENT)
         for name, training in TRAININGS.items():
-            steps = options.minutes * 60 / len(TRAININGS) * BUSY / STEP_SECONDS * training["n_envs"]
+            seconds = options.minutes * 60 / len(TRAININGS)
+            steps = seconds * BUSY / STEP_SECONDS * training["n_envs"]
             words = [*training["words"], *COMMON, f"total_timesteps={round(steps)}"]
-            found["trainings"][name] = soak(Path(folder), words, training["n_envs"], pick)
+            found["trainings"][name] = soak(Path(folder), words, seconds, training["n_envs"], pick)
             print(name, json.dumps(found["trainings"][name], indent=1), flush=True)
             found["seconds"] = round(sum(entry["seconds"] for entry in found["trainings"].values()))
             found["identical"] = all(all(entry["identical"].values()) for entry in found["trainings"].values())
             RESULT.write_text(json.dumps(found, indent=1) + "\n")
 
 
-def soak(folder: Path, words: list[str], n_envs: int, pick: random.Random) -> dict[str, Any]:
+def soak(folder: Path, words: list[str], seconds: float, n_envs: int, pick: random.Random) -> dict[str, Any]:
     """Train once undisturbed and once under signals, and compare."""
     whole = undisturbed(folder, words)
     print(f"undisturbed: {whole.path}", flush=True)
-    run, found = under_signals(folder, words, n_envs, pick)
+    run, found = under_signals(folder, words, seconds, n_envs, pick)
     first, second = (read(each.checkpoint("last")).algorithm.tensors for each in (whole, run))
     same = first.keys() == second.keys() and all(np.array_equal(first[key], second[key]) for key in first)
     hidden = [*run.path.glob(".*"), *run.checkpoints_dir.glob(".*")]
@@ -111,19 +113,23 @@ def undisturbed(folder: Path, words: list[str]) -> Run:
     return Run.open("latest", root)
 
 
-def under_signals(folder: Path, words: list[str], n_envs: int, pick: random.Random) -> tuple[Run, dict[str, Any]]:
-    """Start, signal, go on, until the training ends by itself; what happened on the way."""
+def under_signals(
+    folder: Path, words: list[str], seconds: float, n_envs: int, pick: random.Random
+) -> tuple[Run, dict[str, Any]]:
+    """Start, signal and go on for so many seconds, then let the training end; what happened on the way."""
     root = folder / f"signals-{words[0]}"
     command = ["train", *words, f"runs_dir={root}"]
-    environment = os.environ | {"SOAK_STEP_SECONDS": str(STEP_SECONDS)}
     counts = dict.fromkeys((number.name for number in SIGNALS), 0)
     lost, ending, orphans, begun = [0.0], [0.0], 0, time.monotonic()
-    while True:
+    is_over = False
+    while not is_over:
+        is_over = time.monotonic() - begun > seconds
+        environment = os.environ | {"SOAK_STEP_SECONDS": "0" if is_over else str(STEP_SECONDS)}
         process = subprocess.Popen(
             [sys.executable, "-m", "rlzoo", *command], cwd=folder, env=environment, start_new_session=True
         )
         try:
-            process.wait(pick.uniform(*PAUSE))
+            process.wait(None if is_over else pick.uniform(*PAUSE))
         except subprocess.TimeoutExpired:
             run, number, sent = Run.open("latest", root), pick.choice(SIGNALS), time.time()
             counts[number.name] += 1
@@ -135,13 +141,12 @@ def under_signals(folder: Path, words: list[str], n_envs: int, pick: random.Rand
             expected = -signal.SIGKILL if number == signal.SIGKILL else 128 + number
             if process.returncode not in (expected, 0):
                 raise SystemExit(f"{number.name} ended the training with {process.returncode}") from None
+            command = ["train", f"resume={run.path}"] if run.checkpoints() else command
         else:
+            is_over = True
             if process.returncode:
                 raise SystemExit(f"rlzoo {' '.join(command)} ended with {process.returncode}")
         orphans += left_behind(process.pid)
-        if process.returncode == 0:
-            break
-        command = ["train", f"resume={run.path}"] if run.checkpoints() else command
     return Run.open("latest", root), {
         "seconds": round(time.monotonic() - begun),
         "signals": counts,

@@ -98,9 +98,8 @@ class CsvTable:
             raise RlzooError(f"{self.path} is damaged: {error}", _HINT, ExitCode.STORAGE) from error
         self._columns, self.n_rows, self._size = (rows[0] if rows else []), max(0, len(rows) - 1), len(whole)
         if len(whole) < len(data):
-            console.warn(
-                f"{self.path}: its last line was never finished and is dropped ({len(data) - len(whole)} bytes)"
-            )
+            lost = len(data) - len(whole)
+            console.warn(f"{self.path}: the last line was never finished and is dropped ({lost} bytes)")
             os.truncate(self.path, self._size)
 
     def _read(self) -> list[list[str]]:

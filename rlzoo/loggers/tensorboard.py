@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import errno
+import io
+import os
+import platform
 import time
 from collections.abc import Mapping
 from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
 from rlzoo.protocols import State
@@ -24,12 +29,10 @@ class TensorBoardLogger:
     """
 
     def __init__(self, run: Run, config: Mapping[str, Any], *, flush_seconds: float) -> None:
-        from tensorboard.summary.writer.event_file_writer import EventFileWriter
-
         run.tensorboard_dir.mkdir(exist_ok=True)
         new = not any(run.tensorboard_dir.iterdir())
         self._config = config
-        self._writer = EventFileWriter(str(run.tensorboard_dir), flush_secs=flush_seconds)
+        self._file = _EventFile(run.tensorboard_dir, flush_seconds)
         self._begun = False
         self._last_step = -1
         if new:
@@ -45,13 +48,13 @@ class TensorBoardLogger:
         self._last_step = max(self._last_step, step)
 
     def close(self) -> None:
-        """Write what is left and end the writer's thread."""
-        self._writer.close()
+        """Write what is left."""
+        self._file.close()
 
     def state(self) -> State:
         """How far the log is. What it says up to here is on disk then: a kill takes nothing before a checkpoint."""
         with suppress(Exception):  # the next line to be logged meets the same error, and it is said there
-            self._writer.flush()
+            self._file.flush()
         return State(values={"last_step": self._last_step})
 
     def restore(self, state: State) -> None:
@@ -70,7 +73,57 @@ class TensorBoardLogger:
     def _add(self, step: int, **content: Any) -> None:
         from tensorboard.compat.proto.event_pb2 import Event
 
-        self._writer.add_event(Event(wall_time=time.time(), step=step, **content))
+        self._file.add(Event(wall_time=time.time(), step=step, **content))
+
+
+class _EventFile:
+    """An event file written without TensorBoard's thread: what fails is raised where it is logged, not printed."""
+
+    def __init__(self, folder: Path, flush_seconds: float) -> None:
+        from tensorboard.compat.proto.event_pb2 import Event
+        from tensorboard.summary.writer.record_writer import RecordWriter
+
+        n_files = sum(1 for _ in folder.iterdir())  # TensorBoard reads them in the order of their names
+        name = f"events.out.tfevents.{int(time.time()):010d}.{n_files:03d}.{platform.node()}.{os.getpid()}"
+        self._file = (folder / name).open("xb", buffering=0)
+        self._failure: OSError | None = None
+        self._pending = io.BytesIO()
+        self._records = RecordWriter(self._pending)
+        self._flush_seconds, self._flushed_at = flush_seconds, time.monotonic()
+        self.add(Event(wall_time=time.time(), file_version="brain.Event:2"))
+        self.flush()
+
+    def add(self, event: Any) -> None:
+        """Write it with the next flush.
+
+        Raises:
+            OSError: if it, or anything before it, cannot be written.
+        """
+        if self._failure is not None:
+            raise self._failure
+        self._records.write(event.SerializeToString())
+        if time.monotonic() - self._flushed_at >= self._flush_seconds:
+            self.flush()
+
+    def flush(self) -> None:
+        """Write what is pending; after a failure nothing more can be."""
+        if self._failure is not None:
+            raise self._failure
+        data = self._pending.getvalue()
+        self._pending.seek(0)
+        self._pending.truncate()
+        self._flushed_at = time.monotonic()
+        try:
+            if self._file.write(data) != len(data):
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), self._file.name)
+        except OSError as error:
+            self._failure = error
+            self._file.close()
+            raise
+
+    def close(self) -> None:
+        self.flush()
+        self._file.close()
 
 
 def _text(tag: str, config: Mapping[str, Any]) -> Any:
