@@ -66,9 +66,12 @@ def check(composition: Composition, *, make_env: bool = True, n_requests: int = 
 
 
 def find_problems(
-    composition: Composition, *, make_env: bool = True, n_requests: int = 1
+    composition: Composition, *, make_env: bool = True, n_requests: int = 0
 ) -> tuple[TrainConfig | None, list[Problem], list[str]]:
-    """The typed configuration (None if it has no valid form), the problems, and notices."""
+    """The typed configuration (None if it has no valid form), the problems, and notices.
+
+    Of how many requests it is part says whether this machine has the memory; 0 is for one that is not to run here.
+    """
     secrets = secret_problems(composition)
     config, problems, notices = _find_problems(composition, make_env=make_env, n_requests=n_requests)
     named = {problem.key for problem in secrets}  # what else is wrong with a secret might show it
@@ -100,7 +103,7 @@ def _find_problems(
         problems += check_launcher(values["launcher"])
     if config is not None:
         problems += _cross_problems(config)
-        if env is not None and not problems and config.launcher["name"] == "local":
+        if n_requests and env is not None and not problems and config.launcher["name"] == "local":
             problems = _too_large(config, env, min(config.n_jobs, n_requests))
     return config, problems, notices
 
