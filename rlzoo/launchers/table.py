@@ -79,7 +79,7 @@ _KINDS = {
 def check(options: Mapping[str, Any]) -> list[Problem]:
     """Everything that is wrong with the values under `launcher:`, found without importing a launcher."""
     name = options.get("name")
-    if name not in LAUNCHERS:
+    if not isinstance(name, str) or name not in LAUNCHERS:
         near = did_you_mean(str(name), LAUNCHERS)
         return [Problem("launcher.name", f"unknown launcher {name!r}{near}", f"there are: {', '.join(LAUNCHERS)}")]
     launcher = LAUNCHERS[name]

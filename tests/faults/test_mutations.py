@@ -129,6 +129,10 @@ def test_options_of_a_logger_that_are_none(options, workdir):
     assert (problem.key, "must be a mapping" in problem.message) == ("logger.tensorboard", True)
 
 
+def test_a_launcher_whose_name_is_a_list(workdir):
+    assert refused("launcher.name=[[]]").problems[0].key == "launcher.name"
+
+
 def test_a_large_number_is_no_number(workdir):
     _, problems = check_schema(TrainConfig, compose("train", ["signal_grace=" + "9" * 400]).values)
     assert problems[0].message.startswith("must be a finite number")
