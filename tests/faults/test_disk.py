@@ -141,7 +141,7 @@ def test_a_training_on_a_disk_that_fills_up(disk, warm: Warm, tmp_path, full, re
         child = warm.start("train", *WORDS, f"runs_dir={disk.root / 'runs'}", cwd=tmp_path)
         codes.append(child.wait())
         assert codes[-1] in (0, ExitCode.STORAGE), child.output
-        assert "Traceback" not in child.output and "Error:" not in child.output, child.output
+        assert "Traceback" not in child.output, child.output
         if codes[-1]:
             assert "rlzoo: " in child.output and "No space left on device" in child.output
         for run in find_runs(disk.root / "runs"):
