@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import random
 import re
 import resource
@@ -268,3 +269,31 @@ def test_nothing_is_pickled(run):
     sys.addaudithook(lambda event, args: events.append(event) if event.startswith("pickle.") else None)
     checkpoints.read(save(run, "last", Learner(State({"a": torch.ones(3), "b": np.ones(2)}))))
     assert "pickle.find_class" not in events
+
+
+@pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="looks up what a file handle belongs to")
+def test_nothing_is_named_before_it_is_on_disk(run, monkeypatch):
+    """What a power cut would leave: files before the manifest, the manifest before the rename, then the parent."""
+    events: list[tuple[str, str]] = []
+    fsync, rename = os.fsync, os.rename
+
+    def spy_fsync(handle: int) -> None:
+        events.append(("sync", Path(f"/proc/self/fd/{handle}").readlink().name))
+        fsync(handle)
+
+    def spy_rename(source: Any, target: Any, **options: Any) -> None:
+        events.append(("rename", Path(target).name))
+        rename(source, target, **options)
+
+    save(run, "last", Learner(), model_zip=True)
+    monkeypatch.setattr(os, "fsync", spy_fsync)
+    monkeypatch.setattr(os, "rename", spy_rename)
+    checkpoint = save(run, "last", Learner(), model_zip=True)
+    files = [name for kind, name in events if kind == "sync" and not name.endswith(".new")]
+    assert set(files[:-2]) == set(json.loads(checkpoint.manifest.read_text())["files"])
+    assert files[-2:] == ["manifest.json", "checkpoints"]
+    kinds = [kind for kind, _ in events]
+    renamed = events.index(("rename", "last"))
+    assert kinds[: kinds.index("rename")].count("sync") == len(files)  # the folder's own names among them
+    assert events[renamed + 1] == ("sync", "checkpoints")
+    assert events[kinds.index("rename") - 1][1].endswith(".new")

@@ -75,7 +75,7 @@ class Evaluations(Callback):
             self._eval_env = None
 
     def state(self) -> State:
-        return State(values={"due": self._due, "best_mean": self.best_mean, "rows": self._table.n_rows})
+        return State(values={"due": self._due, "best_mean": self.best_mean, "rows": self._table.rows_on_disk()})
 
     def restore(self, state: State) -> None:
         self._due, self.best_mean = state.values["due"], state.values["best_mean"]

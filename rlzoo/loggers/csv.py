@@ -7,6 +7,7 @@ import io
 import math
 import os
 from collections.abc import Mapping
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ from rlzoo.runs import Run
 
 CLOCKS = "time/"
 """Names that begin so depend on the machine; apart from them the same seed writes the same bytes."""
-MAX_BYTES = 2**28
+MAX_BYTES = 2**26
 """Of a table that is gone on with."""
 _HINT = "restore it, or move it away"
 
@@ -45,7 +46,9 @@ class CsvLogger:
     def close(self) -> None: ...
 
     def state(self) -> State:
-        return State(values={"metrics_rows": self._metrics.n_rows, "timings_rows": self._timings.n_rows})
+        return State(
+            values={"metrics_rows": self._metrics.rows_on_disk(), "timings_rows": self._timings.rows_on_disk()}
+        )
 
     def restore(self, state: State) -> None:
         """Forget what was logged after the checkpoint that training goes on from."""
@@ -61,6 +64,7 @@ class CsvTable:
         self._columns: list[str] = []
         self.n_rows = 0
         self._size = 0
+        self._unsynced = False
         if path.is_file():
             self._open()
 
@@ -80,10 +84,27 @@ class CsvTable:
         self._append_bytes(_line([cells.get(name, "") for name in self._columns]))
         self.n_rows += 1
 
+    def rows_on_disk(self) -> int:
+        """Bring all rows to disk: a checkpoint that counts them must not outlive them.
+
+        Raises:
+            RlzooError: if the disk does not take them.
+        """
+        if self._unsynced:
+            try:
+                with self.path.open("r+b") as file:
+                    os.fsync(file.fileno())
+            except OSError as error:
+                raise RlzooError(f"cannot write {self.path}: {error.strerror}", code=ExitCode.STORAGE) from error
+            self._unsynced = False
+        return self.n_rows
+
     def truncate(self, n_rows: int) -> None:
         """Keep the first `n_rows` rows."""
         if n_rows < self.n_rows:
-            self._rewrite(self._columns, self._read()[:n_rows])
+            self._rewrite(self._columns, self._read(n_rows))
+        elif n_rows > self.n_rows:
+            console.warn(f"{self.path}: {n_rows - self.n_rows} of the {n_rows} rows of this training are lost")
 
     def _open(self) -> None:
         """Continue a file; what follows its last whole line was never finished and is dropped."""
@@ -93,20 +114,20 @@ class CsvTable:
         if len(data) > MAX_BYTES:
             raise RlzooError(f"{self.path} is larger than any that rlzoo writes", _HINT, ExitCode.STORAGE)
         try:
-            rows = list(csv.reader(io.StringIO(whole.decode("utf-8"), newline="")))
+            rows = csv.reader(io.StringIO(whole.decode("utf-8"), newline=""))
+            self._columns, self.n_rows, self._size = next(rows, []), sum(1 for _ in rows), len(whole)
         except (csv.Error, ValueError) as error:
             raise RlzooError(f"{self.path} is damaged: {error}", _HINT, ExitCode.STORAGE) from error
-        self._columns, self.n_rows, self._size = (rows[0] if rows else []), max(0, len(rows) - 1), len(whole)
         if len(whole) < len(data):
             lost = len(data) - len(whole)
             console.warn(f"{self.path}: the last line was never finished and is dropped ({lost} bytes)")
             os.truncate(self.path, self._size)
 
-    def _read(self) -> list[list[str]]:
+    def _read(self, n_rows: int | None = None) -> list[list[str]]:
         if not self.n_rows:
             return []
         with self.path.open(encoding="utf-8", newline="") as file:
-            return list(csv.reader(file))[1 : self.n_rows + 1]
+            return list(islice(csv.reader(file), 1, 1 + (self.n_rows if n_rows is None else n_rows)))
 
     def _append_bytes(self, data: bytes) -> None:
         with self.path.open("ab", buffering=0) as file:
@@ -119,12 +140,16 @@ class CsvTable:
                 file.truncate(self._size)
                 raise
         self._size += len(data)
+        self._unsynced = True
 
     def _rewrite(self, columns: list[str], rows: list[list[str]]) -> None:
         data = b"".join(_line(cells) for cells in [columns, *rows])
         temporary = self.path.with_name(f".{self.path.name}.{os.getpid()}.tmp")
         try:
-            temporary.write_bytes(data)
+            with temporary.open("wb") as file:
+                file.write(data)
+                file.flush()
+                os.fsync(file.fileno())
             temporary.replace(self.path)
         except OSError:
             temporary.unlink(missing_ok=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import os
 import resource
 import subprocess
 import sys
@@ -96,3 +97,20 @@ def test_a_full_disk_leaves_whole_rows_and_warns_once(run):
     )
     assert result.stderr.count("warning: metrics could not be written, training goes on") == 1
     assert run.metrics_file.read_text() == "step,a\n0,0.5\n1,0.5\n2,0.5\n"  # 25 bytes; a fourth row would make 31
+
+
+def test_rows_that_a_checkpoint_counts_are_on_disk_and_missing_ones_are_named(run, monkeypatch, capsys):
+    synced = []
+    real = os.fsync
+    monkeypatch.setattr(os, "fsync", lambda handle: (synced.append(os.fstat(handle).st_ino), real(handle)))
+    logger = CsvLogger(run)
+    for step in range(3):
+        logger.log({"a": float(step)}, step)
+    state = logger.state()
+    assert synced[-1] == run.metrics_file.stat().st_ino
+    n_synced = len(synced)
+    logger.state()
+    assert len(synced) == n_synced  # nothing new, nothing to wait for
+    run.metrics_file.write_text("step,a\n0,0.0\n")
+    CsvLogger(run).restore(state)
+    assert "metrics.csv: 2 of the 3 rows of this training are lost" in capsys.readouterr().err
