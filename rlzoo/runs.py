@@ -19,7 +19,7 @@ from rlzoo.redaction import redact_values
 
 STATUSES = ("running", "finished", "interrupted", "failed")
 CHECKPOINT = re.compile(r"(\d+|best|last)\Z")
-MAX_BYTES = 16 * 2**20
+MAX_BYTES = 8 * 2**20
 """Of a run's small files; much larger ones are not what rlzoo wrote."""
 LEFTOVER = re.compile(r"\.(\d+|best|last)\.[0-9a-f]+\.(new|old)\Z")
 TEMPORARY = re.compile(r"\.[a-z]+\.(?:yaml|json|csv)\.(\d+)\.tmp\Z")
@@ -234,6 +234,10 @@ class Run:
         entries: list[Any] = _read(self.results_file, json.loads, list) if self.results_file.is_file() else []
         if not all(isinstance(entry, dict) for entry in entries):
             raise _damaged(self.results_file, "its entries are not mappings")
+        try:
+            json.dumps(entries, allow_nan=False)
+        except ValueError:
+            raise _damaged(self.results_file, "it holds numbers that are not finite") from None
         return entries
 
 

@@ -86,8 +86,11 @@ def check_file(path: Path) -> Iterator[Finding]:
 
 def _would_import(composition: Composition) -> bool:
     """Whether a file names modules of its own: checking a file imports nothing that only the file asks for."""
-    origins = map(composition.origin, ("env.imports", "env.id", "env.wrappers", "algo.name"))
-    from_file = any(origin is not None and origin.file is not None and not origin.shipped for origin in origins)
+    naming = (("env", "imports"), ("env", "id"), ("env", "wrappers"), ("algo", "name"))
+    from_file = any(
+        origin.file is not None and not origin.shipped and path[:2] in naming
+        for path, origin in composition.tree.origins.items()
+    )
     return from_file and bool(strangers.modules(composition.values))
 
 
