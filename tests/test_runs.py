@@ -126,8 +126,10 @@ def test_the_default_checkpoint_is_best_then_last_then_the_newest_step(tmp_path)
         expected = {"9000": "9000", "10000": "10000", "last": "last", "best": "best"}[name]
         assert run.find_checkpoint().name == expected
     assert run.find_checkpoint("9000").name == "9000"
-    with pytest.raises(RlzooError, match="no checkpoint '7'") as error:
-        run.find_checkpoint("7")
+    assert run.find_checkpoint("7").name == "9000"  # the nearest
+    assert run.find_checkpoint("9501").name == "10000"
+    with pytest.raises(RlzooError, match="no checkpoint 'first'") as error:
+        run.find_checkpoint("first")
     assert error.value.hint == "it has: 9000, 10000, best, last"
 
 

@@ -93,7 +93,7 @@ def test_a_failing_job_does_not_stop_the_others(tmp_path, monkeypatch, capsys):
         "gym.register('Sometimes-v0', Sometimes, max_episode_steps=50)\n"
     )
     monkeypatch.syspath_prepend(str(tmp_path))
-    words = [*WORDS, "env=gym", "env.id=sometimes:Sometimes-v0", "seed=0,1,2"]
+    words = [*WORDS, "env=gym", "env.id=sometimes:Sometimes-v0", "env.max_restarts=0", "seed=0,1,2"]
     assert main(["train", "-m", *words]) == 4
     runs = by_seed()
     assert {seed: run.read_info()["status"] for seed, run in runs.items()} == {
