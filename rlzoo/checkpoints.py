@@ -21,9 +21,9 @@ from typing import TYPE_CHECKING, Any
 from rlzoo.errors import ExitCode, RlzooError, clean
 from rlzoo.protocols import Algorithm, State
 from rlzoo.runs import Checkpoint, Run
+from rlzoo.state_files import not_finite, parse_state, write_state
 
 if TYPE_CHECKING:
-    import numpy as np
     from stable_baselines3.common.vec_env import VecEnv
 
 FORMAT = 1
@@ -170,7 +170,7 @@ def _read_part(checkpoint: Checkpoint, part: str, files: Mapping[str, Any]) -> S
             data[name] = file.read(size + 1)
         if hashlib.sha256(data[name]).hexdigest() != files[name]["sha256"]:
             raise _damaged(checkpoint, f"{name} is not what was written (SHA-256)")
-    return _parse_state(part, *data.values())
+    return parse_state(part, *data.values())
 
 
 def _check_file(checkpoint: Checkpoint, name: str, expected: Mapping[str, Any]) -> None:
@@ -187,17 +187,6 @@ def _check_size(checkpoint: Checkpoint, name: str, expected: Mapping[str, Any]) 
     if size != expected["size"]:
         raise _damaged(checkpoint, f"{name} has {size} bytes instead of {expected['size']}")
     return size
-
-
-def not_finite(state: State) -> str | None:
-    """The first float array with NaN or infinity in it, `policy.action_net.bias is NaN`; None if there is none."""
-    import numpy as np
-
-    for name, tensor in state.tensors.items():
-        array = _as_numpy(name, tensor)
-        if array.dtype.kind == "f" and not np.isfinite(array).all():
-            return f"{name} is {'NaN' if np.isnan(array).any() else 'infinite'}"
-    return None
 
 
 def prune(run: Run, keep: int) -> None:
@@ -219,56 +208,12 @@ def recover(run: Run) -> None:
         path.unlink(missing_ok=True)
 
 
-def write_state(folder: Path, part: str, state: State) -> None:
-    """Write a state as `<part>.safetensors` and `<part>.json`, every array exactly as it is."""
-    from safetensors import SafetensorError
-    from safetensors.numpy import save_file
-
-    arrays = {name: _as_numpy(name, tensor) for name, tensor in state.tensors.items()}
-    try:
-        save_file(arrays, folder / f"{part}.safetensors")
-    except SafetensorError as error:  # what it says when the disk is full
-        raise OSError(str(error)) from error
-    (folder / f"{part}.json").write_text(json.dumps(state.values, indent=2), encoding="utf-8")
-
-
-def read_state(folder: Path, part: str) -> State:
-    """The state that `write_state` wrote, its arrays as NumPy's."""
-    return _parse_state(part, *((folder / f"{part}.{kind}").read_bytes() for kind in ("safetensors", "json")))
-
-
-def _parse_state(part: str, tensors: bytes, values: bytes) -> State:
-    from safetensors import SafetensorError
-    from safetensors.numpy import load
-
-    try:
-        arrays = load(tensors)
-    except (SafetensorError, KeyError) as error:
-        raise ValueError(f"{part}.safetensors cannot be read: {error}") from error
-    found = json.loads(values.decode("utf-8"))
-    if not isinstance(found, dict):
-        raise ValueError(f"{part}.json holds no keys and values")
-    return State(arrays, found)
-
-
 def _require_finite(checkpoint: Checkpoint, algorithm: State) -> None:
     found = not_finite(algorithm)
     if found is not None:
         kept = "the previous one is kept" if checkpoint.exists() else "there was none before"
         text = f"checkpoint {checkpoint.name} is not written, because {found}; {kept}"
         raise NotFiniteError(text, code=ExitCode.TRAINING_FAILED)
-
-
-def _as_numpy(name: str, tensor: Any) -> np.ndarray:
-    """A NumPy or torch array in row-major order; `np.ascontiguousarray` would give scalars a dimension."""
-    import numpy as np
-
-    if hasattr(tensor, "detach"):
-        tensor = tensor.detach().cpu().numpy()
-    array = np.asarray(tensor)
-    if array.dtype.kind not in "biuf":
-        raise TypeError(f"{name} holds {array.dtype}, which a checkpoint cannot hold: numbers and truth values only")
-    return array if array.flags.c_contiguous else array.copy(order="C")
 
 
 @contextmanager

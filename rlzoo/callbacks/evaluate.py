@@ -16,6 +16,7 @@ from rlzoo.loggers.csv import CsvTable
 from rlzoo.protocols import Algorithm, Callback, Evaluation, MetricLogger, State
 from rlzoo.runs import Run
 from rlzoo.seeding import episode_seeds, isolated
+from rlzoo.state_files import not_finite
 
 if TYPE_CHECKING:
     from stable_baselines3.common.vec_env import VecEnv
@@ -89,7 +90,7 @@ class Evaluations(Callback):
         self.last = evaluation
         mean = evaluation.mean_reward
         is_best = math.isfinite(mean) and mean >= self.best_mean
-        best = is_best and checkpoints.not_finite(algorithm.state()) is None
+        best = is_best and not_finite(algorithm.state()) is None
         self._record(evaluation, step, best=best)
         if best:
             self.best_mean = evaluation.mean_reward

@@ -9,10 +9,10 @@ from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
 from rlzoo import console
-from rlzoo.checkpoints import not_finite
 from rlzoo.errors import ExitCode, RlzooError
 from rlzoo.protocols import Algorithm, Callback
 from rlzoo.runs import Run
+from rlzoo.state_files import not_finite
 
 if TYPE_CHECKING:
     from stable_baselines3.common.vec_env import VecEnv
@@ -59,7 +59,7 @@ class Finite(Callback):
         if n_updates is not None and n_updates == self._n_updates:
             return
         self._n_updates = n_updates
-        losses = getattr(algorithm, "losses", dict)()
+        losses: dict[str, float] = getattr(algorithm, "losses", dict)()
         if time.monotonic() >= self._next_look or self._losses or not all(map(math.isfinite, losses.values())):
             self._look(algorithm)
 

@@ -8,12 +8,12 @@ import numpy as np
 import pytest
 from gymnasium import spaces
 
-from rlzoo.checkpoints import read_state, write_state
 from rlzoo.envs import make
 from rlzoo.envs.normalization import load_statistics, statistics
 from rlzoo.envs.state import restore, snapshot
 from rlzoo.envs.state.encoding import CannotEncodeError, decode, encode
 from rlzoo.errors import RlzooError
+from rlzoo.state_files import read_state, write_state
 
 
 class Walk(gymnasium.Env):

@@ -7,9 +7,9 @@ import sys
 import numpy as np
 import pytest
 
-from rlzoo.checkpoints import read_state, write_state
 from rlzoo.envs import make
 from rlzoo.envs.state import proven, restore, snapshot
+from rlzoo.state_files import read_state, write_state
 
 N_BEFORE, N_AFTER = 137, 300
 
@@ -127,7 +127,7 @@ def test_in_a_new_interpreter(config, env_values, tmp_path):
 import json, sys, numpy as np
 from pathlib import Path
 from pydantic import TypeAdapter
-from rlzoo.checkpoints import read_state
+from rlzoo.state_files import read_state
 from rlzoo.config.schema import EnvConfig
 from rlzoo.envs import make
 from rlzoo.envs.state import restore
