@@ -26,6 +26,13 @@ GROUP_HELP = {
     "launcher": "where the jobs of a sweep run",
     "experiment": "a whole named experiment",
 }
+OWN_WORDS = {
+    "train": {
+        "resume": "a run to go on with; auto goes on with the newest unfinished run of this request, or starts one",
+        "trust": "true opens what init_from names, or goes on with a stranger's run, though it may run code of its author",
+    }
+}
+"""Words that belong to one call of a command, never to the configuration that a run keeps."""
 WITH_GROUPS = {"train": "train", "show": "train"}
 
 
@@ -40,6 +47,11 @@ def print_help(command: str, summary: str, words: Sequence[str]) -> None:
     chosen = dict(word.split("=", 1) for word in words if "=" in word)
     if command in WITH_GROUPS:
         _print_groups()
+    if command in OWN_WORDS:
+        print("words of this call alone:")
+        for key, meaning in OWN_WORDS[command].items():
+            print(f"  {key + '=':14} {meaning}")
+        print()
     print("keys (and their defaults):")
     _print_keys(file)
     if command in WITH_GROUPS:
