@@ -29,7 +29,7 @@ GROUP_HELP = {
 OWN_WORDS = {
     "train": {
         "resume": "a run to go on with; auto goes on with the newest unfinished run of this request, or starts one",
-        "trust": "true opens what init_from names, or goes on with a stranger's run, though it may run code of its author",
+        "trust": "true opens what init_from names, or goes on with a run of others, which may run their code",
     }
 }
 """Words that belong to one call of a command, never to the configuration that a run keeps."""
