@@ -113,6 +113,8 @@ class EnvironmentStep:
     terminated: np.ndarray  # (n_envs,) bool
     truncated: np.ndarray  # (n_envs,) bool
     final_observation: Any
+    episodes: tuple[tuple[float, int], ...] = ()
+    """Return and length of every whole episode that ended, as the environment itself counts them."""
 
 
 @dataclass(frozen=True)

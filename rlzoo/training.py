@@ -76,7 +76,7 @@ def train(
             algorithm = create(cfg.algo, env, seed=cfg.seed, device=cfg.device)
             if source is not None:
                 run.update_info(init_from=init_from.fill(algorithm, source, cfg, env, trust=trust))
-            can_resume = hasattr(algorithm, "standing_state")
+            can_resume = hasattr(algorithm, "begin_episodes")
             standing = Standing(run, algorithm, env, cfg.total_timesteps, contents) if can_resume else None
             progress = Progress(cfg.total_timesteps)
             finite = Finite(cfg.on_nan, run, env)

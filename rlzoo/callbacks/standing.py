@@ -38,7 +38,9 @@ class Standing(Callback):
         self._run, self._algorithm, self._env, self._total = run, algorithm, env, total_timesteps
         self._contents = contents
         self._generators = Generators(env.action_space)
-        self._buffer: ReplayBufferState | None = algorithm.replay_buffer
+        self._buffer: ReplayBufferState | None = getattr(algorithm, "replay_buffer", None)
+        # rlzoo's own algorithms have all of this in their `state`
+        self._has_more = hasattr(algorithm, "standing_state")
         self._undo = ReplayUndo(self._buffer) if self._buffer is not None else None
         self._buffer_checkpoint: Checkpoint | None = None
         if contents is not None:
@@ -49,12 +51,13 @@ class Standing(Callback):
         contents, self._contents = self._contents, None
         if contents is None:
             return
-        self._algorithm.restore_exploration(contents.parts["exploration"])
+        if self._has_more:
+            self._algorithm.restore_exploration(contents.parts["exploration"])
         restored = env_state.restore(self._env, contents.parts["environments"])
         if restored.restarted.any():
             self._algorithm.begin_episodes(restored.observation, restored.restarted)
         self._generators.restore(contents.parts["generators"])
-        why = [*restored.reasons, *self._algorithm.unproven()]
+        why = [*restored.reasons, *getattr(self._algorithm, "unproven", list)()]
         if self._buffer is not None and BUFFER not in contents.parts:
             why.append("the replay buffer was not saved and begins empty (checkpoint.replay_buffer)")
         if contents.manifest["total_timesteps"] != self._total:
@@ -72,12 +75,13 @@ class Standing(Callback):
 
     def parts(self) -> dict[str, State]:
         """The parts to write now, without the replay buffer."""
-        return {
-            "standing": self._algorithm.standing_state(),
-            "exploration": self._algorithm.exploration_state(),
-            "environments": env_state.snapshot(self._env),
-            "generators": self._generators.state(),
-        }
+        parts = {"environments": env_state.snapshot(self._env), "generators": self._generators.state()}
+        if self._has_more:
+            parts |= {
+                "standing": self._algorithm.standing_state(),
+                "exploration": self._algorithm.exploration_state(),
+            }
+        return parts
 
     def buffer_parts(self) -> tuple[dict[str, State], dict[str, Checkpoint]]:
         """The replay buffer's parts to write now, and those that the last checkpoint with it holds as they are."""
@@ -112,7 +116,8 @@ class Standing(Callback):
 
     def _begin(self, contents: Contents) -> None:
         self._algorithm.restore(contents.algorithm)
-        self._algorithm.restore_standing(contents.parts["standing"])
+        if self._has_more:
+            self._algorithm.restore_standing(contents.parts["standing"])
         if self._buffer is not None and BUFFER in contents.parts:
             self._buffer.restore(contents.parts[BUFFER], _segments(contents.parts))
 

@@ -158,7 +158,7 @@ def _boundaries(run: Run, damaged: list[RlzooError]) -> Iterator[Checkpoint]:
         except RlzooError as error:
             damaged.append(error)
             continue
-        if manifest.get("at_boundary") and "standing.json" in manifest["files"]:
+        if manifest.get("at_boundary") and "environments.json" in manifest["files"]:
             found.append((manifest["num_timesteps"], checkpoint.name.isdigit(), checkpoint))
     yield from (checkpoint for _, _, checkpoint in sorted(found, key=lambda one: one[:2], reverse=True))
 

@@ -38,6 +38,7 @@ class VectorEnvironment:
             terminated=done & ~cut,
             truncated=done & cut,
             final_observation=_replaced(observation, finals),
+            episodes=tuple((info["episode"]["r"], info["episode"]["l"]) for info in infos if "episode" in info),
         )
 
 

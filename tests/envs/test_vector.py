@@ -30,6 +30,8 @@ def test_ends_are_told_apart(env_config, seed):
     assert over
     assert not np.array_equal(step.observation, step.final_observation)
     assert step.reward.tolist() == [1.0]
+    assert step.episodes == ((float(t), t),)
+    assert cut.step([0]).episodes == ()
 
 
 def test_reset_with_a_seed_starts_environment_i_from_seed_plus_i(env_config):
