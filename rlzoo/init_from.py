@@ -40,6 +40,18 @@ class Source:
         return path
 
 
+def is_by_age(text: str) -> bool:
+    """Whether `init_from` is `latest` or `algo/env`: a name that means another run as soon as this one has begun."""
+    return not Path(text).expanduser().exists()
+
+
+def pinned(cfg: TrainConfig) -> str | None:
+    """`init_from` with the run that such a name means now, before any training of the request has begun."""
+    if cfg.init_from is None or not is_by_age(cfg.init_from):
+        return cfg.init_from
+    return str(Run.open(cfg.init_from, cfg.runs_dir).path)
+
+
 def find(text: str, runs_dir: str) -> Source:
     """Look up what `init_from` names.
 
@@ -68,7 +80,11 @@ def check(cfg: TrainConfig) -> list[Problem]:
         source = find(cfg.init_from, cfg.runs_dir)
         if source.checkpoint is None:
             return _misfits(cfg, source, normalized=source.statistics is not None)
-        before = parse(Run(source.path.parent.parent).read_config())
+        home = Run(source.path.parent.parent)
+        if not home.config_file.is_file():  # a checkpoint that was taken out of its run
+            parts = checkpoints.read_manifest(source.checkpoint)["files"]
+            return _misfits(cfg, source, normalized=f"{checkpoints.NORMALIZATION}.safetensors" in parts)
+        before = parse(home.read_config())
         return _misfits(cfg, source, normalized=before.env.normalize is not False, algo=before.algo.name)
     except RlzooError as error:
         return [Problem("init_from", error.message, error.hint)]
@@ -139,5 +155,7 @@ def fill(algorithm: Algorithm, source: Source, cfg: TrainConfig, env: VecEnv, *,
 def _zip(path: Path) -> Source:
     if path.suffix != ".zip":
         raise RlzooError(f"{path} is no run, no checkpoint and no zip of Stable-Baselines3")
+    if (path.parent / "manifest.json").is_file():  # beside it is all that it leaves out, the statistics too
+        return Source(Checkpoint(path.parent.resolve()))
     places = (folder / name for folder in (path.parent, path.with_suffix("")) for name in STATISTICS)
     return Source(zip_file=path, statistics=next((place for place in places if place.is_file()), None))

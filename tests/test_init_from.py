@@ -1,6 +1,7 @@
 """A training that begins with the weights of another: from a run, a checkpoint, a zip, or a folder of older layout."""
 
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +16,7 @@ from rlzoo import checkpoints
 from rlzoo.cli import main
 from rlzoo.errors import ConfigError, RlzooError
 from rlzoo.protocols import Algorithm, Callback
-from rlzoo.runs import Run
+from rlzoo.runs import Run, find_runs
 
 TINY = ["hyperparams=none", "seed=0", "total_timesteps=64", "algo.n_steps=32", "algo.batch_size=32", "eval.freq=0"]
 TINY += ["eval.final_n_episodes=1", "env.max_steps=20"]
@@ -48,6 +49,38 @@ def test_a_run_and_a_checkpoint_give_their_weights_and_nothing_else(source):
             "num_timesteps": 64,
         }
         assert run.read_config()["init_from"] == text
+
+
+def test_the_newest_run_is_the_one_before_this_training(source):
+    words = ["algo=ppo", "env=CartPole", *TINY, "runs_dir=source", "init_from=latest"]
+    path = str(source.checkpoint("last").path)
+    assert main(["train", "-m", *words, "seed=0,2"]) == 0
+    runs = [run for run in find_runs(Path("source")) if run.path != source.path]
+    assert [run.read_info()["init_from"]["path"] for run in runs] == [path, path]
+    assert {run.read_config()["init_from"] for run in runs} == {str(source.path)}
+
+
+def test_resume_auto_knows_its_run_by_whatever_was_the_newest_then(source, capsys):
+    words = ["algo=ppo", "env=CartPole", *TINY, "runs_dir=source", "init_from=ppo/CartPole-v1"]
+    run = rlzoo.train(*words)
+    run.update_info(status="interrupted")
+    assert main(["train", *words, "resume=auto"]) == 0
+    assert f"going on with {run.path}" in capsys.readouterr().err
+    source.update_info(status="interrupted")  # it began with no weights: another training
+    assert main(["train", *words, "resume=auto"]) == 0
+    assert "starting one" in capsys.readouterr().err
+
+
+def test_a_checkpoint_that_was_taken_out_of_its_run_is_enough(workdir):
+    source = rlzoo.train("algo=ppo", "env=Pendulum", *TINY, "env.normalize=true")
+    shutil.copytree(source.checkpoint("last").path, "taken")
+    for text in ("taken", "taken/model.zip", str(source.checkpoint("last").model_zip)):
+        words = ["algo=ppo", "env=Pendulum", *TINY, f"init_from={text}"]
+        with pytest.raises(ConfigError, match="was trained on normalised observations"):
+            rlzoo.train(*words)
+        run = rlzoo.train(*words, "env.normalize=true")
+        found = checkpoints.read(run.checkpoint("last")).normalization
+        assert found is not None and found.values["obs_count"] > 2 * 64
 
 
 def test_a_resumed_run_does_not_begin_with_them_again(source):

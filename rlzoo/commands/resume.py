@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from rlzoo import strangers
+from rlzoo import init_from, strangers
 from rlzoo.config import overrides
 from rlzoo.config.compose import override
 from rlzoo.config.parse import check, dump, parse
@@ -79,10 +79,11 @@ def request(words: Sequence[str]) -> tuple[Run, TrainConfig, list[str]]:
     before = parse(run.read_config())
     cfg, problems = check(TrainConfig, composition.values)
     problems = [*secret_problems(composition), *composition.problems, *problems]
+    named_already = {problem.key for problem in problems}
     changes = []
     for key, (old, new) in _differences(dump(before), composition.values).items():
         changes.append(f"{key}: {json.dumps(redact_values(old))} -> {json.dumps(redact_values(new))}")
-        if key.split(".")[0] not in CHANGEABLE:
+        if key.split(".")[0] not in CHANGEABLE and key not in named_already:
             hint = f"these may change: {', '.join(CHANGEABLE)}; for anything else start a new run"
             problems.append(Problem(key, "cannot change in a run that goes on", hint))
     if problems or cfg is None:
@@ -93,16 +94,17 @@ def request(words: Sequence[str]) -> tuple[Run, TrainConfig, list[str]]:
 def find_unfinished(cfg: TrainConfig) -> Run | None:
     """The newest run of this configuration that has not finished, is not in use, and has something to go on from.
 
-    A configuration without a seed is that of a run with any seed.
+    A configuration without a seed is that of a run with any seed, and one that begins with the weights of the newest
+    run is that of a run that began with any weights.
     """
     from rlzoo import run_lock
 
-    wanted = _training(redact_values(dump(cfg)), cfg.seed)
+    wanted = _training(redact_values(dump(cfg)), cfg)
     folder = Path(cfg.runs_dir) / folder_name(cfg.algo.name) / folder_name(cfg.env.id)
     for run in sorted(find_runs(folder), key=lambda run: run.path.name, reverse=True):
         try:
             unfinished = run.read_info().get("status") != "finished"
-            same = _training(run.read_config(), cfg.seed) == wanted and (run.is_own() or not any(strangers.links(run)))
+            same = _training(run.read_config(), cfg) == wanted and (run.is_own() or not any(strangers.links(run)))
             if unfinished and same and not run_lock.in_use(run):
                 newest_boundary(run)
                 return run
@@ -111,10 +113,13 @@ def find_unfinished(cfg: TrainConfig) -> Run | None:
     return None
 
 
-def _training(config: dict[str, Any], seed: int | None) -> dict[str, Any]:
-    """A configuration without what two runs of the same training may differ in."""
-    left_out = WHERE if seed is not None else (*WHERE, "seed")
-    return {key: value for key, value in config.items() if key not in left_out}
+def _training(config: dict[str, Any], cfg: TrainConfig) -> dict[str, Any]:
+    """A configuration without what two runs of the training `cfg` may differ in."""
+    left_out = WHERE if cfg.seed is not None else (*WHERE, "seed")
+    found = {key: value for key, value in config.items() if key not in left_out}
+    if cfg.init_from is not None and init_from.is_by_age(cfg.init_from):
+        found["init_from"] = found.get("init_from") is not None
+    return found
 
 
 def newest_boundary(run: Run) -> Checkpoint:
@@ -138,8 +143,10 @@ def newest_boundary(run: Run) -> Checkpoint:
         for damage in damaged:
             warn(f"{damage.message}; going back to step {checkpoint.num_timesteps:,}")
         return checkpoint
-    have = ", ".join(checkpoint.name for checkpoint in run.checkpoints()) or "none"
+    have = ", ".join(checkpoint.name for checkpoint in run.checkpoints())
     hint = f"its checkpoints: {have}; only those written between two rollouts hold all that is needed"
+    if not have:
+        hint = "it ended before the first was written, or they were removed: start the training anew"
     raise RlzooError(
         f"{run.path} has no checkpoint to go on from",
         "\n  ".join([*(error.message for error in damaged), hint]),

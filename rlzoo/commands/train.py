@@ -135,10 +135,13 @@ def check_all(compositions: Sequence[Composition]) -> list[Request]:
 
 def job_of(request: Request, own: Mapping[str, str] | None = None) -> dict[str, Any]:
     """A request and the command's own words as plain data that can be sent to another process or machine."""
+    from rlzoo import init_from
+
     composition = request.composition
     return {
         **(own or {}),
         "config": dump(request.config),
+        "init_from": init_from.pinned(request.config),
         "words": list(composition.words),
         "hyperparams": list(composition.hyperparams),
         "notices": list(request.notices),
@@ -161,6 +164,7 @@ def run_job(job: dict[str, Any]) -> dict[str, Any]:
             go_on(found, dataclasses.replace(parse(found.read_config()), logger=cfg.logger))
             return _answer(found)
         _say("resume=auto: no unfinished run of this configuration, starting one")
+    cfg = dataclasses.replace(cfg, init_from=job.get("init_from", cfg.init_from))
     if cfg.seed is None:
         cfg = dataclasses.replace(cfg, seed=draw_seed())
         _say(f"seed: {cfg.seed} (drawn)")
