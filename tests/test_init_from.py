@@ -187,3 +187,11 @@ def test_resume_auto_goes_on_with_its_own_run_or_starts_one(workdir, capsys):
     assert main(["train", "-m", *without, "n_jobs=1", "resume=auto"]) == 0
     assert drawn.read_info()["status"] == "finished"
     assert json.loads(drawn.info_file.read_text())["resumed"][0]["from"] == 128
+
+
+def test_resume_auto_asks_for_the_seeds_of_several_jobs(workdir, capsys):
+    words = ["algo=ppo", "env=CartPole", *[word for word in TINY if word != "seed=0"], "resume=auto"]
+    for jobs in (["n_seeds=2"], ["-m", "algo.gamma=0.9,0.99"]):
+        assert main(["train", *words, *jobs]) == 2
+        assert "seed: is null, but resume=auto tells the runs of several jobs by their seeds" in capsys.readouterr().err
+    assert not Path("runs").exists()

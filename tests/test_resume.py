@@ -125,3 +125,22 @@ def test_a_signal_loses_nothing(setting, tmp_path, monkeypatch, capsys):
     assert main(["train", f"resume={run.path}"]) == 0
     assert run.metrics_file.read_bytes() == whole.metrics_file.read_bytes()
     assert run.evaluations_file.read_bytes() == whole.evaluations_file.read_bytes()
+
+
+@pytest.mark.parametrize(
+    "words", [["env=BitFlipping"], ["env=CartPole", "hyperparams=none", "algo.learning_starts=100"]]
+)
+def test_without_its_replay_buffer_a_training_warms_up_again(words, workdir, capsys):
+    words = ["algo=dqn", *words, "seed=3", "eval.freq=0", "eval.final_n_episodes=1", "checkpoint.freq=1000"]
+    cfg, run = start([*words, "total_timesteps=3000", "checkpoint.replay_buffer=never"], Path("runs"))
+    with pytest.raises(RlzooError, match="cut"):
+        train(cfg, run, [Cut(1200)])
+    n_updates = n_updates_of(run)
+    assert main(["train", f"resume={run.path}"]) == 0
+    assert "the replay buffer was not saved and is filled anew" in capsys.readouterr().err
+    warm_up = int(cfg.algo.hyperparams["learning_starts"])
+    assert 0 < n_updates_of(run) - n_updates <= (2000 - warm_up) // 4 + 1  # one every four steps
+
+
+def n_updates_of(run: Run) -> int:
+    return int(read(run.checkpoint("last")).algorithm.values["counters"]["_n_updates"])

@@ -135,6 +135,11 @@ class SB3Algorithm:
         """Begin anew the episodes of environments that could not be put back; see `sb3_state.begin_episodes`."""
         sb3_state.begin_episodes(self.model, observation, rows)
 
+    def warm_up_again(self) -> None:
+        """Collect `learning_starts` more steps before the next update, as at the start: the replay buffer is empty."""
+        model: Any = self.model
+        model.learning_starts += model.num_timesteps
+
     @property
     def replay_buffer(self) -> ReplayBufferState | None:
         """The replay buffer as something a checkpoint can hold, None for an algorithm without one."""

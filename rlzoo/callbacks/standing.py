@@ -59,7 +59,7 @@ class Standing(Callback):
         self._generators.restore(contents.parts["generators"])
         why = [*restored.reasons, *getattr(self._algorithm, "unproven", list)()]
         if self._buffer is not None and BUFFER not in contents.parts:
-            why.append("the replay buffer was not saved and begins empty (checkpoint.replay_buffer)")
+            why.append("the replay buffer was not saved and is filled anew (checkpoint.replay_buffer)")
         if contents.manifest["total_timesteps"] != self._total:
             why.append("total_timesteps has changed, and with it every schedule and the end of the log")
         if why:
@@ -118,8 +118,12 @@ class Standing(Callback):
         self._algorithm.restore(contents.algorithm)
         if self._has_more:
             self._algorithm.restore_standing(contents.parts["standing"])
-        if self._buffer is not None and BUFFER in contents.parts:
+        if self._buffer is None:
+            return
+        if BUFFER in contents.parts:
             self._buffer.restore(contents.parts[BUFFER], _segments(contents.parts))
+        else:
+            self._algorithm.warm_up_again()
 
 
 def _segments(parts: Mapping[str, State]) -> list[State]:

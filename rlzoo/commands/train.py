@@ -37,7 +37,7 @@ def main(arguments: Arguments) -> int:
         if arguments.multirun or arguments.dry_run or arguments.config:
             raise RlzooError("resume= goes on with one run as it is", "leave out -m, --dry-run and --cfg")
         return resume.main(arguments.words)
-    compositions = plan(words, multirun=arguments.multirun)
+    compositions = plan(words, multirun=arguments.multirun, resumes="resume" in own)
     if arguments.config:
         return _print_config(compositions)
     requests = check_all(compositions)
@@ -88,12 +88,20 @@ def _split(words: Sequence[str]) -> tuple[dict[str, str], list[str]]:
     return own, [word for word in words if key_of(word) not in OWN_WORDS]
 
 
-def plan(words: Sequence[str], *, multirun: bool) -> list[Composition]:
-    """Compose every job that the words ask for: the combinations of a sweep, and each of `n_seeds` seeds."""
+def plan(words: Sequence[str], *, multirun: bool, resumes: bool = False) -> list[Composition]:
+    """Compose every job that the words ask for: the combinations of a sweep, and each of `n_seeds` seeds.
+
+    With `resumes`, jobs have to be such that each finds its own run again.
+    """
     jobs, problems = expand_jobs(words) if multirun else ([list(words)], [])
     if problems:
         raise ConfigError(problems)
-    return [seeded for job in jobs for seeded in _with_seeds(compose("train", job))]
+    compositions = [compose("train", job) for job in jobs]
+    seeded = [each for composition in compositions for each in _with_seeds(composition)]
+    if resumes and len(seeded) > 1 and any(composition.values.get("seed") is None for composition in compositions):
+        message = "is null, but resume=auto tells the runs of several jobs by their seeds"
+        raise ConfigError([compositions[0].locate(Problem("seed", message, "give one: seed=0"))])
+    return seeded
 
 
 def _with_seeds(composition: Composition) -> list[Composition]:
@@ -150,6 +158,8 @@ def job_of(request: Request, own: Mapping[str, str] | None = None) -> dict[str, 
 
 def run_job(job: dict[str, Any]) -> dict[str, Any]:
     """Create the run of a job, or find the one to go on with, and train it; the entry point of every launcher."""
+    import stable_baselines3  # noqa: F401  # takes seconds, in which a signal leaves no run behind yet
+
     from rlzoo import run_lock
     from rlzoo.info import collect, git_diff
     from rlzoo.seeding import draw_seed
