@@ -76,7 +76,7 @@ def save(
         name: `best`, `last` or the number of steps.
         algorithm: its state is written, and with `model_zip` its file for other tools.
         env: the training environment, whose normalisation statistics are written.
-        model_zip: whether to write `model.zip`, which Stable-Baselines3 opens.
+        model_zip: whether to write `model.zip`, which Stable-Baselines3 opens; rlzoo's own algorithms have none.
         others: further parts by name.
         info: JSON-able values for the manifest.
         copy_of: a checkpoint of this very moment; its files are linked instead of written again.
@@ -102,7 +102,7 @@ def save(
                 write_state(folder, part, state)
             for part, source in (unchanged or {}).items():
                 files.update(_link_parts(source, folder, only=(part,)))
-        if model_zip:
+        if model_zip and hasattr(algorithm, "save"):
             algorithm.save(folder / "model.zip")
         for path in sorted(folder.iterdir()):
             if path.name not in files:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 if TYPE_CHECKING:
@@ -56,7 +55,12 @@ class MetricLogger(Protocol):
 
 
 class Algorithm(Policy, Stateful, Protocol):
-    """A learner: Stable-Baselines3's behind one adapter, and the in-repo ones directly."""
+    """A learner: Stable-Baselines3's behind one adapter, and the in-repo ones directly.
+
+    One whose file other tools can open also has `save(path)`. One that can go on exactly where it stopped has
+    `begin_episodes(observation, rows)`, for environments that could not be put back, and all it goes on from in its
+    `state()`; one that can begin with the weights of another has `restore_weights(state)`.
+    """
 
     @property
     def num_timesteps(self) -> int:
@@ -66,8 +70,6 @@ class Algorithm(Policy, Stateful, Protocol):
     def learn(
         self, total_timesteps: int, callbacks: Sequence[Callback] = (), logger: MetricLogger | None = None
     ) -> None: ...
-
-    def save(self, path: Path) -> None: ...
 
 
 class Callback:

@@ -180,6 +180,8 @@ def _env_for(algo: str, _name: str) -> list[str]:
     spec = find_spec(algo)
     if spec.masked:
         return ["env=TaxiMasked"]
+    if spec.observation_spaces:
+        return ["env=FrozenLake"]
     return ["env=Pendulum"] if "Discrete" not in spec.action_spaces else ["env=CartPole"]
 
 

@@ -40,7 +40,9 @@ def saved(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_every_algorithm_is_tried():
-    assert {model.algo for model in MODELS.values()} == set(ALGOS)
+    assert {model.algo for model in MODELS.values()} == {
+        name for name, spec in ALGOS.items() if spec.backend != "rlzoo"
+    }
 
 
 def test_predictions_are_those_of_stable_baselines3_and_pickle_looks_nothing_up(saved: Path, tmp_path: Path):

@@ -1,4 +1,4 @@
-"""Reads constructors of Stable-Baselines3 and sb3-contrib into the table `signatures.json`.
+"""Reads constructors of Stable-Baselines3, sb3-contrib and rlzoo into the table `signatures.json`.
 
 Run as `python -m rlzoo.algos.compile_signatures`, after an upgrade. What the table is for: `rlzoo.algos.signatures`.
 """
@@ -37,11 +37,10 @@ def compile_table() -> dict[str, Any]:
     policies: dict[str, Keywords] = {}
     algorithms = {}
     for spec in ALGOS.values():
-        if spec.backend not in ("sb3", "sb3_contrib"):
-            continue
         algorithm = load(spec.entry_point)
-        by_name = {name: f"{policy.__module__}:{policy.__name__}" for name, policy in algorithm.policy_aliases.items()}
-        policies |= {by_name[name]: keywords(cls, _POLICY_OWN) for name, cls in algorithm.policy_aliases.items()}
+        aliases = getattr(algorithm, "policy_aliases", {})
+        by_name = {name: f"{policy.__module__}:{policy.__name__}" for name, policy in aliases.items()}
+        policies |= {by_name[name]: keywords(cls, _POLICY_OWN) for name, cls in aliases.items()}
         algorithms[spec.name] = {
             "keywords": keywords(algorithm, ("policy", *names.NOT_HYPERPARAMETERS)),
             "policies": by_name,

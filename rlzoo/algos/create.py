@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from inspect import signature
 from typing import TYPE_CHECKING, Any
 
 from rlzoo.algos.policies import choose_policy
@@ -10,6 +11,7 @@ from rlzoo.algos.signatures import find_signature, verify_versions
 from rlzoo.algos.specs import AlgoSpec, find_spec
 from rlzoo.errors import RlzooError
 from rlzoo.protocols import Algorithm
+from rlzoo.registry import load
 
 if TYPE_CHECKING:
     from gymnasium import Space
@@ -33,6 +35,8 @@ def create(algo: AlgoConfig, env: VecEnv, *, seed: int | None, device: str, infe
         from rlzoo.algos.custom import create_custom
 
         return create_custom(spec, algo.hyperparams, env, seed=seed, device=device)
+    if spec.backend == "rlzoo":
+        return create_own(spec, algo.hyperparams, env, seed=seed, device=device)
     verify_versions()
     from rlzoo.algos.sb3 import SB3Algorithm, model_class
 
@@ -48,6 +52,22 @@ def create(algo: AlgoConfig, env: VecEnv, *, seed: int | None, device: str, infe
     for key in small:
         setattr(model, key, values[key])  # what a saved model says it was trained with
     return SB3Algorithm(model, spec)
+
+
+def create_own(
+    spec: AlgoSpec, hyperparams: Mapping[str, Any], env: VecEnv, *, seed: int | None, device: str
+) -> Algorithm:
+    """Build an algorithm of rlzoo's own; its constructor takes the device if it has networks."""
+    from rlzoo.algos.values import resolve
+
+    if seed is not None:
+        env.seed(seed)
+    cls = load(spec.entry_point)
+    values = resolve(hyperparams, find_signature(spec), policy="", n_actions=1)
+    offered = {"seed": seed, "device": device}
+    taken = signature(cls).parameters
+    algorithm: Algorithm = cls(env, **values, **{key: value for key, value in offered.items() if key in taken})
+    return algorithm
 
 
 def check_masks(env: VecEnv) -> None:

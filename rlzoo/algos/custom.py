@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from rlzoo.algos.signatures import Signature
 
-CONTRACT = ("learn", "predict", "save", "state", "restore")
+CONTRACT = ("learn", "predict", "state", "restore")
 """What a class that is not Stable-Baselines3's has to have: the methods of `rlzoo.protocols.Algorithm`."""
 
 

@@ -93,6 +93,18 @@ def _action_space(request: Request) -> Findings:
         yield Problem("algo.use_sde", f"explores in continuous actions only, and this environment has {request.action}")
 
 
+def _observation_space(request: Request) -> Findings:
+    allowed = request.spec.observation_spaces
+    if request.observation is None or not allowed or request.observation.partition("(")[0].strip() in allowed:
+        return
+    yield Problem(
+        "algo.name",
+        f"{request.spec.name} takes {' or '.join(allowed)} observations, and this environment has "
+        f"{request.observation}",
+        "rlzoo list algos shows which algorithms there are",
+    )
+
+
 def _policy(request: Request) -> Findings:
     if request.observation is None or not request.policies:
         return
@@ -287,4 +299,14 @@ def _directions(request: Request) -> Findings:
         yield Problem("algo.n_top", f"is {top:g}, more than the {tried:g} directions of algo.n_delta")
 
 
-_RULES = (_action_space, _policy, _policy_kwargs, _off_policy, _replay_buffer, _rollout, _quantiles, _directions)
+_RULES = (
+    _action_space,
+    _observation_space,
+    _policy,
+    _policy_kwargs,
+    _off_policy,
+    _replay_buffer,
+    _rollout,
+    _quantiles,
+    _directions,
+)

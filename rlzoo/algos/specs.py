@@ -29,12 +29,13 @@ class AlgoSpec:
         offline: learns from a dataset, without an environment.
         recurrent: its policy has a memory, so `predict` needs its last state.
         masked: `predict` takes a mask of the valid actions.
+        observation_spaces: kinds of observation space it can learn from; empty if any that its policies fit.
     """
 
     name: str
     entry_point: str
     backend: Literal["sb3", "sb3_contrib", "rlzoo", "custom"]
-    family: Literal["on_policy", "off_policy", "evolution", "custom"]
+    family: Literal["on_policy", "off_policy", "evolution", "tabular", "custom"]
     action_spaces: tuple[str, ...]
     summary: str
     paper: str = ""
@@ -42,6 +43,7 @@ class AlgoSpec:
     offline: bool = False
     recurrent: bool = False
     masked: bool = False
+    observation_spaces: tuple[str, ...] = ()
 
 
 _TABLE = (
@@ -164,6 +166,16 @@ _TABLE = (
         action_spaces=ANY,
         summary="Trust region policy optimisation: each update stays within a bound on the KL divergence",
         paper="https://arxiv.org/abs/1502.05477",
+    ),
+    AlgoSpec(
+        name="q_learning",
+        entry_point="rlzoo.algos.q_learning:QLearning",
+        backend="rlzoo",
+        family="tabular",
+        observation_spaces=("Discrete",),
+        action_spaces=("Discrete",),
+        summary="Q-learning: off-policy temporal-difference control with a table of action values",
+        paper="https://doi.org/10.1007/BF00992698",
     ),
 )
 

@@ -13,6 +13,7 @@ import yaml
 from stable_baselines3.common.monitor import Monitor
 from stable_baselines3.common.vec_env import DummyVecEnv, VecEnv, VecTransposeImage
 
+from rlzoo.algos.specs import ALGOS
 from rlzoo.config import paths
 from rlzoo.config.schema import AlgoConfig
 from rlzoo.envs import registration
@@ -65,11 +66,17 @@ CASES = {
     "tqc": Case("tqc", "Pendulum-v1", changes={**OFF_POLICY, "policy_kwargs": {"n_quantiles": 5, "net_arch": [8]}}),
     "trpo": Case("trpo", "CartPole-v1", changes={**MINIBATCHES, "learning_rate": {"cosine": [0.01, 0.001]}}),
     "her": Case("dqn", "BitFlipping-v0", changes={**OFF_POLICY, "replay_buffer_class": "her"}),
+    "q_learning": Case("q_learning", "FrozenLake-v1", n_envs=2),
 }
 
 
 @pytest.fixture(params=list(CASES))
 def case(request: pytest.FixtureRequest) -> Case:
+    return CASES[request.param]
+
+
+@pytest.fixture(params=[name for name, case in CASES.items() if ALGOS[case.algo].backend != "rlzoo"])
+def sb3_case(request: pytest.FixtureRequest) -> Case:
     return CASES[request.param]
 
 

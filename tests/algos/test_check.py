@@ -21,7 +21,7 @@ GOALS = "Dict(achieved_goal: MultiBinary(4), desired_goal: MultiBinary(4), obser
 def check(
     algo: str,
     *,
-    observation: str | None = "Box(4)",
+    observation: str | None = "",
     action: str | None = None,
     n_envs: int = 1,
     total_timesteps: int = 100_000,
@@ -30,6 +30,8 @@ def check(
 ) -> tuple[list[Problem], list[str]]:
     config = defaults(algo, **changes)
     fitting = next(text for kind, text in ACTIONS.items() if kind in ALGOS[algo].action_spaces)
+    if observation == "":
+        observation = "Discrete(16)" if ALGOS[algo].observation_spaces else "Box(4)"
     return signatures.check(
         {"name": config.name, **config.hyperparams},
         observation_space=observation,

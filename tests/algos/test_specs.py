@@ -126,7 +126,7 @@ def test_a_class_that_follows_the_protocol(package: str, make_env: Callable[...,
 @pytest.mark.parametrize(
     ("attribute", "message"),
     [
-        ("learner:Stump", "has no predict, save, state, restore"),
+        ("learner:Stump", "has no predict, state, restore"),
         ("learner:not_a_class", "is not a class"),
         ("learner:Extendde", "did you mean 'Extended'"),
         ("missing:Extended", "no module named"),

@@ -40,6 +40,7 @@ SET_UPS = {
     "td3": ["algo=td3", "env=Pendulum", *REPLAY, "algo.action_noise={normal: 0.1}"],
     "ddpg": ["algo=ddpg", "env=Pendulum", *REPLAY],
     "tqc": ["algo=tqc", "env=Pendulum", *REPLAY],
+    "q_learning": ["algo=q_learning", "env=FrozenLake", "env.n_envs=2", "total_timesteps=400"],
     "crossq": ["algo=crossq", "env=Pendulum", *REPLAY, "total_timesteps=110"],
 }
 KILL = """

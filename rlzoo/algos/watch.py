@@ -1,0 +1,48 @@
+"""How an algorithm of rlzoo's own talks to the callbacks and the metric logger of its training."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from rlzoo.protocols import Algorithm, Callback, MetricLogger
+
+
+class Watch:
+    """Passes on what happens; `step` answers whether the training goes on.
+
+    Attributes:
+        log_interval: whole episodes from one line of the log to the next.
+    """
+
+    log_interval = 100
+
+    def __init__(self, algorithm: Algorithm, callbacks: Sequence[Callback], logger: MetricLogger | None) -> None:
+        self._algorithm, self._callbacks, self._logger = algorithm, callbacks, logger
+
+    def start(self) -> None:
+        for callback in self._callbacks:
+            callback.on_start(self._algorithm)
+
+    def boundary(self) -> None:
+        """Nothing is half-done now."""
+        for callback in self._callbacks:
+            callback.on_boundary(self._algorithm)
+
+    def step(self) -> bool:
+        """The environments were stepped; False if the training is to end."""
+        answers = [callback.on_step(self._algorithm) for callback in self._callbacks]  # all of them see every step
+        return all(answers)
+
+    def end(self) -> None:
+        for callback in self._callbacks:
+            callback.on_end(self._algorithm)
+
+    def log(self, episodes: Sequence[tuple[float, int]], metrics: Mapping[str, float]) -> None:
+        """Log the mean return and length of `episodes`, and other numbers by name."""
+        if self._logger is None:
+            return
+        means = {}
+        if episodes:
+            means["rollout/ep_rew_mean"] = sum(reward for reward, _ in episodes) / len(episodes)
+            means["rollout/ep_len_mean"] = sum(length for _, length in episodes) / len(episodes)
+        self._logger.log({**means, **metrics}, self._algorithm.num_timesteps)
