@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 from functools import partial
 from typing import TYPE_CHECKING
 
-from rlzoo.config.parse import dump
+from rlzoo.config.parse import dump, fingerprint
 from rlzoo.config.schema import TrainConfig
 from rlzoo.console import LogFile, LogFormatter
 from rlzoo.errors import ExitCode, RlzooError
@@ -20,7 +20,10 @@ from rlzoo.protocols import Algorithm, Callback, Evaluation, Stateful
 from rlzoo.runs import Checkpoint, Run
 
 if TYPE_CHECKING:
+    from stable_baselines3.common.vec_env import VecEnv
+
     from rlzoo.callbacks import Evaluations, Interrupt
+    from rlzoo.checkpoints import Contents
 
 log = logging.getLogger("rlzoo")
 
@@ -49,14 +52,9 @@ def train(
         RlzooError: with exit code 4 if the training fails, after the traceback was written to train.log, or with 130
             or 143 after a signal; what was kept is in the message.
     """
-    from rlzoo import init_from
-    from rlzoo.algos import memory
-    from rlzoo.algos.create import create
-    from rlzoo.callbacks import Checkpoints, Evaluations, Finite, Interrupt, Progress, Standing, Stop
+    from rlzoo.callbacks import Interrupt
     from rlzoo.checkpoints import read
-    from rlzoo.envs.make import make
     from rlzoo.info import device
-    from rlzoo.loggers import open_loggers
     from rlzoo.seeding import seed_everything
 
     assert cfg.seed is not None
@@ -65,41 +63,72 @@ def train(
         run.update_info(**device())
         seed_everything(cfg.seed)
         contents = read(resume_from) if resume_from is not None else None
-        source = init_from.find(cfg.init_from, cfg.runs_dir) if cfg.init_from and contents is None else None
-        gamma = float(cfg.algo.hyperparams.get("gamma") or 0.99)
-        statistics = contents.normalization if contents is not None else None
-        if source is not None:
-            statistics = init_from.statistics(source)
-        env = make(cfg.env, n_envs=cfg.env.n_envs, seed=cfg.seed, gamma=gamma, statistics=statistics, on_nan=cfg.on_nan)
-        try:
-            memory.require(cfg, env.observation_space, env.action_space)
-            algorithm = create(cfg.algo, env, seed=cfg.seed, device=cfg.device)
-            if source is not None:
-                run.update_info(init_from=init_from.fill(algorithm, source, cfg, env, trust=trust))
-            can_resume = hasattr(algorithm, "begin_episodes")
-            standing = Standing(run, algorithm, env, cfg.total_timesteps, contents) if can_resume else None
-            progress = Progress(cfg.total_timesteps)
-            finite = Finite(cfg.on_nan, run, env)
-            with open_loggers(cfg.logger, run, dump(cfg), extra=[progress, finite]) as logger:
-                evaluations = Evaluations(cfg, run, env, logger, should_stop=interrupt.asked)
-                with closing(evaluations), closing(progress):
-                    saved: dict[str, Stateful] = {"evaluations": evaluations, "loggers": logger}
-                    keep = partial(_worth_keeping, interrupt, evaluations)
-                    checkpoints = Checkpoints(cfg, run, env, saved, standing, interrupt, keep)
-                    if contents is not None:
-                        for name, part in (saved | {"checkpoints": checkpoints}).items():
-                            part.restore(contents.parts[name])
-                    own = [evaluations, checkpoints, Stop(cfg, evaluations), progress]
-                    first = [finite, standing] if standing is not None else [finite]
-                    every = [*first, *own, *callbacks]
-                    with finite.explaining(algorithm):
-                        interrupt.learn(algorithm, cfg.total_timesteps, every, logger, cut=lambda: evaluations.cut)
-        finally:
-            env.close()
+        with _learner(cfg, run, contents, trust=trust) as (algorithm, env):
+            _learn(cfg, run, algorithm, env, contents, callbacks, interrupt)
         evaluation = None if interrupt.asked() else evaluate_final(cfg, run, interrupt.asked)
         if evaluation is None:
             raise _interrupted(run, interrupt.signal)
         return evaluation
+
+
+@contextmanager
+def _learner(
+    cfg: TrainConfig, run: Run, contents: Contents | None, *, trust: bool
+) -> Iterator[tuple[Algorithm, VecEnv]]:
+    """The algorithm and its environment; a new training has the weights and statistics of `init_from`."""
+    from rlzoo import init_from
+    from rlzoo.algos import memory
+    from rlzoo.algos.create import create
+    from rlzoo.envs.make import make
+
+    assert cfg.seed is not None
+    source = init_from.find(cfg.init_from, cfg.runs_dir) if cfg.init_from and contents is None else None
+    gamma = float(cfg.algo.hyperparams.get("gamma") or 0.99)
+    statistics = contents.normalization if contents is not None else None
+    if source is not None:
+        statistics = init_from.statistics(source)
+    env = make(cfg.env, n_envs=cfg.env.n_envs, seed=cfg.seed, gamma=gamma, statistics=statistics, on_nan=cfg.on_nan)
+    try:
+        memory.require(cfg, env.observation_space, env.action_space)
+        algorithm = create(cfg.algo, env, seed=cfg.seed, device=cfg.device)
+        if source is not None:
+            run.update_info(init_from=init_from.fill(algorithm, source, cfg, env, trust=trust))
+        yield algorithm, env
+    finally:
+        env.close()
+
+
+def _learn(
+    cfg: TrainConfig,
+    run: Run,
+    algorithm: Algorithm,
+    env: VecEnv,
+    contents: Contents | None,
+    callbacks: Sequence[Callback],
+    interrupt: Interrupt,
+) -> None:
+    """Learn to the end, with everything that watches, and going on from `contents` if there are any."""
+    from rlzoo.callbacks import Checkpoints, Evaluations, Finite, Progress, Standing, Stop
+    from rlzoo.loggers import open_loggers
+
+    first: list[Callback] = [finite := Finite(cfg.on_nan, run, env)]
+    standing = None
+    if hasattr(algorithm, "begin_episodes"):  # it can go on exactly
+        standing = Standing(run, algorithm, env, cfg.total_timesteps, contents, fingerprint(cfg))
+        first.append(standing)
+    progress = Progress(cfg.total_timesteps)
+    with open_loggers(cfg.logger, run, dump(cfg), extra=[progress, finite]) as logger:
+        evaluations = Evaluations(cfg, run, env, logger, should_stop=interrupt.asked)
+        with closing(evaluations), closing(progress):
+            saved: dict[str, Stateful] = {"evaluations": evaluations, "loggers": logger}
+            keep = partial(_worth_keeping, interrupt, evaluations)
+            checkpoints = Checkpoints(cfg, run, env, saved, standing, interrupt, keep)
+            if contents is not None:
+                for name, part in (saved | {"checkpoints": checkpoints}).items():
+                    part.restore(contents.parts[name])
+            every = [*first, evaluations, checkpoints, Stop(cfg, evaluations), progress, *callbacks]
+            with finite.explaining(algorithm):
+                interrupt.learn(algorithm, cfg.total_timesteps, every, logger, cut=lambda: evaluations.cut)
 
 
 def evaluate_final(cfg: TrainConfig, run: Run, should_stop: Callable[[], bool]) -> Evaluation | None:

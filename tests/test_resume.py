@@ -70,6 +70,20 @@ def test_what_cannot_be_put_back_begins_its_episode_anew_and_says_so(tmp_path, m
     assert "resume: restarted-episodes" in capsys.readouterr().err
 
 
+def test_settings_that_were_edited_by_hand_are_not_called_exact(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    words = ["algo=ppo", "env=CartPole", *COMMON, *ROLLOUT]
+    cfg, run = start(words, tmp_path / "runs")
+    with pytest.raises(RlzooError, match="cut"):
+        train(cfg, run, [Cut(300)])
+    text = run.config_file.read_text()
+    run.config_file.write_text(text.replace("gamma: 0.99", "gamma: 0.5"))
+    assert run.config_file.read_text() != text
+    assert main(["train", f"resume={run.path}"]) == 0
+    assert run.read_info()["resume"].startswith("not-exact: the settings in config.yaml are not those")
+    assert "resume: not-exact" in capsys.readouterr().err
+
+
 def test_a_killed_process_goes_on_in_a_new_one(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     words = ["algo=ppo", "env=CartPole", "seed=1", "total_timesteps=6000", "checkpoint.freq=1000", "eval.freq=2000"]

@@ -12,8 +12,8 @@ import numpy as np
 from stable_baselines3.common.vec_env import VecEnv
 
 from rlzoo.algos.core.tabular import epsilon_greedy, exponential_decay, generator_state, restored_generator
+from rlzoo.algos.vector_environment import VectorEnvironment
 from rlzoo.algos.watch import Watch
-from rlzoo.envs.vector import VectorEnvironment
 from rlzoo.protocols import Callback, MetricLogger, State
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 import time
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from rlzoo import checkpoints, console
 from rlzoo.algos.free_memory import size
@@ -13,6 +13,7 @@ from rlzoo.algos.memory import Sizes, buffer_bytes
 from rlzoo.callbacks.boundary import Boundary
 from rlzoo.callbacks.interrupt import Interrupt
 from rlzoo.callbacks.standing import Standing
+from rlzoo.config.parse import fingerprint
 from rlzoo.config.schema import TrainConfig
 from rlzoo.errors import ExitCode, RlzooError
 from rlzoo.protocols import Algorithm, Callback, State, Stateful
@@ -41,7 +42,7 @@ class Checkpoints(Callback):
         keep: Callable[[Algorithm], bool] = lambda _: False,
     ) -> None:
         self._cfg, self._run, self._env, self._on_nan = cfg.checkpoint, run, env, cfg.on_nan
-        self._standing, self._total = standing, cfg.total_timesteps
+        self._standing, self._total, self._training = standing, cfg.total_timesteps, fingerprint(cfg)
         self._with_buffer = _keeps_buffer(cfg, run, env)
         self._interrupt, self._keep = interrupt or Interrupt(), keep
         self._kept: Boundary | None = None  # newer than what is on disk
@@ -83,7 +84,7 @@ class Checkpoints(Callback):
                 str(step),
                 algorithm=algorithm,
                 env=self._env,
-                info={"at_boundary": True, "total_timesteps": self._total},
+                info=self._info(at_boundary=True),
                 copy_of=last,
             )
             checkpoints.prune(self._run, self._cfg.keep)
@@ -141,6 +142,9 @@ class Checkpoints(Callback):
     def _other_parts(self) -> dict[str, State]:
         return {name: part.state() for name, part in self._others.items()} | {"checkpoints": self.state()}
 
+    def _info(self, *, at_boundary: bool) -> dict[str, Any]:
+        return {"at_boundary": at_boundary, "total_timesteps": self._total, "training": self._training}
+
     def _save_last(
         self, algorithm: Algorithm, *, at_boundary: bool, others: Mapping[str, State] | None = None
     ) -> Checkpoint:
@@ -160,7 +164,7 @@ class Checkpoints(Callback):
             env=self._env,
             model_zip=True,
             others=parts,
-            info={"at_boundary": at_boundary, "total_timesteps": self._total},
+            info=self._info(at_boundary=at_boundary),
             unchanged=unchanged,
         )
         if self._standing is not None and at_boundary:

@@ -32,11 +32,17 @@ class Standing(Callback):
     """
 
     def __init__(
-        self, run: Run, algorithm: Any, env: VecEnv, total_timesteps: int, contents: Contents | None = None
+        self,
+        run: Run,
+        algorithm: Any,
+        env: VecEnv,
+        total_timesteps: int,
+        contents: Contents | None = None,
+        training: str = "",
     ) -> None:
         self.level = "exact"
         self._run, self._algorithm, self._env, self._total = run, algorithm, env, total_timesteps
-        self._contents = contents
+        self._contents, self._training = contents, training
         self._generators = Generators(env.action_space)
         self._buffer: ReplayBufferState | None = getattr(algorithm, "replay_buffer", None)
         # rlzoo's own algorithms have all of this in their `state`
@@ -60,6 +66,8 @@ class Standing(Callback):
         why = [*restored.reasons, *getattr(self._algorithm, "unproven", list)()]
         if self._buffer is not None and BUFFER not in contents.parts:
             why.append("the replay buffer was not saved and is filled anew (checkpoint.replay_buffer)")
+        if contents.manifest.get("training", "") != self._training:
+            why.append("the settings in config.yaml are not those that the checkpoint was trained with")
         if contents.manifest["total_timesteps"] != self._total:
             why.append("total_timesteps has changed, and with it every schedule and the end of the log")
         if why:

@@ -11,17 +11,11 @@ from rlzoo import init_from, strangers
 from rlzoo.config import overrides
 from rlzoo.config.compose import override
 from rlzoo.config.parse import check, dump, parse
-from rlzoo.config.schema import TrainConfig
+from rlzoo.config.schema import CHANGEABLE, WHERE, TrainConfig
 from rlzoo.errors import ConfigError, ExitCode, Problem, RlzooError
 from rlzoo.preflight import secret_problems
 from rlzoo.redaction import redact_values
 from rlzoo.runs import Checkpoint, Run, find_runs, folder_name
-
-CHANGEABLE = ("total_timesteps", "eval", "checkpoint", "stop", "logger", "signal_grace", "on_nan")
-"""Settings that a training may go on with changed; all others are what it was started with."""
-
-WHERE = ("runs_dir", "n_seeds", "n_jobs", "launcher")
-"""Settings that say where and beside what a training runs: two runs may differ in them and be the same training."""
 
 
 def main(words: Sequence[str]) -> int:

@@ -158,8 +158,7 @@ def job_of(request: Request, own: Mapping[str, str] | None = None) -> dict[str, 
 
 def run_job(job: dict[str, Any]) -> dict[str, Any]:
     """Create the run of a job, or find the one to go on with, and train it; the entry point of every launcher."""
-    import stable_baselines3  # noqa: F401  # takes seconds, in which a signal leaves no run behind yet
-
+    import rlzoo.algos.sb3  # noqa: F401  # takes seconds, in which a signal leaves no run behind yet
     from rlzoo import run_lock
     from rlzoo.info import collect, git_diff
     from rlzoo.seeding import draw_seed

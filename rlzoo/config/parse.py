@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Iterable, Mapping
 from dataclasses import fields, is_dataclass
 from typing import Any, TypeVar, get_type_hints
 
 from pydantic import TypeAdapter, ValidationError
 
-from rlzoo.config.schema import AlgoConfig, TrainConfig
+from rlzoo.config.schema import CHANGEABLE, WHERE, AlgoConfig, TrainConfig
 from rlzoo.errors import MAX_PROBLEMS, ConfigError, Problem, show
+from rlzoo.redaction import redact_values
 from rlzoo.registry import did_you_mean
 
 T = TypeVar("T")
@@ -56,6 +59,13 @@ def dump(config: TrainConfig) -> dict[str, Any]:
     values = _plain(config)
     algo = values["algo"]
     return {**values, "algo": {"name": algo["name"], **algo["hyperparams"]}}
+
+
+def fingerprint(config: TrainConfig) -> str:
+    """A hash of everything that a training may not go on with changed."""
+    values = redact_values(dump(config))  # as config.yaml holds them
+    fixed = {key: value for key, value in values.items() if key not in (*CHANGEABLE, *WHERE)}
+    return hashlib.sha256(json.dumps(fixed, sort_keys=True).encode()).hexdigest()
 
 
 def _adapter(schema: type[T]) -> TypeAdapter[T]:

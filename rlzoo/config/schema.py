@@ -117,6 +117,13 @@ class StopConfig:
     minutes: Annotated[Float, Field(gt=0)] | None
 
 
+CHANGEABLE = ("total_timesteps", "eval", "checkpoint", "stop", "logger", "signal_grace", "on_nan")
+"""Settings that a training may go on with changed; all others are what it was started with."""
+
+WHERE = ("runs_dir", "n_seeds", "n_jobs", "launcher")
+"""Settings that say where and beside what a training runs: two runs may differ in them and be the same training."""
+
+
 @dataclass(frozen=True)
 class TrainConfig:
     __pydantic_config__ = {"extra": "forbid"}

@@ -51,7 +51,7 @@ class Fault:
         return cls(
             what=f"raised {type(error).__name__}",
             where=where,
-            text=f"{error}{line}".strip(),
+            text=" ".join(f"{error}{line}".split()),
             traceback="".join(traceback.format_exception(error)),
         )
 

@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 
 from rlzoo.envs import make
-from rlzoo.envs.vector import VectorEnvironment
+from rlzoo.algos.vector_environment import VectorEnvironment
 from rlzoo.protocols import Environment
 
 
