@@ -2,8 +2,8 @@ import gymnasium
 import numpy as np
 import pytest
 
-from rlzoo.envs import make
 from rlzoo.algos.vector_environment import VectorEnvironment
+from rlzoo.envs import make
 from rlzoo.protocols import Environment
 
 
