@@ -22,7 +22,7 @@ from rlzoo.registry import did_you_mean
 GROUPS = ("algo", "env", "logger", "launcher", "experiment", "family@_global_")
 ALIASES = {"algo": {"recurrent_ppo": "ppo_lstm"}}
 """Other names of choices; they compose the choice itself, with its tuned sets."""
-EMPTY = {"logger": "logger=csv", "experiment": "experiment=null"}
+EMPTY: dict[str, dict[str, str]] = {"logger": {"logger": "logger=csv"}, "experiment": {}}
 """Groups that can be left empty, and what that means: CSV files are always written."""
 
 
@@ -160,7 +160,8 @@ def _sort_words(parsed: Sequence[Word]) -> tuple[dict[str, str], list[Word], str
     for word in parsed:
         if word.key in GROUPS and (word.delete or word.value in (None, [])):
             if word.key in EMPTY:
-                groups[word.key] = EMPTY[word.key]
+                groups.pop(word.key, None)
+                groups |= EMPTY[word.key]
             else:
                 problems.append(Problem(word.key, "has to be chosen", f"{word.key}=<name>", str(COMMAND_LINE)))
         elif word.key == "hyperparams" and not word.delete:

@@ -313,3 +313,13 @@ def test_a_key_without_its_section_is_suggested_with_it(word, expected):
 def test_an_unknown_key_is_not_suggested_itself():
     _, problems = check(TrainConfig, compose("train", ["env.foo=1"]).values)
     assert "'env.foo'" not in problems[0].message
+
+
+def test_no_experiment_is_chosen_where_there_are_some(workdir):
+    Path("conf/experiment").mkdir(parents=True)
+    Path("conf/experiment/mine.yaml").write_text("# @package _global_\ntotal_timesteps: 777\n")
+    assert compose("train", ["experiment=mine"]).values["total_timesteps"] == 777
+    for words in (["experiment=null"], ["experiment=mine", "experiment=null"], ["experiment=[]"]):
+        composition = compose("train", words)
+        assert composition.problems == ()
+        assert composition.values["total_timesteps"] != 777
