@@ -99,11 +99,12 @@ def _find_problems(
     notices += algo_notices
     if isinstance(values.get("logger"), dict):
         problems += check_loggers(values["logger"])
-    if isinstance(values.get("launcher"), dict):
-        problems += check_launcher(values["launcher"])
+    launcher = values.get("launcher") or {}  # `launcher:` with nothing behind it is an empty mapping
+    if isinstance(launcher, dict):
+        problems += check_launcher(launcher)
     if config is not None:
         problems += _cross_problems(config)
-        if n_requests and env is not None and not problems and config.launcher["name"] == "local":
+        if n_requests and env is not None and not problems and config.launcher.get("name") == "local":
             problems = _too_large(config, env, min(config.n_jobs, n_requests))
     return config, problems, notices
 
@@ -197,7 +198,7 @@ def _cross_problems(config: TrainConfig) -> list[Problem]:
         from rlzoo.init_from import check as check_init_from
 
         problems += check_init_from(config)
-    return problems + device_problems(config.device, here=config.launcher["name"] == "local")
+    return problems + device_problems(config.device, here=config.launcher.get("name") == "local")
 
 
 def _too_large(config: TrainConfig, env: Any, n_jobs: int) -> list[Problem]:

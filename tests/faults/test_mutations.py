@@ -133,6 +133,11 @@ def test_a_launcher_whose_name_is_a_list(workdir):
     assert refused("launcher.name=[[]]").problems[0].key == "launcher.name"
 
 
+def test_a_launcher_that_is_nothing(workdir):
+    write("conf/experiment/x.yaml", "# @package _global_\nlauncher:\n")
+    assert "launcher.name" in str(refused("experiment=x"))
+
+
 def test_a_large_number_is_no_number(workdir):
     _, problems = check_schema(TrainConfig, compose("train", ["signal_grace=" + "9" * 400]).values)
     assert problems[0].message.startswith("must be a finite number")
