@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import zip_longest
 from pathlib import Path
@@ -102,3 +102,45 @@ def _compare_arrays(name: str, first: np.ndarray | None, second: np.ndarray | No
 
 def _cell(text: str) -> str:
     return text or NOTHING
+
+
+NUMBERS = ("versions", "python", "cpu", "gpu", "torch_threads", "determinism")
+"""What info.json says of a run that changes its numbers, as far as is known."""
+
+CIRCUMSTANCES = (*NUMBERS, "platform", "cpu_count", "variables")
+"""All that it says of the machine; git is compared apart from them."""
+
+
+@dataclass(frozen=True)
+class Changed:
+    """A circumstance that is not what it was."""
+
+    what: str
+    then: str
+    now: str
+
+
+def changed_circumstances(
+    then: Mapping[str, Any], now: Mapping[str, Any], keys: Sequence[str] = CIRCUMSTANCES
+) -> list[Changed]:
+    """The circumstances that differ between the info of two runs, as far as both tell them."""
+    found = []
+    for key in keys:
+        if key in then and key in now:
+            old, new = (_named(key, record[key]) for record in (then, now))
+            names = [name for name in dict.fromkeys([*old, *new]) if old.get(name) != new.get(name)]
+            found += [Changed(name, show(old.get(name)), show(new.get(name))) for name in names]
+    return found
+
+
+def show(value: Any) -> str:
+    """A value in words."""
+    return NOTHING if value in (None, "") else str(value)
+
+
+def _named(key: str, value: Any) -> dict[str, Any]:
+    """The values below a key of info.json by the names that people know them by."""
+    if not isinstance(value, dict):
+        return {key: value}
+    prefix = f"{key} " if key == "determinism" else ""
+    return {f"{prefix}{name}": child for name, child in value.items()}

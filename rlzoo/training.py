@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
     from rlzoo.callbacks import Evaluations, Interrupt
     from rlzoo.checkpoints import Contents
+    from rlzoo.comparison import Changed
 
 log = logging.getLogger("rlzoo")
 
@@ -54,17 +55,20 @@ def train(
     """
     from rlzoo.callbacks import Interrupt
     from rlzoo.checkpoints import read
-    from rlzoo.info import device
+    from rlzoo.comparison import NUMBERS, changed_circumstances
+    from rlzoo.info import collect, device
     from rlzoo.seeding import seed_everything
 
     assert cfg.seed is not None
     with Interrupt(cfg.signal_grace) as interrupt, _recorded(run, interrupt):
         set_threads(cfg)
+        then = run.read_info()
         run.update_info(**device())
+        changed = changed_circumstances(then, collect(), NUMBERS) if resume_from is not None else []
         seed_everything(cfg.seed)
         contents = read(resume_from) if resume_from is not None else None
         with _learner(cfg, run, contents, trust=trust) as (algorithm, env):
-            _learn(cfg, run, algorithm, env, contents, callbacks, interrupt)
+            _learn(cfg, run, algorithm, env, contents, callbacks, interrupt, changed)
         evaluation = None if interrupt.asked() else evaluate_final(cfg, run, interrupt.asked)
         if evaluation is None:
             raise _interrupted(run, interrupt.signal)
@@ -106,15 +110,19 @@ def _learn(
     contents: Contents | None,
     callbacks: Sequence[Callback],
     interrupt: Interrupt,
+    changed: Sequence[Changed],
 ) -> None:
-    """Learn to the end, with everything that watches, and going on from `contents` if there are any."""
+    """Learn to the end, with everything that watches, and going on from `contents` if there are any.
+
+    `changed` is what is not as it was when these were written.
+    """
     from rlzoo.callbacks import Checkpoints, Evaluations, Finite, Progress, Standing, Stop
     from rlzoo.loggers import open_loggers
 
     first: list[Callback] = [finite := Finite(cfg.on_nan, run, env)]
     standing = None
     if hasattr(algorithm, "begin_episodes"):  # it can go on exactly
-        standing = Standing(run, algorithm, env, cfg.total_timesteps, contents, fingerprint(cfg))
+        standing = Standing(run, algorithm, env, cfg.total_timesteps, contents, fingerprint(cfg), changed)
         first.append(standing)
     progress = Progress(cfg.total_timesteps)
     with open_loggers(cfg.logger, run, dump(cfg), extra=[progress, finite]) as logger:

@@ -4,6 +4,7 @@ import signal
 import subprocess
 import sys
 import time
+from importlib.metadata import version
 from pathlib import Path
 
 import numpy as np
@@ -82,6 +83,20 @@ def test_settings_that_were_edited_by_hand_are_not_called_exact(tmp_path, monkey
     assert main(["train", f"resume={run.path}"]) == 0
     assert run.read_info()["resume"].startswith("not-exact: the settings in config.yaml are not those")
     assert "resume: not-exact" in capsys.readouterr().err
+
+
+def test_other_versions_and_threads_are_not_called_exact(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    cfg, run = start(["algo=ppo", "env=CartPole", *COMMON, *ROLLOUT], tmp_path / "runs")
+    with pytest.raises(RlzooError, match="cut"):
+        train(cfg, run, [Cut(300)])
+    run.update_info(versions={"torch": "2.10.0", "numpy": version("numpy")}, python="3.11.1", torch_threads=7)
+    train(cfg, run, resume_from=newest_boundary(run))
+    level = run.read_info()["resume"]
+    assert level.startswith("not-exact: ")
+    assert f"torch was 2.10.0, is {version('torch')}" in level
+    assert "python was 3.11.1, is " in level and "torch_threads was 7, is 1" in level
+    assert "numpy was" not in level
 
 
 def test_a_killed_process_goes_on_in_a_new_one(tmp_path, monkeypatch, capsys):

@@ -6,13 +6,14 @@ the replay buffer in segments.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from rlzoo import console
 from rlzoo.algos.replay_state import ReplayBufferState
 from rlzoo.algos.replay_undo import ReplayUndo
 from rlzoo.checkpoints import Contents
+from rlzoo.comparison import Changed
 from rlzoo.envs import state as env_state
 from rlzoo.protocols import Algorithm, Callback, State
 from rlzoo.runs import Checkpoint, Run
@@ -39,10 +40,11 @@ class Standing(Callback):
         total_timesteps: int,
         contents: Contents | None = None,
         training: str = "",
+        changed: Sequence[Changed] = (),
     ) -> None:
         self.level = "exact"
         self._run, self._algorithm, self._env, self._total = run, algorithm, env, total_timesteps
-        self._contents, self._training = contents, training
+        self._contents, self._training, self._changed = contents, training, changed
         self._generators = Generators(env.action_space)
         self._buffer: ReplayBufferState | None = getattr(algorithm, "replay_buffer", None)
         # rlzoo's own algorithms have all of this in their `state`
@@ -64,6 +66,7 @@ class Standing(Callback):
             self._algorithm.begin_episodes(restored.observation, restored.restarted)
         self._generators.restore(contents.parts["generators"])
         why = [*restored.reasons, *getattr(self._algorithm, "unproven", list)()]
+        why += [f"{changed.what} was {changed.then}, is {changed.now}" for changed in self._changed]
         if self._buffer is not None and BUFFER not in contents.parts:
             why.append("the replay buffer was not saved and is filled anew (checkpoint.replay_buffer)")
         if contents.manifest.get("training", "") != self._training:

@@ -11,7 +11,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rlzoo import strangers
-from rlzoo.comparison import NOTHING, Difference, compare_tables, compare_values, read_table
+from rlzoo.comparison import (
+    NOTHING,
+    Changed,
+    Difference,
+    changed_circumstances,
+    compare_tables,
+    compare_values,
+    read_table,
+    show,
+)
 from rlzoo.config import paths
 from rlzoo.config.compose import override
 from rlzoo.config.parse import check, dump, parse
@@ -23,33 +32,11 @@ from rlzoo.runs import Run
 if TYPE_CHECKING:
     from rlzoo.cli import Arguments
 
-CIRCUMSTANCES = (
-    "versions",
-    "python",
-    "platform",
-    "cpu",
-    "cpu_count",
-    "gpu",
-    "torch_threads",
-    "variables",
-    "determinism",
-)
-"""What info.json says of a run that can change its numbers; git is compared apart from them."""
-
 HARMLESS = ("checkpoint", "logger", "signal_grace")
 """Settings that may have changed on a resume without changing a number."""
 
 CURVE_ROWS = 12
 """Evaluations that the table shows at most."""
-
-
-@dataclass(frozen=True)
-class Changed:
-    """A circumstance that is not what it was."""
-
-    what: str
-    then: str
-    now: str
 
 
 @dataclass(frozen=True)
@@ -137,16 +124,11 @@ _AS_THEN = "versions, machine, threads and code are as they were then"
 
 def differences(then: Mapping[str, Any], now: Mapping[str, Any]) -> tuple[Changed, ...]:
     """The circumstances that differ between two records, as far as both tell them."""
-    found = []
-    for key in CIRCUMSTANCES:
-        if key in then and key in now:
-            old, new = (_named(key, record[key]) for record in (then, now))
-            names = [name for name in dict.fromkeys([*old, *new]) if old.get(name) != new.get(name)]
-            found += [Changed(name, _show(old.get(name)), _show(new.get(name))) for name in names]
+    found = changed_circumstances(then, now)
     commits = [str((record.get("git") or {}).get("commit", ""))[:12] for record in (then, now)]
     diffs = [str(record.get("git_diff", "")) for record in (then, now)]
     if commits[0] != commits[1]:
-        found.append(Changed("git commit", *map(_show, commits)))
+        found.append(Changed("git commit", *map(show, commits)))
     if diffs[0] != diffs[1]:
         found.append(Changed("uncommitted changes", *map(_lines, diffs)))
     return tuple(found)
@@ -198,20 +180,8 @@ def _final(run: Run) -> dict[str, dict[str, Any]]:
     return {entry["checkpoint"]: {key: value for key, value in entry.items() if key != "date"} for entry in entries}
 
 
-def _named(key: str, value: Any) -> dict[str, Any]:
-    """The values below a key of info.json by the names that people know them by."""
-    if not isinstance(value, dict):
-        return {key: value}
-    prefix = f"{key} " if key == "determinism" else ""
-    return {f"{prefix}{name}": child for name, child in value.items()}
-
-
 def _text(path: Path) -> str:
     return path.read_text(encoding="utf-8", errors="replace") if path.is_file() else ""
-
-
-def _show(value: Any) -> str:
-    return NOTHING if value in (None, "") else str(value)
 
 
 def _lines(diff: str) -> str:
@@ -254,5 +224,5 @@ def _print(run: Run, found: Reproduction) -> None:
         print_table(
             ("step", "then", "now"), [(f"{step:,}", then, now) for step, then, now in shown], title="mean reward"
         )
-        print(f"largest difference of {len(found.curve)} evaluations: {_show(found.max_difference)}")
+        print(f"largest difference of {len(found.curve)} evaluations: {show(found.max_difference)}")
     print(f"{'identical' if found.identical else 'not identical'}: {run.path} | {found.run.path}")
