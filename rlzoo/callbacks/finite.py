@@ -22,7 +22,8 @@ if TYPE_CHECKING:
 PAUSE = 99
 """How many times as long as the last look at all weights took until the next one: these take a hundredth of the time.
 
-Losses are looked at after every update. They are computed with the weights, so they are NaN one update later.
+Losses are looked at after every update. They are computed with the weights, so they are NaN one update later. Without
+losses, as in ARS, it is the weights after every update.
 """
 
 
@@ -60,7 +61,8 @@ class Finite(Callback):
             return
         self._n_updates = n_updates
         losses: dict[str, float] = getattr(algorithm, "losses", dict)()
-        if time.monotonic() >= self._next_look or self._losses or not all(map(math.isfinite, losses.values())):
+        bad = self._losses or not all(map(math.isfinite, losses.values()))
+        if bad or (n_updates is not None and not losses) or time.monotonic() >= self._next_look:
             self._look(algorithm)
 
     def on_end(self, algorithm: Algorithm) -> None:
