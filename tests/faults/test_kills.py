@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import random
 import shutil
@@ -55,9 +56,10 @@ def test_killed_at_random_moments(name, warm: Warm, tmp_path, count, record_prop
     took = time.monotonic() - begun
     whole = Run.open("latest", tmp_path / "whole")
     pick, kills, longest, goal = random.Random(name), 0, 0, count(5, 25)
-    while kills < goal:
-        folder = tmp_path / f"runs{kills}"
-        kills_before = kills
+    for training in itertools.count():  # some end before they are killed
+        if kills == goal:
+            break
+        folder = tmp_path / f"runs{training}"
         while child := _start_or_go_on(warm, words, tmp_path, folder):
             time.sleep(pick.uniform(0.1, took / 2))
             if child.poll() is None and kills < goal:
@@ -70,7 +72,6 @@ def test_killed_at_random_moments(name, warm: Warm, tmp_path, count, record_prop
                 pytest.fail(child.output)
         # one that was killed before its first checkpoint may have begun in the same second
         (run,) = [each for each in find_runs(folder) if each.read_info()["status"] == "finished"]
-        assert "going on with" in child.output or kills == kills_before
         _compare(whole, run)
         assert run.read_info()["status"] == "finished"
         assert [entry["checkpoint"] for entry in run.read_results()[-2:]] == ["last", "best"]
