@@ -106,10 +106,27 @@ def table(columns: Sequence[str], rows: Iterable[Sequence[object]], title: str =
 
 def print_table(columns: Sequence[str], rows: Iterable[Sequence[object]], title: str = "") -> None:
     """Print a table to standard output: as wide as the terminal, or as wide as it needs where there is none."""
+    _wide_stdout().print(table(columns, rows, title))
+
+
+def print_pairs(rows: Iterable[tuple[str, object]]) -> None:
+    """Print names and what belongs to them to standard output, as wide as `print_table`."""
+    from rich.table import Table
+    from rich.text import Text
+
+    grid = Table.grid(padding=(0, 2), pad_edge=True)
+    grid.add_column(no_wrap=True)
+    grid.add_column(overflow="fold")
+    for name, value in rows:
+        grid.add_row(Text(name), Text(clean(value)))
+    _wide_stdout().print(grid)
+
+
+def _wide_stdout() -> Console:
     console = stdout()
     if not console.is_terminal and "COLUMNS" not in os.environ:
-        console = _console(width=UNLIMITED_WIDTH)
-    console.print(table(columns, rows, title))
+        return _console(width=UNLIMITED_WIDTH)
+    return console
 
 
 class _StandardError:

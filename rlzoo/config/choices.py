@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 from rlzoo.config import files
+from rlzoo.config.files import ConfigFile
 from rlzoo.config.provenance import Tree
 from rlzoo.errors import RlzooError
 
@@ -16,21 +18,32 @@ def read_choice(group: str, name: str) -> dict[str, Any]:
         RlzooError: if there is no such choice or its file cannot be read.
     """
     tree = Tree()
-    _lay(tree, group, name, ())
+    for file in _layers(group, name, ()):
+        tree.merge_file(file.read(), (group,), file.shipped)
     return dict(tree.values.get(group, {}))
 
 
-def _lay(tree: Tree, group: str, name: str, above: tuple[str, ...]) -> None:
+def read_comments(group: str, name: str) -> dict[str, str]:
+    """What the keys of one choice mean: the comments of its own file, and of those that it builds on."""
+    return {
+        path[0]: comment
+        for file in _layers(group, name, ())
+        for path, comment in file.read().comments.items()
+        if len(path) == 1
+    }
+
+
+def _layers(group: str, name: str, above: tuple[str, ...]) -> Iterator[ConfigFile]:
+    """The files of a choice, the ones that it builds on first."""
     found = files.find(f"{group}/{name}")
     if found is None:
         raise RlzooError(f"there is no {group}/{name}.yaml" + (f" (needed by {above[-1]})" if above else ""))
     if name in above:
         raise RlzooError(f"{found.path}: builds on itself")
-    content = found.read()
-    for entry in content.values.get("defaults") or ("_self_",):
+    for entry in found.read().values.get("defaults") or ("_self_",):
         if isinstance(entry, str) and entry != "_self_":
-            _lay(tree, group, entry, (*above, name))
-    tree.merge_file(content, (group,), found.shipped)
+            yield from _layers(group, entry, (*above, name))
+    yield found
 
 
 def header(group: str, name: str) -> dict[str, str]:

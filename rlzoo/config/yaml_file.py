@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import takewhile
 from pathlib import Path
 from typing import Any
 
@@ -177,17 +178,24 @@ class _Reader:
             raise self.error(node, f"the tag {node.tag} is not allowed: only plain data is read")
 
     def comment(self, key: yaml.Node, value: yaml.Node) -> str:
-        """The comment at the end of the key's line (after its value), else the lines of comment right above it."""
+        """The comment at the end of the key's line (after its value), else the lines of comment right above it.
+
+        Lines below go on with the former if their `#` stands under its own; those above stand in the key's column.
+        """
         line = key.start_mark.line
         end = value.end_mark.column if value.end_mark.line == line else key.end_mark.column
-        _, found, comment = self.source[line][end:].partition("#")
+        before, found, comment = self.source[line][end:].partition("#")
         if found:
-            return comment.strip()
-        above: list[str] = []
-        while line > 0 and self.source[line - 1].strip().startswith("# "):
-            line -= 1
-            above.insert(0, self.source[line].strip()[2:])
+            below = self.comment_lines(range(line + 1, len(self.source)), end + len(before))
+            return " ".join([comment.strip(), *below])
+        above = self.comment_lines(range(line - 1, -1, -1), key.start_mark.column)[::-1]
         return " ".join(above) if above and not above[0].startswith("@") else ""
+
+    def comment_lines(self, lines: Iterable[int], column: int) -> list[str]:
+        """What lines hold, up to the first that is no comment beginning in this column."""
+        start = " " * column + "# "
+        texts = (self.source[line] for line in lines)
+        return [text[len(start) :].strip() for text in takewhile(lambda text: text.startswith(start), texts)]
 
     def error(self, node: yaml.Node, message: str) -> RlzooError:
         return RlzooError(f"{short_path(self.path)}:{node.start_mark.line + 1}:{node.start_mark.column + 1}: {message}")

@@ -46,6 +46,12 @@ def test_comment_above_a_key():
     assert file.comments[("a", "b")] == "what b is"
 
 
+def test_a_comment_of_several_lines_is_of_the_key_that_it_began_at():
+    file = parse("a: 1  # what a is,\n      # and more\nb: 2\n# what c is,\n# and more\nc: 3\n  # of nobody\nd: 4\n")
+    expected = {("a",): "what a is, and more", ("c",): "what c is, and more"}
+    assert file.comments == expected
+
+
 @pytest.mark.parametrize(
     ("text", "where"),
     [
