@@ -13,6 +13,7 @@ from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from functools import cache
 from pathlib import Path
+from textwrap import TextWrapper
 from typing import IO, TYPE_CHECKING, Any, cast
 
 from rlzoo.errors import clean
@@ -110,16 +111,14 @@ def print_table(columns: Sequence[str], rows: Iterable[Sequence[object]], title:
 
 
 def print_pairs(rows: Iterable[tuple[str, object]]) -> None:
-    """Print names and what belongs to them to standard output, as wide as `print_table`."""
-    from rich.table import Table
-    from rich.text import Text
-
-    grid = Table.grid(padding=(0, 2), pad_edge=True)
-    grid.add_column(no_wrap=True)
-    grid.add_column(overflow="fold")
-    for name, value in rows:
-        grid.add_row(Text(name), Text(clean(value)))
-    _wide_stdout().print(grid)
+    """Print names and what belongs to them to standard output, as wide as a table; no word (a path) is ever broken."""
+    pairs = [(clean(name), clean(value)) for name, value in rows]
+    indent = " " * (max(len(name) for name, _ in pairs) + 4)
+    console = _wide_stdout()
+    for name, value in pairs:
+        wrap = TextWrapper(console.width, f"  {name}".ljust(len(indent)), indent, break_long_words=False)
+        wrap.break_on_hyphens = False
+        console.print(wrap.fill(value), soft_wrap=True)
 
 
 def _wide_stdout() -> Console:

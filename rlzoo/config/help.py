@@ -15,9 +15,16 @@ USAGE = {
     "reproduce": "rlzoo reproduce [run=...] [key=value ...] [--json]",
     "verify-resume": "rlzoo verify-resume [run=...] [key=value ...] [--json]",
     "list": "rlzoo list algos | envs | hyperparams | runs [--json]",
-    "show": "rlzoo show [group=choice ...] [key=value ...] [--json]",
+    "show": "rlzoo show algo=name [--json] | rlzoo show [group=choice ...] [key=value ...] [--json]",
     "validate": "rlzoo validate [path ...] [--json]",
 }
+ABOUT = {
+    "show": """\
+algo=name alone explains an algorithm: what it is, its paper, the file to read, every hyperparameter with its default,
+its range and its meaning, the environments with a tuned set. Any other words are put together as `rlzoo train` would,
+and every value of the result is shown with the file and line it came from."""
+}
+"""What the usage of a command does not say."""
 GROUP_HELP = {
     "algo": "the algorithm; its settings are algo.*",
     "env": "the environment; its settings are env.*",
@@ -39,6 +46,8 @@ WITH_GROUPS = {"train": "train", "show": "train"}
 def print_help(command: str, summary: str, words: Sequence[str]) -> None:
     """Print the help of a command; `algo=` and `env=` among the words add their own keys."""
     print(f"{summary}\n\nusage: {USAGE[command]}\n")
+    if command in ABOUT:
+        print(f"{ABOUT[command]}\n")
     source = WITH_GROUPS.get(command, command)
     path = paths.root() / "conf" / f"{source}.yaml"
     if not path.is_file():
