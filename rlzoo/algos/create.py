@@ -12,6 +12,7 @@ from rlzoo.algos.specs import AlgoSpec, find_spec
 from rlzoo.errors import RlzooError
 from rlzoo.protocols import Algorithm
 from rlzoo.registry import load
+from rlzoo.seeding import seed_everything
 
 if TYPE_CHECKING:
     from gymnasium import Space
@@ -60,9 +61,10 @@ def create_own(
     """Build an algorithm of rlzoo's own; its constructor takes the device if it has networks."""
     from rlzoo.algos.values import resolve
 
-    if seed is not None:
-        env.seed(seed)
     cls = load(spec.entry_point)
+    if seed is not None:
+        seed_everything(seed)  # after torch was imported
+        env.seed(seed)
     values = resolve(hyperparams, find_signature(spec), policy="", n_actions=1)
     offered = {"seed": seed, "device": device}
     taken = signature(cls).parameters
