@@ -19,8 +19,11 @@ def torch_device(device: str) -> torch.device:
 
 
 def module_state(module: nn.Module, name: str) -> dict[str, Any]:
-    """Parameters and buffers, copied to the CPU, as `<name>.<parameter>`."""
-    return {f"{name}.{key}": tensor.detach().cpu().clone() for key, tensor in module.state_dict().items()}
+    """Parameters and buffers, copied to the CPU and row-major, as `<name>.<parameter>`."""
+    return {
+        f"{name}.{key}": tensor.detach().cpu().clone(memory_format=torch.contiguous_format)
+        for key, tensor in module.state_dict().items()
+    }
 
 
 def restore_module(module: nn.Module, name: str, tensors: Mapping[str, Any]) -> None:
