@@ -46,6 +46,14 @@ OFF_POLICY: dict[str, Any] = {
     "buffer_size": 1000,
     "policy_kwargs": {"net_arch": [16]},
 }
+DQN: dict[str, Any] = {
+    "learning_starts": 32,
+    "batch_size": 16,
+    "buffer_size": 1000,
+    "target_update_interval": 20,
+    "net_arch": [16],
+}
+RAINBOW_LITE: dict[str, Any] = {"double": True, "dueling": True, "prioritized": True, "n_steps": 3}
 CASES = {
     "a2c": Case("a2c", "CartPole-v1", n_envs=2, changes={**ON_POLICY, "n_steps": 8}),
     "ddpg": Case("ddpg", "Pendulum-v1", changes={**OFF_POLICY, "action_noise": {"normal": 0.1}}),
@@ -66,7 +74,15 @@ CASES = {
     "tqc": Case("tqc", "Pendulum-v1", changes={**OFF_POLICY, "policy_kwargs": {"n_quantiles": 5, "net_arch": [8]}}),
     "trpo": Case("trpo", "CartPole-v1", changes={**MINIBATCHES, "learning_rate": {"cosine": [0.01, 0.001]}}),
     "her": Case("dqn", "BitFlipping-v0", changes={**OFF_POLICY, "replay_buffer_class": "her"}),
+    "dqn_scratch": Case("dqn_scratch", "CartPole-v1", n_envs=2, changes=DQN),
+    "rainbow_lite": Case("dqn_scratch", "CartPole-v1", changes={**DQN, **RAINBOW_LITE}),
     "q_learning": Case("q_learning", "FrozenLake-v1", n_envs=2),
+    "hill_climbing": Case("hill_climbing", "CartPole-v1", n_envs=2, changes={"n_eval_episodes": 2, "net_arch": [4]}),
+    "simulated_annealing": Case("simulated_annealing", "CartPole-v1", changes={"sample_actions": True}),
+    "cem": Case("cem", "CartPole-v1", n_envs=2, changes={"population_size": 4}),
+    "evolution_strategies": Case(
+        "evolution_strategies", "CartPole-v1", n_envs=2, changes={"population_size": 4, "net_arch": [4]}
+    ),
 }
 
 

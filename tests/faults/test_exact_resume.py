@@ -34,6 +34,11 @@ SET_UPS = {
         *("algo=dqn", "env=BitFlipping", "algo.replay_buffer_class=her", "algo.learning_starts=50"),
         "total_timesteps=200",
     ],
+    "dqn_scratch": ["algo=dqn_scratch", "env=CartPole", *REPLAY, "algo.buffer_size=100"],
+    "dqn_scratch-rainbow": [
+        *("algo=dqn_scratch", "env=CartPole", *REPLAY, "env.n_envs=2", "algo.buffer_size=100", "algo.n_steps=3"),
+        *("algo.double=true", "algo.dueling=true", "algo.prioritized=true"),
+    ],
     "qrdqn": ["algo=qrdqn", "env=CartPole", *REPLAY],
     "sac": ["algo=sac", "env=Pendulum", *REPLAY],
     "sac-noise": ["algo=sac", "env=Pendulum", *REPLAY, "env.n_envs=2", "algo.action_noise={ornstein_uhlenbeck: 0.1}"],
@@ -42,6 +47,15 @@ SET_UPS = {
     "tqc": ["algo=tqc", "env=Pendulum", *REPLAY],
     "q_learning": ["algo=q_learning", "env=FrozenLake", "env.n_envs=2", "total_timesteps=400"],
     "crossq": ["algo=crossq", "env=Pendulum", *REPLAY, "total_timesteps=110"],
+    "hill_climbing": ["algo=hill_climbing", "env=CartPole", "env.n_envs=2", "total_timesteps=400", *SHORT],
+    "simulated_annealing": [
+        *("algo=simulated_annealing", "env=CartPole", "algo.sample_actions=true", "total_timesteps=400", *SHORT),
+    ],
+    "cem": ["algo=cem", "env=Pendulum", "env.n_envs=2", "algo.population_size=3", "total_timesteps=900", *SHORT],
+    "evolution_strategies": [
+        *("algo=evolution_strategies", "env=CartPole", "env.n_envs=2", "algo.population_size=4"),
+        *("algo.net_arch=[4]", "total_timesteps=900", *SHORT),
+    ],
 }
 KILL = """
 import os, signal
