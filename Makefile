@@ -18,7 +18,7 @@ TORCH_FLAGS := $(if $(filter cpu,$(TORCH_INDEX)),--extra-index-url https://downl
 PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(JOBS)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup train test test-slow faults lint format type layers wheel validate signatures bench clean ci
+.PHONY: help setup train test test-slow faults lint format type layers wheel validate signatures docs bench clean ci
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -60,6 +60,10 @@ validate: $(VENV)/.train ## check every shipped configuration file
 
 signatures: $(VENV)/.test ## compile the table of algorithm keywords from the installed libraries
 	@$(BIN)/python -m rlzoo.algos.compile_signatures
+
+docs: $(VENV)/.test ## write docs/algorithms/ from docstrings, conf/algo/ and the measured curves
+	@$(PIP) matplotlib
+	@$(BIN)/python docs/build.py
 
 bench: $(VENV)/.train ## train towards the course's bars, hours: make bench ARGS="ppo-LunarLander --seeds 0"
 	@$(BIN)/python benchmarks/course_bars.py $(if $(filter command line environment,$(origin ARGS)),$(ARGS))
