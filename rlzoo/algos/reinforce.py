@@ -1,0 +1,285 @@
+"""REINFORCE: the Monte Carlo policy gradient, with whole episodes and no value to bootstrap from.
+
+Williams 1992, Simple statistical gradient-following algorithms for connectionist reinforcement learning; Sutton and
+Barto, Reinforcement Learning, 2nd edition, chapter 13. Equation numbers are Sutton and Barto's; as usual, the factor
+gamma^t of their update is left out.
+
+The defaults are those of the Hugging Face Deep RL Course: one hidden layer, an update after every episode, and returns
+standardised within it. An episode that was cut by a time limit counts as one that ended: plain returns know nothing of
+what would have come.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from stable_baselines3.common.type_aliases import Schedule
+from stable_baselines3.common.vec_env import VecEnv
+
+from rlzoo.algos.actor import Actor, Critic, clipped, fast_forward
+from rlzoo.algos.core.flat_adam import FlatAdam
+from rlzoo.algos.core.returns import full_return, rewards_to_go, standardized
+from rlzoo.algos.core.tabular import generator_state, restored_generator
+from rlzoo.algos.networks import to_features
+from rlzoo.algos.observations import each, observation_state, replace_rows, restored_observation, stacked
+from rlzoo.algos.torch_state import module_state, restore_module, torch_device
+from rlzoo.algos.vector_environment import VectorEnvironment
+from rlzoo.algos.watch import Watch
+from rlzoo.protocols import Callback, MetricLogger, State
+
+STEPS_UNASKED = 100
+"""Environment steps between two calls of callbacks that say they can wait: some milliseconds."""
+
+
+class Reinforce:
+    """Makes actions likelier by how good the return was that followed them.
+
+    Every environment plays `n_episodes_per_update` whole episodes with the same weights, then these change. One that is
+    through with its share while others still play goes on, and what it plays then is not learnt from: its episode began
+    with other weights than it ends with, and taking the first episodes that end would prefer the short ones.
+
+    Attributes:
+        actor: the policy's network.
+        critic: the baseline's, or None.
+        num_timesteps: environment steps taken so far, over all environments.
+        n_episodes: whole episodes played so far, over all environments.
+        n_updates: gradient steps taken so far.
+    """
+
+    def __init__(  # noqa: PLR0913  every hyperparameter
+        self,
+        env: VecEnv,
+        *,
+        learning_rate: float | Schedule = 0.01,
+        n_episodes_per_update: int = 1,
+        gamma: float = 1.0,
+        reward_to_go: bool = True,
+        normalize_returns: str | None = "episode",
+        baseline: bool = False,
+        value_learning_rate: float = 0.01,
+        ent_coef: float = 0.0,
+        max_grad_norm: float | None = None,
+        net_arch: list[int] = [16],  # noqa: B006 - it never changes
+        activation_fn: type[torch.nn.Module] = torch.nn.ReLU,
+        seed: int | None = None,
+        device: str = "auto",
+    ) -> None:
+        """Begin with torch's own random weights.
+
+        Args:
+            env: images go through a convolution, the parts of Dict observations side by side.
+            learning_rate: step size of Adam for the policy.
+            n_episodes_per_update: whole episodes of every environment for each update.
+            gamma: discount of future rewards per step.
+            reward_to_go: an action is judged by the rewards after it; else by all of its episode.
+            normalize_returns: to mean 0 and standard deviation 1 over the steps of each `episode`, or over all those of
+                an update (`batch`); None leaves them.
+            baseline: learn the value of observations and judge an action by how much better it went.
+            value_learning_rate: step size of Adam for that value.
+            ent_coef: weight of the entropy, which keeps the policy from settling early.
+            max_grad_norm: gradients are scaled down to this norm; None leaves them.
+            net_arch: sizes of the hidden layers, of policy and baseline each.
+            activation_fn: behind each of them.
+            seed: of the actions drawn in training.
+            device: of the networks.
+
+        Raises:
+            ValueError: if all returns that are standardised together would be the same.
+        """
+        self.env = VectorEnvironment(env)
+        if not reward_to_go and (
+            normalize_returns == "episode" or (normalize_returns and n_episodes_per_update * env.num_envs == 1)
+        ):
+            raise ValueError("reward_to_go=False gives all steps of an episode one return: normalise over several")
+        self.learning_rate, self.value_learning_rate = learning_rate, value_learning_rate
+        self.n_episodes_per_update, self.gamma, self.reward_to_go = n_episodes_per_update, gamma, reward_to_go
+        self.normalize_returns, self.ent_coef, self.max_grad_norm = normalize_returns, ent_coef, max_grad_norm
+        self._device = torch_device(device)
+        spaces = self.env.observation_space, self.env.action_space
+        self.actor = Actor(*spaces, net_arch, activation_fn).to(self._device)
+        self.critic = Critic(spaces[0], net_arch, activation_fn).to(self._device) if baseline else None
+        self._networks: dict[str, Actor | Critic] = {"actor": self.actor}
+        if self.critic is not None:
+            self._networks["critic"] = self.critic
+        self._optimizers = {name: FlatAdam(network.parameters()) for name, network in self._networks.items()}
+        self._outputs = fast_forward(self.actor, spaces[0], self._device)
+        self._rng = np.random.default_rng(seed)
+        self.num_timesteps = self.n_episodes = self.n_updates = 0
+        self._observation: Any = None  # (n_envs, *observation_shape), where every environment stands
+        # The rollout: one entry for each step of the vectorised environment since the last update, rows are n_envs
+        self._observations: list[Any] = []
+        self._actions: list[np.ndarray] = []
+        self._rewards: list[np.ndarray] = []
+        self._begun: list[int | None] = [0] * env.num_envs  # where in it an episode began; None: before it
+        self._episodes: list[tuple[int, int, int]] = []  # environment, first step and last + 1: what is learnt from
+        self._recent: list[tuple[float, int]] = []  # return and length of episodes that are not in the log yet
+        self._losses: dict[str, float] = {}  # of the last update
+
+    def learn(
+        self, total_timesteps: int, callbacks: Sequence[Callback] = (), logger: MetricLogger | None = None
+    ) -> None:
+        """Train until `num_timesteps` has reached `total_timesteps`, or a callback says stop.
+
+        A rollout that has begun by then is kept, for a training that goes on.
+        """
+        watch = Watch(self, callbacks, logger)
+        if self.num_timesteps >= total_timesteps:
+            return
+        if self._observation is None:
+            self._observation = self.env.reset()
+        watch.start()
+        going_on = True
+        while going_on and self.num_timesteps < total_timesteps:
+            watch.boundary()
+            going_on = self._play(watch, total_timesteps)
+        if self._recent:
+            self._log(watch)
+        watch.end()
+
+    def _play(self, watch: Watch, total_timesteps: int) -> bool:
+        """Play until the weights have changed or the training ends; False if a callback ends it."""
+        n_updates = self.n_updates
+        while self.n_updates == n_updates and self.num_timesteps < total_timesteps:
+            actions = self.actor.sample(self._outputs, self._observation, self._rng)
+            step = self.env.step(clipped(actions, self.env.action_space))
+            self._observations.append(self._observation)
+            self._actions.append(actions)
+            self._rewards.append(step.reward)
+            self._observation = step.observation
+            self.num_timesteps += self.env.n_envs
+            over = (step.terminated | step.truncated).tolist()  # (n_envs,)
+            if True in over:
+                self.n_episodes += len(step.episodes)
+                self._recent += step.episodes
+                self._keep_whole_episodes(over)
+            if len(self._episodes) == self.n_episodes_per_update * self.env.n_envs:
+                self._update(1 - self.num_timesteps / total_timesteps)
+                if len(self._recent) >= watch.log_interval:
+                    self._log(watch)
+            if not watch.step():
+                return False
+        return True
+
+    def _keep_whole_episodes(self, over: Sequence[bool]) -> None:
+        """Note the episodes that end with this step; one that began before the rollout, or one too many, is left."""
+        for index, is_over in enumerate(over):
+            if is_over:
+                begin, end = self._begun[index], len(self._rewards)
+                share = sum(env == index for env, _, _ in self._episodes)
+                if begin is not None and share < self.n_episodes_per_update:
+                    self._episodes.append((index, begin, end))
+                self._begun[index] = end
+
+    def _update(self, progress_remaining: float) -> None:
+        """One gradient step on the episodes of the rollout, which is empty then."""
+        observations, actions, returns = self._batch()
+        inputs = to_features(observations, self.env.observation_space, self._device)
+        judged = returns
+        if self.critic is not None:
+            values = self.critic(inputs)  # (n_steps,)
+            judged = returns - values.detach().cpu().numpy()  # (13.11): G_t - b(S_t)
+            self._losses["train/value_loss"] = self._fit_values(values, returns)
+        if self.normalize_returns == "batch":
+            judged = standardized(judged)
+        elif self.normalize_returns == "episode":
+            ends = np.cumsum([end - begin for _, begin, end in self._episodes])
+            judged = np.concatenate([standardized(part) for part in np.split(judged, ends[:-1])])
+        log_prob, entropy = self.actor(inputs, torch.as_tensor(actions, device=self._device))
+        weights = torch.as_tensor(judged, dtype=torch.float32, device=self._device)
+        n_episodes = len(self._episodes)
+        policy_loss = -(log_prob * weights).sum() / n_episodes  # (13.8), a sum over the steps of an episode
+        entropy_loss = -entropy.sum() / n_episodes
+        rate = self.learning_rate(progress_remaining) if callable(self.learning_rate) else self.learning_rate
+        self._minimize("actor", policy_loss + self.ent_coef * entropy_loss, rate)
+        self._losses |= {"train/policy_loss": policy_loss.item(), "train/entropy_loss": entropy_loss.item()}
+        self.n_updates += 1
+        self._begun = [0 if begin == len(self._rewards) else None for begin in self._begun]
+        self._observations, self._actions, self._rewards, self._episodes = [], [], [], []
+
+    def _batch(self) -> tuple[Any, np.ndarray, np.ndarray]:
+        """Observations (n_steps, *observation_shape), actions and returns of the episodes that are learnt from."""
+        rewards = np.array(self._rewards)  # (n_steps, n_envs)
+        of_episode = rewards_to_go if self.reward_to_go else full_return
+        returns = [of_episode(rewards[begin:end, env].tolist(), self.gamma) for env, begin, end in self._episodes]
+
+        def chosen(part: np.ndarray) -> np.ndarray:
+            return np.concatenate([part[begin:end, env] for env, begin, end in self._episodes])
+
+        return each(chosen, stacked(self._observations)), chosen(stacked(self._actions)), np.concatenate(returns)
+
+    def _fit_values(self, values: torch.Tensor, returns: np.ndarray) -> float:
+        targets = torch.as_tensor(returns, dtype=torch.float32, device=self._device)
+        loss = (targets - values).square().mean()  # its gradient: section 13.4, w <- w + alpha (G - v) grad v
+        self._minimize("critic", loss, self.value_learning_rate)
+        return loss.item()
+
+    def _minimize(self, network: str, loss: torch.Tensor, learning_rate: float) -> None:
+        norm = np.inf if self.max_grad_norm is None else self.max_grad_norm
+        self._optimizers[network].minimize(loss, learning_rate=learning_rate, max_grad_norm=norm)
+
+    def _log(self, watch: Watch) -> None:
+        watch.log(self._recent, self._losses)
+        self._recent = []
+
+    def losses(self) -> dict[str, float]:
+        """Of the last update, by their names in the log."""
+        return self._losses
+
+    def predict(
+        self,
+        observation: Any,
+        state: tuple[np.ndarray, ...] | None = None,
+        episode_start: np.ndarray | None = None,
+        deterministic: bool = False,
+        action_masks: np.ndarray | None = None,
+    ) -> tuple[np.ndarray, tuple[np.ndarray, ...] | None]:
+        """The likeliest actions, or drawn from the policy; see `rlzoo.protocols.Policy`."""
+        return self.actor.predict(self._outputs, observation, deterministic=deterministic), state
+
+    def state(self) -> State:
+        """All there is, with the episodes that are half played."""
+        tensors: dict[str, Any] = dict(observation_state(self._observation, "observation"))
+        for name, network in self._networks.items():
+            tensors |= module_state(network, name)
+            tensors |= {f"{name}_adam.{key}": value for key, value in self._optimizers[name].state().items()}
+        if self._rewards:
+            tensors |= observation_state(stacked(self._observations), "rollout.observations")
+            tensors |= {"rollout.actions": stacked(self._actions), "rollout.rewards": np.array(self._rewards)}
+        counters = {name: getattr(self, name) for name in ("num_timesteps", "n_episodes", "n_updates")}
+        rollout = {"begun": list(self._begun), "episodes": list(self._episodes), "recent": list(self._recent)}
+        return State(
+            tensors, {**counters, **rollout, "losses": dict(self._losses), "generator": generator_state(self._rng)}
+        )
+
+    def restore(self, state: State) -> None:
+        self.restore_weights(state)
+        for name, optimizer in self._optimizers.items():
+            start = f"{name}_adam."
+            taken = {key.removeprefix(start): value for key, value in state.tensors.items() if key.startswith(start)}
+            optimizer.restore(taken)
+        values = state.values
+        self.num_timesteps, self.n_episodes = int(values["num_timesteps"]), int(values["n_episodes"])
+        self.n_updates, self._losses = int(values["n_updates"]), dict(values["losses"])
+        self._begun, self._episodes = list(values["begun"]), [tuple(episode) for episode in values["episodes"]]
+        self._recent = [(float(reward), int(length)) for reward, length in values["recent"]]
+        self._rng = restored_generator(values["generator"])
+        self._observation = restored_observation(state.tensors, "observation")
+        n_steps = len(state.tensors.get("rollout.rewards", ()))
+        observations = restored_observation(state.tensors, "rollout.observations")
+        self._observations = [each(lambda part, t=t: part[t], observations) for t in range(n_steps)]
+        self._actions = list(np.array(state.tensors["rollout.actions"])) if n_steps else []
+        self._rewards = list(np.array(state.tensors["rollout.rewards"])) if n_steps else []
+
+    def restore_weights(self, state: State) -> None:
+        """Take over the networks alone: the start of another training."""
+        for name, network in self._networks.items():
+            restore_module(network, name, state.tensors)
+
+    def begin_episodes(self, observation: Any, rows: np.ndarray) -> None:
+        """Begin anew the episodes of environments that could not be put back: `rows` (n_envs,) says which."""
+        self._observation = replace_rows(self._observation, observation, rows)
+        for index in np.flatnonzero(rows).tolist():
+            self._begun[index] = len(self._rewards)
