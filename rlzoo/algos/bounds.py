@@ -110,6 +110,8 @@ BOUNDS: dict[tuple[str, str], Bound] = {
     ("on_policy", "line_search_max_iter"): COUNT,
     ("on_policy", "n_critic_updates"): COUNT,
     ("on_policy", "sub_sampling_factor"): COUNT,
+    ("on_policy", "value_learning_rate"): POSITIVE,
+    ("on_policy", "n_episodes_per_update"): COUNT,
     ("policy_kwargs", "n_critics"): COUNT,
     ("policy_kwargs", "n_quantiles"): COUNT,
     ("policy_kwargs", "clip_mean"): NOT_NEGATIVE,

@@ -74,6 +74,7 @@ TEXTS = {
     "ent_coef": (r"auto(_[^_]+)?", "auto, or auto_ and where to start from: auto_0.1"),
     "target_entropy": (r"auto", "auto"),
     "goal_selection_strategy": (r"future|final|episode", "future, final or episode"),
+    "normalize_returns": (r"episode|batch", "episode or batch"),
 }
 """Texts that a keyword takes, as a pattern and in words."""
 

@@ -46,6 +46,12 @@ SET_UPS = {
     "ddpg": ["algo=ddpg", "env=Pendulum", *REPLAY],
     "tqc": ["algo=tqc", "env=Pendulum", *REPLAY],
     "q_learning": ["algo=q_learning", "env=FrozenLake", "env.n_envs=2", "total_timesteps=400"],
+    "reinforce": ["algo=reinforce", "env=CartPole", "total_timesteps=400", *SHORT],
+    "reinforce-baseline": [
+        *("algo=reinforce", "env=Pendulum", "env.n_envs=2", "algo.baseline=true", "algo.n_episodes_per_update=2"),
+        *("total_timesteps=800", *SHORT),
+    ],
+    "actor_critic": ["algo=actor_critic", "env=CartPole", "env.n_envs=2", "total_timesteps=400", *SHORT],
     "crossq": ["algo=crossq", "env=Pendulum", *REPLAY, "total_timesteps=110"],
     "hill_climbing": ["algo=hill_climbing", "env=CartPole", "env.n_envs=2", "total_timesteps=400", *SHORT],
     "simulated_annealing": [
