@@ -7,6 +7,7 @@ import sys
 from collections.abc import Iterable
 from importlib import import_module
 from importlib.util import find_spec
+from typing import Any
 
 from rlzoo.envs import aliases, shipped
 from rlzoo.errors import ExitCode, Problem, RlzooError
@@ -81,21 +82,29 @@ def _import(module: str) -> None:
         imported.ALEInterface.setLoggerMode(imported.LoggerMode.Error)
 
 
+_OWN: dict[str, dict[str, Any]] = {
+    "TaxiMasked-v0": {
+        "entry_point": "gymnasium.envs.toy_text:TaxiEnv",
+        "max_episode_steps": 200,
+        "wrappers": [("ActionMasks", "rlzoo.envs.adapters:ActionMasks")],
+    },
+    "BitFlipping-v0": {
+        "entry_point": "stable_baselines3.common.envs:BitFlippingEnv",
+        "disable_env_checker": True,  # it declares no render modes
+    },
+    "Pixelcopter-PLE-v0": {"entry_point": "rlzoo.envs.pixelcopter:Pixelcopter", "max_episode_steps": 10_000},
+    "CheeseMaze-v0": {"entry_point": "rlzoo.envs.cheese_maze:CheeseMaze", "max_episode_steps": 5},
+    "AliasedGridworld-v0": {"entry_point": "rlzoo.envs.aliased_gridworld:AliasedGridworld", "max_episode_steps": 20},
+}
+"""Ids of rlzoo's own to what Gymnasium's `register` takes; wrappers by name and entry point."""
+
+
 def _register_own() -> None:
     import gymnasium
     from gymnasium.envs.registration import WrapperSpec
 
-    if "TaxiMasked-v0" not in gymnasium.registry:
-        masks = WrapperSpec("ActionMasks", "rlzoo.envs.adapters:ActionMasks", {})
-        gymnasium.register(
-            id="TaxiMasked-v0",
-            entry_point="gymnasium.envs.toy_text:TaxiEnv",
-            max_episode_steps=200,
-            additional_wrappers=(masks,),
-        )
-    if "BitFlipping-v0" not in gymnasium.registry:
-        gymnasium.register(
-            id="BitFlipping-v0",
-            entry_point="stable_baselines3.common.envs:BitFlippingEnv",
-            disable_env_checker=True,  # it declares no render modes
-        )
+    for env_id, given in _OWN.items():
+        if env_id not in gymnasium.registry:
+            options = {key: value for key, value in given.items() if key != "wrappers"}
+            wrappers = tuple(WrapperSpec(name, entry_point, {}) for name, entry_point in given.get("wrappers", ()))
+            gymnasium.register(id=env_id, additional_wrappers=wrappers, **options)

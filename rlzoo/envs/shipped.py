@@ -12,10 +12,14 @@ _ID = re.compile(r"^id: *([^\s#]+)", re.MULTILINE)
 
 @lru_cache(maxsize=1)
 def short_names() -> dict[str, str]:
-    """Environment id to short name. Only the line of the id is read, so that it costs nothing to ask."""
-    names = {}
-    for path in sorted((root() / "conf" / "env").glob("*.yaml")):
+    """Environment id to short name. Only the line of the id is read, so that it costs nothing to ask.
+
+    Of several files with one id, such as FrozenLake and FrozenLakeNoSlippery, the one of the shortest name is the
+    environment as it comes: it stands for the id.
+    """
+    names: dict[str, str] = {}
+    for path in sorted((root() / "conf" / "env").glob("*.yaml"), key=lambda path: (len(path.stem), path.stem)):
         found = _ID.search(path.read_text(encoding="utf-8"))
         if found and found[1] != "???":
-            names[found[1]] = path.stem
+            names.setdefault(found[1], path.stem)
     return names

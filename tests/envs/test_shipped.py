@@ -5,6 +5,7 @@ import pytest
 
 from rlzoo.config import yaml_file
 from rlzoo.envs import aliases, check, make, registration, shipped, spaces
+from rlzoo.envs.make import make_raw
 
 CONF = Path(__file__).parents[2] / "conf"
 NAMES = sorted(path.stem for path in (CONF / "env").glob("*.yaml") if path.stem not in ("gym", "atari"))
@@ -12,14 +13,21 @@ MUJOCO = (
     "Ant HalfCheetah Hopper Humanoid HumanoidStandup InvertedDoublePendulum InvertedPendulum Pusher Reacher Swimmer "
     "Walker2d"
 ).split()
+VARIANTS = {
+    "FrozenLakeNoSlippery": "FrozenLake",
+    "FrozenLake8x8NoSlippery": "FrozenLake8x8",
+    "FrozenLakeCustom": "FrozenLake",
+}
+"""Files that share the id of another."""
 ATARI = "SpaceInvaders BeamRider Breakout Enduro Pong Asteroids RoadRunner Seaquest Qbert MsPacman".split()
 
 
 def test_everything_promised_is_there():
     classic = "CartPole MountainCar MountainCarContinuous Acrobot Pendulum".split()
-    toy = "FrozenLake FrozenLake8x8 Taxi TaxiMasked CliffWalking Blackjack BitFlipping".split()
+    toy = "FrozenLake FrozenLake8x8 Taxi TaxiMasked CliffWalking Blackjack BitFlipping".split() + list(VARIANTS)
+    own = "AliasedGridworld CheeseMaze Pixelcopter".split()
     box2d = "LunarLander LunarLanderContinuous BipedalWalker BipedalWalkerHardcore CarRacing".split()
-    assert sorted(classic + toy + box2d + MUJOCO + ATARI) == NAMES
+    assert sorted(classic + toy + own + box2d + MUJOCO + ATARI) == NAMES
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -66,7 +74,24 @@ def test_families_name_only_themselves():
 
 def test_short_names_by_id():
     names = shipped.short_names()
-    assert sorted(names.values()) == NAMES
+    assert sorted(names.values()) == [name for name in NAMES if name not in VARIANTS]
     assert names["LunarLander-v3"] == "LunarLander"
     assert aliases.short_name("LunarLander-v2", names) == "LunarLander"
     assert aliases.short_name("MyEnv-v0", names) is None
+
+
+@pytest.mark.parametrize(("name", "plain"), VARIANTS.items())
+def test_an_id_of_several_files_goes_by_the_plain_name(name, plain, env_values):
+    assert env_values(name)["id"] == env_values(plain)["id"]
+    assert shipped.short_names()[env_values(name)["id"]] == plain
+
+
+@pytest.mark.parametrize(
+    ("name", "n_outcomes"), [("FrozenLakeNoSlippery", 1), ("FrozenLake8x8NoSlippery", 1), ("FrozenLakeCustom", 3)]
+)
+def test_lakes(name, n_outcomes, env_config):
+    cfg = env_config(name)
+    lake = make_raw(cfg.id, kwargs=cfg.kwargs).unwrapped
+    assert len(lake.P[0][0]) == n_outcomes
+    if name == "FrozenLakeCustom":
+        assert [b"".join(row).decode() for row in lake.desc] == ["SFFF", "FHFH", "FFFH", "HFFG"]

@@ -31,7 +31,7 @@ ATARI = (
     "MsPacmanNoFrameskip-v4 PongNoFrameskip-v4 QbertNoFrameskip-v4 RoadRunnerNoFrameskip-v4 SeaquestNoFrameskip-v4 "
     "SpaceInvadersNoFrameskip-v4"
 ).split()
-OWN = "BitFlipping-v0 TaxiMasked-v0".split()
+OWN = "AliasedGridworld-v0 BitFlipping-v0 CheeseMaze-v0 Pixelcopter-PLE-v0 TaxiMasked-v0".split()
 IDS = frozenset([*CLASSIC, *BOX2D, *MUJOCO, *ATARI, *OWN])
 
 _PACKAGES = {"gymnasium.envs.box2d": "Box2D", "gymnasium.envs.mujoco": "mujoco", "ale_py": "ale-py"}

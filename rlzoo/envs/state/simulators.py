@@ -19,7 +19,12 @@ import numpy as np
 from rlzoo.envs.state import attributes
 from rlzoo.envs.state.encoding import decode, encode
 
-_PLAIN = ("gymnasium.envs.classic_control.", "gymnasium.envs.toy_text.", "stable_baselines3.common.envs.")
+_PLAIN = (
+    "gymnasium.envs.classic_control.",
+    "gymnasium.envs.toy_text.",
+    "stable_baselines3.common.envs.",
+    "rlzoo.envs.",
+)
 """Where environments come from whose attributes are all of their state."""
 
 _DERIVED = (
