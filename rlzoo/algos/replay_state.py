@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 SEGMENT = 10_000
 """Rows of a segment; a row is one step of every environment."""
 
+WHOLE = ("ep_start", "ep_length", "_current_ep_start")
+"""HER's arrays about episodes: small, and rewritten far from where the next row goes."""
+
 
 class ReplayBufferState:
     """The rows of a Stable-Baselines3 replay buffer (plain, Dict, n-step or HER), exact to the byte.
@@ -104,6 +107,20 @@ class ReplayBufferState:
         values = {"pos": int(buffer.pos), "full": bool(buffer.full), "buffer_size": int(buffer.buffer_size)}
         current = getattr(buffer, "_current_ep_start", None)
         return State({} if current is None else {"_current_ep_start": np.array(current)}, values)
+
+    def row(self, row: int) -> dict[str, Any]:
+        """A copy of one row, for `put_row`."""
+        return {name: array[row].copy() for name, array in self.arrays() if name not in WHOLE}
+
+    def put_row(self, row: int, before: dict[str, Any]) -> None:
+        """Make a row what it was when `row` copied it."""
+        arrays = dict(self.arrays())
+        for name, value in before.items():
+            arrays[name][row] = value
+
+    def whole(self) -> dict[str, np.ndarray]:
+        """Arrays of which any part may change at any time, by name."""
+        return {name: value for name in WHOLE if (value := getattr(self.buffer, name, None)) is not None}
 
     def arrays(self) -> Iterator[tuple[str, np.ndarray]]:
         """Every array with one row for each step, by name; observations of a Dict by `observations.<key>`."""

@@ -4,13 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 if TYPE_CHECKING:
-    from rlzoo.algos.replay_state import ReplayBufferState
+    import numpy as np
 
-WHOLE = ("ep_start", "ep_length", "_current_ep_start")
-"""HER's arrays about episodes: small, and rewritten far from where the next row goes."""
+    from rlzoo.algos.replay_state import ReplayBufferState
 
 
 class ReplayUndo:
@@ -22,7 +19,7 @@ class ReplayUndo:
     def __init__(self, state: ReplayBufferState) -> None:
         self._state, self._buffer = state, state.buffer
         self._marked: tuple[int, bool, int] | None = None  # position, fullness, rows in use
-        self._rows: dict[int, dict[str, np.ndarray]] = {}
+        self._rows: dict[int, dict[str, Any]] = {}
         self._whole: dict[str, np.ndarray] = {}
 
     @property
@@ -34,7 +31,7 @@ class ReplayUndo:
         """`roll_back` leads here."""
         self._rows.clear()
         self._marked = (int(self._buffer.pos), bool(self._buffer.full), self._state.n_rows)
-        self._whole = {name: value.copy() for name, value in self._wholes()}
+        self._whole = {name: value.copy() for name, value in self._state.whole().items()}
 
     def forget(self) -> None:
         self._marked = None
@@ -48,19 +45,13 @@ class ReplayUndo:
         position, size = int(self._buffer.pos), int(self._buffer.buffer_size)
         for row in (position, (position + 1) % size):  # the next observation may lie in the row after
             if row < self._marked[2] and row not in self._rows:
-                arrays = self._state.arrays()
-                self._rows[row] = {name: array[row].copy() for name, array in arrays if name not in WHOLE}
+                self._rows[row] = self._state.row(row)
 
     def roll_back(self) -> None:
         """Make the buffer what it was at `mark`."""
         assert self._marked is not None
-        arrays: dict[str, Any] = dict(self._state.arrays())
         for row, before in self._rows.items():
-            for name, value in before.items():
-                arrays[name][row] = value
-        for name, value in self._wholes():
+            self._state.put_row(row, before)
+        for name, value in self._state.whole().items():
             value[...] = self._whole[name]
         self._buffer.pos, self._buffer.full, _ = self._marked
-
-    def _wholes(self) -> list[tuple[str, np.ndarray]]:
-        return [(name, value) for name in WHOLE if (value := getattr(self._buffer, name, None)) is not None]

@@ -11,7 +11,7 @@ import yaml
 
 from rlzoo.algos import signatures
 from rlzoo.algos.compile_signatures import TABLE, as_text, compile_table, type_text
-from rlzoo.algos.names import NOT_HYPERPARAMETERS
+from rlzoo.algos.names import CLASSES, NOT_HYPERPARAMETERS
 from rlzoo.algos.specs import ALGOS
 from rlzoo.config import paths, yaml_file
 from rlzoo.errors import RlzooError
@@ -23,13 +23,19 @@ def test_the_table_is_what_the_packages_say() -> None:
     assert TABLE.read_text() == as_text(compile_table())  # run `make signatures` after an upgrade
 
 
+def in_yaml(default: Any) -> Any:
+    """A constructor's default as YAML says it: an activation by its word."""
+    words = {load(reference): word for word, reference in CLASSES["activation"].items()}
+    return words[default] if isinstance(default, type) else default
+
+
 @pytest.mark.parametrize("algo", ALGOS)
 def test_yaml_lists_every_keyword_with_its_default(algo: str) -> None:
     path = paths.root() / "conf" / "algo" / f"{algo}.yaml"
     values = yaml.safe_load(path.read_text())
     constructor = inspect.signature(load(ALGOS[algo].entry_point)).parameters
     expected: dict[str, Any] = {
-        key: {} if key.endswith("_kwargs") and parameter.default is None else parameter.default
+        key: {} if key.endswith("_kwargs") and parameter.default is None else in_yaml(parameter.default)
         for key, parameter in constructor.items()
         if key not in NOT_HYPERPARAMETERS and key != "policy"
     }
