@@ -130,7 +130,11 @@ def _class_word(cls: Any) -> str:
 
 
 def _default(value: Any) -> Any:
-    """A default as JSON; a class by the word that stands for it."""
+    """A default as JSON: a class by the word that stands for it, a schedule as a configuration gives it."""
+    from stable_baselines3.common.utils import LinearSchedule
+
+    if isinstance(value, LinearSchedule):
+        return {"linear": value.start}
     if isinstance(value, type):
         for table in names.CLASSES.values():
             for word, reference in table.items():

@@ -73,6 +73,7 @@ CLASSES = {
 TEXTS = {
     "ent_coef": (r"auto(_[^_]+)?", "auto, or auto_ and where to start from: auto_0.1"),
     "target_entropy": (r"auto", "auto"),
+    "clip_range_vf": (r"auto", "auto, which is clip_range"),
     "goal_selection_strategy": (r"future|final|episode", "future, final or episode"),
     "normalize_returns": (r"episode|batch", "episode or batch"),
 }

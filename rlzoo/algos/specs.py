@@ -187,6 +187,15 @@ _TABLE = (
         paper="https://doi.org/10.1007/BF00992698",
     ),
     AlgoSpec(
+        name="ppo_scratch",
+        entry_point="rlzoo.algos.ppo_scratch:PPO",
+        backend="rlzoo",
+        family="on_policy",
+        action_spaces=ANY,
+        summary="PPO in one readable file: clipped objective and value loss, with the defaults of the Deep RL Course",
+        paper="https://arxiv.org/abs/1707.06347",
+    ),
+    AlgoSpec(
         name="reinforce",
         entry_point="rlzoo.algos.reinforce:Reinforce",
         backend="rlzoo",

@@ -77,6 +77,12 @@ CASES = {
     "dqn_scratch": Case("dqn_scratch", "CartPole-v1", n_envs=2, changes=DQN),
     "rainbow_lite": Case("dqn_scratch", "CartPole-v1", changes={**DQN, **RAINBOW_LITE}),
     "q_learning": Case("q_learning", "FrozenLake-v1", n_envs=2),
+    "ppo_scratch": Case(
+        "ppo_scratch", "CartPole-v1", n_envs=2, changes={"n_steps": 32, "batch_size": 16, "net_arch": [16]}
+    ),
+    "ppo_scratch_continuous": Case(
+        "ppo_scratch", "Pendulum-v1", steps=300, changes={"n_steps": 256, "learning_rate": 0.001, "clip_range_vf": None}
+    ),
     "reinforce": Case("reinforce", "CartPole-v1", n_envs=2),
     "reinforce_baseline": Case(
         "reinforce",

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 import yaml
+from stable_baselines3.common.utils import LinearSchedule
 
 from rlzoo.algos import signatures
 from rlzoo.algos.compile_signatures import TABLE, as_text, compile_table, type_text
@@ -24,7 +25,9 @@ def test_the_table_is_what_the_packages_say() -> None:
 
 
 def in_yaml(default: Any) -> Any:
-    """A constructor's default as YAML says it: an activation by its word."""
+    """A constructor's default as YAML says it: an activation by its word, a schedule by its name and number."""
+    if isinstance(default, LinearSchedule):
+        return {"linear": default.start}
     words = {load(reference): word for word, reference in CLASSES["activation"].items()}
     return words[default] if isinstance(default, type) else default
 

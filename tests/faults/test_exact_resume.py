@@ -46,6 +46,8 @@ SET_UPS = {
     "ddpg": ["algo=ddpg", "env=Pendulum", *REPLAY],
     "tqc": ["algo=tqc", "env=Pendulum", *REPLAY],
     "q_learning": ["algo=q_learning", "env=FrozenLake", "env.n_envs=2", "total_timesteps=400"],
+    "ppo_scratch": ["algo=ppo_scratch", "env=CartPole", *ROLLOUT, "env.n_envs=2"],
+    "ppo_scratch-continuous": ["algo=ppo_scratch", "env=Pendulum", *ROLLOUT, "env.normalize=true"],
     "reinforce": ["algo=reinforce", "env=CartPole", "total_timesteps=400", *SHORT],
     "reinforce-baseline": [
         *("algo=reinforce", "env=Pendulum", "env.n_envs=2", "algo.baseline=true", "algo.n_episodes_per_update=2"),
