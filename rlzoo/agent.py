@@ -171,9 +171,10 @@ class Agent:
         """Play whole episodes; the caller's random generators are left as they are.
 
         Args:
-            n_episodes: how many; by default the run's `eval.final_n_episodes`.
+            n_episodes: how many; by default as many as the run's final evaluation has.
             n_timesteps: play this many steps over all environments instead, and count the episodes that ended.
-            seeds: one seed for each episode; by default they count up from the run's `eval.seed`.
+            seeds: one seed for each episode; by default the run's `eval.seeds`, then those that count up from its
+                `eval.seed`.
             deterministic: greedy or sampled; `"auto"` follows the environment.
             n_envs: environments side by side, each with a fixed share of the episodes.
             should_stop: asked after every step; True ends it with the episodes there are.
@@ -185,10 +186,13 @@ class Agent:
         if n_timesteps is not None:
             n_episodes = None
         elif n_episodes is None:
-            n_episodes = len(seeds) if seeds else self.config.eval.final_n_episodes
+            n_episodes = len(seeds) if seeds else self.config.eval.n_final
         n_seeds = n_timesteps if n_episodes is None else n_episodes
         assert n_seeds is not None
-        seeds = list(seeds) if seeds else episode_seeds(self.config.eval.seed, None, n_seeds)
+        if not seeds:
+            fixed = self.config.eval.seeds or ()
+            seeds = [*fixed, *episode_seeds(self.config.eval.seed, None, max(0, n_seeds - len(fixed)))]
+        seeds = list(seeds)[:n_seeds]
         with isolated(seeds[0], self._action_space):
             env = self.make_env(n_envs=n_envs if n_episodes is None else min(n_envs, n_episodes), seed=seeds[0])
             try:

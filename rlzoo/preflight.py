@@ -190,7 +190,7 @@ def _cross_problems(config: TrainConfig) -> list[Problem]:
     problems = []
     if config.stop.reward is not None and config.frequency(config.eval.freq, 10) == 0:
         problems.append(Problem("stop.reward", "needs evaluations during training", "set eval.freq"))
-    if config.eval.n_envs > max(config.eval.n_episodes, config.eval.final_n_episodes):
+    if config.eval.n_envs > max(config.eval.n_episodes, config.eval.n_final):
         problems.append(Problem("eval.n_envs", "is more than the episodes of any evaluation"))
     if isinstance(config.torch_threads, int) and config.torch_threads > MAX_THREADS:
         problems.append(Problem("torch_threads", f"must be at most {MAX_THREADS}, not {config.torch_threads}"))

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, runtime_checkable
 
 if TYPE_CHECKING:
     import numpy as np
@@ -67,9 +68,21 @@ class Algorithm(Policy, Stateful, Protocol):
         """Environment steps taken so far, over all environments."""
         ...
 
+    @property
+    def n_episodes(self) -> int:
+        """Whole episodes played so far in training, over all environments."""
+        ...
+
     def learn(
         self, total_timesteps: int, callbacks: Sequence[Callback] = (), logger: MetricLogger | None = None
     ) -> None: ...
+
+
+class Patience(NamedTuple):
+    """How much may happen until a callback has to be asked again, whichever comes first: steps, or ended episodes."""
+
+    timesteps: float = math.inf
+    episodes: float = math.inf
 
 
 class Callback:
@@ -77,6 +90,7 @@ class Callback:
 
     `on_step` follows every step of the vectorised environment; answering False ends the training after it.
     `on_boundary` is called where nothing is half-done (before a rollout; ARS: before an update): checkpoints go there.
+    An algorithm that is compiled takes many steps between two calls: as many as the `patience` of all callbacks allows.
     """
 
     def on_start(self, algorithm: Algorithm) -> None: ...
@@ -86,7 +100,17 @@ class Callback:
     def on_step(self, algorithm: Algorithm) -> bool:
         return True
 
+    def patience(self, algorithm: Algorithm) -> Patience:
+        """A callback that overrides `on_step` wants to see every step, unless it says otherwise here."""
+        return Patience() if type(self).on_step is Callback.on_step else Patience(1, 1)
+
     def on_end(self, algorithm: Algorithm) -> None: ...
+
+
+def least_patience(callbacks: Sequence[Callback], algorithm: Algorithm) -> Patience:
+    """How much may happen until one of them has to be asked."""
+    asked = [callback.patience(algorithm) for callback in callbacks]
+    return Patience(*map(min, zip(Patience(), *asked, strict=True)))
 
 
 class Environment(Protocol):

@@ -155,7 +155,7 @@ def evaluate_final(cfg: TrainConfig, run: Run, should_stop: Callable[[], bool]) 
             continue
         agent = load(run, name, device=cfg.device, config=cfg)
         evaluation = agent.evaluate(
-            n_episodes=cfg.eval.final_n_episodes, n_envs=cfg.eval.n_envs, should_stop=should_stop
+            n_episodes=cfg.eval.n_final, n_envs=cfg.eval.n_envs, should_stop=should_stop
         )
         if should_stop():
             return None

@@ -55,6 +55,7 @@ def shorten(cfg: TrainConfig, total_timesteps: int | None = None) -> tuple[Train
         freq=total // 5 if cfg.frequency(cfg.eval.freq, 10) else 0,
         n_episodes=min(cfg.eval.n_episodes, 2),
         final_n_episodes=1,
+        seeds=None,
         n_envs=min(cfg.eval.n_envs, 2),
         max_steps=min(cfg.eval.max_steps or limit, limit, EVAL_STEPS),
     )
@@ -65,7 +66,7 @@ def shorten(cfg: TrainConfig, total_timesteps: int | None = None) -> tuple[Train
         total_timesteps=total,
         eval=evaluation,
         checkpoint=dataclasses.replace(cfg.checkpoint, freq=total // 4, minutes=0.0),
-        stop=dataclasses.replace(cfg.stop, reward=None, minutes=None),
+        stop=dataclasses.replace(cfg.stop, reward=None, episodes=None, minutes=None),
         logger={},
     )
     return twin, unit
@@ -95,7 +96,10 @@ def _rollout_steps(cfg: TrainConfig, limit: int) -> int:
 
     hyperparams, family = cfg.algo.hyperparams, find_spec(cfg.algo.name).family
     if family == "evolution":
-        return 2 * int(hyperparams["n_delta"]) * limit
+        tried = 2 * hyperparams["n_delta"] if "n_delta" in hyperparams else hyperparams.get("population_size", 1)
+        episodes = int(tried * hyperparams["n_eval_episodes"])
+        n_envs = cfg.env.n_envs
+        return math.ceil(episodes / n_envs) * n_envs * limit  # the environments play them side by side
     if family == "on_policy":
         return int(hyperparams["n_steps"]) * cfg.env.n_envs
     frequency = hyperparams.get("train_freq") or 1

@@ -11,9 +11,19 @@ from typing import Any
 import numpy as np
 from stable_baselines3.common.vec_env import VecEnv
 
-from rlzoo.algos.core.tabular import epsilon_greedy, exponential_decay, generator_state, restored_generator
-from rlzoo.algos.vector_environment import VectorEnvironment
-from rlzoo.algos.watch import Watch
+from rlzoo.algos import tabular_loop
+from rlzoo.algos.core.compiled import compiled
+from rlzoo.algos.core.tabular import (
+    TransitionTable,
+    Walk,
+    best,
+    draw,
+    epsilon_greedy,
+    exponential_decay,
+    start,
+)
+from rlzoo.algos.tabular_loop import TabularLoop
+from rlzoo.algos.transition_table import Dynamics
 from rlzoo.protocols import Callback, MetricLogger, State
 
 
@@ -48,14 +58,18 @@ class QLearning:
             decay_rate: how fast: by a factor of e every 1 / decay_rate episodes.
             seed: of the random actions.
         """
-        self.env = VectorEnvironment(env)
         self.learning_rate, self.gamma = learning_rate, gamma
         self.max_epsilon, self.min_epsilon, self.decay_rate = max_epsilon, min_epsilon, decay_rate
-        self.q_values = np.zeros((int(env.observation_space.n), int(env.action_space.n)))  # type: ignore[attr-defined]
-        self.num_timesteps = self.n_episodes = 0
-        self._rng = np.random.default_rng(seed)
-        self._states: np.ndarray | None = None  # (n_envs,), where every environment stands
-        self._recent: list[tuple[float, int]] = []  # return and length of episodes that are not in the log yet
+        self._loop = TabularLoop(env, seed)
+        self.q_values = np.zeros((self._loop.n_states, self._loop.n_actions))
+
+    @property
+    def num_timesteps(self) -> int:
+        return self._loop.num_timesteps
+
+    @property
+    def n_episodes(self) -> int:
+        return self._loop.n_episodes
 
     @property
     def epsilon(self) -> float:
@@ -66,38 +80,23 @@ class QLearning:
         self, total_timesteps: int, callbacks: Sequence[Callback] = (), logger: MetricLogger | None = None
     ) -> None:
         """Train until `num_timesteps` has reached `total_timesteps`, or a callback says stop."""
-        watch = Watch(self, callbacks, logger)
-        if self.num_timesteps >= total_timesteps:
-            return
-        if self._states is None:
-            self._states = self.env.reset()
-        watch.start()
-        going_on = True
-        while going_on and self.num_timesteps < total_timesteps:
-            watch.boundary()
-            states = self._states
-            actions = epsilon_greedy(self.q_values, states, self.epsilon, self._rng)  # (n_envs,)
-            step = self.env.step(actions)
-            for state, action, reward, terminated, next_state in zip(
-                states, actions, step.reward, step.terminated, step.final_observation, strict=True
-            ):
-                future = 0.0 if terminated else self.gamma * self.q_values[next_state].max()
-                error = reward + future - self.q_values[state, action]
-                self.q_values[state, action] += self.learning_rate * error  # (6.8)
-            self._states = step.observation
-            self.num_timesteps += self.env.n_envs
-            self.n_episodes += len(step.episodes)
-            self._recent += step.episodes
-            if len(self._recent) >= watch.log_interval:
-                self._log(watch)
-            going_on = watch.step()
-        if self._recent:
-            self._log(watch)
-        watch.end()
+        self._loop.learn(self, total_timesteps, callbacks, logger)
 
-    def _log(self, watch: Watch) -> None:
-        watch.log(self._recent, {"rollout/exploration_rate": self.epsilon})
-        self._recent = []
+    def act(self, state: int, index: int) -> int:
+        return epsilon_greedy(self.q_values, state, self.epsilon, self._loop.generator)
+
+    def observe(
+        self, state: int, action: int, reward: float, terminated: bool, truncated: bool, next_state: int, index: int
+    ) -> None:
+        update(self.q_values, state, action, reward, terminated, next_state, self.learning_rate, self.gamma)
+
+    def play(self, dynamics: Dynamics, walk: Walk, n_steps: int, until_episode: int) -> tuple[int, Walk]:
+        """`act` and `observe`, many times."""
+        settings = (self.learning_rate, self.gamma, self.max_epsilon, self.min_epsilon, self.decay_rate)
+        return play(self.q_values, *dynamics, walk, n_steps, until_episode, settings, self._loop.generator)
+
+    def metrics(self) -> dict[str, float]:
+        return {"rollout/exploration_rate": self.epsilon}
 
     def predict(
         self,
@@ -108,34 +107,68 @@ class QLearning:
         action_masks: np.ndarray | None = None,
     ) -> tuple[np.ndarray, tuple[np.ndarray, ...] | None]:
         """The best actions, or as in training with the chance of a random one; see `rlzoo.protocols.Policy`."""
-        states = np.asarray(observation)
-        epsilon = 0.0 if deterministic else self.epsilon
-        return epsilon_greedy(self.q_values, states.ravel(), epsilon, self._rng).reshape(states.shape), state
+        return tabular_loop.predict(self.q_values, observation, self.epsilon, deterministic=deterministic), state
 
     def state(self) -> State:
-        """All there is: the table, the counters, the generator, where the environments stand."""
-        tensors = {"q_values": self.q_values.copy()}
-        if self._states is not None:
-            tensors["states"] = np.array(self._states)
-        counters = {"num_timesteps": self.num_timesteps, "n_episodes": self.n_episodes}
-        return State(tensors, {**counters, "recent": self._recent, "generator": generator_state(self._rng)})
+        """All there is: the table, and where the loop stands."""
+        loop = self._loop.state()
+        return State({"q_values": self.q_values.copy(), **loop.tensors}, loop.values)
 
     def restore(self, state: State) -> None:
         self.restore_weights(state)
-        self.num_timesteps, self.n_episodes = int(state.values["num_timesteps"]), int(state.values["n_episodes"])
-        self._recent = [(float(reward), int(length)) for reward, length in state.values["recent"]]
-        self._rng = restored_generator(state.values["generator"])
-        states = state.tensors.get("states")
-        self._states = None if states is None else np.array(states)
+        self._loop.restore(state)
 
     def restore_weights(self, state: State) -> None:
         """Take over the table alone: the start of another training."""
-        table = np.array(state.tensors["q_values"])
-        if table.shape != self.q_values.shape:
-            raise ValueError(f"q_values has shape {table.shape}, not {self.q_values.shape}")
-        self.q_values = table
+        self.q_values = tabular_loop.restored_table(state, "q_values", self.q_values)
 
     def begin_episodes(self, observation: Any, rows: np.ndarray) -> None:
-        """Begin anew the episodes of environments that could not be put back: `rows` (n_envs,) says which."""
-        assert self._states is not None
-        self._states[rows] = np.asarray(observation)[rows]
+        """See `TabularLoop.begin_episodes`."""
+        self._loop.begin_episodes(observation, rows)
+
+
+@compiled
+def update(
+    q_values: np.ndarray,
+    state: int,
+    action: int,
+    reward: float,
+    terminated: bool,
+    next_state: int,
+    learning_rate: float,
+    gamma: float,
+) -> None:
+    """Move one value of the table (n_states, n_actions) towards the reward and the best that may follow (6.8)."""
+    future = 0.0 if terminated else gamma * q_values[next_state, best(q_values, next_state)]
+    q_values[state, action] += learning_rate * (reward + future - q_values[state, action])
+
+
+@compiled
+def play(
+    q_values: np.ndarray,
+    table: TransitionTable,
+    max_steps: int,
+    walk: Walk,
+    n_steps: int,
+    until_episode: int,
+    settings: tuple[float, float, float, float, float],
+    generator: np.random.Generator,
+) -> tuple[int, Walk]:
+    """Q-learning in a table of dynamics; see `TabularAgent.play`."""
+    learning_rate, gamma, max_epsilon, min_epsilon, decay_rate = settings
+    _, cumulative, next_states, rewards, ends, starts = table
+    state, length, total, n_episodes, n_recent, returns, lengths = walk
+    epsilon = exponential_decay(max_epsilon, min_epsilon, decay_rate, n_episodes)
+    taken = 0
+    while taken < n_steps and n_episodes < until_episode:
+        action = epsilon_greedy(q_values, state, epsilon, generator)
+        outcome = draw(cumulative, state, action, generator)
+        reward, next_state = rewards[state, action, outcome], next_states[state, action, outcome]
+        terminated = ends[state, action, outcome]
+        update(q_values, state, action, reward, terminated, next_state, learning_rate, gamma)
+        taken, length, total, state = taken + 1, length + 1, total + reward, next_state
+        if terminated or length == max_steps:
+            n_episodes, n_recent, returns, lengths = n_episodes + 1, n_recent + 1, returns + total, lengths + length
+            state, length, total = start(starts, generator), 0, 0.0
+            epsilon = exponential_decay(max_epsilon, min_epsilon, decay_rate, n_episodes)
+    return taken, Walk(state, length, total, n_episodes, n_recent, returns, lengths)

@@ -14,7 +14,7 @@ from stable_baselines3.common.logger import KVWriter, Logger
 from rlzoo.algos import sb3_state
 from rlzoo.algos.replay_state import ReplayBufferState
 from rlzoo.algos.specs import AlgoSpec
-from rlzoo.protocols import Algorithm, Callback, MetricLogger, State
+from rlzoo.protocols import Callback, MetricLogger, State
 from rlzoo.registry import load
 
 if TYPE_CHECKING:
@@ -31,6 +31,7 @@ class SB3Algorithm:
     Attributes:
         model: the algorithm itself.
         spec: its row in the table of algorithms.
+        n_episodes: whole episodes played so far in training, as the monitors count them.
     """
 
     def __init__(self, model: BaseAlgorithm, spec: AlgoSpec) -> None:
@@ -38,6 +39,7 @@ class SB3Algorithm:
         self.spec = spec
         self._standing: State | None = None
         self._parameters: dict[str, Any] | None = None
+        self.n_episodes = 0
         setattr(model, NAME_IN_ZIP, spec.name)
 
     @property
@@ -85,10 +87,12 @@ class SB3Algorithm:
         self.model.save(path)
 
     def state(self) -> State:
-        return sb3_state.state(self.model)
+        taken = sb3_state.state(self.model)
+        return State(taken.tensors, {**taken.values, "n_episodes": self.n_episodes})
 
     def restore(self, state: State) -> None:
         sb3_state.restore(self.model, state)
+        self.n_episodes = int(state.values.get("n_episodes", 0))
 
     def restore_weights(self, state: State) -> None:
         """Take over networks and learned coefficients alone: the start of another training."""
@@ -159,7 +163,7 @@ def model_class(spec: AlgoSpec) -> Any:
 class _Bridge(BaseCallback):
     """Passes Stable-Baselines3's events on to rlzoo's callbacks."""
 
-    def __init__(self, algorithm: Algorithm, callbacks: Sequence[Callback]) -> None:
+    def __init__(self, algorithm: SB3Algorithm, callbacks: Sequence[Callback]) -> None:
         super().__init__()
         self.algorithm = algorithm
         self.callbacks = callbacks
@@ -186,6 +190,7 @@ class _Bridge(BaseCallback):
             callback.on_boundary(self.algorithm)
 
     def _on_step(self) -> bool:
+        self.algorithm.n_episodes += sum("episode" in info for info in self.locals.get("infos", ()))
         answers = [callback.on_step(self.algorithm) for callback in self.callbacks]  # all of them see every step
         return all(answers)
 

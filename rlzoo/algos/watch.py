@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from rlzoo.protocols import Algorithm, Callback, MetricLogger
+from rlzoo.protocols import Algorithm, Callback, MetricLogger, Patience, least_patience
 
 
 class Watch:
@@ -12,9 +12,11 @@ class Watch:
 
     Attributes:
         log_interval: whole episodes from one line of the log to the next.
+        most_steps: environment steps after which the callbacks are asked at the latest, a few hundredths of a second.
     """
 
     log_interval = 100
+    most_steps = 100_000
 
     def __init__(self, algorithm: Algorithm, callbacks: Sequence[Callback], logger: MetricLogger | None) -> None:
         self._algorithm, self._callbacks, self._logger = algorithm, callbacks, logger
@@ -32,6 +34,11 @@ class Watch:
         """The environments were stepped; False if the training is to end."""
         answers = [callback.on_step(self._algorithm) for callback in self._callbacks]  # all of them see every step
         return all(answers)
+
+    def patience(self) -> Patience:
+        """How much may happen until `step` has to be called: a compiled loop takes it in one go."""
+        steps, episodes = least_patience(self._callbacks, self._algorithm)
+        return Patience(max(1, min(steps, self.most_steps)), max(1, episodes))
 
     def end(self) -> None:
         for callback in self._callbacks:

@@ -16,7 +16,7 @@ from rlzoo.callbacks.standing import Standing
 from rlzoo.config.parse import fingerprint
 from rlzoo.config.schema import TrainConfig
 from rlzoo.errors import ExitCode, RlzooError
-from rlzoo.protocols import Algorithm, Callback, State, Stateful
+from rlzoo.protocols import Algorithm, Callback, Patience, State, Stateful
 from rlzoo.runs import Checkpoint, Run
 
 if TYPE_CHECKING:
@@ -72,6 +72,9 @@ class Checkpoints(Callback):
             self._kept = Boundary.take(algorithm, self._env, self._standing, self._other_parts())
         elif self._on_disk is not None:
             self._forget()
+
+    def patience(self, algorithm: Algorithm) -> Patience:
+        return Patience(self._due - algorithm.num_timesteps) if self._freq else Patience()
 
     def _save_both(self, algorithm: Algorithm, *, by_steps: bool) -> None:
         step = algorithm.num_timesteps

@@ -13,7 +13,7 @@ from rlzoo.config.schema import TrainConfig
 from rlzoo.errors import ExitCode, RlzooError
 from rlzoo.evaluation import evaluate
 from rlzoo.loggers.csv import CsvTable
-from rlzoo.protocols import Algorithm, Callback, Evaluation, MetricLogger, State
+from rlzoo.protocols import Algorithm, Callback, Evaluation, MetricLogger, Patience, State
 from rlzoo.runs import Run
 from rlzoo.seeding import episode_seeds, isolated
 from rlzoo.state_files import not_finite
@@ -61,6 +61,9 @@ class Evaluations(Callback):
             self._due = (step // self._freq + 1) * self._freq
             self._evaluate(algorithm, step)
         return True
+
+    def patience(self, algorithm: Algorithm) -> Patience:
+        return Patience(self._due - algorithm.num_timesteps) if self._freq else Patience()
 
     def on_end(self, algorithm: Algorithm) -> None:
         self.close()

@@ -19,7 +19,7 @@ from typing import Any, Self
 from rlzoo import console
 from rlzoo.callbacks.pace import Pace
 from rlzoo.errors import ExitCode, RlzooError
-from rlzoo.protocols import Algorithm, Callback, MetricLogger
+from rlzoo.protocols import Algorithm, Callback, MetricLogger, Patience, least_patience
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
 SCHEDULERS = ("SLURM_JOB_ID", "SUBMITIT_EXECUTOR")
@@ -188,6 +188,9 @@ class _Watched(Callback):
             if self._cut() or self._interrupt.over():
                 raise Leave
             return all(answers)
+
+    def patience(self, algorithm: Algorithm) -> Patience:
+        return least_patience(self._callbacks, algorithm)
 
     def on_end(self, algorithm: Algorithm) -> None:
         self._interrupt._exposed = False  # and stays so: nothing is left to be cut

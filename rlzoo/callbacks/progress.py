@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from rlzoo import console
-from rlzoo.protocols import Algorithm, Callback
+from rlzoo.protocols import Algorithm, Callback, Patience
 
 if TYPE_CHECKING:
     from rich.progress import Progress as Bar
@@ -54,6 +54,9 @@ class Progress(Callback):
             self._drawn_at = now
             self._update(now, algorithm.num_timesteps)
         return True
+
+    def patience(self, algorithm: Algorithm) -> Patience:
+        return Patience()
 
     def on_end(self, algorithm: Algorithm) -> None:
         now = time.monotonic()

@@ -15,7 +15,7 @@ from rlzoo.algos.replay_undo import ReplayUndo
 from rlzoo.checkpoints import Contents
 from rlzoo.comparison import Changed
 from rlzoo.envs import state as env_state
-from rlzoo.protocols import Algorithm, Callback, State
+from rlzoo.protocols import Algorithm, Callback, Patience, State
 from rlzoo.runs import Checkpoint, Run
 from rlzoo.seeding import Generators
 
@@ -83,6 +83,9 @@ class Standing(Callback):
         if self._undo is not None:
             self._undo.remember()
         return True
+
+    def patience(self, algorithm: Algorithm) -> Patience:
+        return Patience() if self._undo is None else Patience(1, 1)
 
     def parts(self) -> dict[str, State]:
         """The parts to write now, without the replay buffer."""

@@ -1,4 +1,4 @@
-"""Ends a training early: when it is good enough, or when its time is up."""
+"""Ends a training early: when it is good enough, has played its episodes, or its time is up."""
 
 from __future__ import annotations
 
@@ -7,11 +7,12 @@ import time
 from rlzoo import console
 from rlzoo.callbacks.evaluate import Evaluations
 from rlzoo.config.schema import TrainConfig
-from rlzoo.protocols import Algorithm, Callback
+from rlzoo.errors import RlzooError
+from rlzoo.protocols import Algorithm, Callback, Patience
 
 
 class Stop(Callback):
-    """Ends the training once an evaluation's mean reaches `stop.reward`, or after `stop.minutes`.
+    """Ends the training once an evaluation's mean reaches `stop.reward`, after `stop.episodes` or `stop.minutes`.
 
     Attributes:
         reason: why it ended the training, empty if it did not.
@@ -23,14 +24,27 @@ class Stop(Callback):
         self._started = time.monotonic()
 
     def on_start(self, algorithm: Algorithm) -> None:
+        if self._cfg.episodes is not None and not hasattr(algorithm, "n_episodes"):
+            raise RlzooError(
+                "stop.episodes: this algorithm does not count its episodes (n_episodes)", "stop.episodes=null"
+            )
         self._started = time.monotonic()
 
     def on_step(self, algorithm: Algorithm) -> bool:
         reward, minutes, last = self._cfg.reward, self._cfg.minutes, self._evaluations.last
+        episodes = self._cfg.episodes
         if reward is not None and last is not None and last.mean_reward >= reward:
             self.reason = f"mean reward {last.mean_reward:.2f} has reached stop.reward={reward:g}"
+        elif episodes is not None and algorithm.n_episodes >= episodes:
+            self.reason = f"stop.episodes={episodes} have been played"
         elif minutes is not None and time.monotonic() - self._started >= 60 * minutes:
             self.reason = f"stop.minutes={minutes:g} have passed"
         if self.reason:
             console.say(f"training ends at step {algorithm.num_timesteps:,}: {self.reason}")
         return not self.reason
+
+    def patience(self, algorithm: Algorithm) -> Patience:
+        """Evaluations end with steps that others ask for, minutes are looked at now and then anyway."""
+        return (
+            Patience() if self._cfg.episodes is None else Patience(episodes=self._cfg.episodes - algorithm.n_episodes)
+        )

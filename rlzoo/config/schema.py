@@ -96,7 +96,13 @@ class EvalConfig:
     n_envs: Positive
     deterministic: Bool | Literal["auto"]
     seed: Seed
+    seeds: Annotated[tuple[Seed, ...], Field(min_length=1)] | None
     max_steps: Positive | None
+
+    @property
+    def n_final(self) -> int:
+        """Episodes of the final evaluation."""
+        return self.final_n_episodes if self.seeds is None else len(self.seeds)
 
 
 @dataclass(frozen=True)
@@ -114,6 +120,7 @@ class StopConfig:
     __pydantic_config__ = {"extra": "forbid"}
 
     reward: Float | None
+    episodes: Positive | None
     minutes: Annotated[Float, Field(gt=0)] | None
 
 

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from collections.abc import Callable
-from typing import Any
+from typing import Any, ClassVar
 
 import gymnasium
 import numpy as np
 import pytest
 from stable_baselines3.common.vec_env import DummyVecEnv, VecEnv
 
+from rlzoo.algos import tabular_loop
 from rlzoo.algos.core.tabular import epsilon_greedy, exponential_decay
 from rlzoo.algos.q_learning import QLearning
+from rlzoo.algos.transition_table import find_dynamics
+from rlzoo.protocols import Algorithm, Callback, Patience
 
 RIGHT, DOWN = 0, 1
 
@@ -35,28 +40,24 @@ class Corner(gymnasium.Env):
         return self.at, -10.0 if action == DOWN else 0.0, action == DOWN, False, {}
 
 
-class Led(np.random.Generator):
-    """Draws the actions that it is told: with epsilon = 1 every action is drawn."""
+class Told(QLearning):
+    """Takes the actions that it is told."""
 
-    def __new__(cls, actions: list[int]) -> Led:
-        return super().__new__(cls, np.random.PCG64(0))
+    actions: list[int]
 
-    def __init__(self, actions: list[int]) -> None:
-        super().__init__(np.random.PCG64(0))
-        self.actions = list(actions)
-
-    def integers(self, high: int, *, size: int) -> Any:  # type: ignore[override]
-        return [self.actions.pop(0) for _ in range(size)]
+    def act(self, state: int, index: int) -> int:
+        return self.actions.pop(0)
 
 
 def q_values(
     actions: list[int], env: gymnasium.Env, table: np.ndarray | None = None, **options: Any
 ) -> list[list[float]]:
-    algorithm = QLearning(DummyVecEnv([lambda: env]), max_epsilon=1, min_epsilon=1, **options)
-    algorithm._rng = Led(actions)
+    algorithm = Told(DummyVecEnv([lambda: env]), **options)
+    algorithm.actions = list(actions)
     if table is not None:
         algorithm.q_values = table
     algorithm.learn(len(actions))
+    assert algorithm.actions == []
     return algorithm.q_values.tolist()
 
 
@@ -89,11 +90,82 @@ def test_epsilon_falls_as_the_course_says() -> None:
 
 
 def test_epsilon_greedy_takes_the_first_of_equals_and_explores_as_often_as_it_should() -> None:
-    table = np.array([[0.0, 2.0, 2.0], [0.0, 0.0, 0.0]])
-    assert epsilon_greedy(table, np.array([0, 1]), 0.0, np.random.default_rng(0)).tolist() == [1, 0]
-    actions = epsilon_greedy(table, np.zeros(30_000, dtype=int), 0.3, np.random.default_rng(0))
+    table, generator = np.array([[0.0, 2.0, 2.0], [0.0, 0.0, 0.0]]), np.random.default_rng(0)
+    assert [epsilon_greedy(table, state, 0.0, generator) for state in (0, 1)] == [1, 0]
+    actions = [epsilon_greedy(table, 0, 0.3, generator) for _ in range(30_000)]
     shares = np.bincount(actions, minlength=3) / len(actions)
     assert shares == pytest.approx([0.1, 0.8, 0.1], abs=0.01)
+
+
+LAKES = [("FrozenLake-v1", {"is_slippery": False}), ("FrozenLake-v1", {}), ("Taxi-v4", {}), ("CliffWalking-v1", {})]
+
+
+@pytest.mark.parametrize(("env_id", "kwargs"), LAKES)
+def test_compiled_in_its_table_it_is_the_same_as_in_the_environment(
+    env_id: str, kwargs: dict[str, Any], make_env: Callable[..., VecEnv], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """All chance, the environment's too, comes from one generator: then every number has to be the same."""
+    tables = []
+    for compiled in (True, False):
+        env = make_env(env_id, max_episode_steps=60, **kwargs)
+        algorithm = QLearning(env, seed=5, decay_rate=0.01)
+        if not compiled:
+            monkeypatch.setattr(tabular_loop, "find_dynamics", lambda _: None)
+            env.envs[0].unwrapped.np_random = algorithm._loop.generator  # type: ignore[attr-defined]
+        algorithm.learn(5000)
+        values = {key: value for key, value in algorithm.state().values.items() if key not in ("_length", "_total")}
+        tables.append((algorithm.q_values.tolist(), values))
+    assert tables[0] == tables[1]
+    assert algorithm.n_episodes > 10
+
+
+def test_without_numba_it_is_the_same() -> None:
+    script = """
+import sys
+if {blocked}: sys.modules["numba"] = None
+import gymnasium, hashlib
+from stable_baselines3.common.vec_env import DummyVecEnv
+from rlzoo.algos.q_learning import QLearning, play
+assert hasattr(play, "py_func") != {blocked}
+algorithm = QLearning(DummyVecEnv([lambda: gymnasium.make("FrozenLake-v1")]), seed=0)
+algorithm.learn(20_000)
+print(hashlib.sha256(algorithm.q_values.tobytes()).hexdigest(), algorithm.n_episodes)
+"""
+    runs = [
+        subprocess.run(
+            [sys.executable, "-c", script.format(blocked=blocked)], capture_output=True, text=True, check=True
+        )
+        for blocked in (True, False)
+    ]
+    assert runs[0].stdout == runs[1].stdout != ""
+
+
+def test_an_environment_that_does_not_do_what_its_table_says_is_played_itself(make_env: Callable[..., VecEnv]) -> None:
+    assert find_dynamics(make_env("Taxi-v4")) is not None
+    assert find_dynamics(make_env("Taxi-v4", fickle_passenger=True)) is None
+    assert find_dynamics(make_env("Taxi-v4", n_envs=2)) is None
+    assert find_dynamics(make_env("Blackjack-v1")) is None
+    lying = make_env("FrozenLake-v1")
+    lying.envs[0].unwrapped.P[14][2] = [(1.0, 15, 2.0, True)]  # type: ignore[attr-defined]
+    assert find_dynamics(lying) is not None  # FrozenLake plays by this very table
+    rewarded = DummyVecEnv([lambda: gymnasium.wrappers.TransformReward(gymnasium.make("FrozenLake-v1"), lambda r: -r)])
+    assert find_dynamics(rewarded) is None
+
+
+def test_callbacks_are_asked_no_later_than_they_want(make_env: Callable[..., VecEnv]) -> None:
+    class Patient(Callback):
+        asked: ClassVar[list[int]] = []
+
+        def on_step(self, algorithm: Algorithm) -> bool:
+            self.asked.append(algorithm.num_timesteps)
+            return True
+
+        def patience(self, algorithm: Algorithm) -> Patience:
+            return Patience(timesteps=300 - algorithm.num_timesteps % 300)
+
+    QLearning(make_env("FrozenLake-v1"), seed=0).learn(1_000_000, [Patient()])
+    assert set(range(300, 1_000_000, 300)) <= set(Patient.asked)
+    assert set(Patient.asked) - set(range(300, 1_000_000, 300)) <= set(range(1000, 1_000_001, 1000))  # lines of the log
 
 
 @pytest.mark.parametrize("n_envs", [1, 3])

@@ -1,33 +1,107 @@
-"""What the tabular algorithms share: exploration, and a generator that goes on where it stopped."""
+"""What the tabular algorithms share: exploration, an environment as arrays, and a generator that goes on.
+
+All chance comes from `generator.random()`, so that compiled and plain functions draw the same.
+"""
 
 from __future__ import annotations
 
-from typing import Any
+import math
+from typing import Any, NamedTuple
 
 import numpy as np
 
+from rlzoo.algos.core.compiled import compiled
 
+
+class TransitionTable(NamedTuple):
+    """Dynamics as arrays of shape (n_states, n_actions, n_outcomes); outcomes that are not there have no probability.
+
+    Attributes:
+        probability: of each outcome.
+        cumulative: its running sum over the outcomes.
+        next_state: int64.
+        reward: float64.
+        terminated: bool.
+        starts: (n_states,), running sum of the probabilities to begin in each state.
+    """
+
+    probability: np.ndarray
+    cumulative: np.ndarray
+    next_state: np.ndarray
+    reward: np.ndarray
+    terminated: np.ndarray
+    starts: np.ndarray
+
+
+class Walk(NamedTuple):
+    """Where a compiled loop stands. It takes these to pieces, as that is faster, and gives new ones back.
+
+    Attributes:
+        state: of the environment.
+        length: steps so far of this episode.
+        total: its return so far.
+        n_episodes: whole episodes so far.
+        n_recent, returns, lengths: number of the episodes that are not in the log yet, and their sums.
+    """
+
+    state: int
+    length: int
+    total: float
+    n_episodes: int
+    n_recent: int
+    returns: float
+    lengths: int
+
+
+@compiled
 def exponential_decay(start: float, end: float, rate: float, n: int) -> float:
     """`start` at n = 0, towards `end` by a factor of e every 1 / rate."""
-    return float(end + (start - end) * np.exp(-rate * n))
+    return end + (start - end) * math.exp(-rate * n)
 
 
-def epsilon_greedy(
-    q_values: np.ndarray, states: np.ndarray, epsilon: float, generator: np.random.Generator
-) -> np.ndarray:
-    """Actions (n,) for states (n,): the best one, the first of equals, or with chance `epsilon` any.
+@compiled
+def epsilon_greedy(q_values: np.ndarray, state: int, epsilon: float, generator: np.random.Generator) -> int:
+    """The best action of a state, the first of equals, or with chance `epsilon` any.
 
     Args:
         q_values: action values, (n_states, n_actions).
-        states: (n,).
+        state: a row of them.
         epsilon: 0 draws nothing from the generator.
         generator: where chance comes from.
     """
-    actions = q_values[states].argmax(axis=1)
-    if epsilon > 0:
-        explores = generator.random(len(states)) < epsilon
-        actions[explores] = generator.integers(q_values.shape[1], size=int(explores.sum()))
-    return actions
+    if epsilon > 0 and generator.random() < epsilon:
+        return int(generator.random() * q_values.shape[1])
+    return best(q_values, state)
+
+
+@compiled
+def best(q_values: np.ndarray, state: int) -> int:
+    """The best action of a state in a table (n_states, n_actions), the first of equals."""
+    found = 0
+    for action in range(1, q_values.shape[1]):
+        if q_values[state, action] > q_values[state, found]:
+            found = action
+    return found
+
+
+@compiled
+def start(starts: np.ndarray, generator: np.random.Generator) -> int:
+    """A state to begin an episode in, by the running sum of probabilities (n_states,); as Gymnasium draws it."""
+    chance = generator.random()
+    for state in range(starts.shape[0]):
+        if starts[state] > chance:
+            return state
+    return 0
+
+
+@compiled
+def draw(cumulative: np.ndarray, state: int, action: int, generator: np.random.Generator) -> int:
+    """Which outcome an action has, by running sums of probabilities (n_states, n_actions, n_outcomes)."""
+    chance = generator.random()
+    for outcome in range(cumulative.shape[2]):
+        if cumulative[state, action, outcome] > chance:
+            return outcome
+    return 0
 
 
 def generator_state(generator: np.random.Generator) -> dict[str, Any]:

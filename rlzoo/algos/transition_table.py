@@ -1,0 +1,105 @@
+"""The dynamics of a small environment as arrays, for planning and for loops that are compiled.
+
+Gymnasium's toy-text environments show theirs: `P[state][action]` lists (probability, next state, reward, terminated),
+`initial_state_distrib` says where episodes begin.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+from gymnasium.wrappers import OrderEnforcing, PassiveEnvChecker, TimeLimit
+from stable_baselines3.common.monitor import Monitor
+from stable_baselines3.common.vec_env import DummyVecEnv
+
+from rlzoo.algos.core.tabular import TransitionTable, draw, start
+from rlzoo.envs.finite import FiniteCheck
+from rlzoo.envs.restarts import Restarting
+
+if TYPE_CHECKING:
+    from stable_baselines3.common.vec_env import VecEnv
+
+TRANSPARENT = (Restarting, Monitor, TimeLimit, OrderEnforcing, PassiveEnvChecker)
+"""Wrappers that change nothing but the length of episodes."""
+
+N_COMPARED = 500
+"""Steps in which an environment has to do what its table says."""
+
+
+class Dynamics(NamedTuple):
+    """An environment's dynamics.
+
+    Attributes:
+        table: probabilities, next states, rewards, ends, starts.
+        max_steps: after which an episode is truncated; 0 is never.
+    """
+
+    table: TransitionTable
+    max_steps: int
+
+
+def find_dynamics(env: VecEnv) -> Dynamics | None:
+    """The dynamics of a single environment of this process that shows them, else None.
+
+    They are believed after the environment has done what they say on equal random numbers: it is left in the middle of
+    an episode, with the generator it had.
+    """
+    venv: Any = env.venv if isinstance(env, FiniteCheck) else env
+    if type(venv) is not DummyVecEnv or venv.num_envs != 1:
+        return None
+    layer, limits = venv.envs[0], []
+    while isinstance(layer, TRANSPARENT):
+        limits.append(getattr(layer, "_max_episode_steps", 0) if isinstance(layer, TimeLimit) else 0)
+        layer = layer.env
+    if not hasattr(layer, "P") or not hasattr(layer, "initial_state_distrib") or layer.unwrapped is not layer:
+        return None
+    try:
+        table = read_table(layer)
+    except (TypeError, ValueError, KeyError, IndexError):
+        return None
+    n_states, n_actions = table.next_state.shape[:2]
+    fits = n_states == getattr(env.observation_space, "n", None) and n_actions == getattr(env.action_space, "n", None)
+    steps = [limit for limit in limits if limit]
+    return Dynamics(table, min(steps, default=0)) if fits and _does_what(layer, table) else None
+
+
+def read_table(env: Any) -> TransitionTable:
+    """`P` and `initial_state_distrib` of a toy-text environment as arrays."""
+    n_states, n_actions = len(env.P), len(env.P[0])
+    n_outcomes = max(len(env.P[state][action]) for state in range(n_states) for action in range(n_actions))
+    shape = (n_states, n_actions, n_outcomes)
+    probability, reward = np.zeros(shape), np.zeros(shape)
+    next_state, terminated = np.zeros(shape, dtype=np.int64), np.zeros(shape, dtype=np.bool_)
+    for state in range(n_states):
+        for action in range(n_actions):
+            for k, (chance, following, gain, over) in enumerate(env.P[state][action]):
+                probability[state, action, k], reward[state, action, k] = chance, gain
+                next_state[state, action, k], terminated[state, action, k] = following, over
+    start = np.asarray(env.initial_state_distrib, dtype=np.float64)
+    return TransitionTable(probability, probability.cumsum(axis=2), next_state, reward, terminated, start.cumsum())
+
+
+def _does_what(env: Any, table: TransitionTable) -> bool:
+    """Whether the environment and the table agree on equal random numbers."""
+    theirs, ours, actions = (np.random.Generator(np.random.PCG64(seed)) for seed in (1, 1, 2))
+    before = env.np_random
+    env.np_random = theirs
+    try:
+        state = start(table.starts, ours)
+        if int(env.reset()[0]) != state:
+            return False
+        for step in range(N_COMPARED):
+            action = int(actions.integers(table.next_state.shape[1]))
+            outcome = (state, action, draw(table.cumulative, state, action, ours))
+            observation, reward, terminated, truncated, _ = env.step(action)
+            said = table.next_state[outcome], table.reward[outcome], table.terminated[outcome]
+            if said != (observation, reward, terminated) or truncated:
+                return False
+            anew = terminated or step % 10 == 0
+            state = start(table.starts, ours) if anew else int(observation)
+            if anew and int(env.reset()[0]) != state:
+                return False
+    finally:
+        env.np_random = before
+    return True
