@@ -10,7 +10,7 @@ The best way is right, right, down; the first step right eats the small cheese, 
 The course's table has a row for every cell and no more. But whether the small cheese is still there does not follow
 from where the mouse is, if it may come back to the start; and if the cheese were there every time, going back and forth
 would be better than the big one. So the door `>` lets the mouse through to the right only. Then the small cheese is
-there for who comes through the door, and for nobody else: six states are all there is.
+there for whoever comes through the door, and for nobody else: six states are all there is.
 """
 
 from __future__ import annotations

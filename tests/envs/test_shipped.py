@@ -4,6 +4,7 @@ import gymnasium
 import pytest
 
 from rlzoo.config import yaml_file
+from rlzoo.config.compose import compose
 from rlzoo.envs import aliases, check, make, registration, shipped, spaces
 from rlzoo.envs.make import make_raw
 
@@ -95,3 +96,15 @@ def test_lakes(name, n_outcomes, env_config):
     assert len(lake.P[0][0]) == n_outcomes
     if name == "FrozenLakeCustom":
         assert [b"".join(row).decode() for row in lake.desc] == ["SFFF", "FHFH", "FFFH", "HFFG"]
+
+
+def test_a_tuned_set_is_found_by_the_name_of_the_file(workdir):
+    folder = workdir / "hyperparams" / "q_learning"
+    folder.mkdir(parents=True)
+    (folder / "FrozenLakeCustom.yaml").write_text("# @package _global_\ntotal_timesteps: 1234\n")
+    totals = {
+        name: compose("train", ["algo=q_learning", f"env={name}"]).values["total_timesteps"]
+        for name in ("FrozenLakeCustom", "FrozenLake")
+    }
+    assert totals["FrozenLakeCustom"] == 1234
+    assert totals["FrozenLake"] != 1234
