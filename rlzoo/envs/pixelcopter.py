@@ -31,6 +31,7 @@ COPTER_X = 16  # int(0.35 * SIZE)
 COPTER_SIZE = SIZE * 0.05
 HIGHEST, LOWEST = SIZE * 0.125, SIZE * 0.875
 BLOCK_WIDTH, BLOCK_HEIGHT = 4, 9  # int(0.1 * SIZE), int(0.2 * SIZE)
+ASIDE = 4  # int(0.1 * SIZE), by which a block above or below the middle of the screen is further off
 GAP = SIZE * 0.25  # from the middle of the cave to its ceiling and its floor
 COLUMN_WIDTH = 4  # int(0.1 * SIZE)
 N_COLUMNS = 48  # that are made at once
@@ -188,10 +189,10 @@ class Pixelcopter(gymnasium.Env[np.ndarray, Any]):
         )
 
     def _new_block(self) -> tuple[float, int]:
-        """X and y of the middle of a block to the right of the screen, never quite in the middle of the cave."""
+        """X and y of the middle of a block to the right of the screen."""
         x = int(self.np_random.integers(SIZE, SIZE * 3 // 2))
         offset = int(self.np_random.integers(-SIZE // 4, SIZE // 4))
-        offset += BLOCK_WIDTH if offset > 0 else -BLOCK_WIDTH if offset < 0 else 0
+        offset += ASIDE if offset > 0 else -ASIDE if offset < 0 else 0
         return float(x), SIZE // 2 + offset
 
     def _new_heights(self, left: int) -> list[int]:
