@@ -299,6 +299,26 @@ def _directions(request: Request) -> Findings:
         yield Problem("algo.n_top", f"is {top:g}, more than the {tried:g} directions of algo.n_delta")
 
 
+def _search(request: Request) -> Findings:
+    size = request.get("population_size")
+    if request.spec.name == "evolution_strategies" and size is not None and size % 2:
+        hint = f"algo.population_size={size + 1:g}"
+        yield Problem("algo.population_size", f"is {size:g}, and has to be even: every change is tried both ways", hint)
+    least, most = request.get("min_delta_std"), request.get("max_delta_std")
+    if least is not None and most is not None and least > most:
+        yield Problem("algo.min_delta_std", f"is {least:g}, more than algo.max_delta_std={most:g}")
+    first, last = request.get("initial_temperature"), request.get("min_temperature")
+    if first is not None and last is not None and last > first:
+        yield Problem("algo.min_temperature", f"is {last:g}, more than algo.initial_temperature={first:g}")
+    if request.spec.backend != "rlzoo" or request.action is None:
+        return
+    is_box = request.action.startswith("Box")
+    if is_box and request.get("sample_actions"):
+        yield Problem("algo.sample_actions", f"draws discrete actions, and this environment has {request.action}")
+    if not is_box and request.get("squash_output"):
+        yield Problem("algo.squash_output", f"is for continuous actions, and this environment has {request.action}")
+
+
 _RULES = (
     _action_space,
     _observation_space,
@@ -309,4 +329,5 @@ _RULES = (
     _rollout,
     _quantiles,
     _directions,
+    _search,
 )

@@ -23,15 +23,14 @@ from rlzoo.protocols import Callback, MetricLogger, State
 
 
 class SimulatedAnnealing:
-    """Walks from policy to policy, and acts by the best one on the way.
+    """Walks from policy to policy, and acts by the one where it stands.
 
-    A policy keeps the return it once had, whatever luck was in it; more of `n_eval_episodes` take luck out.
+    Returns are full of chance. So a candidate is judged against the policy that it would replace, which is played
+    again each time beside it: no policy stays for the luck that it once had.
 
     Attributes:
-        weights: the best so far, (n_weights,); their layout is that of `core.flat_policy`.
-        best_return: what they returned, the mean of their episodes; None before the first candidate.
-        current: where the walk stands, (n_weights,).
-        current_return: what the policy there returned; None before the first candidate, which is the start itself.
+        weights: where the walk stands, (n_weights,); their layout is that of `core.flat_policy`.
+        last_return: what the policy there returned when it was last played, the mean of its episodes.
         n_candidates: candidates judged so far.
     """
 
@@ -40,7 +39,7 @@ class SimulatedAnnealing:
         env: VecEnv,
         *,
         net_arch: list[int] = [],  # noqa: B006  never changed
-        delta_std: float = 0.3,
+        delta_std: float = 1.0,
         initial_temperature: float = 10.0,
         min_temperature: float = 0.1,
         cooling_rate: float = 0.98,
@@ -58,7 +57,7 @@ class SimulatedAnnealing:
             initial_temperature: the loss of return that is accepted once in e times at first, in units of return.
             min_temperature: what it cools down to at most.
             cooling_rate: what the temperature is multiplied by after every candidate, up to 1.
-            n_eval_episodes: whole episodes for each candidate.
+            n_eval_episodes: whole episodes for each candidate, and as many for the policy that it would replace.
             sample_actions: draw discrete actions by their softmax probability, instead of taking the best one.
             squash_output: continuous actions are squashed into their bounds by a tanh, instead of clipped.
             seed: of the candidates, and of actions that are drawn.
@@ -77,9 +76,7 @@ class SimulatedAnnealing:
         self._rng = np.random.default_rng(seed)
         self._trials = Trials(self.env, self.policy, n_eval_episodes)
         self.weights = self.policy.start(self._rng)
-        self.current = self.weights.copy()
-        self.best_return: float | None = None
-        self.current_return: float | None = None
+        self.last_return = 0.0
         self.n_candidates = 0
 
     @property
@@ -111,31 +108,26 @@ class SimulatedAnnealing:
         watch.start()
         while self.num_timesteps < total_timesteps:
             watch.boundary()
-            candidate = self.current
-            if self.current_return is not None:
-                candidate = candidate + self.delta_std * self._rng.standard_normal(len(candidate))  # (n_weights,)
-            returns = self._trials.play(candidate[None], watch, self._rng)  # (1,)
+            candidate = self.weights + self.delta_std * self._rng.standard_normal(self.policy.n_weights)
+            returns = self._trials.play(np.stack([self.weights, candidate]), watch, self._rng)  # (2,)
             if returns is None:
                 break
-            self._judge(candidate, float(returns[0]))
+            self._judge(candidate, float(returns[0]), float(returns[1]))
             if len(self._trials.recent) >= watch.log_interval:
                 self._log(watch)
         self._log(watch)
         watch.end()
 
-    def _judge(self, candidate: np.ndarray, value: float) -> None:
-        change = 0.0 if self.current_return is None else value - self.current_return
-        if self._rng.random() < acceptance_probability(change, self.temperature):
-            self.current, self.current_return = candidate, value
-        if self.best_return is None or value >= self.best_return:
-            self.weights, self.best_return = candidate.copy(), value
+    def _judge(self, candidate: np.ndarray, standing: float, tried: float) -> None:
+        """Go to a candidate whose return was `tried`, or stay at `standing`."""
+        accepted = self._rng.random() < acceptance_probability(tried - standing, self.temperature)
+        if accepted:
+            self.weights = candidate
+        self.last_return = tried if accepted else standing
         self.n_candidates += 1
 
     def _log(self, watch: Watch) -> None:
-        metrics = {"train/temperature": self.temperature}
-        if self.best_return is not None and self.current_return is not None:
-            metrics |= {"train/best_return": self.best_return, "train/current_return": self.current_return}
-        self._trials.log(watch, metrics)
+        self._trials.log(watch, {"train/temperature": self.temperature, "train/last_return": self.last_return})
 
     def predict(
         self,
@@ -145,7 +137,7 @@ class SimulatedAnnealing:
         deterministic: bool = False,
         action_masks: np.ndarray | None = None,
     ) -> tuple[np.ndarray, tuple[np.ndarray, ...] | None]:
-        """Actions of the best policy found so far; see `rlzoo.protocols.Policy`.
+        """Actions of the policy where the walk stands; see `rlzoo.protocols.Policy`.
 
         `deterministic=False` is as in training: it draws discrete actions with `sample_actions`, else there is no
         chance in them.
@@ -153,28 +145,23 @@ class SimulatedAnnealing:
         return self.policy.predict(self.weights, observation, deterministic=deterministic), state
 
     def state(self) -> State:
-        """All there is: both policies, the counters, the generator, the first observations."""
+        """All there is: the policy, the counters, the generator, the first observations."""
         trials = self._trials.state()
-        values = {"best_return": self.best_return, "current_return": self.current_return}
+        values = {"last_return": self.last_return, "n_candidates": self.n_candidates}
         return State(
-            {"weights": self.weights.copy(), "current": self.current.copy(), **trials.tensors},
-            {**values, "n_candidates": self.n_candidates, **trials.values, "generator": generator_state(self._rng)},
+            {"weights": self.weights.copy(), **trials.tensors},
+            {**values, **trials.values, "generator": generator_state(self._rng)},
         )
 
     def restore(self, state: State) -> None:
         self.restore_weights(state)
         self._trials.restore(state)
-        self.current = self.policy.checked(state.tensors["current"])
-        best, current = state.values["best_return"], state.values["current_return"]
-        self.best_return = None if best is None else float(best)
-        self.current_return = None if current is None else float(current)
-        self.n_candidates = int(state.values["n_candidates"])
+        self.last_return, self.n_candidates = float(state.values["last_return"]), int(state.values["n_candidates"])
         self._rng = restored_generator(state.values["generator"])
 
     def restore_weights(self, state: State) -> None:
-        """Take over the best policy alone, and walk on from there: the start of another training."""
+        """Take over the weights alone: the start of another training."""
         self.weights = self.policy.checked(state.tensors["weights"])
-        self.current = self.weights.copy()
 
     def begin_episodes(self, observation: Any, rows: np.ndarray) -> None:
         """Begin anew the episodes of environments that could not be put back: `rows` (n_envs,) says which."""

@@ -119,10 +119,10 @@ class FlatPolicy:
         """
         given = np.asarray(observation)
         leading = given.shape[: given.ndim - len(_shape(self._observations))]
-        batch = given.reshape(-1, *_shape(self._observations))
+        batch = given.reshape((-1, *_shape(self._observations)))
         drawn = self.sample_actions and not deterministic
         actions = self.act(weights[None], batch, np.random.random(len(batch)) if drawn else None)
-        return actions.reshape(*leading, *_shape(self._actions))
+        return actions.reshape((*leading, *_shape(self._actions)))
 
     def _features(self, observation: np.ndarray) -> np.ndarray:
         """Numbers for the first layer, (n, n_in)."""
