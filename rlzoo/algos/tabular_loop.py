@@ -165,6 +165,7 @@ class TabularLoop:
         """Begin anew the episodes of environments that could not be put back: `rows` (n_envs,) says which."""
         assert self._states is not None
         self._states[rows] = np.asarray(observation)[rows]
+        self._length, self._total = 0, 0.0
 
 
 def log_steps(total_timesteps: int) -> int:

@@ -85,6 +85,21 @@ def best(q_values: np.ndarray, state: int) -> int:
 
 
 @compiled
+def expected_value(q_values: np.ndarray, state: int, epsilon: float) -> float:
+    """What a state is worth on average to who acts epsilon-greedily in it."""
+    total = 0.0
+    for action in range(q_values.shape[1]):
+        total += q_values[state, action]
+    return epsilon * total / q_values.shape[1] + (1 - epsilon) * q_values[state, best(q_values, state)]
+
+
+def action_values(table: TransitionTable, v_values: np.ndarray, gamma: float) -> np.ndarray:
+    """What every action is worth (n_states, n_actions) if the states that follow are worth `v_values` (n_states,)."""
+    future = np.where(table.terminated, 0.0, v_values[table.next_state])
+    return (table.probability * (table.reward + gamma * future)).sum(axis=2)
+
+
+@compiled
 def start(starts: np.ndarray, generator: np.random.Generator) -> int:
     """A state to begin an episode in, by the running sum of probabilities (n_states,); as Gymnasium draws it."""
     chance = generator.random()
