@@ -22,6 +22,12 @@ INT64 = 8
 HER_INFO = 72 + 16
 """HER keeps an empty dict, its address and two indices for each transition."""
 
+PRIORITY = 4 * 8
+"""Of prioritised replay, at most: its tree has two numbers for each place, and up to twice as many places."""
+
+RANK = 3
+"""Of an image."""
+
 COPIES = 4
 """Of each weight: itself, its gradient and the two moments of Adam."""
 
@@ -35,28 +41,36 @@ class Sizes:
         action: bytes of one.
         n_features: numbers in an observation.
         n_choices: entries of an action mask.
+        images: bytes of the images in an observation.
     """
 
     observation: int
     action: int
     n_features: int
     n_choices: int
+    images: int = 0
 
     @classmethod
     def of(cls, observation_space: Space, action_space: Space) -> Sizes:
         """Of one environment's spaces, as the algorithm sees them (wrapped and stacked)."""
         n_bytes, n_features = _observation_size(observation_space)
-        return cls(n_bytes, _action_bytes(action_space), n_features, _n_choices(action_space))
+        n_choices = _n_choices(action_space)
+        return cls(n_bytes, _action_bytes(action_space), n_features, n_choices, _image_bytes(observation_space))
 
     @classmethod
     def of_text(cls, observation_space: spaces.Space, action_space: spaces.Space) -> Sizes:
         """At least, of spaces that are only described: a Box that is no bytes may be of float64."""
         n_bytes, n_features = _described_size(observation_space)
         action, n = _described_size(action_space)
-        return cls(n_bytes, FLOAT32 * n if action_space.kind == "Box" else action, n_features, sum(action_space.shape))
+        action = FLOAT32 * n if action_space.kind == "Box" else action
+        parts = [part for _, part in observation_space.parts] or [observation_space]
+        images = sum(math.prod(part.shape) for part in parts if part.uint8 and len(part.shape) == RANK)
+        return cls(n_bytes, action, n_features, sum(action_space.shape), images)
 
 
-def buffer_bytes(algo: AlgoConfig, sizes: Sizes, *, n_envs: int, total_timesteps: int | None = None) -> int:
+def buffer_bytes(
+    algo: AlgoConfig, sizes: Sizes, *, n_envs: int, total_timesteps: int | None = None, frame_stack: int | None = None
+) -> int:
     """Bytes of the buffer that fills up during training; 0 for algorithms without one.
 
     Args:
@@ -64,10 +78,11 @@ def buffer_bytes(algo: AlgoConfig, sizes: Sizes, *, n_envs: int, total_timesteps
         sizes: of its observations and actions.
         n_envs: environments side by side.
         total_timesteps: what a training of that length fills of it; None is the whole buffer.
+        frame_stack: frames in each image, of which dqn_scratch keeps one; without it, the most that it can be.
     """
     if rows := _count(algo, "buffer_size"):
         transitions = max(rows // n_envs, 1) * n_envs
-        return min(transitions, total_timesteps or transitions) * _transition_bytes(algo, sizes)
+        return min(transitions, total_timesteps or transitions) * _transition_bytes(algo, sizes, frame_stack)
     return _count(algo, "n_steps") * n_envs * _rollout_step_bytes(algo, sizes)
 
 
@@ -85,8 +100,9 @@ def problems(config: TrainConfig, sizes: Sizes, *, n_jobs: int = 1) -> list[Prob
     """What does not fit into the memory of this machine, if `n_jobs` such trainings run on it at the same time."""
     memory = available()
     algo, n_envs, total = config.algo, config.env.n_envs, config.total_timesteps
-    filled = buffer_bytes(algo, sizes, n_envs=n_envs, total_timesteps=total) * n_jobs
-    whole = buffer_bytes(algo, sizes, n_envs=n_envs)
+    stack = config.env.frame_stack
+    filled = buffer_bytes(algo, sizes, n_envs=n_envs, total_timesteps=total, frame_stack=stack) * n_jobs
+    whole = buffer_bytes(algo, sizes, n_envs=n_envs, frame_stack=stack)
     network = network_bytes(algo, sizes) * n_jobs
     found = []
     if network > memory.free:
@@ -116,7 +132,7 @@ def require(config: TrainConfig, observation_space: Space, action_space: Space) 
 def _buffer_problem(config: TrainConfig, sizes: Sizes, fitting: int, message: str) -> Problem:
     n_envs = config.env.n_envs
     if _count(config.algo, "buffer_size"):
-        fits = _rounded(fitting // _transition_bytes(config.algo, sizes))
+        fits = _rounded(fitting // _transition_bytes(config.algo, sizes, config.env.frame_stack))
         return Problem("algo.buffer_size", message, f"algo.buffer_size={fits} fits")
     one = _rollout_step_bytes(config.algo, sizes)
     n_steps = _rounded(fitting // (one * n_envs))
@@ -142,8 +158,11 @@ def _together(n_jobs: int) -> str:
     return f" in {n_jobs} jobs at the same time" if n_jobs > 1 else ""
 
 
-def _transition_bytes(algo: AlgoConfig, sizes: Sizes) -> int:
+def _transition_bytes(algo: AlgoConfig, sizes: Sizes, frame_stack: int | None) -> int:
     values = algo.hyperparams
+    if algo.name == "dqn_scratch":
+        frame = sizes.observation - sizes.images + sizes.images // (frame_stack or 1)
+        return frame + 2 * FLOAT32 + 3 + (PRIORITY if values.get("prioritized") else 0)  # and action, reward, flags
     copies = 1 if values.get("optimize_memory_usage") else 2  # this and the next observation
     extra = HER_INFO if values.get("replay_buffer_class") == "her" else 0
     return copies * sizes.observation + sizes.action + 3 * FLOAT32 + extra  # reward, done, timeout
@@ -179,6 +198,14 @@ def _observation_size(space: Space) -> tuple[int, int]:
         return sum(n_bytes for n_bytes, _ in parts), sum(n for _, n in parts)
     n = 1 if isinstance(space, Discrete) else math.prod(space.shape or ())
     return (space.dtype.itemsize * n, n) if space.dtype is not None else (0, 0)
+
+
+def _image_bytes(space: Space) -> int:
+    from gymnasium.spaces import Dict
+    from stable_baselines3.common.preprocessing import is_image_space
+
+    parts = space.values() if isinstance(space, Dict) else [space]
+    return sum(math.prod(part.shape or ()) for part in parts if is_image_space(part))
 
 
 def _action_bytes(space: Space) -> int:

@@ -33,7 +33,12 @@ def to_features(observation: Any, space: Space, device: torch.device) -> Any:
 
     Images become 0 to 1, discrete observations one-hot.
     """
-    return preprocess_obs(obs_as_tensor(observation, device), space)
+    if isinstance(space, spaces.Dict):
+        return {key: to_features(observation[key], part, device) for key, part in space.items()}
+    tensors: Any = obs_as_tensor(observation, device)
+    if is_image_space(space):
+        return tensors.float().div_(255)  # `preprocess_obs` has the same numbers, but a second array of them
+    return preprocess_obs(tensors, space)
 
 
 def layers(

@@ -48,7 +48,10 @@ def estimates(config: TrainConfig) -> list[str]:
     env = make(config.env, n_envs=config.env.n_envs, seed=config.seed or 0, training=True)
     try:
         sizes = Sizes.of(env.observation_space, env.action_space)
-        needed = buffer_bytes(config.algo, sizes, n_envs=config.env.n_envs, total_timesteps=config.total_timesteps)
+        env_cfg, total = config.env, config.total_timesteps
+        needed = buffer_bytes(
+            config.algo, sizes, n_envs=env_cfg.n_envs, total_timesteps=total, frame_stack=env_cfg.frame_stack
+        )
         lines = [f"memory of the buffer: {size(needed)}, {size(available().free)} are free"]
         trial_algo, warm_up = trial(config.algo, config.env.n_envs)
         algorithm = create(trial_algo, env, seed=config.seed or 0, device=config.device)
