@@ -17,6 +17,7 @@ from rlzoo.algos.core.tabular import (
 from rlzoo.algos.transition_table import Dynamics, find_dynamics
 from rlzoo.algos.vector_environment import VectorEnvironment
 from rlzoo.algos.watch import Watch
+from rlzoo.errors import RlzooError
 from rlzoo.protocols import Algorithm, Callback, MetricLogger, State
 
 if TYPE_CHECKING:
@@ -184,6 +185,29 @@ def predict(q_values: np.ndarray, observation: Any, epsilon: float, *, determini
         return actions
     explores = np.random.random(states.shape) < epsilon
     return np.where(explores, np.random.randint(q_values.shape[1], size=states.shape), actions)
+
+
+def fixed_policy(actions: Sequence[int] | np.ndarray | None, n_states: int, n_actions: int) -> np.ndarray:
+    """A policy (n_states,) that plays these actions, or any: -1 everywhere.
+
+    Raises:
+        RlzooError: if there is not one action for each state.
+    """
+    if actions is None:
+        return np.full(n_states, -1)
+    policy = np.array(actions, dtype=np.int64)
+    if policy.shape != (n_states,) or policy.min() < 0 or policy.max() >= n_actions:
+        raise RlzooError(f"a policy has one action below {n_actions} for each of {n_states} states, not {actions}")
+    return policy
+
+
+def play_policy(policy: np.ndarray, observation: Any, n_actions: int) -> np.ndarray:
+    """What a fixed policy does in states of any shape; random actions are drawn from NumPy's global generator."""
+    states = np.asarray(observation)
+    actions = policy[states]
+    if (policy >= 0).all():
+        return actions
+    return np.where(actions < 0, np.random.randint(n_actions, size=states.shape), actions)
 
 
 def restored_table(state: State, name: str, like: np.ndarray) -> np.ndarray:

@@ -40,6 +40,10 @@ class Episodes:
             for part in PARTS:
                 setattr(self, part, np.pad(getattr(self, part), more))
 
+    def steps(self, index: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """States, actions and rewards of environment `index`, (capacity,) each, in these arrays' own memory."""
+        return self.states[index], self.actions[index], self.rewards[index]
+
     def tensors(self) -> dict[str, np.ndarray]:
         """What there is, as arrays for a checkpoint."""
         longest = int(self.lengths.max(initial=0))

@@ -85,6 +85,13 @@ def best(q_values: np.ndarray, state: int) -> int:
 
 
 @compiled
+def follow(policy: np.ndarray, state: int, n_actions: int, generator: np.random.Generator) -> int:
+    """What a fixed policy (n_states,) does in a state: its action, or any where that is -1."""
+    action = policy[state]
+    return int(generator.random() * n_actions) if action < 0 else action
+
+
+@compiled
 def expected_value(q_values: np.ndarray, state: int, epsilon: float) -> float:
     """What a state is worth on average to who acts epsilon-greedily in it."""
     total = 0.0
