@@ -2,9 +2,10 @@
 
 Usage: `python benchmarks/course_bars.py [name ...] [--seeds 0,1,2] [--jobs 2] [--words key=value ...]`
 
-Every seed is trained by the shipped tuned set. The final evaluation plays 10 episodes on the fixed seeds of
-`conf/train.yaml` (eval.seed), decided before any training; a second draw plays 100 episodes on other seeds. `last` and
-`best` are both reported. Results go to `benchmarks/results/<name>.json`.
+Every seed is trained by the shipped tuned set or experiment. The final evaluation plays 10 episodes (100 in unit 2) on
+fixed seeds (eval.seed in `conf/train.yaml`, eval.seeds for Taxi), decided before any training; a second draw plays 100
+episodes on other seeds. `last` and, if it is evaluated on the way, `best` are both reported. Results go to
+`benchmarks/results/<name>.json`.
 """
 
 from __future__ import annotations
@@ -16,11 +17,24 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import yaml
+
 RESULTS = Path(__file__).parent / "results"
 SECOND_DRAW = range(500_000, 500_100)
+COURSE = Path(__file__).parents[1] / "conf" / "experiment" / "unit2_taxi.yaml"
+TAXI_STARTS = f"eval.seeds={yaml.safe_load(COURSE.read_text())['eval']['seeds']}"
 RECIPES: dict[str, dict[str, Any]] = {
     "ppo-LunarLander": {"words": ["algo=ppo", "env=LunarLander"], "bar": 200.0},
     "dqn-SpaceInvaders": {"words": ["algo=dqn", "env=SpaceInvaders"], "bar": 200.0},
+    "unit2_frozenlake": {"words": ["experiment=unit2_frozenlake"], "bar": 1.0},
+    "unit2_taxi": {"words": ["experiment=unit2_taxi"], "bar": 4.5},
+    "q_learning-Taxi": {"words": ["algo=q_learning", "env=Taxi", TAXI_STARTS], "bar": 4.5},
+    "unit4_cartpole": {"words": ["experiment=unit4_cartpole"], "bar": 350.0},
+    "unit4_pixelcopter": {"words": ["experiment=unit4_pixelcopter"], "bar": 5.0},
+    "ppo_scratch-LunarLander": {
+        "words": ["algo=ppo_scratch", "env=LunarLander", "eval.deterministic=false"],
+        "bar": 200.0,
+    },
 }
 
 
@@ -59,7 +73,7 @@ def collect(root: Path) -> dict[str, Any]:
         for checkpoint in ("last", "best"):
             if checkpoint in finals:
                 second = summary(rlzoo.evaluate(run, checkpoint=checkpoint, seeds=list(SECOND_DRAW)))
-                entry[checkpoint] = {"final, 10 episodes": brief(finals[checkpoint]), "second draw": brief(second)}
+                entry[checkpoint] = {"final": brief(finals[checkpoint]), "second draw": brief(second)}
         seeds[str(run.read_config()["seed"])] = entry
     return {"versions": versions, "seeds": seeds}
 
@@ -75,7 +89,7 @@ def show(report: dict[str, Any]) -> None:
         for checkpoint in ("last", "best"):
             for draw, values in entry.get(checkpoint, {}).items():
                 mark = "reached" if values["result"] >= report["bar"] else "missed"
-                score = f"{values['mean_reward']:.1f} ± {values['std_reward']:.1f}, mean - std {values['result']:.1f}"
+                score = f"{values['mean_reward']:.2f} ± {values['std_reward']:.2f}, mean - std {values['result']:.2f}"
                 print(f"  seed {seed} {checkpoint:4} {draw:18} {score}: {mark}")
 
 

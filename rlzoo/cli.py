@@ -22,7 +22,7 @@ COMMANDS = {
     "evaluate": "play whole episodes with a trained agent: rlzoo evaluate run=latest",
     "reproduce": "train a run's configuration once more and compare the curves: rlzoo reproduce run=latest",
     "verify-resume": "whether a run's training goes on exactly, tried on a short twin: rlzoo verify-resume run=latest",
-    "list": "what there is: rlzoo list algos | envs | hyperparams | runs",
+    "list": "what there is: rlzoo list algos | envs | hyperparams | experiments | runs",
     "show": "what an algorithm is: rlzoo show algo=ppo; or every value of a request: rlzoo show algo=ppo env=LunarLander",
     "validate": "check configuration files, rlzoo's own or yours: rlzoo validate [path ...]",
 }

@@ -14,14 +14,12 @@ from stable_baselines3.common.monitor import Monitor
 from stable_baselines3.common.vec_env import DummyVecEnv
 
 from rlzoo.algos.core.tabular import TransitionTable, draw, start
-from rlzoo.envs.finite import FiniteCheck
-from rlzoo.envs.restarts import Restarting
 
 if TYPE_CHECKING:
     from stable_baselines3.common.vec_env import VecEnv
 
-TRANSPARENT = (Restarting, Monitor, TimeLimit, OrderEnforcing, PassiveEnvChecker)
-"""Wrappers that change nothing but the length of episodes."""
+TRANSPARENT = (Monitor, TimeLimit, OrderEnforcing, PassiveEnvChecker)
+"""Wrappers that change nothing but the length of episodes. Those of rlzoo say so: `transparent`."""
 
 N_COMPARED = 500
 """Steps in which an environment has to do what its table says."""
@@ -45,11 +43,13 @@ def find_dynamics(env: VecEnv) -> Dynamics | None:
     They are believed after the environment has done what they say on equal random numbers: it is left in the middle of
     an episode, with the generator it had.
     """
-    venv: Any = env.venv if isinstance(env, FiniteCheck) else env
+    venv: Any = env
+    while getattr(type(venv), "transparent", False):
+        venv = venv.venv
     if type(venv) is not DummyVecEnv or venv.num_envs != 1:
         return None
     layer, limits = venv.envs[0], []
-    while isinstance(layer, TRANSPARENT):
+    while isinstance(layer, TRANSPARENT) or getattr(type(layer), "transparent", False):
         limits.append(getattr(layer, "_max_episode_steps", 0) if isinstance(layer, TimeLimit) else 0)
         layer = layer.env
     if not hasattr(layer, "P") or not hasattr(layer, "initial_state_distrib") or layer.unwrapped is not layer:

@@ -1,4 +1,4 @@
-"""`rlzoo list`: the algorithms, environments, tuned sets and runs there are."""
+"""`rlzoo list`: the algorithms, environments, tuned sets, experiments and runs there are."""
 
 from __future__ import annotations
 
@@ -19,7 +19,8 @@ Rows = list[dict[str, Any]]
 
 
 def main(arguments: Arguments) -> int:
-    kinds = {"algos": algos, "envs": envs, "hyperparams": hyperparams, "runs": runs}
+    kinds = {"algos": algos, "envs": envs, "hyperparams": hyperparams}
+    kinds |= {"experiments": experiments, "runs": runs}
     words = [word for word in arguments.words if "=" not in word]
     settings = {overrides.key_of(w): w.partition("=")[2] for w in arguments.words if "=" in w}
     if len(words) != 1 or set(settings) - {"runs_dir"} or ("runs_dir" in settings and words != ["runs"]):
@@ -93,6 +94,30 @@ def hyperparams() -> Rows:
         steps = found.read().values.get("total_timesteps") if found else None
         about = {key: about.get(key, "") for key in ("score", "source", "date")}
         rows.append({"set": name, "total_timesteps": steps, **about})
+    return rows
+
+
+def experiments() -> Rows:
+    """Every experiment: what it is, with which algorithm on which environment, for how long."""
+    from rlzoo.config import files
+
+    rows = []
+    for name in files.options("experiment"):
+        found = files.find(f"experiment/{name}")
+        content = found.read() if found else None
+        values = content.values if content else {}
+        defaults = [entry for entry in values.get("defaults") or () if isinstance(entry, dict)]
+        chosen = {key.removeprefix("override /"): value for entry in defaults for key, value in entry.items()}
+        about = [line.lstrip("# ") for line in content.header if "@package" not in line] if content else []
+        rows.append(
+            {
+                "experiment": name,
+                "algo": chosen.get("algo", ""),
+                "env": chosen.get("env", ""),
+                "total_timesteps": values.get("total_timesteps"),
+                "about": about[0] if about else "",
+            }
+        )
     return rows
 
 

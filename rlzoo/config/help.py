@@ -14,7 +14,7 @@ USAGE = {
     "evaluate": "rlzoo evaluate [run=...] [key=value ...] [env.key=value ...] [--json]",
     "reproduce": "rlzoo reproduce [run=...] [key=value ...] [--json]",
     "verify-resume": "rlzoo verify-resume [run=...] [key=value ...] [--json]",
-    "list": "rlzoo list algos | envs | hyperparams | runs [--json]",
+    "list": "rlzoo list algos | envs | hyperparams | experiments | runs [--json]",
     "show": "rlzoo show algo=name [--json] | rlzoo show [group=choice ...] [key=value ...] [--json]",
     "validate": "rlzoo validate [path ...] [--json]",
 }

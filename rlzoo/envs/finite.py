@@ -23,6 +23,9 @@ class FiniteCheck(VecEnvWrapper):
         said: what was found and only warned of, oldest first.
     """
 
+    transparent = True
+    """What it wraps is played as it is."""
+
     def __init__(self, venv: VecEnv, on_nan: Literal["stop", "warn"]) -> None:
         super().__init__(venv)
         self.num_timesteps = 0

@@ -112,6 +112,9 @@ class Blueprint:
 class Restarting(gymnasium.Wrapper):
     """Outermost, in this very process: an environment that raises is made anew. One that hangs or dies is not."""
 
+    transparent = True
+    """What it wraps is played as it is."""
+
     def __init__(self, blueprint: Blueprint) -> None:
         super().__init__(blueprint.builder())
         self._blueprint = blueprint

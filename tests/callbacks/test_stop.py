@@ -2,23 +2,28 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 
+import rlzoo
 from rlzoo.callbacks import Stop
 from rlzoo.callbacks import stop as module
+from rlzoo.checkpoints import read
 from rlzoo.protocols import Evaluation
 
 
-def stop(reward: float | None = None, minutes: float | None = None) -> tuple[Stop, SimpleNamespace]:
+def stop(
+    reward: float | None = None, minutes: float | None = None, episodes: int | None = None
+) -> tuple[Stop, SimpleNamespace]:
     evaluations = SimpleNamespace(last=None)
-    rule = Stop(SimpleNamespace(stop=SimpleNamespace(reward=reward, minutes=minutes)), evaluations)
+    rule = Stop(SimpleNamespace(stop=SimpleNamespace(reward=reward, minutes=minutes, episodes=episodes)), evaluations)
     rule.on_start(ALGORITHM)
     return rule, evaluations
 
 
-ALGORITHM = SimpleNamespace(num_timesteps=1200)
+ALGORITHM = SimpleNamespace(num_timesteps=1200, n_episodes=0)
 
 
 def test_nothing_asked_never_stops():
@@ -36,6 +41,27 @@ def test_the_mean_of_the_newest_evaluation_decides(capsys):
     assert not rule.on_step(ALGORITHM)
     assert rule.reason == "mean reward 200.00 has reached stop.reward=200"
     assert "training ends at step 1,200" in capsys.readouterr().err
+
+
+def test_episodes_that_have_been_played():
+    rule, _ = stop(episodes=50)
+    assert rule.patience(SimpleNamespace(n_episodes=20)).episodes == 30
+    assert rule.on_step(SimpleNamespace(num_timesteps=1, n_episodes=49))
+    assert not rule.on_step(SimpleNamespace(num_timesteps=1, n_episodes=50))
+    assert rule.reason == "stop.episodes=50 have been played"
+
+
+@pytest.mark.parametrize("algo", ["q_learning", "ppo", "dqn", "ars"])
+def test_a_training_ends_with_the_last_of_its_episodes(algo: str, tmp_path: Path):
+    words = [f"algo={algo}", "env=FrozenLake", "env.n_envs=1", "total_timesteps=20000", "stop.episodes=30", "seed=1"]
+    words += ["hyperparams=none", "eval.freq=0", "eval.seeds=[7, 8, 7]", f"runs_dir={tmp_path}", "logger=[]"]
+    words += ["algo.n_steps=16", "algo.batch_size=16"] if algo == "ppo" else []
+    if algo == "ars":
+        words.append("env.wrappers={flatten: {}}")
+    run = rlzoo.train(*words)
+    contents = read(run.checkpoint("last"))
+    assert contents.algorithm.values["n_episodes"] == 30
+    assert run.read_results()[-1]["seeds"] == [7, 8, 7]
 
 
 def test_not_a_number_stops_nothing():
