@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import torch
@@ -94,7 +94,14 @@ def clipped(actions: np.ndarray, space: Space) -> np.ndarray:
     return np.clip(actions, space.low, space.high) if isinstance(space, spaces.Box) else actions
 
 
-def fast_forward(network: Actor | Critic, observations: Space, device: torch.device) -> Forward:
+class Layered(Protocol):
+    """A network as `fast_forward` sees it: what turns observations into features, and the layers behind."""
+
+    features: Any
+    layers: Any
+
+
+def fast_forward(network: Layered, observations: Space, device: torch.device) -> Forward:
     """A network without gradients, in NumPy on the very memory of its weights if it is small and plain.
 
     Call it when the weights have got their place in memory: after an optimizer that moves them.
@@ -134,7 +141,7 @@ def _tanh(values: np.ndarray) -> None:
 _IN_NUMPY: dict[type[nn.Module], Callable[[np.ndarray], None]] = {nn.ReLU: _relu, nn.Tanh: _tanh}
 
 
-def _torch_forward(network: Actor | Critic, observations: Space, device: torch.device) -> Forward:
+def _torch_forward(network: Layered, observations: Space, device: torch.device) -> Forward:
     def forward(observation: Any) -> np.ndarray:
         with torch.no_grad():
             outputs: Tensor = network.layers(network.features(to_features(observation, observations, device)))

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from math import sqrt
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -22,7 +23,7 @@ from stable_baselines3.common.utils import FloatSchedule, LinearSchedule, obs_as
 from stable_baselines3.common.vec_env import VecEnv
 from torch import Tensor, nn
 
-from rlzoo.algos.actor import clipped
+from rlzoo.algos.actor import clipped, fast_forward
 from rlzoo.algos.core.advantages import explained_variance, generalized_advantages
 from rlzoo.algos.core.distributions import distribution_of
 from rlzoo.algos.core.flat_adam import FlatAdam
@@ -105,6 +106,8 @@ class PPO:
         self.device = torch_device(device)
         self.network = ActorCritic(env.observation_space, env.action_space, net_arch, activation_fn).to(self.device)
         self.optimizer = FlatAdam(self.network.parameters(), eps=1e-5)
+        actor = SimpleNamespace(features=self.network.features, layers=self.network.actor_and_critic.alone(0))
+        self._outputs = fast_forward(actor, env.observation_space, self.device)  # (n_envs, n_outputs)
         self.num_timesteps = self.n_episodes = 0
         self._rng = np.random.default_rng(seed)
         self._observation: Any = None  # (n_envs, *observation_shape), where every environment stands
@@ -186,14 +189,17 @@ class PPO:
                 advantage, target, old_value, old_log_prob = samples.index_select(1, rows).unbind()
                 outputs, value = self.network(each(lambda part, rows=rows: part.index_select(0, rows), observations))
                 log_prob, entropy = self.network.distribution(outputs, actions.index_select(0, rows))
-                log_ratio = log_prob - old_log_prob
-                policy_loss = clipped_policy_loss(log_ratio.exp(), self._normalized(advantage), clip_range)
-                value_loss = clipped_value_loss(value, old_value, target, clip_range_vf)
-                entropy_loss = -entropy.mean()
-                loss = policy_loss + self.ent_coef * entropy_loss + self.vf_coef * value_loss  # (9), as a loss
+                with torch.no_grad():
+                    log_ratio = log_prob - old_log_prob
+                    advantage = self._normalized(advantage)
+                    policy_loss, policy_slope = clipped_policy_loss(log_ratio.exp(), advantage, clip_range)
+                    value_loss, value_slope = clipped_value_loss(value, old_value, target, clip_range_vf)
+                mean_entropy = entropy.mean()
+                # (9), as a loss: a sum that has the gradient of policy_loss + vf_coef * value_loss - ent_coef * entropy
+                loss = policy_slope.dot(log_prob) + self.vf_coef * value_slope.dot(value) - self.ent_coef * mean_entropy
                 self.optimizer.minimize(loss, learning_rate=learning_rate, max_grad_norm=self.max_grad_norm)
-                losses += policy_loss.detach(), value_loss.detach(), entropy_loss.detach()
-                log_ratios.append(log_ratio.detach())
+                losses += policy_loss, value_loss, -mean_entropy.detach()
+                log_ratios.append(log_ratio)
             if self.target_kl is not None and policy_change(log_ratios[-1], clip_range)[0] > self.target_kl:
                 break
 
@@ -221,15 +227,10 @@ class PPO:
     def _values(self, observations: Any) -> np.ndarray:
         n = len(next(iter(observations.values())) if isinstance(observations, dict) else observations)
         parts = [
-            self.network.values(each(lambda part, start=start: part[start : start + MOST_ROWS], observations))
+            self.network(each(lambda part, start=start: part[start : start + MOST_ROWS], observations))[1]
             for start in range(0, n, MOST_ROWS)
         ]
         return torch.cat(parts).cpu().numpy()
-
-    def _outputs(self, observation: Any) -> np.ndarray:
-        """What the actor puts out for observations (n, *observation_shape): (n, n_outputs)."""
-        with torch.no_grad():
-            return self.network.outputs(self._tensors(observation)).cpu().numpy()
 
     def _tensors(self, observation: Any) -> Any:
         return obs_as_tensor(observation, self.device)
@@ -305,27 +306,36 @@ class ActorCritic(nn.Module):
         outputs, values = self.actor_and_critic(self.features(preprocess_obs(observations, self.space)))
         return outputs, values.squeeze(1)
 
-    def outputs(self, observations: Any) -> Tensor:
-        """What the actor alone puts out, (n, n_outputs)."""
-        return self.actor_and_critic.one(0, self.features(preprocess_obs(observations, self.space)))
 
-    def values(self, observations: Any) -> Tensor:
-        """What the critic alone says, (n,)."""
-        return self.actor_and_critic.one(1, self.features(preprocess_obs(observations, self.space))).squeeze(1)
+def clipped_policy_loss(ratio: Tensor, advantages: Tensor, clip_range: float) -> tuple[Tensor, Tensor]:
+    """The clipped objective with its sign turned, and its derivative with respect to the log-probabilities (n,).
+
+    There is nothing to gain from a ratio beyond 1 +- clip_range on the side where the advantage would have it, so the
+    derivative is 0 there. Everywhere else, the way back from the other side included, it is that of ratio * advantage.
+    Autograd says the same, and takes longer for these few numbers than for a small network.
+    """
+    plain = ratio * advantages
+    kept = ratio.clamp(1 - clip_range, 1 + clip_range) * advantages
+    loss = -torch.minimum(plain, kept).mean()  # (7)
+    return loss, torch.where(plain <= kept, plain, 0) / -len(ratio)  # d ratio / d log-probability = ratio
 
 
-def clipped_policy_loss(ratio: Tensor, advantages: Tensor, clip_range: float) -> Tensor:
-    """The clipped objective with its sign turned: there is nothing to gain from a ratio outside of 1 +- clip_range."""
-    return -torch.minimum(ratio * advantages, ratio.clamp(1 - clip_range, 1 + clip_range) * advantages).mean()  # (7)
+def clipped_value_loss(
+    values: Tensor, old_values: Tensor, returns: Tensor, clip_range: float | None
+) -> tuple[Tensor, Tensor]:
+    """Half the squared error, and its derivative with respect to the values (n,).
 
-
-def clipped_value_loss(values: Tensor, old_values: Tensor, returns: Tensor, clip_range: float | None) -> Tensor:
-    """Half the squared error: the larger one, of the value and of the value kept within `clip_range` of the old one."""
-    error = (values - returns).square()
-    if clip_range is not None:
-        kept = old_values + (values - old_values).clamp(-clip_range, clip_range)
-        error = torch.maximum(error, (kept - returns).square())
-    return 0.5 * error.mean()
+    The error is the larger one, of the value and of the value kept within `clip_range` of the old one; where the latter
+    is larger, the derivative is 0.
+    """
+    error = values - returns
+    if clip_range is None:
+        return 0.5 * error.square().mean(), error / len(values)
+    change = values - old_values
+    kept_error = old_values + change.clamp(-clip_range, clip_range) - returns
+    size, kept_size = error.abs(), kept_error.abs()
+    learns = (change.abs() <= clip_range) | (size >= kept_size)
+    return 0.5 * torch.maximum(size, kept_size).square().mean(), torch.where(learns, error, 0) / len(values)
 
 
 def policy_change(log_ratio: Tensor, clip_range: float) -> tuple[Tensor, Tensor]:

@@ -41,13 +41,20 @@ class Pair(nn.Module):
         first, second = torch.baddbmm(bias, hidden, weight).unbind()
         return first[:, : self.n_outputs[0]], second[:, : self.n_outputs[1]]
 
-    def one(self, index: int, inputs: Tensor) -> Tensor:
-        """Outputs (n, n_outputs[index]) of the first (0) or of the second (1) network alone."""
-        hidden = inputs
-        for weight, bias in self._layers[:-1]:
-            hidden = self.activation(torch.addmm(bias[index], hidden, weight[index]))
-        weight, bias = self._layers[-1]
-        return torch.addmm(bias[index], hidden, weight[index])[:, : self.n_outputs[index]]
+    def alone(self, index: int) -> nn.Sequential:
+        """The first (0) or the second (1) network as layers of its own on the same memory, without gradients.
+
+        Ask for it when the weights have got their place in memory: after an optimizer that moves them.
+        """
+        modules: list[nn.Module] = []
+        for weight, bias in self._layers:
+            n_in, n_out = weight.shape[1:]
+            n_out = self.n_outputs[index] if weight is self._layers[-1][0] else n_out
+            layer = nn.Linear(n_in, n_out, device="meta")
+            layer.weight = nn.Parameter(weight.detach()[index, :, :n_out].T, requires_grad=False)
+            layer.bias = nn.Parameter(bias.detach()[index, 0, :n_out], requires_grad=False)
+            modules += [layer, self.activation]
+        return nn.Sequential(*modules[:-1])
 
 
 def _stacked(both: list[Tensor]) -> nn.Parameter:
