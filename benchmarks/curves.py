@@ -42,7 +42,9 @@ class Curve:
 
 FROZEN_LAKE = "env=FrozenLake env.kwargs.is_slippery=false total_timesteps=5_000 eval.freq=100 eval.n_episodes=1"
 """Without slipping one greedy episode says all: every other one is the same."""
+SEARCH = "env=CartPole total_timesteps=40_000 eval.freq=2_000 eval.n_episodes=10"
 CART_POLE = "env=CartPole total_timesteps=100_000 eval.freq=5_000 eval.n_episodes=10"
+VALUES = Curve("env=FrozenLake total_timesteps=50_000", "train/value_mean", "mean_value_of_states")
 PLANS = "computed from the transition table, without a training to draw"
 CURVES: dict[str, Curve | str] = {
     "q_learning": Curve(FROZEN_LAKE),
@@ -50,16 +52,18 @@ CURVES: dict[str, Curve | str] = {
     "expected_sarsa": Curve(FROZEN_LAKE),
     "monte_carlo": Curve(FROZEN_LAKE),
     "dyna_q": Curve(FROZEN_LAKE),
+    "mc_prediction": VALUES,
+    "td0": VALUES,
     "value_iteration": PLANS,
     "policy_iteration": PLANS,
     "reinforce": Curve(CART_POLE),
     "actor_critic": Curve(CART_POLE),
     "ppo_scratch": Curve(CART_POLE),
     "dqn_scratch": Curve(CART_POLE),
-    "hill_climbing": Curve(CART_POLE),
-    "simulated_annealing": Curve(CART_POLE),
-    "cem": Curve(CART_POLE),
-    "evolution_strategies": Curve(CART_POLE),
+    "hill_climbing": Curve(SEARCH),
+    "simulated_annealing": Curve(SEARCH),
+    "cem": Curve(SEARCH),
+    "evolution_strategies": Curve(SEARCH),
 }
 """How each algorithm is measured, or why there is no curve of it."""
 
@@ -86,7 +90,7 @@ def measure(name: str, seeds: str, jobs: int, folder: Path) -> None:
         [sys.executable, "-m", "rlzoo", *words, f"n_jobs={jobs}", "logger=csv", f"runs_dir={folder}"], check=True
     )
     runs = sorted(find_runs(folder), key=lambda run: run.read_config()["seed"])
-    lines = [f"# {key}: {value}" for key, value in about(["rlzoo", *words], runs[-1]).items()]
+    lines = [f"# {key}: {value}" for key, value in about(["rlzoo", *words], runs[-1], curve).items()]
     lines.append(f"seed,timesteps,{curve.name}")
     for run in runs:
         seed = run.read_config()["seed"]
@@ -96,21 +100,26 @@ def measure(name: str, seeds: str, jobs: int, folder: Path) -> None:
     print(f"wrote {path}")
 
 
-def about(command: list[str], run: Run) -> dict[str, str]:
+def about(command: list[str], run: Run, curve: Curve) -> dict[str, str]:
     """What the comments above a curve say."""
     config, info = run.read_config(), run.read_info()
-    with run.evaluations_file.open(newline="") as file:
-        first = next(csv.DictReader(file))
-    kind = "greedy" if first["deterministic"] == "True" else "sampled"
     versions = ", ".join(f"{package} {info['versions'][package]}" for package in PACKAGES)
     kwargs = ", ".join(f"{key}={value}" for key, value in config["env"]["kwargs"].items())
     return {
         "command": " ".join(command),
         "environment": config["env"]["id"] + (f" ({kwargs})" if kwargs else ""),
-        "evaluation": f"{first['n_episodes']} episode{'s' if int(first['n_episodes']) > 1 else ''}, {kind} actions",
+        "point": f"{curve.column} of metrics.csv" if curve.column else evaluation(run),
         "date": f"{datetime.now(UTC):%Y-%m-%d}",
         "versions": f"Python {info['python']}, {versions}",
     }
+
+
+def evaluation(run: Run) -> str:
+    """What one evaluation of a run is."""
+    with run.evaluations_file.open(newline="") as file:
+        first = next(csv.DictReader(file))
+    kind = "greedy" if first["deterministic"] == "True" else "sampled"
+    return f"{first['n_episodes']} episode{'s' if int(first['n_episodes']) > 1 else ''}, {kind} actions"
 
 
 def points(run: Run, curve: Curve) -> Iterator[tuple[int, float]]:

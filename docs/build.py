@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from rlzoo.algos.specs import ALGOS, AlgoSpec
-from rlzoo.commands.explain import Explanation, explain
+from rlzoo.commands.explain import Explanation, as_yaml, explain
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGES = ROOT / "docs" / "algorithms"
@@ -138,7 +138,7 @@ def measured_section(name: str) -> list[str]:
         "",
         f"![{curve.label} of {name} on {about['environment']}]({name}.png)",
         "",
-        f"{about['environment']}, seeds {seeds}; each point is {about['evaluation']}.",
+        f"{about['environment']}, seeds {seeds}; each point is {about['point']}.",
         "The line is the mean over the seeds, the band reaches from the least to the most of them.",
         f"At the end: {sum(last) / len(last):.4g} ({min(last):.4g} to {max(last):.4g}).",
         "",
@@ -200,11 +200,6 @@ def row(cells: Iterable[str]) -> str:
     return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"
 
 
-def as_yaml(value: object) -> str:
-    """A default as YAML writes it."""
-    return "null" if value is None else str(value).lower() if isinstance(value, bool) else str(value)
-
-
 def read_curve(path: Path) -> Measured:
     """Read one of `benchmarks/results/curves/`."""
     lines = path.read_text().splitlines()
@@ -249,12 +244,14 @@ def draw(path: Path, picture: Path) -> None:
     axes.plot(timesteps, values.mean(axis=0), color=BLUE, linewidth=2, label=f"mean of {len(every)} seeds")
     axes.set_title(f"{path.stem} on {curve.about['environment']}", fontsize=13)
     axes.set_xlabel("environment steps", fontsize=12)
-    axes.set_ylabel(f"{curve.label}\n({curve.about['evaluation']})", fontsize=12)
+    axes.set_ylabel(f"{curve.label}\n({curve.about['point']})", fontsize=12)
     axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.0f}"))
     axes.tick_params(labelsize=11)
     axes.grid(alpha=0.3)
     axes.set_xlim(0, 1.02 * end)
-    axes.legend(frameon=False, fontsize=11)
+    if values.min() >= 0:
+        axes.set_ylim(bottom=0)
+    axes.legend(fontsize=11)
     axes.spines[["top", "right"]].set_visible(False)
     figure.savefig(picture, metadata={"Source": fingerprint(path), "Software": None})
     plt.close(figure)

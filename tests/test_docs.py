@@ -102,7 +102,6 @@ def test_docstrings_are_taken_apart():
 def test_text_is_no_markup():
     assert build.escape("q* of [0, 1] in `a*b` is _so_ a_b < c") == r"q\* of \[0, 1] in `a*b` is \_so\_ a_b \< c"
     assert build.row(("a | b", "`c`")) == r"| a \| b | `c` |"
-    assert [build.as_yaml(value) for value in (None, True, 0.5, [64])] == ["null", "true", "0.5", "[64]"]
 
 
 def test_a_curve_is_read_with_what_is_said_about_it(tmp_path):

@@ -142,6 +142,17 @@ def _hyperparameters(algo: str, values: dict[str, Any], spec: AlgoSpec) -> tuple
     )
 
 
+def as_yaml(value: object) -> str:
+    """A default as a YAML file or the command line says it."""
+    if isinstance(value, dict):
+        return "{" + ", ".join(f"{key}: {as_yaml(child)}" for key, child in value.items()) + "}"
+    if isinstance(value, list):
+        return "[" + ", ".join(map(as_yaml, value)) + "]"
+    if value is None or isinstance(value, bool):
+        return "null" if value is None else str(value).lower()
+    return str(value)
+
+
 def _range(bound: Bound | None, default: Any) -> str:
     """The numbers that a key takes, in few characters."""
     if bound is None:

@@ -6,7 +6,7 @@ import json
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
-from rlzoo.commands.explain import Explanation, explain, is_known
+from rlzoo.commands.explain import Explanation, as_yaml, explain, is_known
 from rlzoo.errors import ConfigError, ExitCode, clean
 from rlzoo.redaction import redact_values
 
@@ -46,7 +46,7 @@ def _show_algorithm(about: Explanation, as_json: bool) -> int:
         return ExitCode.DONE
     from rlzoo.console import print_pairs, print_table
 
-    rows = [(row.name, _text(row.default), row.range, row.meaning) for row in about.hyperparameters]
+    rows = [(row.name, as_yaml(row.default), row.range, row.meaning) for row in about.hyperparameters]
     print_pairs([(about.algo, about.summary)])
     print()
     print_pairs([(name, value) for name, value in _facts(about).items() if value])

@@ -9,7 +9,7 @@ import pytest
 
 from rlzoo.algos.specs import ALGOS, ALIASES
 from rlzoo.cli import main
-from rlzoo.commands.explain import explain, find_class
+from rlzoo.commands.explain import as_yaml, explain, find_class
 from rlzoo.config import files, yaml_file
 
 HEAVY = {"torch", "stable_baselines3", "gymnasium", "numpy", "hydra", "omegaconf", "pydantic"}
@@ -87,6 +87,13 @@ def test_ranges_are_those_that_are_checked():
     assert {row.name: row.range for row in explain("trpo").hyperparameters}[
         "line_search_shrinking_factor"
     ] == "> 0, < 1"
+
+
+def test_defaults_are_shown_as_they_can_be_typed():
+    values = (None, True, 0.5, "auto", [64, 64], {"linear": 1e-3}, {"a": [None], "b": {}})
+    assert [as_yaml(value) for value in values] == [
+        *("null", "true", "0.5", "auto", "[64, 64]", "{linear: 0.001}", "{a: [null], b: {}}")
+    ]
 
 
 @pytest.mark.parametrize(("alias", "name"), ALIASES.items())
