@@ -45,7 +45,7 @@ class ActorCritic:
         env: VecEnv,
         *,
         learning_rate: float | Schedule = 0.001,
-        value_learning_rate: float = 0.001,
+        value_learning_rate: float = 0.01,
         gamma: float = 0.99,
         ent_coef: float = 0.0,
         max_grad_norm: float | None = 0.5,
