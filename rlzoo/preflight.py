@@ -97,6 +97,8 @@ def _find_problems(
     algo_problems, algo_notices = _check_algo(composition, env, problems)
     problems += algo_problems
     notices += algo_notices
+    if not problems and make_env:
+        problems += _dynamics_problems(values)
     if isinstance(values.get("logger"), dict):
         problems += check_loggers(values["logger"])
     launcher = values.get("launcher") or {}  # `launcher:` with nothing behind it is an empty mapping
@@ -184,6 +186,27 @@ def _check_algo(composition: Composition, env: Any, so_far: list[Problem]) -> tu
         problems.append(Problem("env.id", f"{algo['name']} needs action masks, which this environment has not", hint))
     known = {problem.key for problem in so_far}
     return problems + [problem for problem in found if problem.key not in known], notices
+
+
+def _dynamics_problems(values: dict[str, Any]) -> list[Problem]:
+    """Whether the environment of an algorithm that plans shows its dynamics; one is made to see."""
+    if specs.find_spec(str(values["algo"]["name"])).family != "planning":
+        return []
+    from rlzoo.algos.transition_table import WHO_SHOWS, shown_dynamics
+    from rlzoo.envs.make import make_raw
+
+    env, name = values["env"], values["algo"]["name"]
+    hides = [f"env.{key}" for key in ("wrappers", "frame_stack", "normalize") if env[key]]
+    if hides:
+        return [Problem(hides[0], f"hides the dynamics of the environment, which {name} plans with")]
+    made = make_raw(env["id"], imports=env["imports"], kwargs=env["kwargs"], max_steps=env["max_steps"])
+    try:
+        if shown_dynamics(made) is not None:
+            return []
+    finally:
+        made.close()
+    message = f"{name} plans with the dynamics of an environment, which {env['id']} does not show"
+    return [Problem("algo.name", message, f"{WHO_SHOWS}; algo=q_learning learns without")]
 
 
 def _cross_problems(config: TrainConfig) -> list[Problem]:

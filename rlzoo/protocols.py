@@ -60,7 +60,8 @@ class Algorithm(Policy, Stateful, Protocol):
 
     One whose file other tools can open also has `save(path)`. One that can go on exactly where it stopped has
     `begin_episodes(observation, rows)`, for environments that could not be put back, and all it goes on from in its
-    `state()`; one that can begin with the weights of another has `restore_weights(state)`.
+    `state()`; one that can begin with the weights of another has `restore_weights(state)`. One that may have nothing
+    more to learn before its training is over has `done`: why, in words, and empty until then.
     """
 
     @property
@@ -125,8 +126,7 @@ class Environment(Protocol):
     def step(self, actions: Any) -> EnvironmentStep: ...
 
 
-@dataclass(frozen=True)
-class EnvironmentStep:
+class EnvironmentStep(NamedTuple):
     """One step of n_envs environments.
 
     `observation` follows an automatic reset where an episode ended; `final_observation` is then the last one of the

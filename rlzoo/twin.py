@@ -47,12 +47,13 @@ def shorten(cfg: TrainConfig, total_timesteps: int | None = None) -> tuple[Train
             f"must be at least {least:,}: two rollouts of {unit:,} steps before and after the cut, and the warm-up"
         )
         raise ConfigError([Problem("total_timesteps", message, "null chooses", "command line")])
-    total = total_timesteps or math.ceil(max(least, LEAST_STEPS) / (BOUNDARIES * unit)) * BOUNDARIES * unit
+    wanted = least if _is_planning(cfg) else max(least, LEAST_STEPS)  # planning may be done after a few sweeps
+    total = total_timesteps or math.ceil(wanted / (BOUNDARIES * unit)) * BOUNDARIES * unit
     if hyperparams.get("target_update_interval"):
         hyperparams["target_update_interval"] = min(int(hyperparams["target_update_interval"]), max(1, total // 8))
     evaluation = dataclasses.replace(
         cfg.eval,
-        freq=total // 5 if cfg.frequency(cfg.eval.freq, 10) else 0,
+        freq=max(1, total // 5) if cfg.frequency(cfg.eval.freq, 10) else 0,
         n_episodes=min(cfg.eval.n_episodes, 2),
         final_n_episodes=1,
         seeds=None,
@@ -90,13 +91,19 @@ class Crash(Callback):
         return True
 
 
+def _is_planning(cfg: TrainConfig) -> bool:
+    from rlzoo.algos.specs import find_spec
+
+    return find_spec(cfg.algo.name).family == "planning"
+
+
 def _rollout_steps(cfg: TrainConfig, limit: int) -> int:
     """Environment steps from one boundary to the next, at most."""
     from rlzoo.algos.specs import find_spec
 
     hyperparams, family = cfg.algo.hyperparams, find_spec(cfg.algo.name).family
     if family == "evolution":
-        tried = 2 * hyperparams["n_delta"] if "n_delta" in hyperparams else hyperparams.get("population_size", 1)
+        tried = 2 * hyperparams["n_delta"] if "n_delta" in hyperparams else hyperparams.get("population_size", 2)
         episodes = int(tried * hyperparams["n_eval_episodes"])
         n_envs = cfg.env.n_envs
         return math.ceil(episodes / n_envs) * n_envs * limit  # the environments play them side by side

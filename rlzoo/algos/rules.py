@@ -319,6 +319,24 @@ def _search(request: Request) -> Findings:
         yield Problem("algo.squash_output", f"is for continuous actions, and this environment has {request.action}")
 
 
+def _planning(request: Request) -> Findings:
+    if request.spec.family == "planning" and request.n_envs > 1:
+        message = f"is {request.n_envs}, and {request.spec.name} plans in the dynamics of a single environment"
+        yield Problem("env.n_envs", message, "env.n_envs=1")
+
+
+def _fixed_policy(request: Request) -> Findings:
+    actions = request.get("actions")
+    if request.spec.family != "tabular" or actions is None or None in (request.observation, request.action):
+        return
+    listed = actions if isinstance(actions, Sequence) else [actions]
+    (n_states, *_), (n_actions, *_) = _shape(str(request.observation)), _shape(str(request.action))
+    if len(listed) != n_states:
+        yield Problem("algo.actions", f"has {len(listed)} actions, and there are {n_states} states: one for each")
+    elif any(action != int(action) or action >= n_actions for action in listed):
+        yield Problem("algo.actions", f"must be whole numbers below {n_actions}, the number of actions")
+
+
 _RULES = (
     _action_space,
     _observation_space,
@@ -330,4 +348,6 @@ _RULES = (
     _quantiles,
     _directions,
     _search,
+    _planning,
+    _fixed_policy,
 )

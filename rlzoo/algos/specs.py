@@ -22,6 +22,7 @@ class AlgoSpec:
         entry_point: `"package.module:Class"`.
         backend: whose class it is.
         family: decides what a keyword means: `n_steps` is a rollout's length on-policy, a return's length off-policy.
+            `planning` needs an environment that shows its dynamics, and its time steps are sweeps over all states.
         action_spaces: kinds of action space it can act in; empty if that is not known.
         summary: one line for people.
         paper: where it was published.
@@ -35,7 +36,7 @@ class AlgoSpec:
     name: str
     entry_point: str
     backend: Literal["sb3", "sb3_contrib", "rlzoo", "custom"]
-    family: Literal["on_policy", "off_policy", "evolution", "tabular", "custom"]
+    family: Literal["on_policy", "off_policy", "evolution", "tabular", "planning", "custom"]
     action_spaces: tuple[str, ...]
     summary: str
     paper: str = ""
@@ -185,6 +186,86 @@ _TABLE = (
         action_spaces=("Discrete",),
         summary="Q-learning: off-policy temporal-difference control with a table of action values",
         paper="https://doi.org/10.1007/BF00992698",
+    ),
+    AlgoSpec(
+        name="sarsa",
+        entry_point="rlzoo.algos.sarsa:Sarsa",
+        backend="rlzoo",
+        family="tabular",
+        observation_spaces=("Discrete",),
+        action_spaces=("Discrete",),
+        summary="Sarsa: on-policy temporal-difference control with a table of action values",
+        paper="http://incompleteideas.net/book/the-book-2nd.html",
+    ),
+    AlgoSpec(
+        name="expected_sarsa",
+        entry_point="rlzoo.algos.expected_sarsa:ExpectedSarsa",
+        backend="rlzoo",
+        family="tabular",
+        observation_spaces=("Discrete",),
+        action_spaces=("Discrete",),
+        summary="Expected Sarsa: follows the mean over the policy's next actions instead of one of them",
+        paper="https://doi.org/10.1109/ADPRL.2009.4927542",
+    ),
+    AlgoSpec(
+        name="monte_carlo",
+        entry_point="rlzoo.algos.monte_carlo:MonteCarlo",
+        backend="rlzoo",
+        family="tabular",
+        observation_spaces=("Discrete",),
+        action_spaces=("Discrete",),
+        summary="Monte Carlo control: a table of action values, from the returns of whole episodes",
+        paper="http://incompleteideas.net/book/the-book-2nd.html",
+    ),
+    AlgoSpec(
+        name="dyna_q",
+        entry_point="rlzoo.algos.dyna_q:DynaQ",
+        backend="rlzoo",
+        family="tabular",
+        observation_spaces=("Discrete",),
+        action_spaces=("Discrete",),
+        summary="Dyna-Q: Q-learning that also learns from a model of what it has seen",
+        paper="https://doi.org/10.1016/B978-1-55860-141-3.50030-4",
+    ),
+    AlgoSpec(
+        name="value_iteration",
+        entry_point="rlzoo.algos.value_iteration:ValueIteration",
+        backend="rlzoo",
+        family="planning",
+        observation_spaces=("Discrete",),
+        action_spaces=("Discrete",),
+        summary="Value iteration: the best values of all states, computed from the environment's dynamics",
+        paper="https://doi.org/10.1512/iumj.1957.6.56038",
+    ),
+    AlgoSpec(
+        name="policy_iteration",
+        entry_point="rlzoo.algos.policy_iteration:PolicyIteration",
+        backend="rlzoo",
+        family="planning",
+        observation_spaces=("Discrete",),
+        action_spaces=("Discrete",),
+        summary="Policy iteration: evaluates a policy by the environment's dynamics and makes it better, in turn",
+        paper="http://incompleteideas.net/book/the-book-2nd.html",
+    ),
+    AlgoSpec(
+        name="mc_prediction",
+        entry_point="rlzoo.algos.mc_prediction:MCPrediction",
+        backend="rlzoo",
+        family="tabular",
+        observation_spaces=("Discrete",),
+        action_spaces=("Discrete",),
+        summary="Monte Carlo prediction: what states are worth to a fixed policy, from whole episodes",
+        paper="http://incompleteideas.net/book/the-book-2nd.html",
+    ),
+    AlgoSpec(
+        name="td0",
+        entry_point="rlzoo.algos.td0:TD0",
+        backend="rlzoo",
+        family="tabular",
+        observation_spaces=("Discrete",),
+        action_spaces=("Discrete",),
+        summary="TD(0): what states are worth to a fixed policy, learned from every step",
+        paper="https://doi.org/10.1007/BF00115009",
     ),
     AlgoSpec(
         name="ppo_scratch",

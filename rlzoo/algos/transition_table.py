@@ -10,16 +10,17 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from gymnasium.wrappers import OrderEnforcing, PassiveEnvChecker, TimeLimit
-from stable_baselines3.common.monitor import Monitor
-from stable_baselines3.common.vec_env import DummyVecEnv
 
 from rlzoo.algos.core.tabular import TransitionTable, draw, start
+from rlzoo.errors import RlzooError
 
 if TYPE_CHECKING:
     from stable_baselines3.common.vec_env import VecEnv
 
-TRANSPARENT = (Monitor, TimeLimit, OrderEnforcing, PassiveEnvChecker)
+TRANSPARENT = (TimeLimit, OrderEnforcing, PassiveEnvChecker)
 """Wrappers that change nothing but the length of episodes. Those of rlzoo say so: `transparent`."""
+
+WHO_SHOWS = "FrozenLake, FrozenLake8x8, Taxi, CliffWalking and CheeseMaze do, and every one with `P` as these have it"
 
 N_COMPARED = 500
 """Steps in which an environment has to do what its table says."""
@@ -43,13 +44,38 @@ def find_dynamics(env: VecEnv) -> Dynamics | None:
     They are believed after the environment has done what they say on equal random numbers: it is left in the middle of
     an episode, with the generator it had.
     """
+    from stable_baselines3.common.monitor import Monitor
+    from stable_baselines3.common.vec_env import DummyVecEnv
+
     venv: Any = env
     while getattr(type(venv), "transparent", False):
         venv = venv.venv
-    if type(venv) is not DummyVecEnv or venv.num_envs != 1:
+    if not isinstance(venv, DummyVecEnv) or venv.num_envs != 1:
         return None
-    layer, limits = venv.envs[0], []
-    while isinstance(layer, TRANSPARENT) or getattr(type(layer), "transparent", False):
+    dynamics = shown_dynamics(venv.envs[0], Monitor)
+    if dynamics is None:
+        return None
+    n_states, n_actions = dynamics.table.next_state.shape[:2]
+    fits = n_states == getattr(env.observation_space, "n", None) and n_actions == getattr(env.action_space, "n", None)
+    return dynamics if fits else None
+
+
+def required_table(env: VecEnv) -> TransitionTable:
+    """The table of `find_dynamics`.
+
+    Raises:
+        RlzooError: if the environment does not show its dynamics.
+    """
+    dynamics = find_dynamics(env)
+    if dynamics is None:
+        raise RlzooError("planning needs a single environment that shows its dynamics, without wrappers", WHO_SHOWS)
+    return dynamics.table
+
+
+def shown_dynamics(env: Any, *transparent: type) -> Dynamics | None:
+    """As `find_dynamics`, for an environment alone; wrappers of the classes `transparent` change nothing either."""
+    layer, limits = env, []
+    while isinstance(layer, (*TRANSPARENT, *transparent)) or getattr(type(layer), "transparent", False):
         limits.append(getattr(layer, "_max_episode_steps", 0) if isinstance(layer, TimeLimit) else 0)
         layer = layer.env
     if not hasattr(layer, "P") or not hasattr(layer, "initial_state_distrib") or layer.unwrapped is not layer:
@@ -58,10 +84,8 @@ def find_dynamics(env: VecEnv) -> Dynamics | None:
         table = read_table(layer)
     except (TypeError, ValueError, KeyError, IndexError):
         return None
-    n_states, n_actions = table.next_state.shape[:2]
-    fits = n_states == getattr(env.observation_space, "n", None) and n_actions == getattr(env.action_space, "n", None)
     steps = [limit for limit in limits if limit]
-    return Dynamics(table, min(steps, default=0)) if fits and _does_what(layer, table) else None
+    return Dynamics(table, min(steps, default=0)) if _does_what(layer, table) else None
 
 
 def read_table(env: Any) -> TransitionTable:

@@ -87,7 +87,7 @@ class Checkpoints(Callback):
                 str(step),
                 algorithm=algorithm,
                 env=self._env,
-                info=self._info(at_boundary=True),
+                info=self._info(algorithm, at_boundary=True),
                 copy_of=last,
             )
             checkpoints.prune(self._run, self._cfg.keep)
@@ -108,7 +108,8 @@ class Checkpoints(Callback):
             if left and self._standing is not None:
                 self._save_boundary(algorithm, self._standing)
             else:
-                self._save_last(algorithm, at_boundary=not left and algorithm.num_timesteps >= self._total)
+                ended = algorithm.num_timesteps >= self._total or _is_done(algorithm)
+                self._save_last(algorithm, at_boundary=not left and ended)
         except checkpoints.NotFiniteError as error:
             if not self._goes_on(error) or not self._run.checkpoints():
                 raise
@@ -145,8 +146,9 @@ class Checkpoints(Callback):
     def _other_parts(self) -> dict[str, State]:
         return {name: part.state() for name, part in self._others.items()} | {"checkpoints": self.state()}
 
-    def _info(self, *, at_boundary: bool) -> dict[str, Any]:
-        return {"at_boundary": at_boundary, "total_timesteps": self._total, "training": self._training}
+    def _info(self, algorithm: Algorithm, *, at_boundary: bool) -> dict[str, Any]:
+        info = {"at_boundary": at_boundary, "total_timesteps": self._total, "training": self._training}
+        return {**info, "done": True} if _is_done(algorithm) else info
 
     def _save_last(
         self, algorithm: Algorithm, *, at_boundary: bool, others: Mapping[str, State] | None = None
@@ -167,7 +169,7 @@ class Checkpoints(Callback):
             env=self._env,
             model_zip=True,
             others=parts,
-            info=self._info(at_boundary=at_boundary),
+            info=self._info(algorithm, at_boundary=at_boundary),
             unchanged=unchanged,
         )
         if self._standing is not None and at_boundary:
@@ -175,6 +177,11 @@ class Checkpoints(Callback):
             self._on_disk = algorithm.num_timesteps
             self._forget()
         return last
+
+
+def _is_done(algorithm: Algorithm) -> bool:
+    """Whether it has nothing more to learn, however long the training was to be."""
+    return bool(getattr(algorithm, "done", ""))
 
 
 def _keeps_buffer(cfg: TrainConfig, run: Run, env: VecEnv) -> bool:

@@ -60,6 +60,8 @@ class Progress(Callback):
 
     def on_end(self, algorithm: Algorithm) -> None:
         now = time.monotonic()
+        if getattr(algorithm, "done", ""):
+            self._total = algorithm.num_timesteps
         self._mark(now, algorithm.num_timesteps)
         self._draw(algorithm.num_timesteps)
         self._say(now, algorithm.num_timesteps)
@@ -124,7 +126,7 @@ class Progress(Callback):
             "scores": "  ".join(f"{name} {value:.2f}" for name, value in self._scores().items()),
         }
         task = self._bar.task_ids[0]
-        self._bar.update(task, completed=min(step, self._total), refresh=True, **fields)
+        self._bar.update(task, total=self._total, completed=min(step, self._total), refresh=True, **fields)
 
     def _say(self, now: float, step: int) -> None:
         """A plain line: on the screen unless there is a bar, in the log always."""

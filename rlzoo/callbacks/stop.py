@@ -43,6 +43,10 @@ class Stop(Callback):
             console.say(f"training ends at step {algorithm.num_timesteps:,}: {self.reason}")
         return not self.reason
 
+    def on_end(self, algorithm: Algorithm) -> None:
+        if done := getattr(algorithm, "done", ""):
+            console.say(f"training is done at step {algorithm.num_timesteps:,}: {done}")
+
     def patience(self, algorithm: Algorithm) -> Patience:
         """Evaluations end with steps that others ask for, minutes are looked at now and then anyway."""
         return (

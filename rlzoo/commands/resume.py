@@ -43,10 +43,14 @@ def go_on(run: Run, cfg: TrainConfig, changes: Sequence[str] = ()) -> bool:
     with run_lock.held(run):
         checkpoints.recover(run)
         checkpoint = newest_boundary(run)
-        is_trained = checkpoint.num_timesteps >= cfg.total_timesteps
+        is_done = bool(checkpoints.read_manifest(checkpoint).get("done"))
+        is_trained = is_done or checkpoint.num_timesteps >= cfg.total_timesteps
         if is_trained and run.read_info().get("status") == "finished":
             say(f"{run.path} is finished: {checkpoint.num_timesteps:,} of {cfg.total_timesteps:,} steps")
-            say(f"to train on: rlzoo train resume={run.path} total_timesteps=…")
+            if is_done:
+                say("there is nothing more to learn: a new run with other hyperparameters may go further")
+            else:
+                say(f"to train on: rlzoo train resume={run.path} total_timesteps=…")
             return False
         for change in changes:
             say(f"changed: {change}")

@@ -54,6 +54,7 @@ DQN: dict[str, Any] = {
     "net_arch": [16],
 }
 RAINBOW_LITE: dict[str, Any] = {"double": True, "dueling": True, "prioritized": True, "n_steps": 3}
+ACROSS = [2, 2, 1, 0, 1, 0, 1, 0, 2, 2, 1, 0, 0, 2, 2, 0]  # a way over the lake of 4 x 4
 CASES = {
     "a2c": Case("a2c", "CartPole-v1", n_envs=2, changes={**ON_POLICY, "n_steps": 8}),
     "ddpg": Case("ddpg", "Pendulum-v1", changes={**OFF_POLICY, "action_noise": {"normal": 0.1}}),
@@ -77,6 +78,14 @@ CASES = {
     "dqn_scratch": Case("dqn_scratch", "CartPole-v1", n_envs=2, changes=DQN),
     "rainbow_lite": Case("dqn_scratch", "CartPole-v1", changes={**DQN, **RAINBOW_LITE}),
     "q_learning": Case("q_learning", "FrozenLake-v1", n_envs=2),
+    "sarsa": Case("sarsa", "FrozenLake-v1", n_envs=2),
+    "expected_sarsa": Case("expected_sarsa", "FrozenLake-v1", n_envs=2),
+    "monte_carlo": Case("monte_carlo", "FrozenLake-v1", n_envs=2, changes={"learning_rate": None}),
+    "dyna_q": Case("dyna_q", "FrozenLake-v1", n_envs=2),
+    "td0": Case("td0", "FrozenLake-v1", n_envs=2, changes={"actions": ACROSS}),
+    "mc_prediction": Case("mc_prediction", "FrozenLake-v1", n_envs=2, changes={"actions": ACROSS}),
+    "value_iteration": Case("value_iteration", "FrozenLake-v1", changes={"theta": 0.0}),
+    "policy_iteration": Case("policy_iteration", "FrozenLake8x8-v1", changes={"gamma": 1.0, "theta": 1e-15}),
     "ppo_scratch": Case(
         "ppo_scratch", "CartPole-v1", n_envs=2, changes={"n_steps": 32, "batch_size": 16, "net_arch": [16]}
     ),

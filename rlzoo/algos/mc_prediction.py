@@ -1,0 +1,187 @@
+"""Monte Carlo prediction: what the states are worth to a fixed policy, learned from the returns of whole episodes.
+
+Sutton and Barto, Reinforcement Learning, 2nd edition, sections 5.1 and 6.1. Equation numbers are theirs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from stable_baselines3.common.vec_env import VecEnv
+
+from rlzoo.algos import tabular_loop
+from rlzoo.algos.core.compiled import compiled
+from rlzoo.algos.core.episodes import Episodes
+from rlzoo.algos.core.tabular import TransitionTable, Walk, draw, follow, start
+from rlzoo.algos.tabular_loop import TabularLoop
+from rlzoo.algos.transition_table import Dynamics
+from rlzoo.protocols import Callback, MetricLogger, State
+
+Steps = tuple[np.ndarray, np.ndarray, np.ndarray]
+
+
+class MCPrediction:
+    """Learns the value of every state under a policy that stays as it is, from the return after every visit.
+
+    An episode that is cut has no whole return: what would have followed is taken to be what its last state is worth so
+    far, so that being cut is no end of the task. Nothing else is bootstrapped.
+
+    Attributes:
+        v_values: (n_states,).
+        policy: (n_states,), the action taken in each state, -1 where it is any.
+        num_timesteps: environment steps taken so far, over all environments.
+        n_episodes: whole episodes played so far, over all environments.
+    """
+
+    def __init__(
+        self,
+        env: VecEnv,
+        *,
+        actions: np.ndarray | None = None,
+        learning_rate: float = 0.1,
+        gamma: float = 1.0,
+        seed: int | None = None,
+    ) -> None:
+        """Begin with values of zero.
+
+        Args:
+            env: its observations are states 0 to n_states - 1, its actions 0 to n_actions - 1.
+            actions: the policy, one action for each state; None is any action in every state, each as likely.
+            learning_rate: how far a value moves towards its target, 0 to 1.
+            gamma: discount of future rewards per step.
+            seed: of the random actions.
+        """
+        self.learning_rate, self.gamma = learning_rate, gamma
+        self._loop = TabularLoop(env, seed)
+        self.policy = tabular_loop.fixed_policy(actions, self._loop.n_states, self._loop.n_actions)
+        self.v_values = np.zeros(self._loop.n_states)
+        self._episodes = Episodes(env.num_envs)
+
+    @property
+    def num_timesteps(self) -> int:
+        return self._loop.num_timesteps
+
+    @property
+    def n_episodes(self) -> int:
+        return self._loop.n_episodes
+
+    def learn(
+        self, total_timesteps: int, callbacks: Sequence[Callback] = (), logger: MetricLogger | None = None
+    ) -> None:
+        """Go on until `num_timesteps` has reached `total_timesteps`, or a callback says stop."""
+        self._loop.learn(self, total_timesteps, callbacks, logger)
+
+    def act(self, state: int, index: int) -> int:
+        return follow(self.policy, state, self._loop.n_actions, self._loop.generator)
+
+    def observe(
+        self, state: int, action: int, reward: float, terminated: bool, truncated: bool, next_state: int, index: int
+    ) -> None:
+        episodes = self._episodes
+        episodes.add(index, state, action, reward)
+        if terminated or truncated:
+            future = 0.0 if terminated else float(self.v_values[next_state])
+            length = int(episodes.lengths[index])
+            update(self.v_values, episodes.steps(index), length, future, self.learning_rate, self.gamma)
+            episodes.lengths[index] = 0
+
+    def play(self, dynamics: Dynamics, walk: Walk, n_steps: int, until_episode: int) -> tuple[int, Walk]:
+        """`act` and `observe`, many times."""
+        settings = (self.learning_rate, self.gamma)
+        episodes, stored = self._episodes, int(self._episodes.lengths[0])
+        longest = stored + n_steps
+        episodes.make_room(min(longest, dynamics.max_steps) if dynamics.max_steps else longest)
+        tables, ends = (self.v_values, self.policy), (n_steps, until_episode)
+        taken, walk, episodes.lengths[0] = play(
+            tables, episodes.steps(0), stored, *dynamics, walk, *ends, settings, self._loop.generator
+        )
+        return taken, walk
+
+    def metrics(self) -> dict[str, float]:
+        return {"train/value_mean": float(self.v_values.mean())}
+
+    def predict(
+        self,
+        observation: Any,
+        state: tuple[np.ndarray, ...] | None = None,
+        episode_start: np.ndarray | None = None,
+        deterministic: bool = False,
+        action_masks: np.ndarray | None = None,
+    ) -> tuple[np.ndarray, tuple[np.ndarray, ...] | None]:
+        """The policy's own actions: where it takes any it does so when `deterministic`, too; see `protocols.Policy`."""
+        return tabular_loop.play_policy(self.policy, observation, self._loop.n_actions), state
+
+    def state(self) -> State:
+        """All there is: values, the policy they are of, unfinished episodes, and where the loop stands."""
+        loop = self._loop.state()
+        values = {"v_values": self.v_values.copy(), "policy": self.policy.copy()}
+        return State({**values, **self._episodes.tensors(), **loop.tensors}, loop.values)
+
+    def restore(self, state: State) -> None:
+        self.restore_weights(state)
+        self.policy = tabular_loop.restored_table(state, "policy", self.policy)
+        self._episodes.restore(state.tensors)
+        self._loop.restore(state)
+
+    def restore_weights(self, state: State) -> None:
+        """Take over the values alone: the start of another training."""
+        self.v_values = tabular_loop.restored_table(state, "v_values", self.v_values)
+
+    def begin_episodes(self, observation: Any, rows: np.ndarray) -> None:
+        """See `TabularLoop.begin_episodes`."""
+        self._episodes.lengths[rows] = 0
+        self._loop.begin_episodes(observation, rows)
+
+
+@compiled
+def update(v_values: np.ndarray, steps: Steps, length: int, future: float, learning_rate: float, gamma: float) -> None:
+    """Move the values (n_states,) of an episode's states towards the returns that followed, from its end backwards.
+
+    Args:
+        v_values: the values.
+        steps: states, actions and rewards of the episode, (length,) or longer each.
+        length: of the episode.
+        future: what its last state is worth.
+        learning_rate: how far.
+        gamma: discount.
+    """
+    states, _, rewards = steps
+    gain = future  # the return, G
+    for step in range(length - 1, -1, -1):
+        gain = rewards[step] + gamma * gain  # (3.9)
+        v_values[states[step]] += learning_rate * (gain - v_values[states[step]])  # (6.1)
+
+
+@compiled
+def play(
+    tables: tuple[np.ndarray, np.ndarray],
+    steps: Steps,
+    n_stored: int,
+    table: TransitionTable,
+    max_steps: int,
+    walk: Walk,
+    n_steps: int,
+    until_episode: int,
+    settings: tuple[float, float],
+    generator: np.random.Generator,
+) -> tuple[int, Walk, int]:
+    """Prediction in a table of dynamics, with the steps stored of this episode; see `TabularAgent.play`."""
+    (v_values, policy), (states, actions, rewards), (learning_rate, gamma) = tables, steps, settings
+    _, cumulative, next_states, gains, ends, starts = table
+    state, length, total, n_episodes, n_recent, returns, lengths = walk
+    taken = 0
+    while taken < n_steps and n_episodes < until_episode:
+        action = follow(policy, state, next_states.shape[1], generator)
+        outcome = draw(cumulative, state, action, generator)
+        reward, next_state = gains[state, action, outcome], next_states[state, action, outcome]
+        terminated = ends[state, action, outcome]
+        states[n_stored], actions[n_stored], rewards[n_stored] = state, action, reward
+        n_stored, taken, length, total, state = n_stored + 1, taken + 1, length + 1, total + reward, next_state
+        if terminated or length == max_steps:
+            future = 0.0 if terminated else v_values[next_state]
+            update(v_values, steps, n_stored, future, learning_rate, gamma)
+            n_episodes, n_recent, returns, lengths = n_episodes + 1, n_recent + 1, returns + total, lengths + length
+            state, length, total, n_stored = start(starts, generator), 0, 0.0, 0
+    return taken, Walk(state, length, total, n_episodes, n_recent, returns, lengths), n_stored

@@ -1,0 +1,202 @@
+"""Sarsa: on-policy temporal-difference control with a table of action values.
+
+Rummery and Niranjan 1994; Sutton and Barto, Reinforcement Learning, 2nd edition, section 6.4. Equation numbers are
+theirs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from stable_baselines3.common.vec_env import VecEnv
+
+from rlzoo.algos import tabular_loop
+from rlzoo.algos.core.compiled import compiled
+from rlzoo.algos.core.tabular import (
+    TransitionTable,
+    Walk,
+    draw,
+    epsilon_greedy,
+    exponential_decay,
+    start,
+)
+from rlzoo.algos.tabular_loop import TabularLoop
+from rlzoo.algos.transition_table import Dynamics
+from rlzoo.protocols import Callback, MetricLogger, State
+
+NONE = -1
+"""No action is chosen yet."""
+
+
+class Sarsa:
+    """Learns the value of every action under its own policy: random with chance epsilon, else the best.
+
+    A value follows the action that the policy takes next, the one that it learns from and then really takes. Where an
+    episode is cut, an action is drawn for its last state too, and only learned from.
+
+    Attributes:
+        q_values: the table, (n_states, n_actions).
+        num_timesteps: environment steps taken so far, over all environments.
+        n_episodes: whole episodes played so far, over all environments.
+    """
+
+    def __init__(
+        self,
+        env: VecEnv,
+        *,
+        learning_rate: float = 0.7,
+        gamma: float = 0.95,
+        max_epsilon: float = 1.0,
+        min_epsilon: float = 0.05,
+        decay_rate: float = 0.0005,
+        seed: int | None = None,
+    ) -> None:
+        """Begin with a table of zeros.
+
+        Args:
+            env: its observations are states 0 to n_states - 1, its actions 0 to n_actions - 1.
+            learning_rate: how far a value moves towards its target, 0 to 1.
+            gamma: discount of future rewards per step.
+            max_epsilon: the chance of a random action in the first episode.
+            min_epsilon: what that chance falls to.
+            decay_rate: how fast: by a factor of e every 1 / decay_rate episodes.
+            seed: of the random actions.
+        """
+        self.learning_rate, self.gamma = learning_rate, gamma
+        self.max_epsilon, self.min_epsilon, self.decay_rate = max_epsilon, min_epsilon, decay_rate
+        self._loop = TabularLoop(env, seed)
+        self.q_values = np.zeros((self._loop.n_states, self._loop.n_actions))
+        self._chosen = np.full(env.num_envs, NONE)  # the next action of every environment, where there is one already
+
+    @property
+    def num_timesteps(self) -> int:
+        return self._loop.num_timesteps
+
+    @property
+    def n_episodes(self) -> int:
+        return self._loop.n_episodes
+
+    @property
+    def epsilon(self) -> float:
+        """The chance of a random action in this episode."""
+        return exponential_decay(self.max_epsilon, self.min_epsilon, self.decay_rate, self.n_episodes)
+
+    def learn(
+        self, total_timesteps: int, callbacks: Sequence[Callback] = (), logger: MetricLogger | None = None
+    ) -> None:
+        """Train until `num_timesteps` has reached `total_timesteps`, or a callback says stop."""
+        self._loop.learn(self, total_timesteps, callbacks, logger)
+
+    def act(self, state: int, index: int) -> int:
+        chosen = int(self._chosen[index])
+        return chosen if chosen != NONE else self._choose(state)
+
+    def _choose(self, state: int) -> int:
+        return epsilon_greedy(self.q_values, state, self.epsilon, self._loop.generator)
+
+    def observe(
+        self, state: int, action: int, reward: float, terminated: bool, truncated: bool, next_state: int, index: int
+    ) -> None:
+        next_action = NONE if terminated else self._choose(next_state)
+        following = (terminated, next_state, next_action)
+        update(self.q_values, state, action, reward, *following, self.learning_rate, self.gamma)
+        self._chosen[index] = NONE if truncated else next_action
+
+    def play(self, dynamics: Dynamics, walk: Walk, n_steps: int, until_episode: int) -> tuple[int, Walk]:
+        """`act` and `observe`, many times."""
+        settings = (self.learning_rate, self.gamma, self.max_epsilon, self.min_epsilon, self.decay_rate)
+        chosen = int(self._chosen[0])
+        taken, walk, self._chosen[0] = play(
+            self.q_values, *dynamics, walk, chosen, n_steps, until_episode, settings, self._loop.generator
+        )
+        return taken, walk
+
+    def metrics(self) -> dict[str, float]:
+        return {"rollout/exploration_rate": self.epsilon}
+
+    def predict(
+        self,
+        observation: Any,
+        state: tuple[np.ndarray, ...] | None = None,
+        episode_start: np.ndarray | None = None,
+        deterministic: bool = False,
+        action_masks: np.ndarray | None = None,
+    ) -> tuple[np.ndarray, tuple[np.ndarray, ...] | None]:
+        """The best actions, or as in training with the chance of a random one; see `rlzoo.protocols.Policy`."""
+        return tabular_loop.predict(self.q_values, observation, self.epsilon, deterministic=deterministic), state
+
+    def state(self) -> State:
+        """All there is: the table, the actions that are chosen already, and where the loop stands."""
+        loop = self._loop.state()
+        tables = {"q_values": self.q_values.copy(), "chosen": self._chosen.copy()}
+        return State({**tables, **loop.tensors}, loop.values)
+
+    def restore(self, state: State) -> None:
+        self.restore_weights(state)
+        self._chosen = np.array(state.tensors["chosen"])
+        self._loop.restore(state)
+
+    def restore_weights(self, state: State) -> None:
+        """Take over the table alone: the start of another training."""
+        self.q_values = tabular_loop.restored_table(state, "q_values", self.q_values)
+
+    def begin_episodes(self, observation: Any, rows: np.ndarray) -> None:
+        """See `TabularLoop.begin_episodes`."""
+        self._chosen[rows] = NONE
+        self._loop.begin_episodes(observation, rows)
+
+
+@compiled
+def update(
+    q_values: np.ndarray,
+    state: int,
+    action: int,
+    reward: float,
+    terminated: bool,
+    next_state: int,
+    next_action: int,
+    learning_rate: float,
+    gamma: float,
+) -> None:
+    """Move one value of the table (n_states, n_actions) towards the reward and the action that follows (6.7)."""
+    future = 0.0 if terminated else gamma * q_values[next_state, next_action]
+    q_values[state, action] += learning_rate * (reward + future - q_values[state, action])
+
+
+@compiled
+def play(
+    q_values: np.ndarray,
+    table: TransitionTable,
+    max_steps: int,
+    walk: Walk,
+    action: int,
+    n_steps: int,
+    until_episode: int,
+    settings: tuple[float, float, float, float, float],
+    generator: np.random.Generator,
+) -> tuple[int, Walk, int]:
+    """Sarsa in a table of dynamics, with the action to begin with, and to go on with; see `TabularAgent.play`."""
+    learning_rate, gamma, max_epsilon, min_epsilon, decay_rate = settings
+    _, cumulative, next_states, rewards, ends, starts = table
+    state, length, total, n_episodes, n_recent, returns, lengths = walk
+    epsilon = exponential_decay(max_epsilon, min_epsilon, decay_rate, n_episodes)
+    taken = 0
+    while taken < n_steps and n_episodes < until_episode:
+        if action == NONE:
+            action = epsilon_greedy(q_values, state, epsilon, generator)
+        outcome = draw(cumulative, state, action, generator)
+        reward, next_state = rewards[state, action, outcome], next_states[state, action, outcome]
+        terminated = ends[state, action, outcome]
+        taken, length, total = taken + 1, length + 1, total + reward
+        over = terminated or length == max_steps
+        goes_on_in = start(starts, generator) if over else next_state  # drawn first, as an environment does
+        next_action = NONE if terminated else epsilon_greedy(q_values, next_state, epsilon, generator)
+        update(q_values, state, action, reward, terminated, next_state, next_action, learning_rate, gamma)
+        state, action = goes_on_in, next_action
+        if over:
+            n_episodes, n_recent, returns, lengths = n_episodes + 1, n_recent + 1, returns + total, lengths + length
+            length, total, action = 0, 0.0, NONE
+            epsilon = exponential_decay(max_epsilon, min_epsilon, decay_rate, n_episodes)
+    return taken, Walk(state, length, total, n_episodes, n_recent, returns, lengths), action
