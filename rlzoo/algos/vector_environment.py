@@ -20,6 +20,8 @@ class VectorEnvironment:
         self.n_envs = env.num_envs
         self.observation_space = env.observation_space
         self.action_space = env.action_space
+        # asked of the class: a wrapper that changes observations would pass the question on to what it wraps
+        self._apart: Any = env.step_apart if getattr(type(env), "steps_apart", None) and env.steps_apart else None  # type: ignore[attr-defined]
 
     def reset(self, seed: int | None = None) -> Any:
         """First observations, (n_envs, *observation_shape) or a dict of these; environment i starts from seed + i."""
@@ -29,6 +31,9 @@ class VectorEnvironment:
 
     def step(self, actions: Any) -> EnvironmentStep:
         """Step all environments, those that end are reset; an episode that ends in both ways has terminated."""
+        if self._apart is not None:
+            step: EnvironmentStep = self._apart(np.asarray(actions))
+            return step
         observation, reward, done, infos = self.env.step(np.asarray(actions))
         cut = np.array([bool(info.get("TimeLimit.truncated", False)) for info in infos])  # (n_envs,)
         finals = {index: infos[index]["terminal_observation"] for index, ended in enumerate(done) if ended}

@@ -10,6 +10,7 @@ from stable_baselines3.common.vec_env import VecEnv, VecEnvWrapper
 
 from rlzoo import console
 from rlzoo.errors import ExitCode, RlzooError
+from rlzoo.protocols import EnvironmentStep
 
 
 class FiniteCheck(VecEnvWrapper):
@@ -51,6 +52,24 @@ class FiniteCheck(VecEnvWrapper):
                 self._look(infos[index]["terminal_observation"], index)
         self._look(observations)
         return observations, rewards, dones, infos
+
+    @property
+    def steps_apart(self) -> bool:
+        """Whether there is `step_apart`."""
+        return bool(getattr(self.venv, "steps_apart", False))
+
+    def step_apart(self, actions: np.ndarray) -> EnvironmentStep:
+        """As `InProcessVecEnv.step_apart`."""
+        if self._float_actions and not _is_finite(actions):
+            self._found("action", "for", actions, self.num_timesteps + self.num_envs)
+        step: EnvironmentStep = self.venv.step_apart(actions)  # type: ignore[attr-defined]
+        self.num_timesteps += self.num_envs
+        if not _is_finite(step.reward):
+            self._found("reward", "from", step.reward, self.num_timesteps)
+        if step.final_observation is not step.observation:
+            self._look(step.final_observation)
+        self._look(step.observation)
+        return step
 
     def reset(self) -> Any:
         observations = self.venv.reset()

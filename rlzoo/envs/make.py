@@ -54,9 +54,8 @@ def make(
     Raises:
         RlzooError: if the environment is not known, not installed or cannot be made like this.
     """
-    from stable_baselines3.common.vec_env import DummyVecEnv
-
     from rlzoo.envs.finite import FiniteCheck
+    from rlzoo.envs.in_process import InProcessVecEnv
     from rlzoo.envs.restarts import Blueprint, Restarting
 
     seeds = [int(value) for value in episode_seeds or ()]
@@ -82,7 +81,7 @@ def make(
 
         env = RestartingSubprocVecEnv(blueprints, step_timeout=cfg.step_timeout)
     else:
-        env = DummyVecEnv([partial(Restarting, blueprint) for blueprint in blueprints])
+        env = InProcessVecEnv([partial(Restarting, blueprint) for blueprint in blueprints])
     env.seed(seed)
     if on_nan is not None:
         env = FiniteCheck(env, on_nan)

@@ -49,7 +49,7 @@ def test_subprocesses_give_the_same_numbers(env_config):
 
 def test_one_environment_needs_no_subprocess(env_config):
     env = make(env_config("CartPole", vec_env="subproc"), n_envs=1, seed=0)
-    assert type(env).__name__ == "DummyVecEnv"
+    assert type(env).__name__ == "InProcessVecEnv"
     env.close()
 
 
