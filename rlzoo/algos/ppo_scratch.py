@@ -182,6 +182,7 @@ class PPO:
         samples = torch.cat([torch.as_tensor(table, device=self.device), log_probs[None]])  # (4, n_samples)
 
         losses: list[Tensor] = []
+        changes: list[tuple[Tensor, Tensor]] = []  # of each epoch
         for _ in range(self.n_epochs):
             log_ratios = []
             order = torch.as_tensor(self._rng.permutation(len(actions)), device=self.device)
@@ -200,12 +201,14 @@ class PPO:
                 self.optimizer.minimize(loss, learning_rate=learning_rate, max_grad_norm=self.max_grad_norm)
                 losses += policy_loss, value_loss, -mean_entropy.detach()
                 log_ratios.append(log_ratio)
+            changes.append(policy_change(torch.cat(log_ratios), clip_range))
             if self.target_kl is not None and policy_change(log_ratios[-1], clip_range)[0] > self.target_kl:
                 break
 
-        means = [*torch.stack(losses).view(-1, 3).mean(dim=0), *policy_change(torch.cat(log_ratios), clip_range)]
+        means = torch.stack(losses).view(-1, 3).mean(dim=0).tolist()
+        means += float(changes[-1][0]), float(sum(share for _, share in changes)) / len(changes)
         names = ("policy_gradient_loss", "value_loss", "entropy_loss", "approx_kl", "clip_fraction")
-        metrics = {f"train/{name}": float(mean) for name, mean in zip(names, means, strict=True)}
+        metrics = {f"train/{name}": mean for name, mean in zip(names, means, strict=True)}
         metrics["train/explained_variance"] = explained_variance(values, returns)
         return metrics | {"train/learning_rate": float(learning_rate), "train/clip_range": float(clip_range)}
 
