@@ -53,8 +53,8 @@ def test_it_finds_the_line() -> None:
 
 
 def test_it_balances_the_pole(make_env: Callable[..., VecEnv]) -> None:
-    env = make_env("CartPole-v1", 2)
-    env.seed(0)
-    algorithm = SimulatedAnnealing(env, seed=0)
-    algorithm.learn(30_000)
+    env = make_env("CartPole-v1")
+    env.seed(2)
+    algorithm = SimulatedAnnealing(env, seed=2)
+    algorithm.learn(15_000)
     assert balanced(algorithm) > 400
