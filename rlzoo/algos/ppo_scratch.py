@@ -10,6 +10,7 @@ bonus, clipped gradients.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from math import sqrt
 from types import SimpleNamespace
 from typing import Any
@@ -156,16 +157,17 @@ class PPO:
                 return False
         return True
 
-    def _update(self, rollout: Rollout, *, progress_remaining: float) -> dict[str, float]:
-        """Several epochs of gradient steps on a rollout; what there is to log of them."""
-        learning_rate, clip_range = self.learning_rate(progress_remaining), self.clip_range(progress_remaining)
-        clip_range_vf = None if self.clip_range_vf is None else self.clip_range_vf(progress_remaining)
-        observations = self._tensors(each(lambda part: part.reshape(-1, *part.shape[2:]), rollout.observations))
+    @torch.no_grad()
+    def _samples(self, rollout: Rollout) -> Samples:
+        """A rollout laid flat, with what the critic and the actor that played it say."""
+        observations = obs_as_tensor(each(_flat, rollout.observations), self.device)
         actions, outputs = (
-            torch.as_tensor(part.reshape(-1, *part.shape[2:]), device=self.device)
-            for part in (rollout.actions, rollout.outputs)
+            torch.as_tensor(_flat(part), device=self.device) for part in (rollout.actions, rollout.outputs)
         )
-        values, next_values = self._rollout_values(rollout, observations)  # (n_steps, n_envs) each
+        values = self._values(observations).reshape(rollout.rewards.shape)
+        next_values = np.concatenate([values[1:], self._values(obs_as_tensor(self._observation, self.device))[None]])
+        for t, i, final in rollout.finals:
+            next_values[t, i] = self._values(obs_as_tensor(each(lambda part: part[None], final), self.device))[0]
         advantages = generalized_advantages(
             rollout.rewards,
             values,
@@ -176,20 +178,26 @@ class PPO:
             gae_lambda=self.gae_lambda,
         )
         returns = advantages + values
-        with torch.no_grad():
-            log_probs = self.network.distribution(outputs, actions)[0]
-        table = np.stack([advantages, returns, values]).reshape(3, -1)
-        samples = torch.cat([torch.as_tensor(table, device=self.device), log_probs[None]])  # (4, n_samples)
+        judged = torch.as_tensor(np.stack([advantages, returns, values]).reshape(3, -1), device=self.device)
+        log_probs = self.network.distribution(outputs, actions)[0]
+        numbers = torch.cat([judged, log_probs[None]])
+        return Samples(observations, actions, numbers, explained_variance(values, returns))
 
+    def _update(self, rollout: Rollout, *, progress_remaining: float) -> dict[str, float]:
+        """Several epochs of gradient steps on a rollout; what there is to log of them."""
+        learning_rate, clip_range = self.learning_rate(progress_remaining), self.clip_range(progress_remaining)
+        clip_range_vf = None if self.clip_range_vf is None else self.clip_range_vf(progress_remaining)
+        samples = self._samples(rollout)
         losses: list[Tensor] = []
         changes: list[tuple[Tensor, Tensor]] = []  # of each epoch
         for _ in range(self.n_epochs):
             log_ratios = []
-            order = torch.as_tensor(self._rng.permutation(len(actions)), device=self.device)
+            order = torch.as_tensor(self._rng.permutation(len(samples.actions)), device=self.device)
             for rows in order.split(self.batch_size):
-                advantage, target, old_value, old_log_prob = samples.index_select(1, rows).unbind()
-                outputs, value = self.network(each(lambda part, rows=rows: part.index_select(0, rows), observations))
-                log_prob, entropy = self.network.distribution(outputs, actions.index_select(0, rows))
+                advantage, target, old_value, old_log_prob = samples.numbers.index_select(1, rows).unbind()
+                seen = each(lambda part, rows=rows: part.index_select(0, rows), samples.observations)
+                outputs, value = self.network(seen)
+                log_prob, entropy = self.network.distribution(outputs, samples.actions.index_select(0, rows))
                 with torch.no_grad():
                     log_ratio = log_prob - old_log_prob
                     advantage = self._normalized(advantage)
@@ -209,23 +217,13 @@ class PPO:
         means += float(changes[-1][0]), float(sum(share for _, share in changes)) / len(changes)
         names = ("policy_gradient_loss", "value_loss", "entropy_loss", "approx_kl", "clip_fraction")
         metrics = {f"train/{name}": mean for name, mean in zip(names, means, strict=True)}
-        metrics["train/explained_variance"] = explained_variance(values, returns)
+        metrics["train/explained_variance"] = samples.explained_variance
         return metrics | {"train/learning_rate": float(learning_rate), "train/clip_range": float(clip_range)}
 
     def _normalized(self, advantage: Tensor) -> Tensor:
         if not self.normalize_advantage or len(advantage) == 1:
             return advantage
-        std, mean = torch.std_mean(advantage)
-        return (advantage - mean) / (std + 1e-8)
-
-    @torch.no_grad()
-    def _rollout_values(self, rollout: Rollout, observations: Any) -> tuple[np.ndarray, np.ndarray]:
-        """What the critic says of every observation and of the one each step leads to, (n_steps, n_envs) each."""
-        values = self._values(observations).reshape(rollout.rewards.shape)
-        next_values = np.concatenate([values[1:], self._values(self._tensors(self._observation))[None]])
-        for t, i, final in rollout.finals:
-            next_values[t, i] = self._values(self._tensors(each(lambda part: part[None], final)))[0]
-        return values, next_values
+        return (advantage - advantage.mean()) / (advantage.std() + 1e-8)
 
     def _values(self, observations: Any) -> np.ndarray:
         n = len(next(iter(observations.values())) if isinstance(observations, dict) else observations)
@@ -234,9 +232,6 @@ class PPO:
             for start in range(0, n, MOST_ROWS)
         ]
         return torch.cat(parts).cpu().numpy()
-
-    def _tensors(self, observation: Any) -> Any:
-        return obs_as_tensor(observation, self.device)
 
     def predict(
         self,
@@ -368,6 +363,27 @@ class Rollout:
         self.rewards = np.empty(shape, dtype=np.float32)
         self.terminated, self.ended = np.empty(shape, dtype=bool), np.empty(shape, dtype=bool)
         self.finals: list[tuple[int, int, Any]] = []
+
+
+@dataclass(frozen=True)
+class Samples:
+    """A rollout laid flat: n is n_steps * n_envs.
+
+    Attributes:
+        observations: (n, *observation_shape).
+        actions: (n, *action_shape).
+        numbers: (4, n): advantages, returns, values and log-probabilities, before the update.
+        explained_variance: how well these values predict these returns.
+    """
+
+    observations: Any
+    actions: Tensor
+    numbers: Tensor
+    explained_variance: float
+
+
+def _flat(array: np.ndarray) -> np.ndarray:
+    return array.reshape(-1, *array.shape[2:])
 
 
 def _empty(space: Space[Any], shape: tuple[int, ...]) -> Any:
