@@ -108,7 +108,7 @@ def test_a_set_holds_known_keys_and_only_differences(path):
     algo = yaml_file.read(ROOT / "conf" / "algo" / f"{path.parent.name}.yaml").values
     env = yaml_file.read(ROOT / "conf" / "env" / "gym.yaml").values
     values = yaml_file.read(path).values
-    assert set(values) <= {"total_timesteps", "env", "algo"}
+    assert set(values) <= {"total_timesteps", "stop", "env", "algo"}
     assert values["total_timesteps"] > 0
     assert set(values.get("env", {})) <= ENV_KEYS
     assert set(values.get("algo", {})) <= set(algo) - {"name"}
