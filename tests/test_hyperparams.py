@@ -13,7 +13,7 @@ from rlzoo.config.compose import compose
 
 ROOT = Path(__file__).parents[1]
 FILES = sorted((ROOT / "hyperparams").rglob("*.yaml"))
-ENV_KEYS = {"n_envs", "normalize", "wrappers"}  # the rest of an environment is its own file's
+ENV_KEYS = {"max_steps", "n_envs", "normalize", "wrappers"}  # the rest of an environment is its own file's
 
 
 def named(path: Path) -> str:
