@@ -1,8 +1,8 @@
 """Environment steps per CPU second of `dqn_scratch` and of Stable-Baselines3's DQN, and memory per transition.
 
-Usage: `python -m benchmarks.dqn_scratch [CartPole SpaceInvaders] [--pairs 3]`. Both train the same network with the same
-hyperparameters in the same environments on one thread, in turn, each in a process of its own. What is counted begins
-after the warm-up and ends with the training; environments are included. The result is written to
+Usage: `python -m benchmarks.dqn_scratch [CartPole SpaceInvaders] [--pairs 3]`. Both train the same network with the
+same hyperparameters in the same environments on one thread, in turn, each in a process of its own. What is counted
+begins after the warm-up and ends with the training; environments are included. The result is written to
 `results/dqn_scratch_speed.json`.
 """
 
