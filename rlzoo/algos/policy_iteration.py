@@ -66,6 +66,8 @@ class PolicyIteration:
         if self.done or self.num_timesteps >= total_timesteps:
             return
         table = required_table(self._env)
+        if not self.num_timesteps:
+            self._env.reset()  # although it is not stepped: checkpoints hold environments that have begun
         watch.start()
         going_on = True
         while going_on and not self.done and self.num_timesteps < total_timesteps:

@@ -86,7 +86,9 @@ class TabularLoop:
         dynamics = find_dynamics(self._env)
         env = VectorEnvironment(self._env)
         if self._states is None:
-            self._states = env.reset() if dynamics is None else np.array([start(dynamics.table.starts, self.generator)])
+            self._states = env.reset()  # also where it is not stepped: checkpoints hold environments that have begun
+            if dynamics is not None:
+                self._states = np.array([start(dynamics.table.starts, self.generator)])
         watch.start()
         going_on = True
         while going_on and self.num_timesteps < total_timesteps:

@@ -41,8 +41,7 @@ class Dynamics(NamedTuple):
 def find_dynamics(env: VecEnv) -> Dynamics | None:
     """The dynamics of a single environment of this process that shows them, else None.
 
-    They are believed after the environment has done what they say on equal random numbers: it is left in the middle of
-    an episode, with the generator it had.
+    They are believed after the environment has done what they say on equal random numbers; it is left as it was.
     """
     from stable_baselines3.common.monitor import Monitor
     from stable_baselines3.common.vec_env import DummyVecEnv
@@ -107,7 +106,7 @@ def read_table(env: Any) -> TransitionTable:
 def _does_what(env: Any, table: TransitionTable) -> bool:
     """Whether the environment and the table agree on equal random numbers."""
     theirs, ours, actions = (np.random.Generator(np.random.PCG64(seed)) for seed in (1, 1, 2))
-    before = env.np_random
+    before = dict(vars(env))
     env.np_random = theirs
     try:
         state = start(table.starts, ours)
@@ -125,5 +124,6 @@ def _does_what(env: Any, table: TransitionTable) -> bool:
             if anew and int(env.reset()[0]) != state:
                 return False
     finally:
-        env.np_random = before
+        vars(env).clear()
+        vars(env).update(before)
     return True

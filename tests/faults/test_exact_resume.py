@@ -46,6 +46,7 @@ SET_UPS = {
     "ddpg": ["algo=ddpg", "env=Pendulum", *REPLAY],
     "tqc": ["algo=tqc", "env=Pendulum", *REPLAY],
     "q_learning": ["algo=q_learning", "env=FrozenLake", "env.n_envs=2", "total_timesteps=400"],
+    "q_learning-table": ["algo=q_learning", "env=CliffWalking", "total_timesteps=400"],
     "sarsa": ["algo=sarsa", "env=FrozenLake", "env.n_envs=2", "total_timesteps=400"],
     "expected_sarsa": ["algo=expected_sarsa", "env=FrozenLake", "env.n_envs=2", "total_timesteps=400"],
     "monte_carlo": ["algo=monte_carlo", "env=FrozenLake", "env.n_envs=2", "total_timesteps=400"],
