@@ -1,4 +1,4 @@
-"""`init_from=`: the weights that a training begins with, out of a run, a checkpoint or a Stable-Baselines3 zip.
+"""`init_from=`: the weights that a training begins with, out of a run, a checkpoint, an SB3 zip or a Q-table.
 
 Networks, learned coefficients and normalisation statistics are taken over; optimizers, counters, buffers and random
 generators begin anew.
@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rlzoo import checkpoints, legacy_pickle
+from rlzoo.algos.specs import find_spec
 from rlzoo.config.parse import parse
 from rlzoo.config.schema import TrainConfig
 from rlzoo.errors import ExitCode, Problem, RlzooError
@@ -27,15 +28,16 @@ STATISTICS = ("vec_normalize.pkl", "vecnormalize.pkl")
 
 @dataclass(frozen=True)
 class Source:
-    """What `init_from` names: one checkpoint, or one zip with its statistics if it has any."""
+    """What `init_from` names: one checkpoint, one zip with its statistics if it has any, or a `q-learning.pkl`."""
 
     checkpoint: Checkpoint | None = None
     zip_file: Path | None = None
     statistics: Path | None = None
+    q_table: Path | None = None
 
     @property
     def path(self) -> Path:
-        path = self.checkpoint.path if self.checkpoint else self.zip_file
+        path = self.checkpoint.path if self.checkpoint else self.zip_file or self.q_table
         assert path is not None
         return path
 
@@ -60,7 +62,7 @@ def find(text: str, runs_dir: str) -> Source:
     """
     path = Path(text).expanduser()
     if path.is_file():
-        return _zip(path)
+        return _file(path)
     if (path / "manifest.json").is_file():
         return Source(Checkpoint(path.resolve()))
     if path.is_dir() and not (path / "info.json").is_file():
@@ -68,7 +70,7 @@ def find(text: str, runs_dir: str) -> Source:
         if len(zips) != 1:
             names = ", ".join(file.name for file in zips) or "none"
             raise RlzooError(f"{path} is no run, no checkpoint, and holds not one zip but: {names}", "name the file")
-        return _zip(zips[0])
+        return _file(zips[0])
     return Source(Run.open(text, runs_dir).find_checkpoint())
 
 
@@ -78,6 +80,8 @@ def check(cfg: TrainConfig) -> list[Problem]:
         return []
     try:
         source = find(cfg.init_from, cfg.runs_dir)
+        if source.q_table is not None:
+            return _table_misfits(cfg, source.q_table)
         if source.checkpoint is None:
             return _misfits(cfg, source, normalized=source.statistics is not None)
         home = Run(source.path.parent.parent)
@@ -98,6 +102,17 @@ def _misfits(cfg: TrainConfig, source: Source, *, normalized: bool, algo: str | 
         hint = "env.normalize=true takes its statistics over"
         problems.append(Problem("init_from", f"{source.path} was trained on normalised observations", hint))
     return problems
+
+
+def _table_misfits(cfg: TrainConfig, path: Path) -> list[Problem]:
+    if find_spec(cfg.algo.name).family != "tabular":
+        return [Problem("init_from", f"{path} holds a table of action values, and {cfg.algo.name} learns no table")]
+    n_states, n_actions = legacy_pickle.read_q_learning(path).qtable.shape
+    spaces = (cfg.env.observation_space, cfg.env.action_space)
+    if None in spaces or spaces == (f"Discrete({n_states})", f"Discrete({n_actions})"):
+        return []
+    text = f"{path} has {n_states} states and {n_actions} actions, and this environment {spaces[0]} and {spaces[1]}"
+    return [Problem("init_from", text)]
 
 
 def statistics(source: Source) -> State | None:
@@ -130,6 +145,10 @@ def fill(algorithm: Algorithm, source: Source, cfg: TrainConfig, env: VecEnv, *,
         contents = checkpoints.read(source.checkpoint, (checkpoints.ALGORITHM,))
         record["num_timesteps"] = contents.num_timesteps
         state = contents.algorithm
+    elif source.q_table is not None:
+        found = legacy_pickle.read_q_learning(source.q_table)
+        state = State({"q_values": found.qtable.astype(float)})
+        record["values"] = {key: value for key, value in found.values.items() if key != "eval_seed"}
     elif trust:
         from rlzoo.trust import load_model
 
@@ -152,9 +171,11 @@ def fill(algorithm: Algorithm, source: Source, cfg: TrainConfig, env: VecEnv, *,
     return record
 
 
-def _zip(path: Path) -> Source:
+def _file(path: Path) -> Source:
+    if path.suffix == ".pkl" and path.name not in STATISTICS:
+        return Source(q_table=path)
     if path.suffix != ".zip":
-        raise RlzooError(f"{path} is no run, no checkpoint and no zip of Stable-Baselines3")
+        raise RlzooError(f"{path} is no run, no checkpoint, no zip of Stable-Baselines3 and no q-learning.pkl")
     if (path.parent / "manifest.json").is_file():  # beside it is all that it leaves out, the statistics too
         return Source(Checkpoint(path.parent.resolve()))
     places = (folder / name for folder in (path.parent, path.with_suffix("")) for name in STATISTICS)

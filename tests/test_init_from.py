@@ -1,6 +1,8 @@
 """A training that begins with the weights of another: from a run, a checkpoint, a zip, or a folder of older layout."""
 
 import json
+import os
+import pickle
 import shutil
 from pathlib import Path
 
@@ -15,6 +17,7 @@ import rlzoo
 from rlzoo import checkpoints
 from rlzoo.cli import main
 from rlzoo.errors import ConfigError, RlzooError
+from rlzoo.legacy_pickle import write_q_learning
 from rlzoo.protocols import Algorithm, Callback
 from rlzoo.runs import Run, find_runs
 
@@ -195,3 +198,30 @@ def test_resume_auto_asks_for_the_seeds_of_several_jobs(workdir, capsys):
         assert main(["train", *words, *jobs]) == 2
         assert "seed: is null, but resume=auto tells the runs of several jobs by their seeds" in capsys.readouterr().err
     assert not Path("runs").exists()
+
+
+def test_a_table_of_the_course_is_played_on_and_read_as_data(workdir: Path) -> None:
+    table = np.arange(64.0).reshape(16, 4) % 7
+    write_q_learning(Path("q-learning.pkl"), table, {"env_id": "FrozenLake-v1", "learning_rate": 0.7, "eval_seed": []})
+    words = ["algo=q_learning", "env=FrozenLake", "total_timesteps=1", "seed=0", "algo.learning_rate=1e-300"]
+    run = rlzoo.train(*words, "init_from=q-learning.pkl", "hyperparams=none")
+    np.testing.assert_allclose(weights(run)["q_values"], table, atol=1e-200)
+    assert run.read_info()["init_from"]["values"] == {"env_id": "FrozenLake-v1", "learning_rate": 0.7}
+
+    for wrong, reason in (
+        (["env=Taxi"], "has 16 states and 4 actions, and this environment Discrete"),
+        (["algo=ppo", "~algo.learning_rate"], "ppo learns no table"),
+    ):
+        with pytest.raises(ConfigError, match=reason):
+            rlzoo.train(*words[:-1], *wrong, "init_from=q-learning.pkl", "hyperparams=none")
+
+
+def test_a_table_that_would_run_code_is_refused(workdir: Path) -> None:
+    class Evil:
+        def __reduce__(self):
+            return os.mkdir, ("pwned",)
+
+    Path("q-learning.pkl").write_bytes(pickle.dumps({"qtable": Evil()}))
+    with pytest.raises(ConfigError, match=r"q-learning\.pkl"):
+        rlzoo.train("algo=q_learning", "env=FrozenLake", "init_from=q-learning.pkl", "total_timesteps=1")
+    assert not Path("pwned").exists()
