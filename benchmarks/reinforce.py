@@ -1,8 +1,8 @@
 """Our REINFORCE beside the loop of the Deep RL Course: speed, and whether it learns as well.
 
 Usage: `python -m benchmarks.reinforce [--repeats 5] [--env CartPole]` for the speed, `--learning` for the returns of
-ten seeds a side. Every measurement is a process of its own, and the two sides take turns. Speed is environment steps per
-second of CPU time (process time, imports and construction left out) over the first steps of a training; ours goes
+ten seeds a side. Every measurement is a process of its own, and the two sides take turns. Speed is environment steps
+per second of CPU time (process time, imports and construction left out) over the first steps of a training; ours goes
 through rlzoo's own environments, the course's through `gymnasium.make`. The share of the environment is the time that
 the same actions take without anybody choosing them.
 

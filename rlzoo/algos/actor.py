@@ -119,19 +119,25 @@ def fast_forward(network: Layered, observations: Space, device: torch.device) ->
             steps[-1] = (*steps[-1][:2], _IN_NUMPY[type(module)])
 
     def forward(observation: np.ndarray) -> np.ndarray:
-        values = observation.reshape(len(observation), -1).astype(np.float32, copy=False)
+        n = len(observation)
+        values = observation.reshape(n, -1) if n > 1 else observation.reshape(-1)  # a vector is quicker than one row
+        if values.dtype != np.float32:
+            values = values.astype(np.float32)
         for weight, bias, activation in steps:
             values = values.dot(weight)
             values += bias
             if activation is not None:
                 activation(values)
-        return values
+        return values if n > 1 else values[None]
 
     return forward
 
 
+_ZERO = np.float32(0)
+
+
 def _relu(values: np.ndarray) -> None:
-    np.maximum(values, 0, out=values)
+    np.maximum(values, _ZERO, out=values)
 
 
 def _tanh(values: np.ndarray) -> None:

@@ -30,9 +30,6 @@ from rlzoo.algos.vector_environment import VectorEnvironment
 from rlzoo.algos.watch import Watch
 from rlzoo.protocols import Callback, MetricLogger, State
 
-STEPS_UNASKED = 100
-"""Environment steps between two calls of callbacks that say they can wait: some milliseconds."""
-
 
 class Reinforce:
     """Makes actions likelier by how good the return was that followed them.
@@ -190,10 +187,11 @@ class Reinforce:
         log_prob, entropy = self.actor(inputs, torch.as_tensor(actions, device=self._device))
         weights = torch.as_tensor(judged, dtype=torch.float32, device=self._device)
         n_episodes = len(self._episodes)
-        policy_loss = -(log_prob * weights).sum() / n_episodes  # (13.8), a sum over the steps of an episode
+        policy_loss = -log_prob.dot(weights) / n_episodes  # (13.8), a sum over the steps of an episode
         entropy_loss = -entropy.sum() / n_episodes
+        loss = policy_loss + self.ent_coef * entropy_loss if self.ent_coef else policy_loss
         rate = self.learning_rate(progress_remaining) if callable(self.learning_rate) else self.learning_rate
-        self._minimize("actor", policy_loss + self.ent_coef * entropy_loss, rate)
+        self._minimize("actor", loss, rate)
         self._losses |= {"train/policy_loss": policy_loss.item(), "train/entropy_loss": entropy_loss.item()}
         self.n_updates += 1
         self._begun = [0 if begin == len(self._rewards) else None for begin in self._begun]
