@@ -124,7 +124,7 @@ def _learn(
     if hasattr(algorithm, "begin_episodes"):  # it can go on exactly
         standing = Standing(run, algorithm, env, cfg.total_timesteps, contents, fingerprint(cfg), changed)
         first.append(standing)
-    progress = Progress(cfg.total_timesteps)
+    progress = Progress(cfg.total_timesteps, cfg.stop.episodes)
     with open_loggers(cfg.logger, run, dump(cfg), extra=[progress, finite]) as logger:
         evaluations = Evaluations(cfg, run, env, logger, should_stop=interrupt.asked)
         with closing(evaluations), closing(progress):

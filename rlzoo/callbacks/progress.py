@@ -28,31 +28,36 @@ class Progress(Callback):
     Attributes:
         ep_rew_mean: the mean return of recent training episodes.
         best: the best mean return of an evaluation.
+
+    Args:
+        total_timesteps: where the training ends,
+        n_episodes: or after so many episodes, whichever comes first.
     """
 
-    def __init__(self, total_timesteps: int) -> None:
+    def __init__(self, total_timesteps: int, n_episodes: int | None = None) -> None:
         self.ep_rew_mean: float | None = None
         self.best: float | None = None
-        self._total = total_timesteps
+        self._total, self._n_episodes = total_timesteps, n_episodes
+        self._played = 0  # episodes so far
         self._bar: Bar | None = None
         self._marks: deque[tuple[float, int]] = deque()  # (seconds, steps), oldest first
         self._drawn_at = self._line_at = -math.inf
-        self._line_step = 0
+        self._line_share = 0.0
 
     def on_start(self, algorithm: Algorithm) -> None:
-        now, step = time.monotonic(), algorithm.num_timesteps
+        now, step = time.monotonic(), self._count(algorithm)
         self._marks = deque([(now, step)])
         self._drawn_at = self._line_at = now
-        self._line_step = step
+        self._line_share = self._done(step)
         if console.is_live():
-            self._bar = _bar(self._total)
+            self._bar = _bar(self._n_episodes or self._total)
             self._bar.start()
 
     def on_step(self, algorithm: Algorithm) -> bool:
         now = time.monotonic()
         if now - self._drawn_at >= REFRESH:
             self._drawn_at = now
-            self._update(now, algorithm.num_timesteps)
+            self._update(now, self._count(algorithm))
         return True
 
     def patience(self, algorithm: Algorithm) -> Patience:
@@ -83,19 +88,40 @@ class Progress(Callback):
         """Where the training is, in one line."""
         speed = self._speed()
         parts = [f"{step:,}/{self._total:,} steps ({min(1, step / self._total):.0%})"]
+        if self._n_episodes is not None:
+            parts = [f"{step:,} steps, {self._played:,}/{self._n_episodes:,} episodes ({self._done(step):.0%})"]
         if speed:
             parts.append(f"{speed:,.0f} steps/s")
-            if step < self._total:
-                parts.append(f"{_duration((self._total - step) / speed)} left")
+            if left := self._left(step, speed):
+                parts.append(f"{left} left")
         parts += [f"{name} {value:.2f}" for name, value in self._scores().items()]
         return " | ".join(parts)
+
+    def _count(self, algorithm: Algorithm) -> int:
+        """Environment steps so far; episodes are noted if they matter."""
+        if self._n_episodes is not None:
+            self._played = algorithm.n_episodes
+        return algorithm.num_timesteps
+
+    def _done(self, step: int) -> float:
+        """The share of the training that is over."""
+        by_episodes = self._played / self._n_episodes if self._n_episodes else 0.0
+        return min(1.0, max(step / self._total, by_episodes))
+
+    def _left(self, step: int, speed: float) -> str:
+        """Time to the end if the rest takes steps, and these time, as those so far; empty at the end."""
+        done = self._done(step)
+        if not 0 < done < 1:
+            return ""
+        steps = self._total - step if self._n_episodes is None else step / done - step
+        return _duration(steps / speed)
 
     def _update(self, now: float, step: int) -> None:
         self._mark(now, step)
         self._draw(step)
         passed = now - self._line_at
         if passed >= LINE_SECONDS or (
-            passed >= LINE_PAUSE and step - self._line_step >= LINE_STEPS * self._total and step < self._total
+            passed >= LINE_PAUSE and self._done(step) - self._line_share > LINE_STEPS - 1e-9 and self._done(step) < 1
         ):
             self._say(now, step)
 
@@ -122,7 +148,7 @@ class Progress(Callback):
         speed = self._speed()
         fields: dict[str, Any] = {
             "speed": f"{speed:,.0f} steps/s" if speed else "",
-            "left": f"{_duration((self._total - step) / speed)} left" if speed and step < self._total else "",
+            "left": f"{left} left" if speed and (left := self._left(step, speed)) else "",
             "scores": "  ".join(f"{name} {value:.2f}" for name, value in self._scores().items()),
         }
         task = self._bar.task_ids[0]
@@ -130,7 +156,7 @@ class Progress(Callback):
 
     def _say(self, now: float, step: int) -> None:
         """A plain line: on the screen unless there is a bar, in the log always."""
-        self._line_at, self._line_step = now, step
+        self._line_at, self._line_share = now, self._done(step)
         if self._bar is None:
             console.say(self.text(step))
         else:

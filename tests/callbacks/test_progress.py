@@ -45,6 +45,20 @@ def test_plain_lines_say_steps_speed_time_left_and_scores(clock, capsys):
     assert lines[-1] == "1,000/1,000 steps (100%) | 50 steps/s | return 21.00 | best evaluation 9.50"
 
 
+def test_episodes_count_where_they_end_the_training(clock, capsys):
+    progress = Progress(10_000, n_episodes=20)
+    algorithm = SimpleNamespace(num_timesteps=0, n_episodes=0)
+    progress.on_start(algorithm)
+    for _ in range(20):
+        algorithm.num_timesteps, algorithm.n_episodes = algorithm.num_timesteps + 100, algorithm.n_episodes + 1
+        clock.now += 2
+        progress.on_step(algorithm)
+    progress.on_end(algorithm)
+    lines = capsys.readouterr().err.splitlines()
+    assert lines[0] == "200 steps, 2/20 episodes (10%) | 50 steps/s | 36s left"
+    assert lines[-1] == "2,000 steps, 20/20 episodes (100%) | 50 steps/s"
+
+
 def test_lines_are_neither_too_many_nor_too_few(clock, capsys):
     run(Progress(1000), clock, steps=1, seconds=0.001)  # a second in all
     assert len(capsys.readouterr().err.splitlines()) == 1
