@@ -137,10 +137,10 @@ def test_updates_are_those_of_the_courses_loop(make_env: Callable[..., VecEnv], 
         optimizer.zero_grad()
         course.loss([1.0] * len(log_probs), log_probs, gamma).backward()
         gradient = torch.cat([parameter.grad.flatten() for parameter in policy.parameters()])  # type: ignore[union-attr]
-        assert torch.allclose(seen["gradient"], gradient, rtol=1e-3, atol=1e-3)
+        assert torch.allclose(seen["gradient"], gradient, rtol=1e-4, atol=1e-5)
         optimizer.step()
     for mine, theirs in zip(policy.parameters(), algorithm.actor.layers.parameters(), strict=True):
-        assert torch.allclose(mine, theirs, atol=1e-3)
+        assert torch.allclose(mine, theirs, atol=1e-5)
 
 
 class AfterEpisodes(Callback):
