@@ -44,7 +44,7 @@ class ExpectedSarsa:
         self,
         env: VecEnv,
         *,
-        learning_rate: float = 0.7,
+        learning_rate: float = 0.1,
         gamma: float = 0.95,
         max_epsilon: float = 1.0,
         min_epsilon: float = 0.05,

@@ -48,7 +48,7 @@ class MonteCarlo:
         self,
         env: VecEnv,
         *,
-        learning_rate: float | None = 0.1,
+        learning_rate: float | None = None,
         gamma: float = 0.95,
         max_epsilon: float = 1.0,
         min_epsilon: float = 0.05,

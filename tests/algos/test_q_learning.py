@@ -66,6 +66,24 @@ def test_the_mouse_and_the_poison() -> None:
     assert q_values([RIGHT, DOWN], Corner(), learning_rate=0.1, gamma=0.99) == [[0.1, 0], [0, -1.0], [0, 0]]
 
 
+def test_the_courses_maze(make_env: Callable[..., VecEnv], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Right to the small cheese is worth 0.1, then down to the poison -1; in the end the way is right, right, down."""
+    right, down = 1, 3
+    learned = QLearning(make_env("CheeseMaze-v0"), seed=0, learning_rate=0.1, gamma=0.99, decay_rate=0.01)
+    learned.learn(5000)
+    assert learned.predict(np.array([0, 1, 2]), deterministic=True)[0].tolist() == [right, right, down]
+    assert learned.q_values[0, right] == pytest.approx(1 + 0.99**2 * 10, abs=0.05)
+
+    monkeypatch.setattr(tabular_loop, "find_dynamics", lambda _: None)  # step by step, in the environment
+    told = Told(make_env("CheeseMaze-v0"), learning_rate=0.1, gamma=0.99)
+    told.actions = [right, down]
+    told.learn(1)
+    assert told.q_values[0, right] == pytest.approx(0.1)
+    told.learn(2)
+    assert told.q_values[1, down] == pytest.approx(-1)
+    assert np.count_nonzero(told.q_values) == 2
+
+
 def test_a_value_follows_the_best_action_not_the_one_taken() -> None:
     """After poison has spoilt `down`, the way to state 1 is worth what `right` is worth there: nothing lost."""
     (start, cheese, _) = q_values([RIGHT, DOWN, RIGHT], Corner(), learning_rate=0.5, gamma=0.9)
