@@ -154,6 +154,7 @@ class DQNScratch:
             actions = self._explore(self._observation)
             step = self.env.step(actions)
             self.num_timesteps += self.env.n_envs
+            self.n_episodes += len(step.episodes)
             self._n_calls += 1
             going_on = watch.step()
             self._store(actions, step)
@@ -201,7 +202,6 @@ class DQNScratch:
     def _store(self, actions: np.ndarray, step: EnvironmentStep) -> None:
         self.replay.add(self._observation, actions, step, self._max_priority)
         self._observation = step.observation
-        self.n_episodes += len(step.episodes)
         self._recent += step.episodes
 
     def _gradient_step(self) -> None:

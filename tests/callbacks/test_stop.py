@@ -51,13 +51,24 @@ def test_episodes_that_have_been_played():
     assert rule.reason == "stop.episodes=50 have been played"
 
 
-@pytest.mark.parametrize("algo", ["q_learning", "ppo", "dqn", "ars"])
+COUNTING = {
+    "q_learning": ["env=FrozenLake"],
+    "sarsa": ["env=FrozenLake"],
+    "ppo": ["env=FrozenLake", "algo.n_steps=16", "algo.batch_size=16"],
+    "dqn": ["env=FrozenLake"],
+    "ars": ["env=CartPole"],
+    "cem": ["env=CartPole"],
+    "reinforce": ["env=CartPole"],
+    "actor_critic": ["env=CartPole"],
+    "ppo_scratch": ["env=CartPole"],
+    "dqn_scratch": ["env=CartPole"],
+}
+
+
+@pytest.mark.parametrize("algo", COUNTING)
 def test_a_training_ends_with_the_last_of_its_episodes(algo: str, tmp_path: Path):
-    words = [f"algo={algo}", "env=FrozenLake", "env.n_envs=1", "total_timesteps=20000", "stop.episodes=30", "seed=1"]
+    words = [f"algo={algo}", *COUNTING[algo], "env.n_envs=1", "total_timesteps=20000", "stop.episodes=30", "seed=1"]
     words += ["hyperparams=none", "eval.freq=0", "eval.seeds=[7, 8, 7]", f"runs_dir={tmp_path}", "logger=[]"]
-    words += ["algo.n_steps=16", "algo.batch_size=16"] if algo == "ppo" else []
-    if algo == "ars":
-        words.append("env.wrappers={flatten: {}}")
     run = rlzoo.train(*words)
     contents = read(run.checkpoint("last"))
     assert contents.algorithm.values["n_episodes"] == 30
