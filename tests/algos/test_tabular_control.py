@@ -183,7 +183,7 @@ for name in ("sarsa", "expected_sarsa", "monte_carlo", "dyna_q", "td0", "mc_pred
 def test_it_crosses_the_lake(cls: type, n_envs: int, make_env: Callable[..., VecEnv]) -> None:
     env = make_env("FrozenLake-v1", n_envs, is_slippery=False)
     env.seed(0)
-    algorithm = cls(env, seed=0, decay_rate=0.002)
+    algorithm = cls(env, seed=0, decay_rate=0.001)
     algorithm.learn(30_000)
     table = required_table(make_env("FrozenLake-v1", is_slippery=False))
     assert worth(table, algorithm.q_values, 0.95) == pytest.approx(0.95**5)  # the shortest way, six steps
