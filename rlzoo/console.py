@@ -89,6 +89,10 @@ def warn(message: object) -> None:
     stderr().print(f"warning: {text}", style="yellow", soft_wrap=True)
 
 
+NAME_WIDTH = 24
+"""Columns that the first column of a table gets at least, if it needs them: names are not broken."""
+
+
 def table(columns: Sequence[str], rows: Iterable[Sequence[object]], title: str = "") -> Table:
     """A table of plain text; columns in which every value is a number are aligned to the right."""
     from rich.box import SIMPLE_HEAD
@@ -99,7 +103,9 @@ def table(columns: Sequence[str], rows: Iterable[Sequence[object]], title: str =
     result = Table(title=Text(clean(title)) if title else None, title_justify="left", box=SIMPLE_HEAD)
     for index, column in enumerate(columns):
         numbers = bool(cells) and all(_is_number(row[index]) for row in cells)
-        result.add_column(Text(clean(column)), justify="right" if numbers else "left", overflow="fold")
+        name_width = min(NAME_WIDTH, max((len(row[0]) for row in cells), default=0)) if index == 0 else None
+        justify: Literal["left", "right"] = "right" if numbers else "left"
+        result.add_column(Text(clean(column)), justify=justify, overflow="fold", min_width=name_width)
     for row in cells:
         result.add_row(*(Text(cell) for cell in row))
     return result
