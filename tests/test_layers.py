@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
+
+from rlzoo.algos.specs import ALGOS
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 
@@ -46,3 +49,10 @@ def imported_by(code: str) -> set[str]:
     result = subprocess.run([sys.executable, "-c", report], capture_output=True, text=True, check=False)
     assert result.returncode == 0, result.stderr
     return set(result.stdout.splitlines()[-1].split()[1:])
+
+
+def test_every_algorithm_of_our_own_is_kept_apart_from_the_others() -> None:
+    contracts = tomllib.loads((REPOSITORY / "pyproject.toml").read_text())["tool"]["importlinter"]["contracts"]
+    (apart,) = (contract["modules"] for contract in contracts if contract["type"] == "independence")
+    own = {spec.entry_point.partition(":")[0] for spec in ALGOS.values() if spec.backend == "rlzoo"}
+    assert set(apart) == own
