@@ -88,7 +88,11 @@ def shown_dynamics(env: Any, *transparent: type) -> Dynamics | None:
 
 
 def read_table(env: Any) -> TransitionTable:
-    """`P` and `initial_state_distrib` of a toy-text environment as arrays."""
+    """`P` and `initial_state_distrib` of a toy-text environment as arrays.
+
+    Raises:
+        ValueError: if they lead to states that are not there.
+    """
     n_states, n_actions = len(env.P), len(env.P[0])
     n_outcomes = max(len(env.P[state][action]) for state in range(n_states) for action in range(n_actions))
     shape = (n_states, n_actions, n_outcomes)
@@ -100,6 +104,8 @@ def read_table(env: Any) -> TransitionTable:
                 probability[state, action, k], reward[state, action, k] = chance, gain
                 next_state[state, action, k], terminated[state, action, k] = following, over
     start = np.asarray(env.initial_state_distrib, dtype=np.float64)
+    if start.shape != (n_states,) or next_state.min() < 0 or next_state.max() >= n_states:
+        raise ValueError("the dynamics lead to states that they do not have")  # compiled code would read beyond arrays
     return TransitionTable(probability, probability.cumsum(axis=2), next_state, reward, terminated, start.cumsum())
 
 

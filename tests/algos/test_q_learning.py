@@ -166,6 +166,9 @@ def test_an_environment_that_does_not_do_what_its_table_says_is_played_itself(ma
     lying = make_env("FrozenLake-v1")
     lying.envs[0].unwrapped.P[14][2] = [(1.0, 15, 2.0, True)]  # type: ignore[attr-defined]
     assert find_dynamics(lying) is not None  # FrozenLake plays by this very table
+    nowhere = make_env("FrozenLake-v1")
+    nowhere.envs[0].unwrapped.P[14][2] = [(1.0, 10**9, 1.0, False)]  # type: ignore[attr-defined]
+    assert find_dynamics(nowhere) is None, "compiled code would read beyond its arrays"
     rewarded = DummyVecEnv([lambda: gymnasium.wrappers.TransformReward(gymnasium.make("FrozenLake-v1"), lambda r: -r)])
     assert find_dynamics(rewarded) is None
 
