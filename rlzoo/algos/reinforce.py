@@ -82,15 +82,8 @@ class Reinforce:
             activation_fn: behind each of them.
             seed: of the actions drawn in training.
             device: of the networks.
-
-        Raises:
-            ValueError: if all returns that are standardised together would be the same.
         """
         self.env = VectorEnvironment(env)
-        if not reward_to_go and (
-            normalize_returns == "episode" or (normalize_returns and n_episodes_per_update * env.num_envs == 1)
-        ):
-            raise ValueError("reward_to_go=False gives all steps of an episode one return: normalise over several")
         self.learning_rate, self.value_learning_rate = learning_rate, value_learning_rate
         self.n_episodes_per_update, self.gamma, self.reward_to_go = n_episodes_per_update, gamma, reward_to_go
         self.normalize_returns, self.ent_coef, self.max_grad_norm = normalize_returns, ent_coef, max_grad_norm
@@ -121,7 +114,13 @@ class Reinforce:
         """Train until `num_timesteps` has reached `total_timesteps`, or a callback says stop.
 
         A rollout that has begun by then is kept, for a training that goes on.
+
+        Raises:
+            ValueError: if all returns that are standardised together would be the same.
         """
+        together = 1 if self.normalize_returns == "episode" else self.n_episodes_per_update * self.env.n_envs
+        if not self.reward_to_go and self.normalize_returns and together == 1:
+            raise ValueError("reward_to_go=False gives all steps of an episode one return: normalise over several")
         watch = Watch(self, callbacks, logger)
         if self.num_timesteps >= total_timesteps:
             return

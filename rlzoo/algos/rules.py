@@ -106,7 +106,8 @@ def _observation_space(request: Request) -> Findings:
 
 
 def _policy(request: Request) -> Findings:
-    if request.observation is None or not request.policies:
+    takes_any = request.spec.backend == "rlzoo" and not request.spec.observation_spaces
+    if request.observation is None or not (request.policies or takes_any):
         return
     kind = observation_kind(request.observation)
     if kind == "tuple":
@@ -114,6 +115,8 @@ def _policy(request: Request) -> Findings:
         yield Problem(
             "env.wrappers", f"{request.spec.name} takes no Tuple observations, as {request.observation}", hint
         )
+        return
+    if not request.policies:
         return
     policy = request.get("policy")
     if policy == "auto":
@@ -319,6 +322,17 @@ def _search(request: Request) -> Findings:
         yield Problem("algo.squash_output", f"is for continuous actions, and this environment has {request.action}")
 
 
+def _returns(request: Request) -> Findings:
+    chosen, n_episodes = request.get("normalize_returns"), request.get("n_episodes_per_update")
+    if request.get("reward_to_go") is not False or chosen is None or n_episodes is None:
+        return
+    if chosen == "episode" or n_episodes * request.n_envs == 1:
+        message = f"is {chosen}, and with algo.reward_to_go=false all steps of an episode have one return"
+        yield Problem(
+            "algo.normalize_returns", message, "algo.normalize_returns=batch algo.n_episodes_per_update=8, or null"
+        )
+
+
 def _planning(request: Request) -> Findings:
     if request.spec.family == "planning" and request.n_envs > 1:
         message = f"is {request.n_envs}, and {request.spec.name} plans in the dynamics of a single environment"
@@ -348,6 +362,7 @@ _RULES = (
     _quantiles,
     _directions,
     _search,
+    _returns,
     _planning,
     _fixed_policy,
 )

@@ -274,6 +274,19 @@ def test_action_spaces(algo: str, action: str, fits: bool) -> None:
         assert action in found["algo.name"]
 
 
+@pytest.mark.parametrize("algo", ["ppo_scratch", "reinforce", "actor_critic", "dqn_scratch"])
+def test_networks_of_rlzoos_own_take_no_tuple(algo: str) -> None:
+    assert "flatten" in problems(algo, observation="Tuple(Discrete(3), Discrete(2))")["env.wrappers"]
+    assert problems(algo, observation="Dict(a: Box(2), b: Discrete(2))") == {}
+
+
+def test_returns_that_are_all_the_same_are_not_standardised() -> None:
+    assert "algo.normalize_returns" in problems("reinforce", reward_to_go=False)
+    assert "algo.normalize_returns" in problems("reinforce", reward_to_go=False, normalize_returns="batch")
+    assert problems("reinforce", reward_to_go=False, normalize_returns="batch", n_envs=2) == {}
+    assert problems("reinforce", reward_to_go=False, normalize_returns=None) == {}
+
+
 def test_an_algorithm_that_fits_is_offered() -> None:
     assert "ppo" in problems("dqn", action="Box(2)")["algo.name"]
 

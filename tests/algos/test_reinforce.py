@@ -256,7 +256,7 @@ def test_a_return_for_all_steps_needs_several_episodes_to_compare() -> None:
     env = DummyVecEnv([lambda: Script(2)])
     for normalize, n_episodes in (("episode", 8), ("batch", 1)):
         with pytest.raises(ValueError, match="reward_to_go=False"):
-            Reinforce(env, reward_to_go=False, normalize_returns=normalize, n_episodes_per_update=n_episodes)
+            Reinforce(env, reward_to_go=False, normalize_returns=normalize, n_episodes_per_update=n_episodes).learn(1)
     algorithm = Seen(env, reward_to_go=False, normalize_returns="batch", n_episodes_per_update=8, seed=0)
     algorithm.learn(16)
     returns = algorithm.seen[0]["returns"].reshape(8, 2)
