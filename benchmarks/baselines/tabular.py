@@ -33,7 +33,7 @@ def train(
         The table (n_states, n_actions), and how many steps were taken.
     """
     q_table = np.zeros((env.observation_space.n, env.action_space.n))
-    generator, n_steps = np.random.default_rng(seed), 0
+    generator, n_steps = np.random.default_rng([seed, 1]), 0  # not the numbers that the environment draws
     env.action_space.seed(seed)
     env.reset(seed=seed)
     for episode in range(n_episodes):

@@ -11,6 +11,7 @@ import numpy as np
 from rlzoo.algos.core.tabular import (
     Walk,
     generator_state,
+    own_generator,
     restored_generator,
     start,
 )
@@ -70,7 +71,7 @@ class TabularLoop:
     def __init__(self, env: VecEnv, seed: int | None) -> None:
         self.num_timesteps = self.n_episodes = 0
         self.n_states, self.n_actions = int(env.observation_space.n), int(env.action_space.n)  # type: ignore[attr-defined]
-        self.generator = np.random.default_rng(seed)
+        self.generator = own_generator(seed)
         self._env = env
         self._states: np.ndarray | None = None  # (n_envs,), where every environment stands
         self._length, self._total = 0, 0.0  # steps and return so far of an episode in a table

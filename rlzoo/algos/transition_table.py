@@ -22,8 +22,8 @@ TRANSPARENT = (TimeLimit, OrderEnforcing, PassiveEnvChecker)
 
 WHO_SHOWS = "FrozenLake, FrozenLake8x8, Taxi, CliffWalking and CheeseMaze do, and every one with `P` as these have it"
 
-N_COMPARED = 500
-"""Steps in which an environment has to do what its table says."""
+EPISODES = (*[10] * 20, 300)
+"""Lengths at most of the episodes in which an environment has to do what its table says: many starts, a long one."""
 
 
 class Dynamics(NamedTuple):
@@ -91,7 +91,7 @@ def read_table(env: Any) -> TransitionTable:
     """`P` and `initial_state_distrib` of a toy-text environment as arrays.
 
     Raises:
-        ValueError: if they lead to states that are not there.
+        ValueError: if they lead to states that are not there, or are no probabilities.
     """
     n_states, n_actions = len(env.P), len(env.P[0])
     n_outcomes = max(len(env.P[state][action]) for state in range(n_states) for action in range(n_actions))
@@ -106,30 +106,52 @@ def read_table(env: Any) -> TransitionTable:
     start = np.asarray(env.initial_state_distrib, dtype=np.float64)
     if start.shape != (n_states,) or next_state.min() < 0 or next_state.max() >= n_states:
         raise ValueError("the dynamics lead to states that they do not have")  # compiled code would read beyond arrays
+    if not (np.allclose(probability.sum(axis=2), 1) and np.isclose(start.sum(), 1) and np.isfinite(reward).all()):
+        raise ValueError("the dynamics have probabilities that do not add up to 1, or rewards that are no numbers")
     return TransitionTable(probability, probability.cumsum(axis=2), next_state, reward, terminated, start.cumsum())
 
 
 def _does_what(env: Any, table: TransitionTable) -> bool:
     """Whether the environment and the table agree on equal random numbers."""
-    theirs, ours, actions = (np.random.Generator(np.random.PCG64(seed)) for seed in (1, 1, 2))
+    theirs, ours, chances = (np.random.Generator(np.random.PCG64(seed)) for seed in (1, 1, 2))
+    n_states, n_actions = table.next_state.shape[:2]
+
+    def take(state: int, action: int) -> tuple[int, bool] | None:
+        """The state that follows and whether that is the end; None if the two do not agree."""
+        outcome = (state, action, draw(table.cumulative, state, action, ours))
+        observation, reward, terminated, truncated, _ = env.step(action)
+        said = table.next_state[outcome], table.reward[outcome], table.terminated[outcome]
+        return (
+            (int(observation), bool(terminated))
+            if said == (observation, reward, terminated) and not truncated
+            else None
+        )
+
+    def plays(n_steps: int) -> bool:
+        """Whether they agree in an episode of at most so many steps."""
+        state, over = start(table.starts, ours), False
+        if int(env.reset()[0]) != state:
+            return False
+        while n_steps and not over:
+            after = take(state, int(chances.integers(n_actions)))
+            if after is None:
+                return False
+            (state, over), n_steps = after, n_steps - 1
+        return True
+
+    def takes_every_action() -> bool:
+        """Whether they agree in every state, where the environment can be put there, as Gymnasium's can."""
+        for state in range(n_states if isinstance(getattr(env, "s", None), int | np.integer) else 0):
+            for action in range(n_actions):
+                env.s = state
+                if take(state, action) is None:
+                    return False
+        return True
+
     before = dict(vars(env))
     env.np_random = theirs
     try:
-        state = start(table.starts, ours)
-        if int(env.reset()[0]) != state:
-            return False
-        for step in range(N_COMPARED):
-            action = int(actions.integers(table.next_state.shape[1]))
-            outcome = (state, action, draw(table.cumulative, state, action, ours))
-            observation, reward, terminated, truncated, _ = env.step(action)
-            said = table.next_state[outcome], table.reward[outcome], table.terminated[outcome]
-            if said != (observation, reward, terminated) or truncated:
-                return False
-            anew = terminated or step % 10 == 0
-            state = start(table.starts, ours) if anew else int(observation)
-            if anew and int(env.reset()[0]) != state:
-                return False
+        return all(plays(n_steps) for n_steps in EPISODES) and takes_every_action()
     finally:
         vars(env).clear()
         vars(env).update(before)
-    return True

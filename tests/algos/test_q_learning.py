@@ -173,6 +173,40 @@ def test_an_environment_that_does_not_do_what_its_table_says_is_played_itself(ma
     assert find_dynamics(rewarded) is None
 
 
+class Line(gymnasium.Env):
+    """Forty states in a row: right goes on, left goes back; the last one ends it with a reward of 1."""
+
+    observation_space = gymnasium.spaces.Discrete(40)
+    action_space = gymnasium.spaces.Discrete(2)
+
+    def __init__(self, *, goal: float = 1.0, limit: int = 10**9, chance: float = 1.0) -> None:
+        def outcome(state: int) -> list[tuple[float, int, float, bool]]:
+            state = max(state, 0)
+            return [(chance, state, float(state == 39), state == 39)]
+
+        self.P = {state: {0: outcome(state - 1), 1: outcome(min(state + 1, 39))} for state in range(40)}
+        self.initial_state_distrib = np.eye(40)[0]
+        self.goal, self.limit, self.s = goal, limit, 0
+
+    def reset(self, **options: Any) -> tuple[int, dict]:
+        super().reset(**options)
+        self.np_random.random()
+        self.s = self.n_steps = 0
+        return 0, {}
+
+    def step(self, action: int) -> tuple[int, float, bool, bool, dict]:
+        self.np_random.random()
+        self.s, self.n_steps = max(0, min(self.s + (1 if action else -1), 39)), self.n_steps + 1
+        over = self.s == 39
+        return self.s, self.goal * over, over, self.n_steps >= self.limit, {}
+
+
+@pytest.mark.parametrize("lie", [{"goal": 2.0}, {"limit": 15}, {"chance": 0.5}], ids=str)
+def test_a_lie_far_from_the_start_is_found_too(lie: dict[str, Any]) -> None:
+    assert find_dynamics(DummyVecEnv([Line])) is not None
+    assert find_dynamics(DummyVecEnv([lambda: Line(**lie)])) is None
+
+
 def test_callbacks_are_asked_no_later_than_they_want(make_env: Callable[..., VecEnv]) -> None:
     class Patient(Callback):
         asked: ClassVar[list[int]] = []

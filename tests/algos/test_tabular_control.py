@@ -184,7 +184,7 @@ def test_it_crosses_the_lake(cls: type, n_envs: int, make_env: Callable[..., Vec
     env = make_env("FrozenLake-v1", n_envs, is_slippery=False)
     env.seed(0)
     algorithm = cls(env, seed=0, decay_rate=0.001)
-    algorithm.learn(30_000)
+    algorithm.learn(60_000)
     table = required_table(make_env("FrozenLake-v1", is_slippery=False))
     assert worth(table, algorithm.q_values, 0.95) == pytest.approx(0.95**5)  # the shortest way, six steps
     assert algorithm.n_episodes > 300

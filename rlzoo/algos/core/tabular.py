@@ -126,6 +126,11 @@ def draw(cumulative: np.ndarray, state: int, action: int, generator: np.random.G
     return 0
 
 
+def own_generator(seed: int | None) -> np.random.Generator:
+    """A generator for a learner: environments draw from `default_rng(seed)`, and the same numbers would go together."""
+    return np.random.default_rng(None if seed is None else [seed, 1])
+
+
 def generator_state(generator: np.random.Generator) -> dict[str, Any]:
     """The state of a PCG64 generator as JSON."""
     return dict(generator.bit_generator.state)
