@@ -117,6 +117,9 @@ def _policy(request: Request) -> Findings:
         )
         return
     if not request.policies:
+        if kind == "image" and request.spec.family != "evolution" and _is_small(request.observation):
+            text = f"{request.spec.name} needs images of at least 36 x 36 pixels, not {request.observation}"
+            yield Problem("env.wrappers", text, "flatten them: 'env.wrappers={flatten: {}}'")
         return
     policy = request.get("policy")
     if policy == "auto":
@@ -132,12 +135,24 @@ def _policy(request: Request) -> Findings:
             "algo.policy=auto chooses by the observation",
         )
         return
-    if (
-        kind == "image"
-        and str(policy).startswith("Cnn")
-        and min(sorted(_shape(request.observation))[1:]) < SMALLEST_IMAGE
-    ):
+    if kind == "image" and str(policy).startswith("Cnn") and _is_small(request.observation):
         yield Problem("algo.policy", f"{policy} needs images of at least 36 x 36 pixels, not {request.observation}")
+
+
+def _is_small(image: str) -> bool:
+    return min(sorted(_shape(image))[1:]) < SMALLEST_IMAGE
+
+
+def _numbering(request: Request) -> Findings:
+    """Only the searches that know no networks take discrete numbers that do not start at 0, and scalars."""
+    if request.spec.backend == "custom" or (request.spec.backend == "rlzoo" and request.spec.family == "evolution"):
+        return
+    for what, space in (("observations", request.observation), ("actions", request.action)):
+        if space is not None and "start=" in space:
+            text = f"{request.spec.name} takes {what} that are counted from 0, not {space}"
+            yield Problem("algo.name", text, "a wrapper of your own around the environment can count from 0")
+    if request.observation == "Box()":
+        yield Problem("algo.name", f"{request.spec.name} takes no scalars: Box()", "'env.wrappers={flatten: {}}'")
 
 
 _NAMES = {"image": "images", "dict": "Dict observations", "vector": "flat observations"}
@@ -199,6 +214,9 @@ def _off_policy(request: Request) -> Findings:
         yield Problem(
             "algo.buffer_size", f"is {size:g}, less than one transition of each of {request.n_envs} environments"
         )
+    steps = request.get("n_steps")
+    if size is not None and steps is not None and steps > size:
+        yield Problem("algo.n_steps", f"is {steps:g}, more than the {size:g} transitions of algo.buffer_size")
     interval = request.get("target_update_interval")
     if interval is not None and interval < request.n_envs and request.spec.name in ("dqn", "qrdqn"):
         yield Notice(f"the target network is updated every {request.n_envs} steps, the number of environments")
@@ -354,6 +372,7 @@ def _fixed_policy(request: Request) -> Findings:
 _RULES = (
     _action_space,
     _observation_space,
+    _numbering,
     _policy,
     _policy_kwargs,
     _off_policy,

@@ -27,12 +27,14 @@ class Space:
         shape: a Box's or MultiBinary's shape, (n,) of a Discrete, the sizes of a MultiDiscrete.
         uint8: whether a Box holds bytes.
         parts: name and space of the parts of a Dict; of a Tuple, whose names are empty.
+        start: the least number of a Discrete, the first one of a MultiDiscrete that is not 0.
     """
 
     kind: str
     shape: tuple[int, ...] = ()
     uint8: bool = False
     parts: tuple[tuple[str, Space], ...] = ()
+    start: int = 0
 
     @property
     def is_image(self) -> bool:
@@ -46,7 +48,8 @@ class Space:
             return f"Tuple({', '.join(str(part) for _, part in self.parts)})"
         if self.kind not in KINDS:
             return self.kind
-        return f"{self.kind}({', '.join(map(str, self.shape))}){' uint8' if self.uint8 else ''}"
+        start = f", start={self.start}" if self.start else ""
+        return f"{self.kind}({', '.join(map(str, self.shape))}{start}){' uint8' if self.uint8 else ''}"
 
 
 def describe(space: gymnasium.Space) -> str:
@@ -61,9 +64,11 @@ def of(space: gymnasium.Space) -> Space:
     if isinstance(space, spaces.Box):
         return Space("Box", tuple(map(int, space.shape)), uint8=space.dtype == "uint8")
     if isinstance(space, spaces.Discrete):
-        return Space("Discrete", (int(space.n),))
+        return Space("Discrete", (int(space.n),), start=int(space.start))
     if isinstance(space, spaces.MultiDiscrete):
-        return Space("MultiDiscrete", tuple(int(size) for size in space.nvec.flatten()))
+        starts = space.start.flatten().tolist()
+        start = next((number for number in starts if number), 0)
+        return Space("MultiDiscrete", tuple(int(size) for size in space.nvec.flatten()), start=start)
     if isinstance(space, spaces.MultiBinary):
         return Space("MultiBinary", tuple(map(int, space.shape)))
     if isinstance(space, spaces.Dict):
@@ -93,9 +98,13 @@ def parse(text: str) -> Space:
         return Space(kind, parts=tuple(sorted((name.strip(), parse(part)) for name, _, part in named)))
     if kind == "Tuple":
         return Space(kind, parts=tuple(("", parse(item)) for item in items))
+    start = 0
+    if kind in ("Discrete", "MultiDiscrete") and items and (found := re.fullmatch(r"start=(-?\d+)", items[-1])):
+        start = int(found[1])
+        items.pop()
     if not all(re.fullmatch(r"[1-9]\d*", item) for item in items) or (kind == "Discrete" and len(items) != 1):
         raise RlzooError(f"{text!r}: a {kind} holds whole numbers", f"{kind}({'4' if kind == 'Discrete' else '4, 4'})")
-    return Space(kind, tuple(map(int, items)), uint8=bool(dtype))
+    return Space(kind, tuple(map(int, items)), uint8=bool(dtype), start=start)
 
 
 def stacked(space: Space, n: int) -> Space:

@@ -403,3 +403,27 @@ def test_an_unknown_algorithm() -> None:
     )
     assert [problem.key for problem in found] == ["algo.name"]
     assert "'dqn'" in found[0].message
+
+
+@pytest.mark.parametrize("algo", ["q_learning", "reinforce", "ppo_scratch", "ppo", "td0"])
+def test_numbers_are_counted_from_0(algo: str) -> None:
+    ((problem,), _) = check(algo, observation="Discrete(5, start=1)")
+    assert "counted from 0, not Discrete(5, start=1)" in problem.message
+    assert check("cem", observation="Discrete(5, start=1)", action="Discrete(2, start=3)") == ([], [])
+    (problems, _) = check(algo, observation="Discrete(5)", action="Discrete(2, start=-1)")
+    assert any("actions that are counted from 0" in problem.message for problem in problems)
+
+
+@pytest.mark.parametrize("algo", ["reinforce", "actor_critic", "ppo_scratch", "dqn_scratch"])
+def test_what_their_networks_do_not_take(algo: str) -> None:
+    ((small,), _) = check(algo, observation="Box(20, 20, 3) uint8")
+    assert "at least 36 x 36" in small.message
+    ((scalar,), _) = check(algo, observation="Box()")
+    assert "no scalars" in scalar.message
+    assert not check(algo, observation="Box(84, 84, 3) uint8")[0]
+
+
+def test_sizes_that_no_memory_holds_are_refused() -> None:
+    assert "transitions of algo.buffer_size" in problems("dqn_scratch", n_steps=2e6)["algo.n_steps"]
+    assert "at most" in problems("cem", population_size=1e12)["algo.population_size"]
+    assert "greater than 0" in problems("policy_iteration", theta=0)["algo.theta"]
