@@ -88,7 +88,7 @@ BOUNDS: dict[tuple[str, str], Bound] = {
     ("evolution", "n_top"): COUNT,
     ("evolution", "delta_std"): POSITIVE,
     ("evolution", "n_eval_episodes"): COUNT,
-    ("evolution", "population_size"): Bound(2, 1_000_000),
+    ("evolution", "population_size"): Bound(1, 1_000_000),
     ("evolution", "min_delta_std"): POSITIVE,
     ("evolution", "max_delta_std"): POSITIVE,
     ("evolution", "shrink_factor"): POSITIVE_SHARE,

@@ -94,7 +94,8 @@ def test_every_number_has_a_range_that_its_default_is_in(algo: str, key: str) ->
         return
     assert f"algo.{key}" in problems(algo, **{key: bound.low - 1 if bound.also != bound.low - 1 else bound.low - 2})
     alone = {"normalize_advantage": False} if "normalize_advantage" in keywords else {}
-    assert (f"algo.{key}" in problems(algo, **{key: bound.low}, **alone)) == bound.above
+    if (algo, key) != ("evolution_strategies", "population_size"):  # which has to be even
+        assert (f"algo.{key}" in problems(algo, **{key: bound.low}, **alone)) == bound.above
     if bound.high is not None:
         assert f"algo.{key}" in problems(algo, **{key: bound.high + 1})
     default = keywords[key]["default"]
