@@ -59,7 +59,7 @@ CURVES: dict[str, Curve | str] = {
     "reinforce": Curve(CART_POLE),
     "actor_critic": Curve(CART_POLE),
     "ppo_scratch": Curve(CART_POLE),
-    "dqn_scratch": Curve(CART_POLE),
+    "dqn_scratch": Curve("env=CartPole total_timesteps=15_000 eval.freq=1_000 eval.n_episodes=5"),
     "hill_climbing": Curve(SEARCH),
     "simulated_annealing": Curve(SEARCH),
     "cem": Curve(SEARCH),

@@ -154,9 +154,7 @@ def evaluate_final(cfg: TrainConfig, run: Run, should_stop: Callable[[], bool]) 
         if not run.checkpoint(name).exists():
             continue
         agent = load(run, name, device=cfg.device, config=cfg)
-        evaluation = agent.evaluate(
-            n_episodes=cfg.eval.n_final, n_envs=cfg.eval.n_envs, should_stop=should_stop
-        )
+        evaluation = agent.evaluate(n_episodes=cfg.eval.n_final, n_envs=cfg.eval.n_envs, should_stop=should_stop)
         if should_stop():
             return None
         entries.append(

@@ -64,12 +64,12 @@ class Progress(Callback):
         return Patience()
 
     def on_end(self, algorithm: Algorithm) -> None:
-        now = time.monotonic()
+        now, step = time.monotonic(), self._count(algorithm)
         if getattr(algorithm, "done", ""):
-            self._total = algorithm.num_timesteps
-        self._mark(now, algorithm.num_timesteps)
-        self._draw(algorithm.num_timesteps)
-        self._say(now, algorithm.num_timesteps)
+            self._total = step
+        self._mark(now, step)
+        self._draw(step)
+        self._say(now, step)
         self.close()
 
     def log(self, metrics: Mapping[str, float], step: int) -> None:

@@ -100,7 +100,9 @@ CASES = {
         changes={"baseline": True, "normalize_returns": "batch", "learning_rate": {"linear": 0.01}},
     ),
     "actor_critic": Case("actor_critic", "CartPole-v1", n_envs=2),
-    "actor_critic_continuous": Case("actor_critic", "Pendulum-v1", steps=300, changes={"ent_coef": 0.01, "net_arch": [16]}),
+    "actor_critic_continuous": Case(
+        "actor_critic", "Pendulum-v1", steps=300, changes={"ent_coef": 0.01, "net_arch": [16]}
+    ),
     "hill_climbing": Case("hill_climbing", "CartPole-v1", n_envs=2, changes={"n_eval_episodes": 2, "net_arch": [4]}),
     "simulated_annealing": Case("simulated_annealing", "CartPole-v1", changes={"sample_actions": True}),
     "cem": Case("cem", "CartPole-v1", n_envs=2, changes={"population_size": 4}),

@@ -49,14 +49,15 @@ def test_episodes_count_where_they_end_the_training(clock, capsys):
     progress = Progress(10_000, n_episodes=20)
     algorithm = SimpleNamespace(num_timesteps=0, n_episodes=0)
     progress.on_start(algorithm)
-    for _ in range(20):
+    for _ in range(19):
         algorithm.num_timesteps, algorithm.n_episodes = algorithm.num_timesteps + 100, algorithm.n_episodes + 1
         clock.now += 2
         progress.on_step(algorithm)
+    algorithm.num_timesteps, algorithm.n_episodes = 2001, 20  # too soon after the last step to be shown by itself
     progress.on_end(algorithm)
     lines = capsys.readouterr().err.splitlines()
     assert lines[0] == "200 steps, 2/20 episodes (10%) | 50 steps/s | 36s left"
-    assert lines[-1] == "2,000 steps, 20/20 episodes (100%) | 50 steps/s"
+    assert lines[-1].startswith("2,001 steps, 20/20 episodes (100%)")
 
 
 def test_lines_are_neither_too_many_nor_too_few(clock, capsys):
