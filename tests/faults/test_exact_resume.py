@@ -54,7 +54,7 @@ SET_UPS = {
     "dyna_q": ["algo=dyna_q", "env=FrozenLake", "total_timesteps=400"],
     "td0": ["algo=td0", "env=FrozenLake", "env.n_envs=2", "total_timesteps=400"],
     "mc_prediction": ["algo=mc_prediction", "env=FrozenLake", "total_timesteps=400"],
-    "value_iteration": ["algo=value_iteration", "env=FrozenLake", "algo.theta=0", "total_timesteps=400"],
+    "value_iteration": ["algo=value_iteration", "env=FrozenLake", "algo.theta=1e-300", "total_timesteps=400"],
     "policy_iteration": ["algo=policy_iteration", "env=FrozenLake8x8", "algo.theta=1e-15", "total_timesteps=400"],
     "ppo_scratch": ["algo=ppo_scratch", "env=CartPole", *ROLLOUT, "env.n_envs=2"],
     "ppo_scratch-continuous": ["algo=ppo_scratch", "env=Pendulum", *ROLLOUT, "env.normalize=true"],
