@@ -15,7 +15,7 @@ import numpy as np
 from stable_baselines3.common.vec_env import VecEnv
 
 from rlzoo.algos.core.flat_policy import FlatPolicy
-from rlzoo.algos.core.tabular import generator_state, restored_generator
+from rlzoo.algos.core.generator import generator_state, own_generator, restored_generator
 from rlzoo.algos.trials import Trials
 from rlzoo.algos.vector_environment import VectorEnvironment
 from rlzoo.algos.watch import Watch
@@ -72,7 +72,7 @@ class CEM:
         )
         self.population_size, self.n_elite = population_size, max(1, round(elite_fraction * population_size))
         self.extra_noise, self.noise_decay = extra_noise, noise_decay
-        self._rng = np.random.default_rng(seed)
+        self._rng = own_generator(seed)
         self._trials = Trials(self.env, self.policy, n_eval_episodes)
         self.mean = self.policy.start(self._rng)
         self.std = np.full(self.policy.n_weights, float(delta_std))

@@ -23,7 +23,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from rlzoo.algos.core import q_targets
-from rlzoo.algos.core.tabular import generator_state, restored_generator
+from rlzoo.algos.core.generator import generator_state, own_generator, restored_generator
 from rlzoo.algos.flat_parameters import flat_parameters
 from rlzoo.algos.networks import detached, features, layers, n_outputs, to_features
 from rlzoo.algos.observations import as_batch, observation_state, replace_rows, restored_observation
@@ -127,7 +127,7 @@ class DQNScratch:
         self.optimizer = torch.optim.Adam([self._weights], lr=self._rate(1.0), fused=fused)
         self._replay: Replay | None = None
         self._n_stack = stacked_frames(env)
-        self._rng = np.random.default_rng(seed)
+        self._rng = own_generator(seed)
         self.num_timesteps = self.n_episodes = self.n_updates = 0
         self._n_calls = 0  # steps of the vectorised environment
         self._total_timesteps = 1

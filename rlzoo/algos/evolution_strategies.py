@@ -14,7 +14,7 @@ import numpy as np
 from stable_baselines3.common.vec_env import VecEnv
 
 from rlzoo.algos.core.flat_policy import FlatPolicy
-from rlzoo.algos.core.tabular import generator_state, restored_generator
+from rlzoo.algos.core.generator import generator_state, own_generator, restored_generator
 from rlzoo.algos.trials import Trials
 from rlzoo.algos.vector_environment import VectorEnvironment
 from rlzoo.algos.watch import Watch
@@ -77,7 +77,7 @@ class EvolutionStrategies:
         self.population_size, self.learning_rate = population_size, learning_rate
         self.delta_std, self.weight_decay = delta_std, weight_decay
         self.rank_shaping, self.use_adam = rank_shaping, use_adam
-        self._rng = np.random.default_rng(seed)
+        self._rng = own_generator(seed)
         self._trials = Trials(self.env, self.policy, n_eval_episodes)
         self.weights = self.policy.start(self._rng)
         self._moments = np.zeros((2, self.policy.n_weights))  # Adam's mean and variance of gradients

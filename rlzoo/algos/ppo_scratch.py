@@ -28,6 +28,7 @@ from rlzoo.algos.actor import clipped, fast_forward
 from rlzoo.algos.core.advantages import explained_variance, generalized_advantages
 from rlzoo.algos.core.distributions import distribution_of
 from rlzoo.algos.core.flat_adam import FlatAdam
+from rlzoo.algos.core.generator import own_generator
 from rlzoo.algos.core.pair import Pair
 from rlzoo.algos.networks import features, layers
 from rlzoo.algos.observations import as_batch, each, observation_state, replace_rows, restored_observation
@@ -110,7 +111,7 @@ class PPO:
         actor = SimpleNamespace(features=self.network.features, layers=self.network.actor_and_critic.alone(0))
         self._outputs = fast_forward(actor, env.observation_space, self.device)  # (n_envs, n_outputs)
         self.num_timesteps = self.n_episodes = 0
-        self._rng = np.random.default_rng(seed)
+        self._rng = own_generator(seed)
         self._observation: Any = None  # (n_envs, *observation_shape), where every environment stands
         self._recent: list[tuple[float, int]] = []  # return and length of episodes that are not in the log yet
 

@@ -21,8 +21,8 @@ from stable_baselines3.common.vec_env import VecEnv
 
 from rlzoo.algos.actor import Actor, Critic, clipped, fast_forward
 from rlzoo.algos.core.flat_adam import FlatAdam
+from rlzoo.algos.core.generator import generator_state, own_generator, restored_generator
 from rlzoo.algos.core.returns import full_return, rewards_to_go, standardized
-from rlzoo.algos.core.tabular import generator_state, restored_generator
 from rlzoo.algos.networks import to_features
 from rlzoo.algos.observations import each, observation_state, replace_rows, restored_observation, stacked
 from rlzoo.algos.torch_state import module_state, restore_module, torch_device
@@ -96,7 +96,7 @@ class Reinforce:
             self._networks["critic"] = self.critic
         self._optimizers = {name: FlatAdam(network.parameters()) for name, network in self._networks.items()}
         self._outputs = fast_forward(self.actor, spaces[0], self._device)
-        self._rng = np.random.default_rng(seed)
+        self._rng = own_generator(seed)
         self.num_timesteps = self.n_episodes = self.n_updates = 0
         self._observation: Any = None  # (n_envs, *observation_shape), where every environment stands
         # The rollout: one entry for each step of the vectorised environment since the last update, rows are n_envs

@@ -15,7 +15,7 @@ import numpy as np
 from stable_baselines3.common.vec_env import VecEnv
 
 from rlzoo.algos.core.flat_policy import FlatPolicy
-from rlzoo.algos.core.tabular import generator_state, restored_generator
+from rlzoo.algos.core.generator import generator_state, own_generator, restored_generator
 from rlzoo.algos.trials import Trials
 from rlzoo.algos.vector_environment import VectorEnvironment
 from rlzoo.algos.watch import Watch
@@ -73,7 +73,7 @@ class SimulatedAnnealing:
         self.delta_std = delta_std
         self.initial_temperature, self.min_temperature = initial_temperature, min_temperature
         self.cooling_rate = cooling_rate
-        self._rng = np.random.default_rng(seed)
+        self._rng = own_generator(seed)
         self._trials = Trials(self.env, self.policy, n_eval_episodes)
         self.weights = self.policy.start(self._rng)
         self.last_return = 0.0

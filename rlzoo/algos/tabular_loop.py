@@ -8,13 +8,8 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
-from rlzoo.algos.core.tabular import (
-    Walk,
-    generator_state,
-    own_generator,
-    restored_generator,
-    start,
-)
+from rlzoo.algos.core.generator import generator_state, own_generator, restored_generator
+from rlzoo.algos.core.tabular import Walk, start
 from rlzoo.algos.transition_table import Dynamics, find_dynamics
 from rlzoo.algos.vector_environment import VectorEnvironment
 from rlzoo.algos.watch import Watch

@@ -1,4 +1,4 @@
-"""What the tabular algorithms share: exploration, an environment as arrays, and a generator that goes on.
+"""What the tabular algorithms share: exploration, and an environment as arrays.
 
 All chance comes from `generator.random()`, so that compiled and plain functions draw the same.
 """
@@ -6,7 +6,7 @@ All chance comes from `generator.random()`, so that compiled and plain functions
 from __future__ import annotations
 
 import math
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
@@ -124,20 +124,3 @@ def draw(cumulative: np.ndarray, state: int, action: int, generator: np.random.G
         if cumulative[state, action, outcome] > chance:
             return outcome
     return 0
-
-
-def own_generator(seed: int | None) -> np.random.Generator:
-    """A generator for a learner: environments draw from `default_rng(seed)`, and the same numbers would go together."""
-    return np.random.default_rng(None if seed is None else [seed, 1])
-
-
-def generator_state(generator: np.random.Generator) -> dict[str, Any]:
-    """The state of a PCG64 generator as JSON."""
-    return dict(generator.bit_generator.state)
-
-
-def restored_generator(state: dict[str, Any]) -> np.random.Generator:
-    """A generator that goes on from a state of `generator_state`."""
-    bits = np.random.PCG64()
-    bits.state = state  # type: ignore[assignment]
-    return np.random.Generator(bits)
