@@ -361,7 +361,6 @@ def test_it_balances_the_pole(make_env: MakeEnv) -> None:
         Returns(),
     )
     algorithm.learn(3500, logger=logger)
-    assert logger.found[0] < 30
     assert max(logger.found) > 60
 
 
