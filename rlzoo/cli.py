@@ -20,15 +20,29 @@ from rlzoo.registry import did_you_mean, find_own_modules
 COMMANDS = {
     "train": "train an agent: rlzoo train algo=dqn env=SpaceInvaders",
     "evaluate": "play whole episodes with a trained agent: rlzoo evaluate run=latest",
+    "enjoy": "watch an agent play: rlzoo enjoy run=latest",
+    "record": "film an agent: rlzoo record run=latest",
+    "package": "put everything to share an agent with into a folder: rlzoo package run=latest folder=my-agent",
+    "push-to-hub": "share an agent on the Hugging Face Hub: rlzoo push-to-hub run=latest repo_id=me/ppo-CartPole-v1",
+    "load-from-hub": "get an agent from the Hugging Face Hub: rlzoo load-from-hub repo_id=sb3/ppo-CartPole-v1",
+    "leaderboard": "agents in order of their scores: rlzoo leaderboard env=CartPole",
+    "certify": "the assignments of the Deep RL Course, and the certificate: rlzoo certify name='Ada Lovelace'",
+    "doctor": "what is installed and what is missing, each with the line that mends it",
     "reproduce": "train a run's configuration once more and compare the curves: rlzoo reproduce run=latest",
     "verify-resume": "whether a run's training goes on exactly, tried on a short twin: rlzoo verify-resume run=latest",
-    "list": "what there is: rlzoo list algos | envs | hyperparams | experiments | runs",
+    "list": "what there is: rlzoo list algos | envs | hyperparams | experiments | runs | hub",
     "show": "what an algorithm is: rlzoo show algo=ppo; or every value of a request: show algo=ppo env=LunarLander",
     "validate": "check configuration files, rlzoo's own or yours: rlzoo validate [path ...]",
 }
 
 OPTIONS = {
-    "--json": ("json", ("evaluate", "reproduce", "verify-resume", "list", "show", "validate")),
+    "--json": (
+        "json",
+        tuple(
+            "evaluate record package push-to-hub load-from-hub leaderboard certify doctor reproduce verify-resume list"
+            " show validate".split()
+        ),
+    ),
     "-m": ("multirun", ("train",)),
     "--dry-run": ("dry_run", ("train",)),
     "--cfg": ("config", ("train",)),
@@ -46,7 +60,7 @@ commands:
 options:
   --help           help on rlzoo, or on a command: rlzoo train --help
   --version        the version of rlzoo
-  --json           output for programs (all but train)
+  --json           output for programs (all but train and enjoy)
   -m, --multirun   run every combination of values: rlzoo train -m algo=ppo,a2c seed=range(0,5)
   --cfg job        print the composed configuration and stop (train)
   --dry-run        check everything, print what would run, and stop (train)
@@ -54,6 +68,7 @@ options:
 first steps:
   rlzoo train algo=ppo env=CartPole
   rlzoo evaluate run=latest
+  rlzoo record run=latest
   rlzoo train resume=latest    # go on after an interruption
 """
 

@@ -12,9 +12,17 @@ from rlzoo.config.yaml_file import YamlFile
 USAGE = {
     "train": "rlzoo train [group=choice ...] [key=value ...] [-m] [--dry-run] [--cfg job]",
     "evaluate": "rlzoo evaluate [run=...] [key=value ...] [env.key=value ...] [--json]",
+    "enjoy": "rlzoo enjoy [run=...] [key=value ...] [env.key=value ...]",
+    "record": "rlzoo record [run=...] [key=value ...] [env.key=value ...] [--json]",
+    "package": "rlzoo package [run=...] [folder=...] [key=value ...] [--json]",
+    "push-to-hub": "rlzoo push-to-hub repo_id=user/name [run=...] [key=value ...] [--json]",
+    "load-from-hub": "rlzoo load-from-hub repo_id=user/name [key=value ...] [--json]",
+    "leaderboard": "rlzoo leaderboard [env=...] [key=value ...] [--json]",
+    "certify": "rlzoo certify [run ...] [key=value ...] [--json]",
+    "doctor": "rlzoo doctor [--json]",
     "reproduce": "rlzoo reproduce [run=...] [key=value ...] [--json]",
     "verify-resume": "rlzoo verify-resume [run=...] [key=value ...] [--json]",
-    "list": "rlzoo list algos | envs | hyperparams | experiments | runs [--json]",
+    "list": "rlzoo list algos | envs | hyperparams | experiments | runs | hub [key=value ...] [--json]",
     "show": "rlzoo show algo=name [--json] | rlzoo show [group=choice ...] [key=value ...] [--json]",
     "validate": "rlzoo validate [path ...] [--json]",
 }
