@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -142,8 +143,9 @@ class Agent:
         """
         from rlzoo.envs import make
 
+        cfg = self.config.env if render_mode is None else replace(self.config.env, max_restarts=0)  # seen once only
         return make(
-            self.config.env,
+            cfg,
             n_envs=n_envs,
             seed=seed,
             training=False,
@@ -167,6 +169,8 @@ class Agent:
         deterministic: bool | Literal["auto"] = "auto",
         n_envs: int = 1,
         should_stop: Callable[[], bool] | None = None,
+        render_mode: str | None = None,
+        watch: Callable[[VecEnv], None] | None = None,
     ) -> Evaluation:
         """Play whole episodes; the caller's random generators are left as they are.
 
@@ -178,6 +182,8 @@ class Agent:
             deterministic: greedy or sampled; `"auto"` follows the environment.
             n_envs: environments side by side, each with a fixed share of the episodes.
             should_stop: asked after every step; True ends it with the episodes there are.
+            render_mode: how the environment draws; by default it does not.
+            watch: is given the environment before it is played.
         """
         from rlzoo.algos.specs import find_spec
         from rlzoo.evaluation import evaluate
@@ -194,8 +200,11 @@ class Agent:
             seeds = [*fixed, *episode_seeds(self.config.eval.seed, None, max(0, n_seeds - len(fixed)))]
         seeds = list(seeds)[:n_seeds]
         with isolated(seeds[0], self._action_space):
-            env = self.make_env(n_envs=n_envs if n_episodes is None else min(n_envs, n_episodes), seed=seeds[0])
+            n_envs = n_envs if n_episodes is None else min(n_envs, n_episodes)
+            env = self.make_env(n_envs=n_envs, seed=seeds[0], render_mode=render_mode)
             try:
+                if watch is not None:
+                    watch(env)
                 return evaluate(
                     self.algorithm,
                     env,

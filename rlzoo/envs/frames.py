@@ -1,0 +1,180 @@
+"""What there is to see of an environment: a picture after every step of the agent, and what it is worth in time."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any, NamedTuple, SupportsFloat
+
+import gymnasium
+
+from rlzoo.envs import aliases, display, registration
+from rlzoo.errors import RlzooError
+
+if TYPE_CHECKING:
+    import numpy as np
+    from stable_baselines3.common.vec_env import VecEnv
+
+    from rlzoo.config.schema import EnvConfig
+
+MAX_FPS = 60.0
+DEFAULT_FPS = 30.0
+"""Of environments that do not say theirs."""
+TOY_TEXT_FPS = 1.0
+"""The Deep RL Course films the toy texts like this; Gymnasium's own 4 is too fast to follow."""
+ATARI_FPS = 60.0
+"""Of the console; ale-py's `render_fps` says 30 whatever its frame skip."""
+
+
+class Moment(NamedTuple):
+    """What is to be seen.
+
+    Attributes:
+        picture: what the environment's `render` gives: (height, width, 3) uint8, text, or None for a window.
+        episode: the number of the episode, from 0.
+        step: the agent's steps in it so far; 0 for its first state.
+        reward: raw reward of this step, before clipping and scaling.
+        total: raw return of the episode so far.
+        ended: whether the whole episode is over, not a life alone.
+    """
+
+    picture: Any
+    episode: int
+    step: int
+    reward: float
+    total: float
+    ended: bool
+
+
+class Watched(gymnasium.Wrapper):
+    """Shows every state the agent is in, once: the first of an episode, and the one after each of its steps.
+
+    It is put around all other wrappers, inside of the vectorised environment, which never shows an episode's last
+    state: that has been reset by then. What counts as an episode is the monitor's business. A lost life that ends the
+    agent's own episode therefore adds no picture. The first state of an episode is shown when the agent first acts in
+    it, so that nothing is shown of an episode that is not played.
+
+    Args:
+        env: an environment of `make`, with its monitor inside.
+        show: is given every moment, in order.
+    """
+
+    def __init__(self, env: gymnasium.Env, show: Callable[[Moment], None]) -> None:
+        super().__init__(env)
+        self._show = show
+        self._episode = -1
+        self._n_ended = 0  # episodes, as the monitor counts them
+        self._step = 0
+        self._total = 0.0
+        self._n_rewards = 0
+        self._first: Moment | None = None
+
+    def reset(self, **kwargs: Any) -> tuple[Any, dict[str, Any]]:
+        result = self.env.reset(**kwargs)
+        n_ended = len(self.env.get_wrapper_attr("episode_returns"))
+        if self._episode < 0 or n_ended != self._n_ended:
+            self._episode, self._n_ended = self._episode + (self._step > 0 or self._episode < 0), n_ended
+            self._step, self._total, self._n_rewards = 0, 0.0, 0
+            self._take_rewards()  # of a wrapper's own first steps
+            self._first = self._moment(0.0, ended=False)
+        return result
+
+    def step(self, action: Any) -> tuple[Any, SupportsFloat, bool, bool, dict[str, Any]]:
+        if self._first is not None:
+            self._show(self._first)
+            self._first = None
+        result = self.env.step(action)
+        self._step += 1
+        reward = self._take_rewards()
+        ended = result[3] or len(self.env.get_wrapper_attr("episode_returns")) != self._n_ended
+        self._show(self._moment(reward, ended=ended))
+        return result
+
+    def _take_rewards(self) -> float:
+        """The raw rewards since it was last asked, several where a wrapper repeats actions."""
+        rewards = self.env.get_wrapper_attr("rewards")
+        new = float(sum(rewards[self._n_rewards :]))
+        self._n_rewards = len(rewards)
+        self._total += new
+        return new
+
+    def _moment(self, reward: float, *, ended: bool) -> Moment:
+        return Moment(self.env.render(), self._episode, self._step, reward, self._total, ended)
+
+
+def watch(env: VecEnv, show: Callable[[Moment], None]) -> None:
+    """Show what happens in the one environment of `make`, which has to be in this process."""
+    environments = env.unwrapped.envs  # type: ignore[attr-defined]
+    environments[0] = Watched(environments[0], show)
+
+
+def render_modes(cfg: EnvConfig) -> tuple[str, ...] | None:
+    """How an environment can draw, as its class declares; None where that cannot be told without making one."""
+    from gymnasium.envs.registration import load_env_creator, spec
+
+    registration.register(cfg.imports)
+    entry_point = spec(aliases.current(cfg.id)).entry_point
+    creator = load_env_creator(entry_point) if isinstance(entry_point, str) else entry_point
+    metadata = getattr(creator, "metadata", None)
+    return tuple(metadata.get("render_modes") or ()) if isinstance(metadata, Mapping) else None
+
+
+def require(cfg: EnvConfig, render_mode: str) -> None:
+    """That an environment can draw in this way.
+
+    Raises:
+        RlzooError: if it declares that it cannot, with what it can.
+    """
+    display.prepare()
+    modes = render_modes(cfg)
+    if modes is None or render_mode in modes or (render_mode == "human" and "rgb_array" in modes):
+        return
+    have = f"its render modes are {', '.join(modes)}" if modes else "it declares no render modes"
+    what = "pictures" if render_mode == "rgb_array" else "a window" if render_mode == "human" else "text"
+    hint = "a film needs the render mode rgb_array; rlzoo evaluate plays without drawing"
+    raise RlzooError(f"{cfg.id} cannot be drawn as {what}: {have}", hint)
+
+
+def pixels(picture: Any) -> np.ndarray:
+    """What an environment drew as (height, width, 3) uint8: grey is spread, transparency dropped.
+
+    Raises:
+        RlzooError: if it is no picture.
+    """
+    import numpy as np
+
+    array = np.asarray(picture)
+    if array.ndim == 2:
+        array = array[..., None]
+    if array.ndim != 3 or array.shape[2] not in (1, 3, 4) or array.dtype != np.uint8 or 0 in array.shape:
+        kind = f"{array.dtype} {array.shape}" if isinstance(picture, np.ndarray) else type(picture).__name__
+        hint = "render() has to return (height, width, 3) uint8 in render mode rgb_array"
+        raise RlzooError(f"the environment drew no picture but {kind}", hint)
+    return np.repeat(array, 3, axis=2) if array.shape[2] == 1 else array[..., :3]
+
+
+def frames_per_second(env: gymnasium.Env, cfg: EnvConfig) -> float:
+    """How many of the agent's steps are a second to a spectator.
+
+    1 for toy texts; otherwise the environment's `render_fps`, at most 60, over the frames that a wrapper skips.
+    """
+    base = env.unwrapped
+    module = type(base).__module__
+    if module.startswith("gymnasium.envs.toy_text"):
+        return TOY_TEXT_FPS
+    if module.startswith("ale_py"):
+        skip = getattr(base, "_frameskip", 1)
+        fps = ATARI_FPS / (max(1, sum(skip) // 2) if isinstance(skip, tuple) else skip)
+    else:
+        declared = env.metadata.get("render_fps")
+        fps = float(declared) if isinstance(declared, int | float) and declared > 0 else DEFAULT_FPS
+    return min(fps, MAX_FPS) / frames_skipped(cfg.wrappers)
+
+
+def frames_skipped(wrappers: Mapping[str, Mapping[str, Any]]) -> int:
+    """The environment's steps in one step of the agent."""
+    skip = 1
+    if "atari" in wrappers:
+        skip *= int(wrappers["atari"].get("frame_skip", 4))
+    if "frame_skip" in wrappers:
+        skip *= int(wrappers["frame_skip"]["num_repeats"])
+    return skip
