@@ -1,0 +1,161 @@
+"""`rlzoo doctor`: what is broken is found by trying it, whatever it is, and every row has the line that mends it."""
+
+import json
+import os
+import socket
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import pytest
+
+from rlzoo import doctor, machine
+from rlzoo.cli import main
+
+REPOSITORY = Path(__file__).resolve().parent.parent
+
+
+def run(*words, cwd=None, **variables):
+    environment = {name: value for name, value in os.environ.items() if name not in ("DISPLAY", "WAYLAND_DISPLAY")}
+    environment |= {"PYTHONPATH": str(REPOSITORY), **variables}
+    command = [sys.executable, "-m", "rlzoo", "doctor", *words]
+    return subprocess.run(command, capture_output=True, text=True, cwd=cwd, env=environment, check=False)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """Packages that stand before the real ones: two that cannot be loaded, and one that kills its process."""
+    folder = tmp_path_factory.mktemp("shadows")
+    broken = "raise ImportError('libGL.so.1: cannot open shared object file: No such file or directory')\n"
+    (folder / "cv2.py").write_text(broken)
+    (folder / "wandb.py").write_text("import no_such_module_of_wandb\n")
+    (folder / "ray.py").write_text("import os\nos.kill(os.getpid(), 11)\n")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def sick(folder):
+    """doctor where packages are broken, runs cannot be written, and DISPLAY names no screen."""
+    path = os.pathsep.join((str(folder), str(REPOSITORY)))
+    occupied = folder / "runs"
+    occupied.write_text("a file\n")
+    result = run(
+        "--json", f"runs_dir={occupied}", cwd=folder, PYTHONPATH=path, DISPLAY=":4242", HF_TOKEN="hf_" + "x" * 34
+    )
+    return result, {check["name"]: check for check in json.loads(result.stdout)["checks"]}
+
+
+def test_a_broken_core_package_is_a_failure_with_the_line_that_mends_it(sick):
+    result, checks = sick
+    assert result.returncode == 3
+    assert json.loads(result.stdout)["ok"] is False
+    cv2 = checks["cv2"]
+    assert (cv2["state"], cv2["core"]) == ("broken", True)
+    assert "libGL.so.1" in cv2["detail"]
+    assert cv2["fix"] == machine.install("libGL.so.1")
+    assert checks["torch"]["state"] == "ok"
+
+
+def test_an_extra_that_is_there_and_does_not_load_is_broken(sick):
+    wandb = sick[1]["[wandb]"]
+    assert wandb["state"] == "broken"
+    assert "no_such_module_of_wandb" in wandb["detail"]
+    assert wandb["fix"] == "pip install --force-reinstall --no-deps wandb"
+
+
+def test_a_package_that_ends_the_process_hides_no_other(sick):
+    ray = sick[1]["[ray]"]
+    assert ray["state"] == "broken"
+    assert "ends the process with code -11" in ray["detail"]
+    assert sick[1]["[slurm]"]["state"] != "broken"  # asked after it
+
+
+def test_runs_that_cannot_be_written_are_a_failure(sick):
+    runs = sick[1]["runs"]
+    assert runs["state"] == "broken"
+    assert "is no folder" in runs["detail"]
+    assert "runs_dir=" in runs["fix"]
+
+
+def test_a_screen_that_does_not_answer_is_said(sick):
+    display = sick[1]["display"]
+    assert (display["state"], display["fix"]) == ("broken", "unset DISPLAY")
+    assert ":4242" in display["detail"]
+
+
+def test_the_hub_that_is_not_asked_is_a_state_and_the_token_is_not_shown(sick):
+    result, checks = sick
+    assert checks["Hub login"]["state"] == "offline"  # HF_HUB_OFFLINE=1 in every test
+    assert "x" * 34 not in result.stdout + result.stderr
+
+
+def test_a_whole_installation_is_no_failure(tmp_path):
+    result = run("--json", cwd=tmp_path, HF_HOME=str(tmp_path), HF_TOKEN="")
+    found = json.loads(result.stdout)
+    broken = [check for check in found["checks"] if check["state"] == "broken"]
+    assert (result.returncode, found["ok"], broken) == (0, True, [])
+    checks = {check["name"]: check for check in found["checks"]}
+    assert checks["display"]["state"] == ("missing" if sys.platform == "linux" else "ok")
+    assert "108 ROMs" in checks["Atari"]["detail"] or "ROMs" in checks["Atari"]["detail"]
+    assert {"state": "missing", "fix": "hf auth login"}.items() <= checks["Hub login"].items()
+    assert all(check["fix"] for check in checks.values() if check["state"] in ("missing", "broken"))
+    assert list(tmp_path.glob("runs")) == []  # nothing is made to find out whether it could be
+
+
+def test_the_table_survives_the_loss_of_the_package_that_draws_it(tmp_path):
+    (tmp_path / "rich.py").write_text("raise ImportError('no rich today')\n")
+    path = os.pathsep.join((str(tmp_path), str(REPOSITORY)))
+    result = run(cwd=tmp_path, PYTHONPATH=path)
+    assert result.returncode == 3
+    assert "rich: broken: rich does not load: ImportError: no rich today" in result.stdout
+    assert "Traceback" not in result.stderr
+
+
+def test_every_extra_is_looked_at():
+    extras = tomllib.loads((REPOSITORY / "pyproject.toml").read_text())["project"]["optional-dependencies"]
+    assert set(doctor.EXTRAS) == set(extras) - {"dev"}
+
+
+def test_every_core_dependency_is_looked_at():
+    lines = tomllib.loads((REPOSITORY / "pyproject.toml").read_text())["project"]["dependencies"]
+    names = {line.partition("[")[0].split(">")[0].strip().lower() for line in lines}
+    assert names <= {distribution.lower() for distribution in doctor.CORE.values()} | {"torch", "ale-py"}
+
+
+def test_a_folder_that_refuses_files_is_found(tmp_path):
+    if os.geteuid() == 0:
+        refused = Path("/proc/self/runs")  # not even root can write there
+    else:
+        refused = tmp_path / "read-only" / "runs"
+        refused.parent.mkdir(mode=0o555)
+    assert machine.write_problem(refused)
+    assert machine.write_problem(tmp_path / "a" / "b") is None
+    assert not (tmp_path / "a").exists()
+
+
+def test_a_screen_is_one_that_takes_connections(tmp_path):
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+        if port >= 6000 and port - 6000 <= 9999:
+            assert machine.answers(f"127.0.0.1:{port - 6000}.0")
+    with socket.socket(socket.AF_UNIX) as server:
+        server.bind("\0/tmp/.X11-unix/X4243")
+        server.listen()
+        assert machine.answers(":4243")
+    for name in (":4243", "", "nonsense", ":", "::::", "127.0.0.1:9999"):
+        assert not machine.answers(name)
+
+
+def test_a_version_out_of_range_is_broken(monkeypatch):
+    real = doctor.metadata.version
+    monkeypatch.setattr(doctor.metadata, "version", lambda name: "3.99" if name == "mujoco" else real(name))
+    (wrong,) = [found for found in doctor._wrong_versions("robotics") if found[0] == "mujoco"]
+    assert wrong == ("mujoco", "mujoco 3.99 is installed, mujoco<3.12 is needed", 'pip install "mujoco<3.12"')
+    assert not list(doctor._wrong_versions("mujoco"))
+
+
+def test_unknown_words_are_refused(capsys):
+    assert main(["doctor", "everything"]) == 2
+    assert main(["doctor", "runs_dir="]) == 2
+    assert "rlzoo doctor [runs_dir=…]" in capsys.readouterr().err
