@@ -22,9 +22,14 @@ _ELSEWHERE = (
         "env.imports=[gymnasium_robotics] registers it",
     ),
     (re.compile(r"MiniGrid-|BabyAI-"), "minigrid", "env.imports=[minigrid] registers it"),
-    (re.compile(r"Vizdoom"), "vizdoom", "env.imports=[vizdoom.gymnasium_wrapper] registers it"),
+    (re.compile(r"Vizdoom"), "vizdoom.gymnasium_wrapper", "env.imports=[vizdoom.gymnasium_wrapper] registers it"),
 )
 """Ids that a package registers once it is imported, and what to do about them until then."""
+
+
+def package_of(env_id: str) -> str | None:
+    """The module that registers an id once it is imported, of those that are known; None for any other id."""
+    return next((module for pattern, module, _ in _ELSEWHERE if pattern.match(env_id)), None)
 
 
 def installed(module: str) -> bool:
