@@ -35,6 +35,8 @@ class Recording:
         returns, lengths, seeds: of the whole episodes in it, as `evaluate` gives them. An episode that the end of the
             film cut is in none of them.
         n_steps: the agent's steps in the film, those of a cut episode too.
+        checkpoints: whose each of the whole episodes is.
+        deterministic: whether actions were greedy.
         gif: the GIF, if there is one.
     """
 
@@ -45,6 +47,8 @@ class Recording:
     lengths: tuple[int, ...]
     seeds: tuple[int, ...]
     n_steps: int
+    checkpoints: tuple[str, ...]
+    deterministic: bool
     gif: Path | None = None
 
     @property
@@ -84,7 +88,8 @@ def record(
         RlzooError: if the environment gives no pictures, a package or library is missing (exit code 3), or the film
             cannot be written (5).
     """
-    settings = {"n_episodes": n_episodes, "n_timesteps": n_timesteps, "seeds": seeds, "deterministic": deterministic}
+    settings: dict[str, Any] = {"n_episodes": n_episodes, "n_timesteps": n_timesteps}
+    settings |= {"seeds": seeds, "deterministic": deterministic}
     return record_progress([agent], path, fps=fps, gif=gif, overlay=overlay, **settings)
 
 
@@ -110,11 +115,13 @@ def record_progress(
         settings: what each agent plays, as for `record`: `n_episodes`, `n_timesteps`, `seeds`, `deterministic`.
     """
     evaluations: list[Evaluation] = []
+    checkpoints: list[str] = []
     with Film(Path(path), fps, gif=gif) as film:
         camera = _Camera(film, overlay)
         for number, agent in enumerate(agents):
             camera.begin(captions[number] if captions else None)
             evaluations.append(_play_for(camera, agent, **settings))
+            checkpoints += [agent.checkpoint.name] * evaluations[-1].n_episodes
     assert film.fps is not None
     return Recording(
         path=film.path,
@@ -124,6 +131,8 @@ def record_progress(
         lengths=tuple(value for evaluation in evaluations for value in evaluation.lengths),
         seeds=tuple(value for evaluation in evaluations for value in evaluation.seeds),
         n_steps=camera.n_all_steps,
+        checkpoints=tuple(checkpoints),
+        deterministic=evaluations[0].deterministic,
         gif=film.gif,
     )
 

@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from rlzoo import strangers
+from rlzoo.commands.playing import changed_config, explained
 from rlzoo.config import overrides, paths
 from rlzoo.config.compose import override
 from rlzoo.config.parse import check
-from rlzoo.config.schema import EvaluateConfig, TrainConfig
-from rlzoo.errors import ConfigError, ExitCode, Problem, RlzooError
-from rlzoo.preflight import device_problems, secret_problems
+from rlzoo.config.schema import EvaluateConfig
+from rlzoo.errors import ConfigError, ExitCode, Problem
+from rlzoo.preflight import device_problems
 from rlzoo.protocols import Evaluation
 from rlzoo.runs import Run
 
@@ -91,7 +90,7 @@ def evaluate(
 
     run = run if isinstance(run, Run) else Run.open(run)
     run.find_checkpoint()  # there is one, or this says so before anything else
-    cfg = _config(run, env_words, trust)
+    cfg = changed_config(run, env_words, trust)
     seeds = None if seeds is None else np.asarray(seeds).tolist()
     settings = {"checkpoint": checkpoint, "n_episodes": n_episodes, "n_timesteps": n_timesteps, "seeds": seeds}
     settings |= {"deterministic": deterministic, "n_envs": n_envs, "device": device, "trust": trust}
@@ -103,7 +102,7 @@ def evaluate(
     if problems:
         raise ConfigError(problems)
     run.read_results()  # a damaged one is found before the episodes are played
-    with leaving_at_once("nothing was recorded"), _explained():
+    with leaving_at_once("nothing was recorded"), explained("evaluation"):
         agent = load(run, checkpoint, device=device, config=cfg)
         found = agent.checkpoint
         greedy = agent.is_deterministic(deterministic)
@@ -126,34 +125,3 @@ def evaluate(
     }
     run.append_result(entry)
     return evaluation
-
-
-@contextmanager
-def _explained() -> Iterator[None]:
-    """What fails in an environment, or in a run's configuration that somebody edited, is no bug of rlzoo's."""
-    try:
-        yield
-    except RlzooError:
-        raise
-    except Exception as error:
-        reason = str(error).partition("\n")[0]
-        hint = "a changed config.yaml or environment is the usual cause; RLZOO_DEBUG=1 shows the traceback"
-        message = f"the evaluation failed: {type(error).__name__}: {reason}"
-        raise RlzooError(message, hint, ExitCode.TRAINING_FAILED) from error
-
-
-def _config(run: Run, env_words: Sequence[str], trust: bool) -> TrainConfig:
-    """The run's configuration with changes to its environment, checked."""
-    from rlzoo.envs.check import check_env
-
-    composition = override(run.config_file, env_words)
-    strangers.admit(run, composition.values, trust=trust)
-    cfg, problems = check(TrainConfig, composition.values)
-    problems = [*secret_problems(composition), *composition.problems, *problems]
-    others = [word for word in env_words if not overrides.key_of(word).startswith("env.")]
-    problems += [Problem(overrides.key_of(word), "only env.* can change for an evaluation") for word in others]
-    if env_words and not problems:
-        problems += check_env(composition.values["env"], declared_holds=False).problems
-    if problems or cfg is None:
-        raise ConfigError([composition.locate(problem) for problem in problems])
-    return cfg

@@ -177,6 +177,46 @@ class EvaluateConfig:
 
 
 @dataclass(frozen=True)
+class RecordConfig:
+    """The words of `rlzoo record` besides `env.*`."""
+
+    __pydantic_config__ = {"extra": "forbid"}
+
+    run: str
+    checkpoint: str | None
+    n_episodes: Positive
+    n_timesteps: Positive | None
+    seeds: tuple[Seed, ...] | None
+    deterministic: Bool | Literal["auto"]
+    fps: Annotated[Float, Field(gt=0, le=1000)] | None
+    overlay: Bool
+    gif: Bool
+    path: str | None
+    device: str
+    trust: Bool
+    runs_dir: str
+
+
+@dataclass(frozen=True)
+class EnjoyConfig:
+    """The words of `rlzoo enjoy` besides `env.*`."""
+
+    __pydantic_config__ = {"extra": "forbid"}
+
+    run: str
+    checkpoint: str | None
+    n_episodes: Positive
+    n_timesteps: Positive | None
+    seeds: tuple[Seed, ...] | None
+    deterministic: Bool | Literal["auto"]
+    fps: Annotated[Float, Field(gt=0, le=1000)] | None
+    render: Literal["auto", "window", "terminal", "none"]
+    device: str
+    trust: Bool
+    runs_dir: str
+
+
+@dataclass(frozen=True)
 class VerifyResumeConfig:
     """The words of `rlzoo verify-resume`."""
 
