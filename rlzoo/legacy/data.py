@@ -50,6 +50,7 @@ OTHER_NAMES = {"stats_window_size": "_stats_window_size", "delta_std": "delta_st
 COUNTERS = ("num_timesteps", "_total_timesteps", "_n_updates", "_n_calls", "_episode_num")
 SHARES = ("exploration_rate", "_current_progress_remaining")
 MAX_COUNT = 10**13
+MAX_ENVS = 10_000
 MOST = {"n_epochs": 1000, "n_steps": 10**7, "gradient_steps": 10**6, "n_delta": 10**5, "n_eval_episodes": 10**4}
 MOST_OF_ANY = 10**9
 """Upper limits, so that no value taken from a file makes a training endless."""
@@ -72,6 +73,7 @@ class ModelData:
         counters: how far it was trained.
         observation_space, action_space: None where the readable part does not say it all.
         not_read: names of the fields that are pickled, and of those that nobody knows.
+        n_envs: environments that it was trained in side by side.
     """
 
     spec: AlgoSpec
@@ -80,6 +82,7 @@ class ModelData:
     observation_space: gymnasium.Space | None
     action_space: gymnasium.Space | None
     not_read: tuple[str, ...]
+    n_envs: int = 1
 
 
 def read_data(raw: bytes, name: str, algo: str | None, tensor_names: frozenset[str]) -> ModelData:
@@ -110,6 +113,7 @@ def read_data(raw: bytes, name: str, algo: str | None, tensor_names: frozenset[s
         read_space(fields.get("observation_space")),
         read_space(fields.get("action_space")),
         tuple(clean(key)[:80] for key in (*pickled, *unknown)),
+        n_envs if type(n_envs := fields.get("n_envs")) is int and 1 <= n_envs <= MAX_ENVS else 1,
     )
 
 
