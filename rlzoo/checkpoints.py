@@ -189,6 +189,25 @@ def _check_size(checkpoint: Checkpoint, name: str, expected: Mapping[str, Any]) 
     return size
 
 
+def export(checkpoint: Checkpoint, folder: Path) -> None:
+    """Write what it takes to play, the algorithm and the normalisation, as a checkpoint of its own into a new folder.
+
+    Nobody can train on from it exactly. The same checkpoint gives the same bytes.
+
+    Raises:
+        RlzooError: as `read` does.
+    """
+    manifest = read_manifest(checkpoint)
+    files = {name: entry for name, entry in manifest["files"].items() if Path(name).stem in (ALGORITHM, NORMALIZATION)}
+    folder.mkdir(parents=True)
+    for name, expected in files.items():
+        _check_file(checkpoint, name, expected)
+        shutil.copyfile(checkpoint.path / name, folder / name)
+    kept = {key: manifest[key] for key in ("format", "run", "num_timesteps", "time", "mean_reward") if key in manifest}
+    shared = {**kept, "at_boundary": False, "files": files}
+    (folder / "manifest.json").write_text(json.dumps({**shared, "sha256": _digest(shared)}, indent=2), encoding="utf-8")
+
+
 def prune(run: Run, keep: int) -> None:
     """Remove all step checkpoints but the newest `keep`; only those that this run wrote, never best and last."""
     steps = [checkpoint for checkpoint in run.checkpoints() if checkpoint.name.isdigit()]

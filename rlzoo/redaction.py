@@ -64,6 +64,16 @@ def redact_values(values: Any) -> Any:
     return values
 
 
+def known_secrets() -> frozenset[str]:
+    """The values of all secrets that this process could know; a path to a secret is none."""
+    return _secrets(_environment())
+
+
+def _secrets(environment: frozenset[str]) -> frozenset[str]:
+    values = {value for value in environment if not (os.path.isabs(value) and os.path.lexists(value))}  # noqa: PTH117
+    return frozenset(values | {value for value in _stored() if len(value) >= SHORTEST})
+
+
 def is_secret(key: str, value: object) -> bool:
     """Whether a setting of that name holds a secret: its name ends like one, and its value is text or a long number.
 
@@ -119,9 +129,8 @@ def _is_variable(name: str) -> bool:
 
 @lru_cache(maxsize=4)
 def _known_values(environment: frozenset[str]) -> re.Pattern[str] | None:
-    """What matches any secret that can be known here; a path to a secret is none."""
-    values = {value for value in environment if not (os.path.isabs(value) and os.path.lexists(value))}  # noqa: PTH117
-    values |= {value for value in _stored() if len(value) >= SHORTEST}
+    """What matches any secret that can be known here."""
+    values = _secrets(environment)
     longest_first = sorted(values, key=len, reverse=True)
     return re.compile("|".join(map(re.escape, longest_first))) if values else None
 

@@ -104,6 +104,11 @@ _OWN: dict[str, dict[str, Any]] = {
 """Ids of rlzoo's own to what Gymnasium's `register` takes; wrappers by name and entry point."""
 
 
+def is_own(env_id: str) -> bool:
+    """Whether the environment is registered by rlzoo itself."""
+    return env_id in _OWN
+
+
 def _register_own() -> None:
     import gymnasium
     from gymnasium.envs.registration import WrapperSpec

@@ -1,0 +1,269 @@
+"""The model card: metadata that the Hub and leaderboards read, and what people want to know of an agent."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from rlzoo.algos.specs import AlgoSpec, find_spec
+from rlzoo.config import yaml_file
+from rlzoo.hub import course_files, usage
+from rlzoo.hub.card_merge import merge, section
+from rlzoo.hub.own_files import published_config, published_info
+from rlzoo.hub.privacy import portable_text
+
+if TYPE_CHECKING:
+    from rlzoo.agent import Agent
+
+__all__ = ["merge", "text"]
+
+COURSE_TAGS = {
+    "q_learning": ("q-learning",),
+    "reinforce": ("reinforce", "deep-rl-class"),
+    "ppo_scratch": ("ppo",),
+}
+"""What the Deep RL Course's own cards carry; its leaderboard looks for it."""
+
+REPORT = """\
+## Reward report
+
+*For you to fill in: rlzoo leaves it as it is. The questions are those of
+[Reward Reports](https://arxiv.org/abs/2204.10817), a form for the choices behind a reward.*
+
+- **Intent**: what should this agent do, for whom, and what is it not for?
+- **Reward**: what does the reward measure, what does it leave out, and who chose it?
+- **Environment**: how does it differ from where the agent would be used?
+- **Failures**: what did you see go wrong, and what would you watch for?
+- **Changes**: what was changed since the last version, why, and what would make you change it again?
+"""
+
+
+def text(folder: Path, name: str, agent: Agent, result: Mapping[str, Any], *, repo_id: str | None, license: str) -> str:
+    """The README.md of a package.
+
+    Args:
+        folder: the other files of the package, which it describes.
+        name: of the package.
+        agent: the agent.
+        result: the evaluation, as results.json has it.
+        repo_id: where it will be loaded from; without one the lines name a repository that has to be put in.
+        license: of the weights.
+    """
+    repo_id = repo_id or f"your-name/{name}"
+    parts = (
+        section("title", _title(folder, agent, result)),
+        section("usage", _usage(repo_id, name, agent, result)),
+        section("evaluation", _evaluation(result)),
+        section("training", _training(folder, agent)),
+        section("files", _files(folder, name)),
+        REPORT.strip(),
+    )
+    body = "\n\n".join(parts)
+    return f"---\n{metadata(agent, result, license)}\n---\n\n{portable_text(body)}\n"
+
+
+def metadata(agent: Agent, result: Mapping[str, Any], license: str) -> str:
+    """The YAML at the top, with a model-index."""
+    from huggingface_hub import EvalResult, ModelCardData
+
+    spec = find_spec(agent.config.algo.name)
+    env = course_files.env_tag(agent)
+    score = EvalResult(
+        task_type="reinforcement-learning",
+        task_name="reinforcement-learning",
+        dataset_type=env,
+        dataset_name=env,
+        metric_type="mean_reward",
+        metric_name="mean_reward",
+        metric_value=score_text(result),
+        verified=False,
+    )
+    data = ModelCardData(
+        license=license,
+        library_name="stable-baselines3" if is_sb3(spec) else "rlzoo",
+        tags=tags(agent),
+        model_name=pretty_name(spec),
+        eval_results=[score],
+    )
+    return str(data.to_yaml()).strip()
+
+
+def tags(agent: Agent) -> list[str]:
+    """What the agent is found by."""
+    spec = find_spec(agent.config.algo.name)
+    found = [
+        course_files.env_tag(agent),
+        agent.config.env.id,
+        spec.name.rpartition(":")[2],
+        *COURSE_TAGS.get(spec.name, ()),
+        "deep-reinforcement-learning",
+        "reinforcement-learning",
+        "deep-rl-course",
+        "stable-baselines3" if is_sb3(spec) else "custom-implementation",
+        "rlzoo",
+    ]
+    return list(dict.fromkeys(found))
+
+
+def score_text(result: Mapping[str, Any]) -> str:
+    """Mean and standard deviation as leaderboards read them: `200.20 +/- 20.80`."""
+    mean, std = (float("nan") if result[key] is None else result[key] for key in ("mean_reward", "std_reward"))
+    return f"{mean:.2f} +/- {std:.2f}"
+
+
+def pretty_name(spec: AlgoSpec) -> str:
+    """The name of the algorithm's class, `PPO`: rl_zoo3 finds out from it which algorithm an agent is of."""
+    return spec.entry_point.rpartition(":")[2]
+
+
+def is_sb3(spec: AlgoSpec) -> bool:
+    return spec.backend in ("sb3", "sb3_contrib")
+
+
+def _title(folder: Path, agent: Agent, result: Mapping[str, Any]) -> str:
+    spec, env = find_spec(agent.config.algo.name), agent.config.env
+    by = (
+        "[Stable-Baselines3](https://github.com/DLR-RM/stable-baselines3)"
+        if is_sb3(spec)
+        else "an algorithm of its own"
+    )
+    if spec.backend == "sb3_contrib":
+        by = "[sb3-contrib](https://github.com/Stable-Baselines-Team/stable-baselines3-contrib)"
+    lines = [
+        f"# {pretty_name(spec)} playing {env.id}",
+        "",
+        f"A trained **{pretty_name(spec)}** agent ({_sentence(spec.summary)}) in **{env.id}** ({env.summary}).",
+        f"Trained for {agent.num_timesteps:,} steps by rlzoo with {by}. "
+        f"Return of an episode: **{score_text(result)}** over {result['n_episodes']} episodes.",
+    ]
+    if spec.paper:
+        lines[3] += f" Paper: <{spec.paper}>."
+    if (folder / "replay.mp4").is_file():
+        lines += [
+            "",
+            '<video controls loop muted src="replay.mp4" width="480"></video>',
+            "",
+            "[replay.mp4](replay.mp4)",
+        ]
+    return "\n".join(lines)
+
+
+def _usage(repo_id: str, name: str, agent: Agent, result: Mapping[str, Any]) -> str:
+    return (
+        f"## Use it\n\n```bash\n{usage.shell(repo_id, agent)}\n```\n\n"
+        f"In Python:\n\n```python\n{usage.python(repo_id, name, agent, result)}\n```"
+    )
+
+
+def _evaluation(result: Mapping[str, Any]) -> str:
+    low, high = (_number(value) for value in result["iqm_ci"])
+    rows = [
+        ("mean ± std", f"{_number(result['mean_reward'])} ± {_number(result['std_reward'])}"),
+        ("mean - std", _number(result["result"])),
+        ("interquartile mean, 95 % interval", f"{_number(result['iqm'])} [{low}, {high}]"),
+        ("median", _number(result["median_reward"])),
+        ("lowest, highest", f"{_number(result['min_reward'])}, {_number(result['max_reward'])}"),
+        ("mean length", f"{_number(result['mean_length'])} steps"),
+        ("episodes", str(result["n_episodes"])),
+        ("actions", "deterministic" if result["deterministic"] else "sampled"),
+        ("checkpoint", f"{result['checkpoint']}, after {result['num_timesteps']:,} steps"),
+        ("date", str(result["date"])),
+    ]
+    table = "\n".join(f"| {key} | {value} |" for key, value in rows)
+    return (
+        f"## Evaluation\n\n| | |\n|---|---|\n{table}\n\n"
+        "Raw returns of whole episodes, before any clipping or normalisation. The interval is over episodes of this one "
+        "policy, not over training seeds.\n"
+        f"Seeds of the episodes: {_seeds(result['seeds'])}. Every return is in [results.json](results.json)."
+    )
+
+
+def _training(folder: Path, agent: Agent) -> str:
+    info = published_info(agent.run)
+    values = published_config(agent)
+    shown = {key: values[key] for key in ("algo", "env", "total_timesteps", "seed", "device")}
+    parts = ["## Training"]
+    if command := _command(agent, info):
+        parts.append(f"```bash\n{command}\n```")
+    if info["initialised"]:
+        parts.append("It began with the weights of another agent.")
+    if (folder / "learning_curve.png").is_file():
+        parts.append("![Returns during training](learning_curve.png)")
+    parts.append(
+        f"Hyperparameters (all settings are in [config.yaml](config.yaml)):\n\n```yaml\n{yaml_file.dump(shown)}```"
+    )
+    parts.append(f"| | |\n|---|---|\n{_circumstances(info)}")
+    return "\n\n".join(parts)
+
+
+def _command(agent: Agent, info: Mapping[str, Any]) -> str:
+    import shlex
+
+    words = info["words"]
+    if not words:
+        return ""
+    given = {word.partition("=")[0] for word in words}
+    seed = [f"seed={agent.config.seed}"] if "seed" not in given and agent.config.seed is not None else []
+    return shlex.join(["rlzoo", "train", *(word for word in words if not word.startswith("n_seeds=")), *seed])
+
+
+def _circumstances(info: Mapping[str, Any]) -> str:
+    versions = info.get("versions")
+    rows = {
+        "time": _duration(info.get("wall_seconds")),
+        "processor": info.get("cpu") and f"{info['cpu']}, {info.get('cpu_count')} cores",
+        "GPU": info.get("gpu") or ("none" if "gpu" in info else None),
+        "threads of torch": info.get("torch_threads"),
+        "system": info.get("platform"),
+        "Python": info.get("python"),
+        **(versions if isinstance(versions, Mapping) else {}),
+    }
+    return "\n".join(f"| {key} | {value} |" for key, value in rows.items() if value)
+
+
+def _files(folder: Path, name: str) -> str:
+    about = {
+        f"{name}.zip": "the agent as Stable-Baselines3 saves it; **holds pickle**",
+        f"{name}/": "the same unzipped; **holds pickle** (`data` and the `.pth` files)",
+        "vec_normalize.pkl": "the statistics that observations are normalised with; **pickle**",
+        "q-learning.pkl": "the table of action values as the Deep RL Course shares it; **pickle**",
+        "values.json": "what was learned about states",
+        "model.pt": "the weights as a state dict, `torch.load(..., weights_only=True)`; pickle that is read safely",
+        "hyperparameters.json": "the settings of the algorithm",
+        "config.yml": "the settings in the words of rl_zoo3; so are `args.yml` and `env_kwargs.yml`",
+        "train_eval_metrics.zip": "the evaluations during training, as rl_zoo3 reads them",
+        "config.yaml": "all settings, as rlzoo reads them",
+        "rlzoo/": "weights as safetensors, measurements and versions; what rlzoo loads, **without pickle**",
+        "results.json": "the evaluation above, every episode",
+        "requirements.txt": "exact versions of the packages that it was evaluated with",
+    }
+    rows = [f"| `{file}` | {meaning} |" for file, meaning in about.items() if (folder / file.rstrip("/")).exists()]
+    table = "\n".join(rows)
+    return (
+        f"## Files\n\n| file | what it is |\n|---|---|\n{table}\n\n"
+        "Opening a file that holds pickle runs what its author put into it: open it only if you trust them. "
+        "`rlzoo load-from-hub` opens none of them."
+    )
+
+
+def _sentence(summary: str) -> str:
+    return summary[:1].lower() + summary[1:] if summary[1:2].islower() else summary
+
+
+def _number(value: float | None) -> str:
+    return "not finite" if value is None else f"{value:.2f}"
+
+
+def _seeds(seeds: list[int]) -> str:
+    if len(seeds) > 2 and seeds == list(range(seeds[0], seeds[0] + len(seeds))):
+        return f"{seeds[0]} to {seeds[-1]}"
+    return ", ".join(map(str, seeds))
+
+
+def _duration(seconds: Any) -> str:
+    if not isinstance(seconds, int | float):
+        return ""
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours} h {minutes} min" if hours else f"{minutes} min {rest} s" if minutes else f"{seconds:.1f} s"

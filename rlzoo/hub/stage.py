@@ -1,0 +1,224 @@
+"""The folder that is published: an agent evaluated and filmed, in the forms that others and rlzoo itself read.
+
+Everything is made in a hidden folder beside the target, which takes its place once it is whole.
+"""
+
+from __future__ import annotations
+
+import json
+import secrets
+import shutil
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from rlzoo import console
+from rlzoo.algos import specs
+from rlzoo.errors import ConfigError, ExitCode, Problem, RlzooError
+from rlzoo.hub import card, own_files, privacy
+from rlzoo.protocols import Evaluation
+from rlzoo.runs import Run, folder_name
+
+if TYPE_CHECKING:
+    from rlzoo.agent import Agent
+
+N_EPISODES = 10
+"""Episodes of the evaluation, unless the run names the seeds of its own."""
+FRESH = 1_000_000
+"""The evaluation's seeds count up from the run's `eval.seed` and this: nothing was trained or chosen on them."""
+
+
+@dataclass(frozen=True)
+class Staged:
+    """A folder ready to be published.
+
+    Attributes:
+        folder: where it is.
+        name: of the package, `ppo-CartPole-v1`.
+        repo_id: what its card says where to load it from.
+        files: every file's size in bytes, by its path below the folder.
+        evaluation: what its results are from.
+        checkpoint: the checkpoint it was made of.
+    """
+
+    folder: Path
+    name: str
+    repo_id: str | None
+    files: dict[str, int]
+    evaluation: Evaluation
+    checkpoint: str
+
+
+def default_name(algo: str, env_id: str) -> str:
+    """`<algo>-<env id>` as others name agents: `ALE/Pong-v5` becomes `ALE-Pong-v5`, `module:Env-v0` only `Env-v0`."""
+    return folder_name(f"{algo.rpartition(':')[2]}-{env_id.rpartition(':')[2]}")
+
+
+def name_of(run: Run) -> str:
+    """The name of the package of a run."""
+    values = run.read_config()
+    return default_name(str(values["algo"]["name"]), str(values["env"]["id"]))
+
+
+def stage(  # noqa: PLR0913  the words of the command
+    run: Run | Path | str,
+    folder: Path | str,
+    *,
+    repo_id: str | None = None,
+    checkpoint: str | None = None,
+    n_episodes: int | None = None,
+    seeds: Sequence[int] | None = None,
+    deterministic: bool | Literal["auto"] = "auto",
+    video: bool = True,
+    device: str = "auto",
+    trust: bool = False,
+    license: str = "mit",
+) -> Staged:
+    """Make the folder that is published.
+
+    Args:
+        run: a run, its directory, `"latest"` or `"algo/env"`.
+        folder: where to; a package of the same name that was made there before is replaced, and what its owner wrote
+            into its README.md is kept.
+        repo_id: the repository it is for, which its card names.
+        checkpoint: `"best"`, `"last"` or a step; by default the best one, or the last if nothing was evaluated.
+        n_episodes: episodes of the evaluation; by default one for each of the run's `eval.seeds`, or 10.
+        seeds: one seed for each episode; by default the run's `eval.seeds`, or fresh ones that count up from its
+            `eval.seed` + 1,000,000.
+        deterministic: greedy or sampled actions; `"auto"` follows the environment.
+        video: film one episode.
+        device: where the policy runs.
+        trust: use a run that was not made here although it names modules to import.
+        license: of the weights, as the Hub writes it.
+
+    Raises:
+        RlzooError: if there is no such run or checkpoint, something is in the way at `folder`, a package that is needed
+            is missing, or a step fails. `folder` is then as it was.
+    """
+    from rlzoo.agent import load
+
+    run = run if isinstance(run, Run) else Run.open(run)
+    folder = Path(folder).expanduser()
+    name = name_of(run)
+    run.find_checkpoint(checkpoint)
+    run.read_results()  # a damaged one is found before the episodes are played
+    _require_packages(video=video)
+    published = own_files.require_free(folder, name)
+    agent = load(run, checkpoint, device=device, trust=trust)
+    seeds = _seeds(agent, n_episodes, seeds)
+    greedy = agent.is_deterministic(deterministic)
+    console.say(
+        f"run {run.path}, checkpoint {agent.checkpoint.name}, {'deterministic' if greedy else 'sampled'} actions"
+    )
+    evaluation = agent.evaluate(seeds=seeds, deterministic=greedy)
+    result = _result(agent, evaluation, trust=trust)
+    with _replacing(folder) as new:
+        _write_agent(new, name, agent, evaluation)
+        _write_results(new, result)
+        if video:
+            _film(new / "replay.mp4", agent, seeds[0], deterministic=greedy)
+        own_files.write(new, name, agent)
+        text = card.text(new, name, agent, result, repo_id=repo_id, license=license)
+        (new / "README.md").write_text(card.merge(published, text) if published else text, encoding="utf-8")
+        own_files.write_list(new)
+        privacy.refuse_leaks(new)
+        run.append_result(result)
+    files = {
+        path.relative_to(folder).as_posix(): path.stat().st_size for path in sorted(folder.rglob("*")) if path.is_file()
+    }
+    return Staged(folder, name, repo_id, files, evaluation, agent.checkpoint.name)
+
+
+def _require_packages(*, video: bool) -> None:
+    wanted = {"huggingface_hub": "hub", **({"imageio_ffmpeg": "video"} if video else {})}
+    missing = {package: extra for package, extra in wanted.items() if find_spec(package) is None}
+    if not missing:
+        if find_spec("matplotlib") is None:
+            console.say('without matplotlib there is no learning curve: pip install "hydra-rlzoo[plot]"')
+        return
+    hint = f'pip install "hydra-rlzoo[{",".join((*missing.values(), "plot"))}]"'
+    hint += "; or video=false" if "imageio_ffmpeg" in missing else ""
+    raise ConfigError([Problem("", f"the package {name!r} is not installed", hint, missing=True) for name in missing])
+
+
+def _seeds(agent: Agent, n_episodes: int | None, seeds: Sequence[int] | None) -> list[int]:
+    from rlzoo.seeding import episode_seeds
+
+    if seeds is not None:
+        return [int(seed) for seed in seeds]
+    fixed = list(agent.config.eval.seeds or ())
+    n = n_episodes or len(fixed) or N_EPISODES
+    return [*fixed[:n], *episode_seeds(agent.config.eval.seed + FRESH, None, n - len(fixed[:n]))]
+
+
+def _result(agent: Agent, evaluation: Evaluation, *, trust: bool) -> dict[str, Any]:
+    """The evaluation as the run's results.json keeps it."""
+    from rlzoo.evaluation import summary
+
+    return {
+        "date": datetime.now(UTC).isoformat(timespec="seconds"),
+        "source": "package",
+        "checkpoint": agent.checkpoint.name,
+        "num_timesteps": agent.num_timesteps,
+        **({"trusted": True} if trust else {}),
+        **summary(evaluation),
+    }
+
+
+def _write_agent(folder: Path, name: str, agent: Agent, evaluation: Evaluation) -> None:
+    """The agent in the forms of other tools."""
+    from rlzoo.hub import course_files, model_zip, zoo_files
+
+    if specs.find_spec(agent.config.algo.name).backend in ("sb3", "sb3_contrib"):
+        model_zip.write_model(folder, name, agent)
+        zoo_files.write(folder, agent)
+    else:
+        course_files.write(folder, agent, evaluation)
+    if agent.config.env.normalize is not False:
+        model_zip.write_statistics(folder / "vec_normalize.pkl", agent)
+
+
+def _write_results(folder: Path, result: dict[str, Any]) -> None:
+    """results.json with the keys that other tools write first."""
+    common = {
+        "mean_reward": result["mean_reward"],
+        "std_reward": result["std_reward"],
+        "is_deterministic": result["deterministic"],
+        "n_eval_episodes": result["n_episodes"],
+        "eval_datetime": result["date"],
+    }
+    ours = {key: value for key, value in result.items() if key not in ("date", "source", "deterministic", "trusted")}
+    text = json.dumps(common | ours, indent=2, allow_nan=False) + "\n"
+    (folder / "results.json").write_text(text, encoding="utf-8")
+
+
+def _film(path: Path, agent: Agent, seed: int, *, deterministic: bool) -> None:
+    from rlzoo.recording import record
+
+    record(agent, path, n_episodes=1, seeds=[seed], deterministic=deterministic)
+
+
+@contextmanager
+def _replacing(folder: Path) -> Iterator[Path]:
+    """A new folder to fill, which takes the place of `folder` when the block ends without an error."""
+    nonce = secrets.token_hex(4)
+    new, old = (folder.with_name(f".{folder.name}.{nonce}.{what}") for what in ("new", "old"))
+    try:
+        new.mkdir(parents=True)
+        yield new
+        if folder.exists():
+            folder.rename(old)
+        new.rename(folder)
+    except BaseException as error:
+        if old.exists() and not folder.exists():
+            old.rename(folder)
+        shutil.rmtree(new, ignore_errors=True)
+        if isinstance(error, OSError):
+            message = f"cannot write {folder}: {error.strerror or error}"
+            raise RlzooError(message, "choose another place with folder=", ExitCode.STORAGE) from error
+        raise
+    shutil.rmtree(old, ignore_errors=True)

@@ -1,0 +1,116 @@
+"""Pictures of what a run measured."""
+
+from __future__ import annotations
+
+import csv
+import math
+from collections.abc import Sequence
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from rlzoo.runs import Run
+
+TRAINING = "rollout/ep_rew_mean"
+DPI = 120
+
+
+class Curve(NamedTuple):
+    """Numbers over environment steps; `spread` is a standard deviation, or None."""
+
+    steps: tuple[int, ...]
+    means: tuple[float, ...]
+    spread: tuple[float, ...] | None = None
+
+
+def learning_curve(run: Run, path: Path) -> bool:
+    """Draw the returns of a training and of its evaluations over environment steps, as a PNG.
+
+    The same numbers give the same bytes.
+
+    Returns:
+        Whether there is a picture: not without matplotlib (the extra `plot`), nor where nothing was measured.
+    """
+    training, evaluations = training_curve(run), evaluation_curve(run)
+    if not (training.steps or evaluations.steps) or find_spec("matplotlib") is None:
+        return False
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(7.5, 4), layout="constrained")
+    FigureCanvasAgg(figure)
+    axes = figure.subplots()
+    if training.steps:
+        axes.plot(training.steps, training.means, color="tab:gray", linewidth=1.2, label="training, recent episodes")
+    if evaluations.steps:
+        assert evaluations.spread is not None
+        low, high = _band(evaluations)
+        axes.fill_between(evaluations.steps, low, high, color="tab:blue", alpha=0.15, linewidth=0)
+        axes.plot(
+            evaluations.steps, evaluations.means, color="tab:blue", marker="o", markersize=4, label="evaluation, ± std"
+        )
+        best = _last_best(evaluations.means)
+        axes.plot(
+            evaluations.steps[best], evaluations.means[best], "*", color="tab:orange", markersize=14, label="best"
+        )
+    values = run.read_config()
+    axes.set_title(f"{values['algo']['name']} on {values['env']['id']}, seed {values['seed']}")
+    axes.set_xlabel("environment steps")
+    axes.set_ylabel("return of an episode")
+    axes.xaxis.set_major_formatter(lambda value, _: _short(value))
+    axes.grid(alpha=0.3)
+    axes.legend(loc="best", framealpha=0.8)
+    figure.savefig(path, dpi=DPI, metadata={"Software": None})
+    return True
+
+
+def training_curve(run: Run) -> Curve:
+    """What the training's own recent episodes brought."""
+    return _curve(_rows(run.metrics_file), "step", TRAINING)
+
+
+def evaluation_curve(run: Run) -> Curve:
+    """What the evaluations on the way brought."""
+    return _curve(_rows(run.evaluations_file), "timesteps", "mean_reward", "std_reward")
+
+
+def _rows(path: Path) -> list[dict[str, str]]:
+    if not path.is_file():
+        return []
+    with path.open(encoding="utf-8", newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def _curve(rows: Sequence[dict[str, str]], step: str, mean: str, spread: str | None = None) -> Curve:
+    """The rows that have a finite number in every one of these columns."""
+    names = [step, mean, *([spread] if spread else [])]
+    numbers = [[_number(row.get(name)) for name in names] for row in rows]
+    columns: Any = list(zip(*(row for row in numbers if all(map(math.isfinite, row))), strict=True)) or [()] * len(
+        names
+    )
+    return Curve(tuple(map(int, columns[0])), columns[1], columns[2] if spread else None)
+
+
+def _number(cell: str | None) -> float:
+    try:
+        return float(cell or "nan")
+    except ValueError:
+        return math.nan
+
+
+def _band(curve: Curve) -> tuple[list[float], list[float]]:
+    pairs = list(zip(curve.means, curve.spread or (), strict=True))
+    return [mean - std for mean, std in pairs], [mean + std for mean, std in pairs]
+
+
+def _last_best(means: Sequence[float]) -> int:
+    """The best of them, of equals the last: the one that was kept."""
+    return max(range(len(means)), key=lambda index: (means[index], index))
+
+
+def _short(value: float) -> str:
+    """A number of steps as people write it: 1500000 is 1.5M."""
+    for size, sign in ((1e9, "G"), (1e6, "M"), (1e3, "k")):
+        if abs(value) >= size:
+            return f"{value / size:g}{sign}"
+    return f"{value:g}"
