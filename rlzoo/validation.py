@@ -12,10 +12,18 @@ from rlzoo.config import files, paths, yaml_file
 from rlzoo.config.compose import Composition, compose
 from rlzoo.config.parse import check as check_schema
 from rlzoo.config.paths import short_path
-from rlzoo.config.schema import EvaluateConfig, ReproduceConfig, TrainConfig, VerifyResumeConfig
+from rlzoo.config.schema import (
+    CertifyConfig,
+    EvaluateConfig,
+    LeaderboardConfig,
+    ReproduceConfig,
+    TrainConfig,
+    VerifyResumeConfig,
+)
 from rlzoo.errors import ConfigError, Problem, RlzooError
 from rlzoo.preflight import find_problems, secret_problems
 from rlzoo.redaction import redact_values
+from rlzoo.tuning.request import find as find_tuning
 
 PLACEHOLDERS = {"gym": "env.id=CartPole-v1", "atari": "env.id=PongNoFrameskip-v4"}
 """Choices that need one more word to be a whole request."""
@@ -24,6 +32,8 @@ WITHOUT_GROUPS: dict[str, type[Any]] = {
     "evaluate": EvaluateConfig,
     "verify-resume": VerifyResumeConfig,
     "reproduce": ReproduceConfig,
+    "leaderboard": LeaderboardConfig,
+    "certify": CertifyConfig,
 }
 """Commands whose words are all in their own file."""
 
@@ -66,10 +76,15 @@ def check_file(path: Path) -> Iterator[Finding]:
     if words is None:
         yield Finding(short_path(path), "", "is in none of the known places: conf/<group>/ or hyperparams/<algo>/")
         return
+    command = "tune" if _place(path)[0] == "search_space" else "train"
     try:
-        composition = compose("train", words)
+        composition = compose(command, words)
     except RlzooError as error:
         yield Finding(short_path(path), "", str(error))
+        return
+    if command == "tune":
+        for problem in find_tuning(composition)[3]:
+            yield _finding(composition, problem, path)
         return
     if _would_import(composition):
         problems = [
@@ -116,7 +131,8 @@ def _check_command_file(path: Path) -> Iterator[Finding]:
     except (RlzooError, ConfigError) as error:
         yield Finding(short_path(path), "", str(error))
         return
-    for problem in find_problems(composition)[1]:
+    problems = find_tuning(composition)[3] if path.stem == "tune" else find_problems(composition)[1]
+    for problem in problems:
         yield _finding(composition, problem, path)
 
 
@@ -125,7 +141,7 @@ def _request_for(path: Path) -> list[str] | None:
     group, name = _place(path)
     if group == "env":
         return ["hyperparams=none", _algo_for(name), f"env={name}", *_placeholder(name)]
-    if group == "algo":
+    if group in ("algo", "search_space"):
         return ["hyperparams=none", f"algo={name}", *_env_for(name, name)]
     if group == "hyperparams":
         return _request_for_set(path, *name.split("/"))

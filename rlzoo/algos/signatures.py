@@ -117,12 +117,7 @@ def check(
         return [Problem("algo.name", error.message, error.hint)], []
     hyperparams = {key: value for key, value in algo.items() if key not in ("name", "policy")}
     policy = algo.get("policy", "auto")
-    problems = _check_policy(policy, signature)
-    known_policy = _policy_for(policy, signature, observation_space)
-    is_open = spec.backend == "custom" and _takes_any_keyword(spec)
-    problems += _check_keywords(
-        hyperparams, signature.keywords, signature, known_policy, ("algo", spec.family), is_open
-    )
+    problems = _check_alone(spec, signature, algo, observation_space)
     problems += [
         Problem(f"algo.{key}", "has to be given")
         for key, row in signature.keywords.items()
@@ -143,6 +138,23 @@ def check(
     findings = list(rules.find(request))
     problems += [finding for finding in findings if isinstance(finding, Problem)]
     return problems, [finding.text for finding in findings if isinstance(finding, rules.Notice)]
+
+
+def check_alone(algo: Mapping[str, Any]) -> list[Problem]:
+    """What is wrong with single values under `algo`, whatever the others are."""
+    spec = find_spec(str(algo.get("name")))
+    return _check_alone(spec, find_signature(spec), algo, None)
+
+
+def _check_alone(
+    spec: AlgoSpec, signature: Signature, algo: Mapping[str, Any], observation: str | None
+) -> list[Problem]:
+    policy = algo.get("policy", "auto")
+    hyperparams = {key: value for key, value in algo.items() if key not in ("name", "policy")}
+    known_policy = _policy_for(policy, signature, observation)
+    is_open = spec.backend == "custom" and _takes_any_keyword(spec)
+    keywords = _check_keywords(hyperparams, signature.keywords, signature, known_policy, ("algo", spec.family), is_open)
+    return [*_check_policy(policy, signature), *keywords]
 
 
 def _check_policy(policy: Any, signature: Signature) -> list[Problem]:

@@ -6,8 +6,9 @@ remembers its origin, mappings that are one value are replaced whole, and all mi
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+import copy
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -102,19 +103,40 @@ def compose(command: str, words: Sequence[str]) -> Composition:
     )
 
 
-def override(file: Path, words: Sequence[str]) -> Composition:
-    """Lay words over the configuration of a run, without composing any group: its own file is the base."""
+def override(file: Path, words: Sequence[str], *, has_groups: bool = True) -> Composition:
+    """Lay words over the configuration of a run, without composing any group: its own file is the base.
+
+    Where the file is not a run's and has no groups, `env=` and `algo=` are settings like any other.
+    """
     tree = Tree()
     tree.merge_file(yaml_file.read(file), (), shipped=True)
     parsed, problems = overrides.parse(words)
     for word in parsed:
-        if word.key in GROUPS and isinstance(word.value, str):
+        if has_groups and word.key in GROUPS and isinstance(word.value, str):
             message = f"{word.key}= cannot change for a run that exists; set single values: {word.key}.…="
             problems.append(Problem(word.key, message, "", str(COMMAND_LINE)))
             continue
         problems += _apply(tree, word)
     resolved, resolve_problems = resolve(tree.values)
     return Composition(resolved, tree, {}, problems=tuple(problems + resolve_problems), words=tuple(words))
+
+
+def without(base: Composition, keys: Sequence[str]) -> Composition:
+    """A composed request without some of its top-level keys: those that are a command's own."""
+    tree = copy.deepcopy(base.tree)
+    for key in keys:
+        tree.delete((key,))
+    values = {key: value for key, value in base.values.items() if key not in keys}
+    return replace(base, values=values, tree=tree)
+
+
+def lay(base: Composition, settings: Mapping[str, Any]) -> Composition:
+    """A composed request with other values, by dotted key: what a search proposes."""
+    tree = copy.deepcopy(base.tree)
+    for key, value in settings.items():
+        tree.set(tuple(key.split(".")), value)
+    resolved, problems = resolve(tree.values)
+    return replace(base, values=resolved, tree=tree, problems=tuple(problems))
 
 
 def expand_jobs(words: Sequence[str]) -> tuple[list[list[str]], list[Problem]]:

@@ -1,0 +1,36 @@
+"""The shape of a request to tune, besides what `rlzoo train` takes. Values and defaults are in `conf/tune.yaml`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from rlzoo.config.schema import Bool, NonNegative, Options, Positive
+
+Named = str | dict[str, Options]
+"""A name, or one with options: `{tpe: {n_startup_trials: 20}}`."""
+
+
+@dataclass(frozen=True)
+class TuneConfig:
+    """What `rlzoo tune` takes besides a training's settings and `search_space.*`."""
+
+    __pydantic_config__ = {"extra": "forbid"}
+
+    study: str | None
+    studies_dir: str
+    storage: str
+    n_trials: Positive
+    workers: Positive
+    sampler: Named
+    pruner: Named
+    objective: Literal["last", "best", "final", "area"]
+    n_last: Positive
+    second_objective: Literal["wall_time", "size"] | None
+    seeds_per_trial: Positive
+    enqueue: tuple[Literal["tuned", "defaults"], ...]
+    top_k: NonNegative
+    final_seeds: Positive
+    max_failures: Positive
+    keep: NonNegative
+    save: Bool

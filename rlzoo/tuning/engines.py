@@ -1,0 +1,188 @@
+"""Samplers and pruners by name, with their options; Optuna's, made from plain data."""
+
+from __future__ import annotations
+
+import inspect
+import warnings
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from importlib import util
+from typing import TYPE_CHECKING, Any
+
+from rlzoo.errors import Problem
+from rlzoo.registry import did_you_mean, load
+
+if TYPE_CHECKING:
+    from optuna.pruners import BasePruner
+    from optuna.samplers import BaseSampler
+
+    from rlzoo.config.tune_schema import Named
+    from rlzoo.tuning.space import Space
+
+
+@dataclass(frozen=True)
+class Engine:
+    """A sampler or a pruner.
+
+    Attributes:
+        reference: of its class.
+        options: given unless the request gives others.
+        package: what else has to be installed.
+        summary: one line.
+        exact: a study that was interrupted goes on as if it had not been, with one worker and a fixed seed.
+        several: it can search for two objectives at once.
+    """
+
+    reference: str
+    summary: str
+    options: Mapping[str, Any]
+    package: str | None = None
+    exact: bool = True
+    several: bool = True
+
+
+SAMPLERS: dict[str, Engine] = {
+    "tpe": Engine(
+        "optuna.samplers:TPESampler", "tree-structured Parzen estimator", {"multivariate": True, "constant_liar": True}
+    ),
+    "random": Engine("optuna.samplers:RandomSampler", "independent draws", {}),
+    "cmaes": Engine("optuna.samplers:CmaEsSampler", "evolution of a covariance", {}, "cmaes", several=False),
+    "gp": Engine("optuna.samplers:GPSampler", "Gaussian process", {}),
+    "nsgaii": Engine("optuna.samplers:NSGAIISampler", "genetic algorithm", {}),
+    "qmc": Engine(
+        "optuna.samplers:QMCSampler", "quasi-random sequence", {"scramble": True, "warn_independent_sampling": False}
+    ),
+    "grid": Engine("optuna.samplers:GridSampler", "every combination of choices and whole numbers", {}),
+    "auto": Engine(
+        "optunahub:load_module", "chosen by the space and the number of trials", {}, "optunahub", exact=False
+    ),
+}
+PRUNERS: dict[str, Engine] = {
+    "none": Engine("optuna.pruners:NopPruner", "nothing is pruned", {}),
+    "median": Engine(
+        "optuna.pruners:MedianPruner", "worse than the median at its step", {"n_startup_trials": 5, "n_warmup_steps": 2}
+    ),
+    "percentile": Engine(
+        "optuna.pruners:PercentilePruner",
+        "worse than a percentile at its step",
+        {"percentile": 25.0, "n_startup_trials": 5, "n_warmup_steps": 2},
+    ),
+    "successive_halving": Engine("optuna.pruners:SuccessiveHalvingPruner", "the better part goes on", {}),
+    "hyperband": Engine("optuna.pruners:HyperbandPruner", "several successive halvings", {}),
+    "wilcoxon": Engine(
+        "optuna.pruners:WilcoxonPruner", "worse than the best over the same seeds (needs SciPy)", {}, "scipy"
+    ),
+    "threshold": Engine("optuna.pruners:ThresholdPruner", "outside of lower and upper", {}),
+}
+SEED_OFFSET = 7919
+"""Between the seeds of a study's trials, so that neighbouring studies do not share them."""
+
+
+def name_of(named: Named) -> str:
+    """The name in a request's `sampler` or `pruner`, with or without options."""
+    return named if isinstance(named, str) else next(iter(named), "")
+
+
+def problems(key: str, named: Named, table: Mapping[str, Engine]) -> list[Problem]:
+    """What is wrong with a sampler or a pruner of a request; `key` is `sampler` or `pruner`."""
+    if not isinstance(named, str) and len(named) != 1:
+        return [Problem(key, f"takes one name with its options, not {len(named)}", f"{key}={{tpe: {{…}}}}")]
+    name = name_of(named)
+    if name not in table:
+        return [Problem(key, f"unknown {key} {name!r}{did_you_mean(name, table)}", f"one of: {', '.join(table)}")]
+    engine = table[name]
+    if engine.package and util.find_spec(engine.package) is None:
+        return [
+            Problem(
+                key,
+                f"{name} needs {engine.package}, which is not installed",
+                f"pip install {engine.package}",
+                missing=True,
+            )
+        ]
+    if engine.package == "optunahub":
+        return []
+    known = _options(load(engine.reference))
+    given = {} if isinstance(named, str) else named[name]
+    found = []
+    for option in given:
+        if option not in known:
+            message = f"has no {option!r}{did_you_mean(option, known)}"
+            found.append(Problem(f"{key}.{name}", message, f"it has: {', '.join(known)}"))
+    missing = [option for option, required in known.items() if required and option not in {**engine.options, **given}]
+    if name != "grid":
+        found += [
+            Problem(f"{key}.{name}", f"needs {option}", f"{key}={{{name}: {{{option}: …}}}}") for option in missing
+        ]
+    return found
+
+
+def make_pruner(named: Named) -> BasePruner:
+    """The pruner of a request."""
+    engine = PRUNERS[name_of(named)]
+    given = {} if isinstance(named, str) else named[name_of(named)]
+    with _stable_enough():
+        return load(engine.reference)(**{**engine.options, **given})
+
+
+def make_sampler(named: Named, space: Space, *, seed: int, number: int) -> BaseSampler:
+    """The sampler of a request for one trial.
+
+    Seeded by the study's seed and the trial's number, it proposes the same whether or not the study was interrupted.
+    """
+    name = name_of(named)
+    engine = SAMPLERS[name]
+    given = {} if isinstance(named, str) else dict(named[name])
+    options = {**engine.options, **given}
+    drawn = (seed * SEED_OFFSET + number) % 2**31
+    make = load(engine.reference)
+    if name == "grid":
+        return make(options.pop("search_space", grid(space)), seed=seed, **options)
+    with _stable_enough():
+        if name == "auto":
+            return make("samplers/auto_sampler").AutoSampler(seed=drawn, **options)
+        return make(seed=seed if name == "qmc" else drawn, **options)  # one sequence: the trial's number is its place
+
+
+@contextmanager
+def _stable_enough() -> Iterator[None]:
+    """What Optuna calls experimental has not changed for years, and whoever asks for it by name has chosen it."""
+    from optuna.exceptions import ExperimentalWarning
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ExperimentalWarning)
+        yield
+
+
+def grid(space: Space) -> dict[str, list[Any]]:
+    """Every value that each parameter can be drawn as.
+
+    Raises:
+        ValueError: naming the parameters that have no end of them.
+    """
+    from optuna.distributions import CategoricalDistribution, IntDistribution
+
+    found: dict[str, list[Any]] = {}
+    endless = []
+    for parameter in space.parameters:
+        distribution = parameter.transform.distribution()
+        if isinstance(distribution, CategoricalDistribution):
+            found[parameter.raw_name] = list(distribution.choices)
+        elif isinstance(distribution, IntDistribution):
+            found[parameter.raw_name] = list(range(distribution.low, distribution.high + 1, distribution.step))
+        else:
+            endless.append(parameter.name)
+    if endless:
+        raise ValueError(f"{', '.join(endless)}: a grid needs choices or whole numbers")
+    return found
+
+
+def _options(what: Callable[..., Any]) -> dict[str, bool]:
+    """The keywords of a class that a request may give, and whether each has to be given."""
+    taken = ("seed", "self", "search_space") if what.__name__ == "GridSampler" else ("seed", "self")
+    return {
+        name: parameter.default is parameter.empty
+        for name, parameter in inspect.signature(what).parameters.items()
+        if name not in taken and parameter.kind in (parameter.POSITIONAL_OR_KEYWORD, parameter.KEYWORD_ONLY)
+    }

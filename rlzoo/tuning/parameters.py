@@ -1,0 +1,224 @@
+"""One searched hyperparameter: what the sampler draws (raw), the value that the training gets, and the way back."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Protocol
+
+if TYPE_CHECKING:
+    import optuna
+    from optuna.distributions import BaseDistribution
+
+Raw = None | bool | int | float | str
+"""What Optuna stores of a parameter."""
+
+
+class Transform(Protocol):
+    """A kind of parameter.
+
+    `value` and `raw` are inverses of each other for everything that can be drawn.
+    """
+
+    @property
+    def raw_name(self) -> str:
+        """The parameter's name with `{}` for its own: what the sampler sees is not always the value."""
+
+    def distribution(self) -> BaseDistribution: ...
+
+    def value(self, raw: Any) -> Any: ...
+
+    def raw(self, value: Any) -> Raw:
+        """What would have had to be drawn for this value.
+
+        Raises:
+            ValueError: if it lies outside of the range.
+        """
+
+
+@dataclass(frozen=True)
+class Float:
+    """A number of a range, on a logarithmic scale or in steps if wanted."""
+
+    low: float
+    high: float
+    log: bool = False
+    step: float | None = None
+    raw_name = "{}"
+
+    def distribution(self) -> BaseDistribution:
+        from optuna.distributions import FloatDistribution
+
+        return FloatDistribution(self.low, self.high, log=self.log, step=self.step)
+
+    def value(self, raw: float) -> float:
+        return float(raw)
+
+    def raw(self, value: Any) -> float:
+        number = _number(value)
+        if not self.low <= number <= self.high:
+            raise ValueError(f"{value} lies outside of {self.low:g} to {self.high:g}")
+        if self.step is not None and not math.isclose((number - self.low) / self.step % 1, 0, abs_tol=1e-9):
+            raise ValueError(f"{value} is not {self.low:g} and a multiple of {self.step:g}")
+        return number
+
+
+@dataclass(frozen=True)
+class Int:
+    """A whole number of a range, on a logarithmic scale or in steps if wanted."""
+
+    low: int
+    high: int
+    log: bool = False
+    step: int = 1
+    raw_name = "{}"
+
+    def distribution(self) -> BaseDistribution:
+        from optuna.distributions import IntDistribution
+
+        return IntDistribution(self.low, self.high, log=self.log, step=self.step)
+
+    def value(self, raw: int) -> int:
+        return int(raw)
+
+    def raw(self, value: Any) -> int:
+        number = _whole(value)
+        if not self.low <= number <= self.high or (number - self.low) % self.step:
+            steps = f" in steps of {self.step}" if self.step > 1 else ""
+            raise ValueError(f"{value} lies outside of {self.low} to {self.high}{steps}")
+        return number
+
+
+@dataclass(frozen=True)
+class PowerOfTwo:
+    """A power of two between two others; the sampler draws the exponent."""
+
+    low: int
+    high: int
+    raw_name = "log2_{}"
+
+    def distribution(self) -> BaseDistribution:
+        from optuna.distributions import IntDistribution
+
+        return IntDistribution(self.low.bit_length() - 1, self.high.bit_length() - 1)
+
+    def value(self, raw: int) -> int:
+        return 1 << int(raw)
+
+    def raw(self, value: Any) -> int:
+        number = _whole(value)
+        if not self.low <= number <= self.high or number & (number - 1):
+            raise ValueError(f"{value} is no power of two from {self.low} to {self.high}")
+        return number.bit_length() - 1
+
+
+@dataclass(frozen=True)
+class OneMinus:
+    """A number just below 1, such as a discount; the sampler draws its distance from 1 on a logarithmic scale."""
+
+    low: float
+    high: float
+    raw_name = "one_minus_{}"
+
+    def distribution(self) -> BaseDistribution:
+        from optuna.distributions import FloatDistribution
+
+        return FloatDistribution(self.low, self.high, log=True)
+
+    def value(self, raw: float) -> float:
+        return 1.0 - float(raw)
+
+    def raw(self, value: Any) -> float:
+        distance = 1.0 - _number(value)  # exact for values from 0.5 to 1 (Sterbenz), so the way back is too
+        if not self.low * (1 - 1e-9) <= distance <= self.high * (1 + 1e-9):
+            raise ValueError(f"{value} lies outside of {1 - self.high:g} to {1 - self.low:g}")
+        return min(max(distance, self.low), self.high)
+
+
+@dataclass(frozen=True)
+class Choice:
+    """One of some values, which the sampler knows by their names: lists and mappings need one."""
+
+    values: Mapping[Any, Any]
+    raw_name = "{}"
+
+    def distribution(self) -> BaseDistribution:
+        from optuna.distributions import CategoricalDistribution
+
+        return CategoricalDistribution(list(self.values))
+
+    def value(self, raw: Raw) -> Any:
+        return self.values[raw]
+
+    def raw(self, value: Any) -> Raw:
+        for name, candidate in self.values.items():
+            if candidate == value and isinstance(candidate, bool) == isinstance(value, bool):
+                return name
+        raise ValueError(f"{value} is none of {', '.join(map(str, self.values))}")
+
+
+KINDS: dict[str, type] = {
+    "float": Float,
+    "int": Int,
+    "choice": Choice,
+    "power_of_two": PowerOfTwo,
+    "one_minus": OneMinus,
+}
+"""What `type:` of a search space says."""
+
+
+@dataclass(frozen=True)
+class Parameter:
+    """A searched hyperparameter.
+
+    Attributes:
+        name: in the space.
+        key: of the configuration, `algo.learning_rate` or `env.n_envs`.
+        transform: what is drawn, and what becomes of it.
+        when: values that other parameters have to have (one of them each), or this one is not searched.
+    """
+
+    name: str
+    key: str
+    transform: Transform
+    when: Mapping[str, tuple[Any, ...]] = field(default_factory=dict)
+
+    @property
+    def raw_name(self) -> str:
+        """What the sampler knows it by: `gamma` is drawn as `one_minus_gamma`."""
+        return self.transform.raw_name.format(self.name)
+
+    def applies(self, values: Mapping[str, Any]) -> bool:
+        """Whether it is searched, given the values of the parameters before it."""
+        return all(name in values and values[name] in allowed for name, allowed in self.when.items())
+
+    def draw(self, trial: optuna.trial.BaseTrial) -> Any:
+        """The value that the sampler proposes."""
+        return self.transform.value(_suggest(trial, self.raw_name, self.transform.distribution()))
+
+
+def _suggest(trial: optuna.trial.BaseTrial, name: str, distribution: BaseDistribution) -> Any:
+    from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
+
+    if isinstance(distribution, CategoricalDistribution):
+        return trial.suggest_categorical(name, distribution.choices)
+    if isinstance(distribution, IntDistribution):
+        return trial.suggest_int(
+            name, distribution.low, distribution.high, step=distribution.step, log=distribution.log
+        )
+    assert isinstance(distribution, FloatDistribution)
+    return trial.suggest_float(name, distribution.low, distribution.high, step=distribution.step, log=distribution.log)
+
+
+def _number(value: Any) -> float:
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise ValueError(f"{value!r} is no number")
+    return float(value)
+
+
+def _whole(value: Any) -> int:
+    number = _number(value)
+    if not number.is_integer():
+        raise ValueError(f"{value!r} is no whole number")
+    return int(number)

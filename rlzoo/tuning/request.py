@@ -1,0 +1,133 @@
+"""A request to tune: a request to train, a space, and how to search it, checked as a whole before anything starts."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields
+from typing import Any
+
+from rlzoo.algos.signatures import check_alone
+from rlzoo.config.compose import Composition, compose, lay, without
+from rlzoo.config.parse import check as check_schema
+from rlzoo.config.schema import TrainConfig
+from rlzoo.config.tune_schema import TuneConfig
+from rlzoo.errors import ConfigError, Problem
+from rlzoo.preflight import find_problems
+from rlzoo.tuning import engines
+from rlzoo.tuning.parameters import Choice, Parameter
+from rlzoo.tuning.space import Space
+from rlzoo.tuning.space_file import read
+
+OWN_KEYS = ("search_space", *(field.name for field in fields(TuneConfig)))
+"""Top-level keys that are no setting of a training."""
+
+
+@dataclass(frozen=True)
+class TuneRequest:
+    """A request that passed every check.
+
+    Attributes:
+        config: how to search.
+        base: the request to train that trials change.
+        train: its typed form.
+        space: what they change in it.
+        section: `search_space` as composed: the study keeps it.
+        notices: what the user should hear about.
+    """
+
+    config: TuneConfig
+    base: Composition
+    train: TrainConfig
+    space: Space
+    section: Mapping[str, Any]
+    notices: tuple[str, ...]
+
+    @property
+    def study(self) -> str:
+        """The study's name."""
+        return self.config.study or f"{self.base.choices['algo']}-{self.base.choices['env']}"
+
+
+def plan(words: Sequence[str]) -> TuneRequest:
+    """Compose and check a request to tune.
+
+    Raises:
+        ConfigError: with everything that is wrong with it; nothing was started or written.
+    """
+    composition = compose("tune", words)
+    config, train, space, problems, notices = find(composition)
+    if problems or config is None or train is None:
+        raise ConfigError([composition.locate(problem) for problem in problems])
+    base = without(composition, OWN_KEYS)
+    section = composition.values["search_space"]
+    return TuneRequest(config, base, train, space, section, (*composition.notices, *notices))
+
+
+def find(
+    composition: Composition, *, make_env: bool = True
+) -> tuple[TuneConfig | None, TrainConfig | None, Space, list[Problem], list[str]]:
+    """The parts of a request, what is wrong with them, and notices."""
+    own = {key: value for key, value in composition.values.items() if key in OWN_KEYS and key != "search_space"}
+    config, problems = check_schema(TuneConfig, own)
+    base = without(composition, OWN_KEYS)
+    train, train_problems, notices = find_problems(base, make_env=make_env, n_requests=1 if make_env else 0)
+    problems += train_problems
+    section = composition.values.get("search_space")
+    if not isinstance(section, Mapping):
+        algo = composition.choices.get("algo")
+        hint = "search_space.<setting>={type: float, low: 0, high: 1} on the command line, or conf/search_space/"
+        problems.append(Problem("search_space", f"there is none for {algo}", f"{hint}{algo}.yaml"))
+        return config, train, Space(()), problems, notices
+    space, space_problems = read(section, base.values)
+    problems += space_problems
+    if not train_problems:
+        problems += [problem for each in space.parameters for problem in _refused(each, base)]
+    problems += _search_problems(own, space)
+    return config, train, space, problems, notices
+
+
+def _refused(parameter: Parameter, base: Composition) -> list[Problem]:
+    """Ends of a range, or choices, that the algorithm or the environment does not take."""
+    found = []
+    for value in _extremes(parameter):
+        values = lay(base, {parameter.key: value}).values
+        alone = (
+            check_alone(values["algo"]) if parameter.key.startswith("algo.") else check_schema(TrainConfig, values)[1]
+        )
+        for problem in alone:
+            if problem.key == parameter.key or problem.key.startswith(f"{parameter.key}."):
+                message = f"can become {value}: {parameter.key} {problem.message}"
+                found.append(Problem(f"search_space.{parameter.name}", message, problem.hint))
+    return found[:1]
+
+
+def _extremes(parameter: Parameter) -> list[Any]:
+    transform: Any = parameter.transform
+    if isinstance(transform, Choice):
+        return list(transform.values.values())
+    distribution: Any = transform.distribution()
+    return [transform.value(distribution.low), transform.value(distribution.high)]
+
+
+def _search_problems(own: Mapping[str, Any], space: Space) -> list[Problem]:
+    """What is wrong with how to search, as far as the values have the right types."""
+    problems = []
+    names = {}
+    for key, table in (("sampler", engines.SAMPLERS), ("pruner", engines.PRUNERS)):
+        if isinstance(own.get(key), str | dict):
+            problems += engines.problems(key, own[key], table)
+            names[key] = engines.name_of(own[key])
+    if names.get("sampler") == "grid":
+        try:
+            engines.grid(space)
+        except ValueError as error:
+            problems.append(Problem("sampler", str(error), "give them choices, or take sampler=qmc"))
+    if own.get("second_objective") is None:
+        return problems
+    if names.get("pruner") != "none":
+        message = "cannot be used with second_objective: trials with two scores cannot be compared on the way"
+        problems.append(Problem("pruner", message, "pruner=none"))
+    sampler = engines.SAMPLERS.get(names.get("sampler", ""))
+    if sampler is not None and not sampler.several:
+        problems.append(Problem("sampler", "cannot search for two objectives", "sampler=tpe, nsgaii, gp or random"))
+    return problems

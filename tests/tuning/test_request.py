@@ -1,0 +1,95 @@
+"""A request to tune is checked as a whole before anything starts."""
+
+import pytest
+
+from rlzoo.errors import ConfigError
+from rlzoo.tuning import engines
+from rlzoo.tuning.request import plan
+from rlzoo.tuning.space import Space
+
+REQUEST = ["algo=ppo", "env=CartPole"]
+
+
+def problems(*words: str) -> dict[str, str]:
+    with pytest.raises(ConfigError) as found:
+        plan([*REQUEST, *words])
+    return {problem.key: problem.message for problem in found.value.problems}
+
+
+def test_a_request_to_tune_is_one_to_train_with_a_space() -> None:
+    request = plan([*REQUEST, "n_trials=7", "total_timesteps=20_000", "algo.n_epochs=3"])
+    assert request.study == "ppo-CartPole"
+    assert request.config.n_trials == 7
+    assert request.train.total_timesteps == 20_000
+    assert request.train.algo.hyperparams["n_epochs"] == 3
+    assert "n_trials" not in request.base.values
+    assert [parameter.name for parameter in request.space.parameters][:2] == ["learning_rate", "n_steps"]
+
+
+def test_everything_wrong_is_said_at_once() -> None:
+    found = problems(
+        "sampler=tpee",
+        "pruner={median: {n_warm: 1}}",
+        "n_trials=0",
+        "objective=mean",
+        "env.n_envs=0",
+        "search_space.gamma.high=2",
+    )
+    wrong = "sampler pruner.median n_trials objective env.n_envs search_space.gamma.high"
+    assert set(found) == set(wrong.split())
+    assert found["sampler"] == "unknown sampler 'tpee'; did you mean 'tpe'?"
+    assert found["pruner.median"] == "has no 'n_warm'; did you mean 'n_warmup_steps'?"
+
+
+def test_what_the_algorithm_refuses_is_refused_in_its_space() -> None:
+    found = problems(
+        "+search_space.ent_coef={type: float, low: -1, high: 1}", "search_space.activation_fn.values=[tanh,rlu]"
+    )
+    assert found["search_space.ent_coef"].startswith("can become -1.0: algo.ent_coef must be at least 0")
+    assert found["search_space.activation_fn"].startswith("can become rlu: algo.policy_kwargs.activation_fn unknown")
+
+
+def test_two_objectives_are_not_pruned() -> None:
+    assert set(problems("second_objective=wall_time")) == {"pruner"}
+    assert set(problems("second_objective=wall_time", "pruner=none", "sampler=cmaes")) >= {"sampler"}
+    assert plan([*REQUEST, "second_objective=wall_time", "pruner=none"]).config.second_objective == "wall_time"
+
+
+def test_a_grid_needs_an_end() -> None:
+    assert "learning_rate" in problems("sampler=grid")["sampler"]
+    names = "learning_rate gamma gae_lambda ent_coef max_grad_norm".split()
+    request = plan([*REQUEST, "sampler=grid", *(f"search_space.{name}=null" for name in names)])
+    found = engines.grid(request.space)
+    assert found["log2_batch_size"] == [4, 5, 6, 7, 8, 9, 10]
+    assert found["activation_fn"] == ["tanh", "relu"]
+
+
+def test_an_algorithm_without_a_space_says_so() -> None:
+    with pytest.raises(ConfigError, match="there is none for td0"):
+        plan(["algo=td0", "env=FrozenLake"])
+
+
+@pytest.mark.parametrize("name", [name for name, engine in engines.SAMPLERS.items() if not engine.package])
+def test_a_sampler_proposes_the_same_for_the_same_seed_and_number(name: str) -> None:
+    import optuna
+
+    optuna.logging.set_verbosity(optuna.logging.ERROR)
+    names = "learning_rate gamma gae_lambda ent_coef max_grad_norm".split() if name == "grid" else []
+    space: Space = plan([*REQUEST, f"sampler={name}", *(f"search_space.{each}=null" for each in names)]).space
+
+    def params(number: int) -> dict[str, object]:
+        study = optuna.create_study(sampler=engines.make_sampler(name, space, seed=3, number=number))
+        trial = study.ask()
+        space.draw(trial)
+        return dict(trial.params)
+
+    assert params(4) == params(4)
+    if name not in ("grid", "qmc"):  # they take their place from the study, where this is the first trial
+        assert params(4) != params(5)
+
+
+@pytest.mark.parametrize("name", [name for name in engines.PRUNERS if name != "threshold"])
+def test_pruners_are_made(name: str) -> None:
+    if not engines.problems("pruner", name, engines.PRUNERS):
+        assert engines.make_pruner(name) is not None
+    assert engines.make_pruner({"threshold": {"lower": 10.0}}) is not None

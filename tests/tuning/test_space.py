@@ -1,0 +1,200 @@
+"""Search spaces: the shipped ones compose, transforms go both ways, mistakes are said at once."""
+
+import optuna
+import pytest
+
+from rlzoo.algos.specs import ALGOS
+from rlzoo.config import paths
+from rlzoo.config.compose import Composition, compose, lay, without
+from rlzoo.preflight import find_problems
+from rlzoo.tuning.constraints import Constraint
+from rlzoo.tuning.parameters import Choice, Float, Int, OneMinus, PowerOfTwo
+from rlzoo.tuning.space import Space
+from rlzoo.tuning.space_file import read
+
+SHIPPED = sorted(path.stem for path in (paths.root() / "conf" / "search_space").glob("*.yaml"))
+NOTHING_TO_TUNE = {"value_iteration", "policy_iteration", "mc_prediction", "td0"}
+"""They compute what is right for a given discount, or judge a policy: no setting makes them better."""
+
+
+def environment(algo: str) -> str:
+    spec = ALGOS[algo]
+    if spec.family == "tabular":
+        return "FrozenLake"
+    if spec.masked:
+        return "TaxiMasked"
+    return "CartPole" if "Discrete" in spec.action_spaces else "Pendulum"
+
+
+def drawn(space: Space, seed: int) -> tuple[dict[str, object], dict[str, object]]:
+    """Values and what the sampler drew for them."""
+    trial = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=seed)).ask()
+    return space.draw(trial), dict(trial.params)
+
+
+def composed(*words: str) -> tuple[Composition, Space]:
+    """A request to train, and the space that `rlzoo tune` searches for it."""
+    composition = compose("tune", words)
+    space, problems = read(composition.values["search_space"], composition.values)
+    assert not problems
+    return without(composition, ["search_space", "study"]), space
+
+
+def problems_of(space: object, *words: str) -> dict[str, str]:
+    config = compose("train", ["algo=ppo", "env=CartPole", *words]).values
+    _, problems = read(space, config)  # type: ignore[arg-type]
+    return {problem.key.removeprefix("search_space."): problem.message for problem in problems}
+
+
+def test_every_algorithm_that_can_be_tuned_has_a_space() -> None:
+    assert set(SHIPPED) == set(ALGOS) - NOTHING_TO_TUNE
+
+
+@pytest.mark.parametrize("algo", SHIPPED)
+def test_a_shipped_space_samples_two_hundred_valid_requests(algo: str) -> None:
+    optuna.logging.set_verbosity(optuna.logging.ERROR)
+    words = [f"algo={algo}", f"env={environment(algo)}", "hyperparams=none", "total_timesteps=20_000"]
+    base, space = composed(*words)
+    n_broken = 0
+    for seed in range(200):
+        values, params = drawn(space, seed)
+        assert space.raw(values) == pytest.approx(params)
+        assert all(
+            each.transform.value(each.transform.raw(values[each.name])) == values[each.name]
+            for each in space.parameters
+            if each.name in values
+        )
+        laid = lay(base, space.settings(values))
+        assert space.values_of(laid.values) == values
+        if space.broken(values, laid.values):
+            n_broken += 1
+            continue
+        _, wrong, _ = find_problems(laid, make_env=False)
+        assert not wrong, values
+    assert n_broken < 150
+
+
+def test_what_is_drawn_and_what_comes_of_it() -> None:
+    assert PowerOfTwo(16, 1024).value(5) == 32
+    assert PowerOfTwo(16, 1024).raw(32) == 5
+    assert OneMinus(1e-4, 0.1).value(0.01) == 0.99
+    assert OneMinus(1e-4, 0.1).raw(0.75 + 0.2) == pytest.approx(0.05)
+    assert OneMinus(1e-4, 0.1).value(OneMinus(1e-4, 0.1).raw(0.9999)) == 0.9999  # 1 - 0.9999 is a little below 1e-4
+    assert Choice({"tiny": [64], "none": None}).value("tiny") == [64]
+    assert Choice({"tiny": [64], "none": None}).raw(None) == "none"
+    assert Int(2, 10, step=2).raw(8.0) == 8
+    assert Float(0, 1, step=0.25).raw(0.75) == 0.75
+
+
+@pytest.mark.parametrize(
+    ("transform", "value", "message"),
+    [
+        (Float(0, 1), 2, "outside of 0 to 1"),
+        (Float(0, 1), {"linear": 1}, "no number"),
+        (Float(0, 1, step=0.25), 0.3, "multiple of 0.25"),
+        (Int(2, 10, step=2), 3, "in steps of 2"),
+        (Int(2, 10), 2.5, "no whole number"),
+        (Int(2, 10), True, "no number"),
+        (PowerOfTwo(16, 64), 48, "no power of two from 16 to 64"),
+        (PowerOfTwo(16, 64), 128, "no power of two from 16 to 64"),
+        (OneMinus(1e-3, 0.1), 0.99999, "outside of 0.9 to 0.999"),
+        (Choice({"a": 1, "b": 2}), 3, "none of a, b"),
+        (Choice({1: 1}), True, "none of 1"),
+    ],
+)
+def test_what_cannot_have_been_drawn(transform: object, value: object, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        transform.raw(value)  # type: ignore[attr-defined]
+
+
+def test_a_condition_leaves_a_parameter_out() -> None:
+    config = compose("train", ["algo=reinforce", "env=CartPole"]).values
+    space, problems = read(
+        {
+            "baseline": {"type": "choice", "values": [False, True]},
+            "value_learning_rate": {"type": "float", "low": 0.1, "high": 0.2, "when": {"baseline": True}},
+        },
+        config,
+    )
+    assert not problems
+    found = {bool(values["baseline"]): values for values, _ in (drawn(space, seed) for seed in range(20))}
+    assert found[False] == {"baseline": False}
+    assert 0.1 <= found[True]["value_learning_rate"] <= 0.2  # type: ignore[operator]
+    assert space.settings({"baseline": False}) == {"algo.baseline": False}
+
+
+def test_two_parameters_can_share_a_setting_if_they_never_meet() -> None:
+    one = {"type": "float", "low": 0.1, "high": 0.2, "key": "algo.ent_coef", "when": {"kind": "small"}}
+    other = {"type": "float", "low": 0.5, "high": 0.6, "key": "algo.ent_coef", "when": {"kind": "large"}}
+    kind = {"type": "choice", "values": ["small", "large"], "key": "algo.policy_kwargs.kind"}
+    assert problems_of({"kind": kind, "one": one, "other": other}) == {}
+    assert problems_of({"kind": kind, "one": one, "other": {**other, "when": None}}) == {
+        "other": "searches algo.ent_coef, and so does one"
+    }
+
+
+def test_every_mistake_of_a_space_is_said_at_once() -> None:
+    assert problems_of(
+        {
+            "learning_rat": {"type": "float", "low": 0, "high": 1},
+            "gamma": {"type": "flaot", "low": 0, "high": 1},
+            "gae_lambda": {"low": 0, "high": 1},
+            "learning_rate": {"type": "float", "low": 1e-2, "high": 1e-5, "log": True},
+            "ent_coef": {"type": "float", "low": 0, "high": 0.1, "log": True},
+            "n_steps": {"type": "power_of_two", "low": 30, "high": 64},
+            "n_epochs": {"type": "int", "low": 1.5, "high": "many"},
+            "batch_size": {"type": "int", "low": 1, "high": 10, "stepp": 2},
+            "clip_range": {"type": "choice"},
+            "net_arch": {"type": "choice", "key": "algo.policy_kwargs.net_arch", "values": [[64], [64, 64]]},
+            "vf_coef": {"type": "float", "low": 0, "high": 1, "when": {"normalise": True}},
+            "max_grad_norm": 3,
+            "speed": {"type": "float", "low": 0, "high": 1, "key": "total_timesteps"},
+            "target_kl": {"type": "one_minus", "low": 0.1, "high": 0.9},
+            "constraints": ["n_steps", "n_steps < n_step", "__import__('os') == 1", "1 <"],
+        }
+    ) == {
+        "learning_rat": "ppo has no 'learning_rat'; did you mean 'learning_rate'?",
+        "gamma.type": "unknown type 'flaot'; did you mean 'float'?",
+        "gae_lambda.type": "has no type",
+        "learning_rate.low": "is 0.01, which is more than high, 1e-05",
+        "ent_coef.low": "must be more than 0 on a logarithmic scale, not 0",
+        "n_steps.low": "must be a power of two, not 30",
+        "n_epochs.low": "must be a whole number, not 1.5",
+        "n_epochs.high": "must be a whole number, not 'many'",
+        "batch_size.stepp": "int has no 'stepp'; did you mean 'step'?",
+        "clip_range.values": "is missing",
+        "net_arch.values": "[64] needs a name",
+        "vf_coef.when": "'normalise' is no parameter that is drawn before",
+        "max_grad_norm": "must say what is searched, not 3",
+        "speed.key": "must name a setting of algo or env, not 'total_timesteps'",
+        "target_kl.high": "must lie above 0 and up to 0.5: it is the distance from 1",
+        "constraints": "'1 <' cannot be read",
+    }
+
+
+def test_constraints_compare_and_nothing_else() -> None:
+    constraint = Constraint.parse("batch_size <= n_steps * n_envs")
+    assert constraint.names == {"batch_size", "n_steps", "n_envs"}
+    assert constraint.holds({"batch_size": 64, "n_steps": 16, "n_envs": 4})
+    assert not constraint.holds({"batch_size": 65, "n_steps": 16, "n_envs": 4})
+    assert Constraint.parse("n_steps * 2 % batch_size == 0").holds({"n_steps": 32, "batch_size": 64})
+    assert constraint.holds({"batch_size": None, "n_steps": 16, "n_envs": 4})  # not for this to judge
+    for text in ("f(x) < 1", "x.y < 1", "x < 1 < 2", "x if y else z", "[1] < 2", "x ** 9 < 1", "a and b", "x" * 300, 3):
+        with pytest.raises(ValueError, match=r"is not one|holds|cannot be read|is no text"):
+            Constraint.parse(text)
+
+
+def test_a_space_can_be_changed_on_the_command_line() -> None:
+    _, space = composed("algo=ppo", "env=CartPole", "search_space.gamma=null", "search_space.learning_rate.high=1e-2")
+    by_name = {parameter.name: parameter for parameter in space.parameters}
+    assert "gamma" not in by_name
+    assert by_name["learning_rate"].transform == Float(1e-5, 1e-2, log=True)
+
+
+def test_the_environment_can_be_searched_too() -> None:
+    n_envs = "{type: power_of_two, key: env.n_envs, low: 1, high: 8}"
+    base, space = composed("algo=ppo", "env=CartPole", f"search_space.n_envs={n_envs}")
+    assert space.settings({"n_envs": 4}) == {"env.n_envs": 4}
+    values = {"batch_size": 64, "n_steps": 32}
+    assert space.broken({**values, "n_envs": 1}, base.values) == ["batch_size <= n_steps * n_envs"]
+    assert not space.broken({**values, "n_envs": 2}, base.values)
