@@ -217,6 +217,26 @@ class EnjoyConfig:
 
 
 @dataclass(frozen=True)
+class PackageConfig:
+    """The words of `rlzoo package`."""
+
+    __pydantic_config__ = {"extra": "forbid"}
+
+    run: str
+    folder: str | None
+    repo_id: str | None
+    checkpoint: str | None
+    n_episodes: Positive | None
+    seeds: tuple[Seed, ...] | None
+    deterministic: Bool | Literal["auto"]
+    video: Bool
+    license: str
+    device: str
+    trust: Bool
+    runs_dir: str
+
+
+@dataclass(frozen=True)
 class VerifyResumeConfig:
     """The words of `rlzoo verify-resume`."""
 
@@ -239,3 +259,32 @@ class ReproduceConfig:
     trust: Bool
     runs_dir: str
     into: str | None
+
+
+@dataclass(frozen=True)
+class LeaderboardConfig:
+    """The words of `rlzoo leaderboard`."""
+
+    __pydantic_config__ = {"extra": "forbid"}
+
+    env: str | None
+    algo: str | None
+    source: Literal["runs", "hub"]
+    user: str | None
+    by: Literal["run", "algo"]
+    n: Positive
+    n_episodes: Positive
+    runs_dir: str
+
+
+@dataclass(frozen=True)
+class CertifyConfig:
+    """The words of `rlzoo certify` besides the runs."""
+
+    __pydantic_config__ = {"extra": "forbid"}
+
+    name: str | None
+    user: str | None
+    source: Literal["auto", "runs", "hub"]
+    folder: str
+    runs_dir: str
