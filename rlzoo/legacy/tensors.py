@@ -85,11 +85,16 @@ def _check(root: Any, archive: Archive, folder: str) -> set[str]:
     for name, value in items.items():
         if not isinstance(name, str) or len(name) > 200 or not name.isprintable():
             raise UnreadableError("a tensor has no proper name")
-        _check_tensor(value, archive, folder)
+        check_tensor(value, archive, folder)
     return set(items)
 
 
-def _check_tensor(value: Any, archive: Archive, folder: str) -> None:
+def check_tensor(value: Any, archive: Archive, folder: str) -> None:
+    """Check that a tensor lies within what is stored of it.
+
+    Raises:
+        UnreadableError: if it does not, or is no tensor.
+    """
     if isinstance(value, Record) and value.name == PARAMETER and value.args:
         value = value.args[0]
     if not isinstance(value, Record) or value.name != REBUILD or len(value.args) not in (6, 7):
