@@ -1,9 +1,9 @@
-"""`rlzoo list`: the algorithms, environments, tuned sets, experiments and runs there are."""
+"""`rlzoo list`: the algorithms, environments, tuned sets, experiments and runs there are, and agents on the Hub."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,15 +18,20 @@ if TYPE_CHECKING:
 Rows = list[dict[str, Any]]
 
 
+SETTINGS = {"runs": ("runs_dir",), "hub": ("user", "tag", "env", "algo", "n")}
+"""What can be set behind each word; nothing behind the others."""
+N_MODELS = 20
+
+
 def main(arguments: Arguments) -> int:
-    kinds = {"algos": algos, "envs": envs, "hyperparams": hyperparams}
-    kinds |= {"experiments": experiments, "runs": runs}
+    kinds: dict[str, Callable[..., Rows]] = {"algos": algos, "envs": envs, "hyperparams": hyperparams}
+    kinds |= {"experiments": experiments, "runs": runs, "hub": hub}
     words = [word for word in arguments.words if "=" not in word]
     settings = {overrides.key_of(w): w.partition("=")[2] for w in arguments.words if "=" in w}
-    if len(words) != 1 or set(settings) - {"runs_dir"} or ("runs_dir" in settings and words != ["runs"]):
-        raise RlzooError("say what to list", f"rlzoo list {' | '.join(kinds)} [runs_dir=…]")
-    function = lookup(kinds, words[0], "list")
-    rows = runs(settings.get("runs_dir", "runs")) if words == ["runs"] else function()
+    if len(words) != 1 or (words[0] in kinds and not set(settings) <= set(SETTINGS.get(words[0], ()))):
+        words_of = (f"{kind} [{'=… '.join(SETTINGS[kind])}=…]" if kind in SETTINGS else kind for kind in kinds)
+        raise RlzooError("say what to list", f"rlzoo list {' | '.join(words_of)}")
+    rows = lookup(kinds, words[0], "list")(**settings)
     if arguments.json:
         print(json.dumps(rows))
         return ExitCode.DONE
@@ -34,7 +39,9 @@ def main(arguments: Arguments) -> int:
 
     columns = list(rows[0]) if rows else []
     print_table(columns, [[_cell(row[column]) for column in columns] for row in rows])
-    print(f"{len(rows)} {words[0]}")
+    print(f"{len(rows)} {'models' if words == ['hub'] else words[0]}")
+    if words == ["hub"]:
+        print("The scores are what the authors state; nobody has checked them. rlzoo load-from-hub repo_id=… gets one.")
     return ExitCode.DONE
 
 
@@ -121,11 +128,36 @@ def experiments() -> Rows:
     return rows
 
 
-def runs(root: str = "runs") -> Rows:
-    """Every run below `root`, newest first, with its last evaluation; one that cannot be read is listed as damaged."""
+def runs(runs_dir: str = "runs") -> Rows:
+    """Every run below a folder, newest first, with its last evaluation; what cannot be read is listed as damaged."""
     from rlzoo.runs import find_runs
 
-    return [_run_row(run) for run in sorted(find_runs(Path(root)), key=lambda run: run.path.name, reverse=True)]
+    return [_run_row(run) for run in sorted(find_runs(Path(runs_dir)), key=lambda run: run.path.name, reverse=True)]
+
+
+def hub(user: str = "", tag: str = "", env: str = "", algo: str = "", n: str = str(N_MODELS)) -> Rows:
+    """Agents on the Hugging Face Hub with the scores that their cards state, the best of each environment first."""
+    from rlzoo.hub.listing import find_models, unknown_algo
+
+    if not (n.isascii() and n.isdigit() and int(n[:9]) >= 1):
+        raise RlzooError(f"n={n} is no number of models", "n=20")
+    if algo and (near := unknown_algo(algo)):
+        raise RlzooError(near, "rlzoo list algos")
+    found = find_models(user or None, tag or None, env or None, algo or None)
+    return [
+        {
+            "model": model.id,
+            "algo": model.algo,
+            "env": model.env,
+            "mean - std": model.result,
+            "mean": model.mean,
+            "std": model.std,
+            "downloads": model.downloads,
+            "likes": model.likes,
+            "date": model.date[:10],
+        }
+        for model in found[: int(n[:9])]
+    ]
 
 
 def _run_row(run: Run) -> dict[str, Any]:
