@@ -6,9 +6,10 @@ Everything is made in a hidden folder beside the target, which takes its place o
 from __future__ import annotations
 
 import json
+import re
 import secrets
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -18,8 +19,12 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from rlzoo import console
 from rlzoo.algos import specs
+from rlzoo.config.parse import check
+from rlzoo.config.schema import PackageConfig
+from rlzoo.envs import frames
 from rlzoo.errors import ConfigError, ExitCode, Problem, RlzooError
 from rlzoo.hub import card, own_files, privacy
+from rlzoo.preflight import device_problems
 from rlzoo.protocols import Evaluation
 from rlzoo.runs import Run, folder_name
 
@@ -30,6 +35,9 @@ N_EPISODES = 10
 """Episodes of the evaluation, unless the run names the seeds of its own."""
 FRESH = 1_000_000
 """The evaluation's seeds count up from the run's `eval.seed` and this: nothing was trained or chosen on them."""
+
+REPO_ID = re.compile(r"[\w.-]{1,96}/[\w.-]{1,96}", re.ASCII)
+LICENSE = re.compile(r"[a-z0-9][a-z0-9.-]*")
 
 
 @dataclass(frozen=True)
@@ -99,38 +107,61 @@ def stage(  # noqa: PLR0913  the words of the command
         RlzooError: if there is no such run or checkpoint, something is in the way at `folder`, a package that is needed
             is missing, or a step fails. `folder` is then as it was.
     """
+    import numpy as np
+
     from rlzoo.agent import load
 
     run = run if isinstance(run, Run) else Run.open(run)
+    seeds = None if seeds is None else np.asarray(seeds).tolist()
+    settings = {"checkpoint": checkpoint, "n_episodes": n_episodes, "seeds": seeds, "deterministic": deterministic}
+    settings |= {"repo_id": repo_id, "license": license, "video": video, "device": device, "trust": trust}
+    given = {"run": str(run.path), "folder": str(folder), "runs_dir": "", **settings}
+    if problems := [*check(PackageConfig, given)[1], *problems_of(given)]:
+        raise ConfigError(problems)
     folder = Path(folder).expanduser()
-    name = name_of(run)
     run.find_checkpoint(checkpoint)
     run.read_results()  # a damaged one is found before the episodes are played
+    name = name_of(run)
     _require_packages(video=video)
     published = own_files.require_free(folder, name)
     agent = load(run, checkpoint, device=device, trust=trust)
-    seeds = _seeds(agent, n_episodes, seeds)
+    if video:
+        frames.require(agent.config.env, "rgb_array")
     greedy = agent.is_deterministic(deterministic)
-    console.say(
-        f"run {run.path}, checkpoint {agent.checkpoint.name}, {'deterministic' if greedy else 'sampled'} actions"
-    )
-    evaluation = agent.evaluate(seeds=seeds, deterministic=greedy)
-    result = _result(agent, evaluation, trust=trust)
+    console.say(f"run {run.path}, checkpoint {agent.checkpoint.name}, {_in_words(greedy)} actions")
     with _replacing(folder) as new:
+        evaluation = agent.evaluate(seeds=_seeds(agent, n_episodes, seeds), deterministic=greedy)
+        result = _result(agent, evaluation, trust=trust)
         _write_agent(new, name, agent, evaluation)
         _write_results(new, result)
         if video:
-            _film(new / "replay.mp4", agent, seeds[0], deterministic=greedy)
+            _film(new / "replay.mp4", agent, evaluation)
         own_files.write(new, name, agent)
         text = card.text(new, name, agent, result, repo_id=repo_id, license=license)
-        (new / "README.md").write_text(card.merge(published, text) if published else text, encoding="utf-8")
+        (new / "README.md").write_text(card.merge(published, text), encoding="utf-8", newline="")
         own_files.write_list(new)
         privacy.refuse_leaks(new)
         run.append_result(result)
-    files = {
-        path.relative_to(folder).as_posix(): path.stat().st_size for path in sorted(folder.rglob("*")) if path.is_file()
-    }
-    return Staged(folder, name, repo_id, files, evaluation, agent.checkpoint.name)
+    return Staged(folder, name, repo_id, _sizes(folder), evaluation, agent.checkpoint.name)
+
+
+def problems_of(values: Mapping[str, Any]) -> list[Problem]:
+    """What is wrong with a request beyond its types, before anything is opened."""
+    problems = []
+    if isinstance(values["device"], str):
+        problems += device_problems(values["device"])
+    if values["seeds"] == []:
+        problems.append(Problem("seeds", "is empty", "null takes fresh ones"))
+    n_episodes, seeds = values["n_episodes"], values["seeds"]
+    if seeds and n_episodes is not None and n_episodes != len(seeds):
+        problems.append(Problem("n_episodes", f"is {n_episodes}, and there are {len(seeds)} seeds", "leave one out"))
+    repo_id, license = values["repo_id"], values["license"]
+    if isinstance(repo_id, str) and not REPO_ID.fullmatch(repo_id):
+        problems.append(Problem("repo_id", f"{repo_id!r} is no repository", "it is user/name: me/ppo-CartPole-v1"))
+    if isinstance(license, str) and not LICENSE.fullmatch(license):
+        hint = "mit, apache-2.0, cc-by-4.0, other: https://huggingface.co/docs/hub/repositories-licenses"
+        problems.append(Problem("license", f"{license!r} is no identifier of the Hub's", hint))
+    return problems
 
 
 def _require_packages(*, video: bool) -> None:
@@ -196,10 +227,20 @@ def _write_results(folder: Path, result: dict[str, Any]) -> None:
     (folder / "results.json").write_text(text, encoding="utf-8")
 
 
-def _film(path: Path, agent: Agent, seed: int, *, deterministic: bool) -> None:
+def _film(path: Path, agent: Agent, evaluation: Evaluation) -> None:
+    """The first episode of the evaluation, as it was played."""
     from rlzoo.recording import record
 
-    record(agent, path, n_episodes=1, seeds=[seed], deterministic=deterministic)
+    record(agent, path, n_episodes=1, seeds=evaluation.seeds[:1], deterministic=evaluation.deterministic)
+
+
+def _sizes(folder: Path) -> dict[str, int]:
+    paths = (path for path in sorted(folder.rglob("*")) if path.is_file())
+    return {path.relative_to(folder).as_posix(): path.stat().st_size for path in paths}
+
+
+def _in_words(deterministic: bool) -> str:
+    return "deterministic" if deterministic else "sampled"
 
 
 @contextmanager
