@@ -168,7 +168,7 @@ def play(
     agent: Agent,
     show: Callable[[frames.Moment], None],
     *,
-    render_mode: str,
+    render_mode: str | None,
     opened: Callable[[VecEnv, Agent], None] | None = None,
     **options: Any,
 ) -> Evaluation:
@@ -177,14 +177,15 @@ def play(
     Args:
         agent: who plays.
         show: is given every moment, in order.
-        render_mode: how the environment draws.
+        render_mode: how the environment draws; None does not.
         opened: is given the environment before it is played.
         options: of `Agent.evaluate`.
 
     Raises:
         RlzooError: if the environment does not draw like this, or cannot here.
     """
-    frames.require(agent.config.env, render_mode)
+    if render_mode is not None:
+        frames.require(agent.config.env, render_mode)
 
     def watch(env: VecEnv) -> None:
         if opened is not None:

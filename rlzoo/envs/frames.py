@@ -67,6 +67,7 @@ class Watched(gymnasium.Wrapper):
         self._total = 0.0
         self._n_rewards = 0
         self._first: Moment | None = None
+        self._frame_skipper = _find_frame_skipper(env)
 
     def reset(self, **kwargs: Any) -> tuple[Any, dict[str, Any]]:
         result = self.env.reset(**kwargs)
@@ -86,7 +87,7 @@ class Watched(gymnasium.Wrapper):
         self._step += 1
         reward = self._take_rewards()
         ended = result[3] or len(self.env.get_wrapper_attr("episode_returns")) != self._n_ended
-        self._show(self._moment(reward, ended=ended))
+        self._show(self._moment(reward, ended=ended, cut=result[2] or result[3]))
         return result
 
     def _take_rewards(self) -> float:
@@ -97,8 +98,34 @@ class Watched(gymnasium.Wrapper):
         self._total += new
         return new
 
-    def _moment(self, reward: float, *, ended: bool) -> Moment:
-        return Moment(self.env.render(), self._episode, self._step, reward, self._total, ended)
+    def _moment(self, reward: float, *, ended: bool, cut: bool = True) -> Moment:
+        picture = None if self.env.render_mode in (None, "human") else self.env.render()  # a window draws by itself
+        if self._frame_skipper is not None and not cut:
+            picture = _as_the_agent_sees(picture, self._frame_skipper)
+        return Moment(picture, self._episode, self._step, reward, self._total, ended)
+
+
+def _find_frame_skipper(env: gymnasium.Env) -> Any:
+    """The Atari wrapper that repeats actions, if there is one."""
+    layer: Any = env
+    while isinstance(layer, gymnasium.Wrapper):
+        if type(layer).__name__ == "MaxAndSkipEnv":
+            return layer
+        layer = layer.env
+    return None
+
+
+def _as_the_agent_sees(picture: Any, skipper: Any) -> Any:
+    """With what the frame before the last showed.
+
+    The console draws some things, shots above all, in every second frame only: of every fourth frame alone they would
+    be missing all along. The agent's observation is the maximum of two frames for this reason.
+    """
+    import numpy as np
+
+    before = skipper._obs_buffer[0]
+    fits = isinstance(picture, np.ndarray) and picture.shape == before.shape and skipper._skip > 1
+    return np.maximum(picture, before) if fits else picture
 
 
 def watch(env: VecEnv, show: Callable[[Moment], None]) -> None:
@@ -152,15 +179,16 @@ def pixels(picture: Any) -> np.ndarray:
     return np.repeat(array, 3, axis=2) if array.shape[2] == 1 else array[..., :3]
 
 
-def frames_per_second(env: gymnasium.Env, cfg: EnvConfig) -> float:
+def frames_per_second(env: gymnasium.Env, cfg: EnvConfig, *, toy_text: float | None = TOY_TEXT_FPS) -> float:
     """How many of the agent's steps are a second to a spectator.
 
-    1 for toy texts; otherwise the environment's `render_fps`, at most 60, over the frames that a wrapper skips.
+    That of toy texts is `toy_text`, unless it is None; otherwise the environment's `render_fps`, at most 60, over the
+    frames that a wrapper skips.
     """
     base = env.unwrapped
     module = type(base).__module__
-    if module.startswith("gymnasium.envs.toy_text"):
-        return TOY_TEXT_FPS
+    if module.startswith("gymnasium.envs.toy_text") and toy_text is not None:
+        return toy_text
     if module.startswith("ale_py"):
         skip = getattr(base, "_frameskip", 1)
         fps = ATARI_FPS / (max(1, sum(skip) // 2) if isinstance(skip, tuple) else skip)
