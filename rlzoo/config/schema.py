@@ -288,3 +288,28 @@ class CertifyConfig:
     source: Literal["auto", "runs", "hub"]
     folder: str
     runs_dir: str
+
+
+@dataclass(frozen=True)
+class EnvId:
+    """An environment by its id alone."""
+
+    __pydantic_config__ = {"extra": "forbid"}
+
+    id: str | None
+
+
+@dataclass(frozen=True)
+class LoadFromHubConfig:
+    """The words of `rlzoo load-from-hub`."""
+
+    __pydantic_config__ = {"extra": "forbid"}
+
+    repo_id: str
+    revision: str | None
+    folder: str | None
+    file: str | None
+    algo: str | None
+    env: EnvId
+    trust: Bool
+    force: Bool
