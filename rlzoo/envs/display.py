@@ -15,6 +15,13 @@ from rlzoo.errors import ExitCode, RlzooError
 SCREEN = (1400, 900)
 """Width and height in pixels of the virtual display, as in the Deep RL Course."""
 
+PACKAGES = {"egl": "libegl1", "osmesa": "libosmesa6"}
+"""Of Debian and Ubuntu: what MuJoCo draws with where there is no screen; the second needs no graphics driver at all."""
+
+OFF_SCREEN = r"\bEGL|eglQuery|OSMesa|OpenGL\.platform"
+WINDOWS = r"\bdisplay\b|X11|X server|glfw|\bGLX\b|gladLoadGL|pyglet"
+"""What errors speak of that an off-screen renderer, or a window, comes to grief with."""
+
 T = TypeVar("T")
 
 
@@ -71,22 +78,39 @@ def screen_if_needed(may_repeat: Callable[[], bool]) -> Iterator[Callable[[Calla
             try:
                 return work()
             except Exception as error:
-                if has_screen() or not needs_screen(error) or not may_repeat():
+                if not may_repeat():
                     raise
-                stack.enter_context(virtual_screen(str(error).partition("\n")[0]))
+                if "mujoco" in sys.modules and _needs(error, rf"{OFF_SCREEN}|{WINDOWS}"):
+                    raise _no_library(error) from error
+                if has_screen() or not _needs(error, WINDOWS):
+                    raise
+                stack.enter_context(virtual_screen(_reason(error)))
             return work()
 
         yield attempt
 
 
-def needs_screen(error: BaseException | None) -> bool:
-    """Whether something failed for want of a display."""
+def _needs(error: BaseException | None, words: str) -> bool:
+    """Whether an error, or one that it comes from, speaks of this."""
     while error is not None:
-        words = f"{type(error).__module__} {type(error).__name__} {error}"
-        if re.search(r"display|X11|X server|glfw|GLX|OpenGL|pyglet|EGL|OSMesa", words, re.IGNORECASE):
+        if re.search(words, f"{type(error).__module__} {type(error).__name__} {error}", re.IGNORECASE):
             return True
         error = error.__cause__ or error.__context__
     return False
+
+
+def _reason(error: BaseException) -> str:
+    return f"{type(error).__name__}: {error}".partition("\n")[0]
+
+
+def _no_library(error: BaseException) -> RlzooError:
+    """MuJoCo does not draw; it cannot begin again with another library, or a screen, in the same process."""
+    chosen = os.environ.get("MUJOCO_GL", "")
+    other = "osmesa" if chosen == "egl" else "egl"
+    ways = [f"apt-get install {PACKAGES[chosen]}"] if chosen in PACKAGES else []
+    ways.append(f"apt-get install {PACKAGES[other]}, and MUJOCO_GL={other} before rlzoo")
+    message = f"MuJoCo cannot draw{f' with MUJOCO_GL={chosen}' if chosen else ''}: {_reason(error)}"
+    return RlzooError(message, "; or ".join(ways), ExitCode.MISSING)
 
 
 @contextmanager
@@ -103,9 +127,8 @@ def virtual_screen(why: str) -> Iterator[None]:
     needs = [] if shutil.which("Xvfb") else ["apt-get install xvfb"]
     needs += [] if installed("pyvirtualdisplay") else ['pip install "hydra-rlzoo[display]"']
     if needs:
-        instead = "; MuJoCo needs none with apt-get install libegl1 or libosmesa6" if "mujoco" in sys.modules else ""
         message = f"this environment needs a screen to draw, and there is none: {why}"
-        raise RlzooError(message, f"{' and '.join(needs)} gives it a virtual one{instead}", ExitCode.MISSING)
+        raise RlzooError(message, f"a virtual one: {' and '.join(needs)}", ExitCode.MISSING)
     from pyvirtualdisplay.display import Display
 
     with Display(visible=False, size=SCREEN):
