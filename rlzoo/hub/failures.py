@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 
 from rlzoo.errors import ExitCode, RlzooError
@@ -90,6 +91,9 @@ def explain(error: Exception, repo_id: str, endpoint: str) -> RlzooError | None:
         hint = f"what was done so far is kept; try again, or look at the network and at {endpoint}"
         return RlzooError(f"{summary(error)} ({endpoint})", hint, ExitCode.HUB)
     for one in chain(error):
+        if isinstance(one, json.JSONDecodeError):
+            hint = "a network that asks for a login first answers like this, or HF_ENDPOINT is wrong"
+            return RlzooError(f"what answers at {endpoint} does not answer like the Hub", hint, ExitCode.HUB)
         if isinstance(one, errors.EntryNotFoundError):
             return RlzooError(f"{repo_id}: {_first_line(one)}", f"{endpoint}/{repo_id} shows its files", ExitCode.HUB)
     return None
@@ -153,7 +157,7 @@ def _server_words(error: BaseException) -> str:
     from huggingface_hub.errors import HfHubHTTPError
 
     said = (one.server_message for one in chain(error) if isinstance(one, HfHubHTTPError))
-    return " ".join(next((text for text in said if text), "").split())[:300]
+    return " ".join(next((text for text in said if text), "").split())[:300].rstrip(".")
 
 
 def _first_line(error: BaseException) -> str:

@@ -264,6 +264,8 @@ class _RefusedError(Exception):
 class _Handler(BaseHTTPRequestHandler):
     hub: HubServer
     protocol_version = "HTTP/1.1"
+    wbufsize = 65536  # headers and content in one packet
+    disable_nagle_algorithm = True
 
     def log_message(self, *_: object) -> None:
         """Nothing is printed."""
@@ -361,8 +363,6 @@ class _Handler(BaseHTTPRequestHandler):
         """Reset the connection: the other side sees an error, not an end."""
         self.close_connection = True
         with suppress(OSError):
-            self.wfile.flush()
-        with suppress(OSError):
             self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
             os.close(self.connection.detach())  # at once, although files over the socket are still open
 
@@ -442,7 +442,7 @@ def _preupload(call: _Handler, repo_id: str, revision: str) -> Answer:
     for file in call.json()["files"]:
         large = call.hub.is_large(file["path"], base64.b64decode(file.get("sample") or ""), file["size"])
         there = files.get(file["path"])
-        oid = there.oid if there is not None and there.lfs == large else None
+        oid = None if there is None else there.oid
         mode = "lfs" if large else "regular"
         found.append({"path": file["path"], "uploadMode": mode, "shouldIgnore": False, "oid": oid})
     return _json({"files": found})
