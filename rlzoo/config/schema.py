@@ -237,6 +237,29 @@ class PackageConfig:
 
 
 @dataclass(frozen=True)
+class PushToHubConfig:
+    """The words of `rlzoo push-to-hub`."""
+
+    __pydantic_config__ = {"extra": "forbid"}
+
+    run: str | None
+    repo_id: str | None
+    checkpoint: str | None
+    n_episodes: Positive | None
+    seeds: tuple[Seed, ...] | None
+    deterministic: Bool | Literal["auto"]
+    video: Bool
+    private: Bool | None
+    commit_message: str | None
+    license: str
+    dry_run: Bool
+    folder: str | None
+    device: str
+    trust: Bool
+    runs_dir: str
+
+
+@dataclass(frozen=True)
 class VerifyResumeConfig:
     """The words of `rlzoo verify-resume`."""
 

@@ -70,6 +70,7 @@ def push(
     private: bool | None = None,
     commit_message: str = "Upload an agent with rlzoo",
     revision: str | None = None,
+    api: HfApi | None = None,
 ) -> Pushed:
     """Publish a folder as it is, except that a README.md which somebody edited on the Hub keeps their text.
 
@@ -82,6 +83,7 @@ def push(
         private: of a new repository: visible to its owners alone. None takes the owner's own setting.
         commit_message: the title of the commit.
         revision: an existing branch; by default the main one.
+        api: what `connect(write=True)` gave a moment ago.
 
     Raises:
         RlzooError: with exit code 6 if the Hub cannot be reached or refuses; nothing that others see has changed then.
@@ -91,10 +93,10 @@ def push(
     problem = check_repo_id(repo_id)
     if problem is not None:
         raise ConfigError([problem])
-    files = _files(folder)
+    files = files_of(folder)
     refuse_leaks(folder)
     readme = _text(folder / README) if README in files else None
-    api = connect(write=True)
+    api = api or connect(write=True)
     repo_id = writable(api, repo_id)
     before = patiently(lambda: _published(api, repo_id, revision), repo_id)
     if before is None:
@@ -131,7 +133,7 @@ def _repeating_lost_races(attempt: Any, repo_id: str) -> tuple[str, tuple[str, .
         return patiently(attempt, repo_id)
 
 
-def _files(folder: Path) -> dict[str, int]:
+def files_of(folder: Path) -> dict[str, int]:
     """Every file to publish with its size; none of them a link, which could lead anywhere."""
     if not folder.is_dir():
         raise RlzooError(f"there is no folder {folder}", "rlzoo package makes one", ExitCode.WRONG_REQUEST)
