@@ -110,19 +110,14 @@ def check(
     Returns:
         Every problem, and notices about what is allowed but may surprise.
     """
+    problems = check_values(algo, observation_space)
     try:
         spec = find_spec(str(algo.get("name")))
         signature = find_signature(spec)
-    except RlzooError as error:
-        return [Problem("algo.name", error.message, error.hint)], []
+    except RlzooError:
+        return problems, []
     hyperparams = {key: value for key, value in algo.items() if key not in ("name", "policy")}
     policy = algo.get("policy", "auto")
-    problems = _check_alone(spec, signature, algo, observation_space)
-    problems += [
-        Problem(f"algo.{key}", "has to be given")
-        for key, row in signature.keywords.items()
-        if "default" not in row and key not in hyperparams
-    ]
     wrong = {problem.key.split(".")[1] for problem in problems}
     defaults = {key: row.get("default") for key, row in signature.keywords.items()}
     request = rules.Request(
@@ -155,6 +150,33 @@ def _check_alone(
     is_open = spec.backend == "custom" and _takes_any_keyword(spec)
     keywords = _check_keywords(hyperparams, signature.keywords, signature, known_policy, ("algo", spec.family), is_open)
     return [*_check_policy(policy, signature), *keywords]
+
+
+def check_values(algo: Mapping[str, Any], observation_space: str | None) -> list[Problem]:
+    """Check every keyword of an algorithm by itself: whether there is such a one, its type and its range.
+
+    Args:
+        algo: the values under `algo`.
+        observation_space: as the algorithm sees it, as text; None if it is not known.
+    """
+    try:
+        spec = find_spec(str(algo.get("name")))
+        signature = find_signature(spec)
+    except RlzooError as error:
+        return [Problem("algo.name", error.message, error.hint)]
+    hyperparams = {key: value for key, value in algo.items() if key not in ("name", "policy")}
+    policy = algo.get("policy", "auto")
+    problems = _check_policy(policy, signature)
+    known_policy = _policy_for(policy, signature, observation_space)
+    is_open = spec.backend == "custom" and _takes_any_keyword(spec)
+    problems += _check_keywords(
+        hyperparams, signature.keywords, signature, known_policy, ("algo", spec.family), is_open
+    )
+    return problems + [
+        Problem(f"algo.{key}", "has to be given")
+        for key, row in signature.keywords.items()
+        if "default" not in row and key not in hyperparams
+    ]
 
 
 def _check_policy(policy: Any, signature: Signature) -> list[Problem]:

@@ -116,7 +116,7 @@ def _build(
     from rlzoo.envs import make
     from rlzoo.seeding import isolated
 
-    cfg = imported.checked(values, where=f"{file} of {source.origin.name}", trust=source.wishes.trust)
+    cfg = imported.checked(values, source, where=f"{file} of {source.origin.name}")
     with isolated(0):
         env = make(cfg.env, n_envs=1, seed=0, training=False)
         try:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from rlzoo import strangers
 from rlzoo.algos.signatures import check as check_algo
+from rlzoo.algos.signatures import check_values
 from rlzoo.algos.specs import find_spec
 from rlzoo.config import paths, yaml_file
 from rlzoo.config.parse import check, parse
@@ -128,20 +129,20 @@ def env_id_of(named: Sequence[str], source: Source, *, where: str) -> str:
     return alias.id
 
 
-def checked(values: dict[str, Any], *, where: str, trust: bool) -> TrainConfig:
+def checked(values: dict[str, Any], source: Source, *, where: str) -> TrainConfig:
     """The typed configuration, with the spaces of the environment, one of which is made.
 
     Args:
         values: a whole configuration.
+        source: where it comes from; a training that rlzoo would not begin like this is noted.
         where: the file that problems are in, for messages.
-        trust: import what it names.
 
     Raises:
         ConfigError: with every problem.
         RlzooError: with exit code 7, if it names modules of others and is not trusted.
     """
     named = strangers.modules(values)
-    if named and not trust:
+    if named and not source.wishes.trust:
         raise RlzooError(f"{where} has {', '.join(named)} imported", HINT, ExitCode.UNSAFE)
     cfg, problems = check(TrainConfig, values)
     if not any(problem.key.partition(".")[0] == "env" for problem in problems):
@@ -151,9 +152,11 @@ def checked(values: dict[str, Any], *, where: str, trust: bool) -> TrainConfig:
         if found.masked is False and find_spec(str(values["algo"]["name"])).masked:
             text = f"{values['algo']['name']} needs action masks, which this environment has not"
             problems.append(Problem("env.id", text, "env.id=TaxiMasked-v0 has them"))
-    problems += _algo_problems(values)
+    problems += check_values(values["algo"], values["env"]["observation_space"])
     if problems or cfg is None:
         raise ConfigError([replace(problem, where=where) for problem in _unique(problems)])
+    for problem in _training_problems(values):
+        source.notes.assume(f"it only plays: a training with {problem.key} would not begin: it {problem.message}")
     return parse(values)
 
 
@@ -203,7 +206,8 @@ def explained(name: str) -> Iterator[None]:
         raise RlzooError(f"the weights of {name} do not fit: {first[:300]}", hint) from error
 
 
-def _algo_problems(values: Mapping[str, Any]) -> list[Problem]:
+def _training_problems(values: Mapping[str, Any]) -> list[Problem]:
+    """What is wrong with the algorithm's values together, which does not matter to an agent that is trained."""
     env = values["env"]
     n_envs = env.get("n_envs")
     found, _ = check_algo(

@@ -85,7 +85,7 @@ def _values(repository: Repository, source: Source) -> dict[str, Any]:
     launcher = values["launcher"]
     values |= {**published, **LOCAL, "launcher": launcher, "logger": {"csv": {}}}
     declared = {key: env.get(key) for key in ("observation_space", "action_space")}
-    imported.checked(values, where=f"{CONFIG} of {source.origin.name}", trust=source.wishes.trust)
+    imported.checked(values, source, where=f"{CONFIG} of {source.origin.name}")
     env |= declared
     return values
 

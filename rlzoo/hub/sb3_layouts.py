@@ -32,6 +32,8 @@ if TYPE_CHECKING:
 STATISTICS = ("vec_normalize.pkl", "vecnormalize.pkl")
 CHECKPOINT = "last"
 NORMALIZE_DEFAULTS = {"norm_obs": True, "norm_reward": True, "clip_obs": 10.0, "clip_reward": 10.0, "epsilon": 1e-8}
+EMPTIED = ("buffer_size", 1)
+"""What the zip of an off-policy agent says if rl_zoo3 has loaded and saved it again to publish it."""
 SCREEN = 84
 """Pixels of a side of the images that Atari's usual preprocessing makes."""
 
@@ -80,7 +82,7 @@ def read(repository: Repository, file: str, run: Run, source: Source, *, zoo: bo
     values = _values(file, model, settings, source)
     statistics, values["env"]["normalize"] = _normalization(repository, settings, values, source)
     where = f"{zoo_settings.CONFIG if zoo else file} of {source.origin.name}"
-    cfg = imported.checked(values, where=where, trust=source.wishes.trust)
+    cfg = imported.checked(values, source, where=where)
     env = make(cfg.env, n_envs=1, seed=0, training=False, statistics=statistics)
     try:
         with imported.explained(file):
@@ -100,7 +102,8 @@ def _values(file: str, model: Model, settings: ZooSettings | None, source: Sourc
     values = imported.defaults(model.algo, env_id)
     network = {key: model.hyperparams[key] for key in ("policy", "policy_kwargs")}
     said = {} if settings is None else settings.hyperparams
-    values["algo"] |= {**model.hyperparams, **said, **network}
+    known = {key: value for key, value in model.hyperparams.items() if (key, value) != EMPTIED}
+    values["algo"] |= {**known, **said, **network}
     values["env"]["n_envs"] = model.n_envs
     values["total_timesteps"] = max(1, model.num_timesteps)
     if settings is None:

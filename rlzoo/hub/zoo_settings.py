@@ -221,7 +221,8 @@ def _hyperparams(config: Mapping[str, Any], found: ZooSettings, problems: list[P
         left = {key: value for key, value in kwargs.items() if key not in ("online_sampling", "max_episode_length")}
         found.hyperparams["replay_buffer_kwargs"] = left
     if config.get("noise_type") is not None:
-        name = NOISES.get(str(config["noise_type"]).strip())
+        # rl_zoo3 looks for the name within the text
+        name = next((ours for theirs, ours in NOISES.items() if theirs in str(config["noise_type"])), None)
         if name is None:
             text = f"must be {' or '.join(NOISES)}, not {show(config['noise_type'])}"
             problems.append(Problem("noise_type", text, "", CONFIG))
