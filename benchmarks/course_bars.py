@@ -19,23 +19,26 @@ from typing import Any
 
 import yaml
 
+from rlzoo import course
+
 RESULTS = Path(__file__).parent / "results"
 SECOND_DRAW = range(500_000, 500_100)
 COURSE = Path(__file__).parents[1] / "conf" / "experiment" / "unit2_taxi.yaml"
 TAXI_STARTS = f"eval.seeds={yaml.safe_load(COURSE.read_text())['eval']['seeds']}"
 OFTEN = ["eval.n_episodes=20", "eval.freq=100_000"]
 """The best policy on the way is found by more than a few episodes."""
+bar = course.bar
 RECIPES: dict[str, dict[str, Any]] = {
-    "ppo-LunarLander": {"words": ["algo=ppo", "env=LunarLander"], "bar": 200.0},
-    "dqn-SpaceInvaders": {"words": ["algo=dqn", "env=SpaceInvaders"], "bar": 200.0},
-    "unit2_frozenlake": {"words": ["experiment=unit2_frozenlake"], "bar": 1.0},
-    "unit2_taxi": {"words": ["experiment=unit2_taxi"], "bar": 4.5},
-    "q_learning-Taxi": {"words": ["algo=q_learning", "env=Taxi", TAXI_STARTS], "bar": 4.5},
-    "unit4_cartpole": {"words": ["experiment=unit4_cartpole"], "bar": 350.0},
-    "unit4_pixelcopter": {"words": ["experiment=unit4_pixelcopter"], "bar": 5.0},
+    "ppo-LunarLander": {"words": ["algo=ppo", "env=LunarLander"], "bar": bar("unit1_lunarlander")},
+    "dqn-SpaceInvaders": {"words": ["algo=dqn", "env=SpaceInvaders"], "bar": bar("unit3_spaceinvaders")},
+    "unit2_frozenlake": {"words": ["experiment=unit2_frozenlake"], "bar": bar("unit2_frozenlake")},
+    "unit2_taxi": {"words": ["experiment=unit2_taxi"], "bar": bar("unit2_taxi")},
+    "q_learning-Taxi": {"words": ["algo=q_learning", "env=Taxi", TAXI_STARTS], "bar": bar("unit2_taxi")},
+    "unit4_cartpole": {"words": ["experiment=unit4_cartpole"], "bar": bar("unit4_cartpole")},
+    "unit4_pixelcopter": {"words": ["experiment=unit4_pixelcopter"], "bar": bar("unit4_pixelcopter")},
     "ppo_scratch-LunarLander": {
         "words": ["algo=ppo_scratch", "env=LunarLander", "eval.deterministic=false", *OFTEN],
-        "bar": 200.0,
+        "bar": bar("unit1_lunarlander"),
     },
 }
 

@@ -130,7 +130,7 @@ ASSIGNMENTS = (
         unit="5",
         name="unit5_snowballtarget",
         title="hit targets with snowballs",
-        algo="ppo (ML-Agents)",
+        algo="PPO (ML-Agents)",
         env=None,
         env_ids=("SnowballTarget", "ML-Agents-SnowballTarget"),
         bar=None,
@@ -141,7 +141,7 @@ ASSIGNMENTS = (
         unit="5",
         name="unit5_pyramids",
         title="find the golden brick",
-        algo="ppo + rnd (ML-Agents)",
+        algo="PPO + RND (ML-Agents)",
         env=None,
         env_ids=("Pyramids", "ML-Agents-Pyramids"),
         bar=None,
@@ -174,7 +174,7 @@ ASSIGNMENTS = (
         unit="7",
         name="unit7_soccertwos",
         title="play football, two against two",
-        algo="poca (ML-Agents)",
+        algo="POCA (ML-Agents)",
         env=None,
         env_ids=("SoccerTwos", "ML-Agents-SoccerTwos"),
         bar=None,
@@ -184,7 +184,7 @@ ASSIGNMENTS = (
     Assignment(
         unit="8",
         name="unit8_lunarlander",
-        title="land on the moon, with PPO from scratch",
+        title="land on the moon, from scratch",
         algo="ppo_scratch",
         env="LunarLander",
         env_ids=("LunarLander-v3", "LunarLander-v2"),
@@ -197,7 +197,7 @@ ASSIGNMENTS = (
         unit="8",
         name="unit8_doom",
         title="gather health in Doom",
-        algo="appo (Sample Factory)",
+        algo="APPO (Sample Factory)",
         env=None,
         env_ids=("doom_health_gathering_supreme",),
         bar=5.0,
@@ -229,6 +229,13 @@ LEVELS = (Level("excellence", 1.0), Level("completion", 0.8))
 def find(name: str) -> Assignment:
     """The assignment of that name."""
     return next(assignment for assignment in ASSIGNMENTS if assignment.name == name)
+
+
+def bar(name: str) -> float:
+    """The least result that passes an assignment which has one."""
+    found = find(name).bar
+    assert found is not None
+    return found
 
 
 def level(n_passed: int) -> Level | None:

@@ -15,7 +15,8 @@ from rlzoo.errors import ConfigError, ExitCode
 
 if TYPE_CHECKING:
     from rlzoo.cli import Arguments
-    from rlzoo.leaderboard import Board, LeftOut, Score
+    from rlzoo.leaderboard import Board
+    from rlzoo.scores import LeftOut, Score
 
 RUN_COLUMNS = (
     *("rank", "algo", "mean - std", "mean ± std", "IQM [95 % CI]", "episodes", "seed", "steps", "checkpoint"),
@@ -29,6 +30,7 @@ SHOWN = 5
 
 def main(arguments: Arguments) -> int:
     from rlzoo import leaderboard
+    from rlzoo import scores as results
 
     request = override(paths.root() / "conf" / "leaderboard.yaml", arguments.words, has_groups=False)
     cfg, problems = check(LeaderboardConfig, request.values)
@@ -37,11 +39,13 @@ def main(arguments: Arguments) -> int:
     if cfg.source == "hub" or cfg.user is not None:
         from rlzoo.hub.listing import find_models
 
-        scores, left_out = leaderboard.read_models(find_models(user=cfg.user, env=cfg.env, algo=cfg.algo))
+        scores, left_out = results.read_models(find_models(user=cfg.user, env=cfg.env, algo=cfg.algo))
     else:
-        runs = leaderboard.runs_below(cfg.runs_dir)
-        scores, left_out = leaderboard.read_runs(runs, cfg.n_episodes)
+        scores, left_out = results.read_runs(results.runs_below(cfg.runs_dir), cfg.n_episodes)
+    if problems := leaderboard.check_names([*scores, *left_out], cfg.env, cfg.algo):
+        raise ConfigError([request.locate(problem) for problem in problems])
     scores = leaderboard.select(scores, cfg.env, cfg.algo)
+    left_out = leaderboard.select(left_out, cfg.env, cfg.algo)
     if cfg.by == "algo":
         scores = leaderboard.by_algorithm(scores)
     boards = leaderboard.boards(scores)
@@ -61,7 +65,7 @@ def _print(boards: Sequence[Board], cfg: LeaderboardConfig) -> None:
     from rlzoo.console import print_table
 
     for board in boards:
-        columns = HUB_COLUMNS if board.rows[0][1].source == "hub" else RUN_COLUMNS
+        columns: tuple[str, ...] = HUB_COLUMNS if board.rows[0][1].source == "hub" else RUN_COLUMNS
         columns = ALGO_COLUMNS if cfg.by == "algo" else columns
         rows = [_row(rank, score, columns) for rank, score in board.rows[: cfg.n]]
         print_table(columns, rows, title=board.title)
