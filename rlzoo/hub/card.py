@@ -11,7 +11,8 @@ from rlzoo.config import yaml_file
 from rlzoo.hub import course_files, usage
 from rlzoo.hub.card_merge import merge, section
 from rlzoo.hub.own_files import published_config, published_info
-from rlzoo.hub.privacy import portable_text
+from rlzoo.hub.privacy import portable
+from rlzoo.redaction import redact
 
 if TYPE_CHECKING:
     from rlzoo.agent import Agent
@@ -60,7 +61,7 @@ def text(folder: Path, name: str, agent: Agent, result: Mapping[str, Any], *, re
         REPORT.strip(),
     )
     body = "\n\n".join(parts)
-    return f"---\n{metadata(agent, result, license)}\n---\n\n{portable_text(body)}\n"
+    return f"---\n{metadata(agent, result, license)}\n---\n\n{redact(body)}\n"
 
 
 def metadata(agent: Agent, result: Mapping[str, Any], license: str) -> str:
@@ -133,7 +134,8 @@ def _title(folder: Path, agent: Agent, result: Mapping[str, Any]) -> str:
     lines = [
         f"# {pretty_name(spec)} playing {env.id}",
         "",
-        f"A trained **{pretty_name(spec)}** agent ({_sentence(spec.summary)}) in **{env.id}** ({env.summary}).",
+        f"A trained **{pretty_name(spec)}** agent ({_sentence(spec.summary)}) "
+        f"in **{env.id}** ({portable(env.summary)}).",
         f"Trained for {agent.num_timesteps:,} steps by rlzoo with {by}. "
         f"Return of an episode: **{score_text(result)}** over {result['n_episodes']} episodes.",
     ]
@@ -173,8 +175,8 @@ def _evaluation(result: Mapping[str, Any]) -> str:
     table = "\n".join(f"| {key} | {value} |" for key, value in rows)
     return (
         f"## Evaluation\n\n| | |\n|---|---|\n{table}\n\n"
-        "Raw returns of whole episodes, before any clipping or normalisation. The interval is over episodes of this one "
-        "policy, not over training seeds.\n"
+        "Raw returns of whole episodes, before any clipping or normalisation. The interval is over episodes of this "
+        "one policy, not over training seeds.\n"
         f"Seeds of the episodes: {_seeds(result['seeds'])}. Every return is in [results.json](results.json)."
     )
 

@@ -86,7 +86,8 @@ def require_free(folder: Path, name: str) -> str:
 def published_config(agent: Agent) -> dict[str, Any]:
     """The run's configuration without secrets, and without what holds on its machine alone."""
     values = dump(agent.config)
-    local = {"runs_dir": "runs", "n_jobs": 1, "launcher": {"name": "local"}, "logger": {}, "init_from": None}
+    local = {"runs_dir": "runs", "n_seeds": 1, "n_jobs": 1, "launcher": {"name": "local"}, "logger": {}}
+    local["init_from"] = None
     published: dict[str, Any] = portable(values | local)
     return published
 

@@ -11,7 +11,8 @@ from typing import Any
 from rlzoo.errors import ExitCode, RlzooError
 from rlzoo.redaction import known_secrets, redact, redact_values
 
-_FOLDERS = re.compile(r"(?<![\w./:~%-])(?:~[\w.-]*)?/(?:[^\s/'\"=,;:()<>|{}\[\]]+/)*(?=[\w.])")
+_PART = r"[^\s\\/'\"=,;:()<>|{}\[\]]"
+_FOLDERS = re.compile(rf"(?<![\w./:~%-])(?:~[\w.-]*)?/(?:{_PART}+/)*(?=[\w.])")
 _WINDOWS = re.compile(r"(?<!\w)[A-Za-z]:[\\/](?:[^\s\\/'\"]+[\\/])*")
 LOCAL = ("runs_dir", "n_jobs", "launcher", "logger")
 """Settings that say where a training ran and who heard of it; nobody else can use them."""
@@ -26,24 +27,30 @@ def portable_text(text: str) -> str:
     """Text without secrets and without the folders of this machine."""
     text = redact(text)
     for folder in _known_folders():
-        text = text.replace(f"{folder}{os.sep}", "").replace(folder, Path(folder).name)
+        text = re.sub(rf"{re.escape(folder)}(?:[\\/]{_PART}+)*[\\/](?=[\w.])", "", text)
+        text = text.replace(folder, Path(folder).name)
     return _FOLDERS.sub("", _WINDOWS.sub("", text))
 
 
 def portable_words(words: list[str]) -> list[str]:
     """Words of a command line that mean the same elsewhere, without those that do not."""
     kept = [word for word in words if re.split(r"[.=]", word.lstrip("+~"))[0] not in LOCAL]
-    return [f"{key}{sign}{_without_folders(redact(value))}" for key, sign, value in (w.partition("=") for w in kept)]
+    parts = (redact(word).partition("=") for word in kept)
+    return [f"{key}{sign}{_without_folders(value)}" for key, sign, value in parts]
 
 
-def refuse_leaks(folder: Path) -> None:
-    """Make sure that no file below a folder holds a secret of this user or the place of their files.
+def refuse_leaks(folder: Path, *others: Path) -> None:
+    """Make sure that no file below a folder holds a secret of this user, or the place of their files.
+
+    Args:
+        folder: what is to be published.
+        others: further places that no file may name.
 
     Raises:
         RlzooError: with exit code 7, naming the file.
     """
     secrets = [secret.encode() for secret in known_secrets()]
-    folders = [f"{path}{os.sep}".encode() for path in _known_folders()]
+    folders = [f"{path}{os.sep}".encode() for path in (*_known_folders(), *(path.resolve() for path in others))]
     for path in sorted(folder.rglob("*")):
         if not path.is_file():
             continue

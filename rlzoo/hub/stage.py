@@ -140,7 +140,7 @@ def stage(  # noqa: PLR0913  the words of the command
         text = card.text(new, name, agent, result, repo_id=repo_id, license=license)
         (new / "README.md").write_text(card.merge(published, text), encoding="utf-8", newline="")
         own_files.write_list(new)
-        privacy.refuse_leaks(new)
+        privacy.refuse_leaks(new, run.path.parent)
         run.append_result(result)
     return Staged(folder, name, repo_id, _sizes(folder), evaluation, agent.checkpoint.name)
 
