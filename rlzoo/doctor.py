@@ -20,7 +20,6 @@ from pathlib import Path
 from typing import Any, Literal
 
 from rlzoo import machine
-from rlzoo.errors import RlzooError
 
 State = Literal["ok", "missing", "broken", "offline"]
 
@@ -259,32 +258,15 @@ def _gl(answer: dict[str, Any]) -> Check:
 
 
 def _hub() -> Check:
-    """Who is logged in, asked within seconds; the token itself is never shown."""
-    login = "hf auth login"
     try:
-        from huggingface_hub import get_token
+        from rlzoo.hub.login import look
+
+        found = look()
     except ImportError:
         return Check("Hub login", "missing", "comes with [hub]", 'pip install "hydra-rlzoo[hub]"')
-    try:
-        has_token = bool(get_token())
-    except OSError as error:
-        return Check("Hub login", "broken", f"the token cannot be read: {error.strerror}", login)
-    if not has_token:
-        return Check("Hub login", "missing", "no token: public agents can be loaded, none can be pushed", login)
-    from rlzoo.hub.client import connect
-
-    try:
-        who = connect().whoami()
-    except RlzooError as error:
-        return Check("Hub login", "offline", f"a token is there; {error.message.splitlines()[0]}")
     except Exception as error:
-        status = getattr(getattr(error, "response", None), "status_code", None)
-        if status in (401, 403):
-            return Check("Hub login", "broken", f"the Hub does not take the token ({status})", login)
-        return Check("Hub login", "offline", f"a token is there; the Hub does not answer ({type(error).__name__})")
-    role = (who.get("auth", {}).get("accessToken") or {}).get("role", "unknown")
-    detail = f"logged in as {who.get('name', '?')}, token with role {role}"
-    return Check("Hub login", "ok", detail, f"to push: a write token, {login}" if role == "read" else "")
+        return Check("Hub login", "broken", f"{type(error).__name__}: {error}", _reinstall("huggingface_hub"))
+    return Check("Hub login", found.state, found.detail, found.fix)
 
 
 def _is_absent(module: str, distribution: str, answer: dict[str, Any]) -> bool:

@@ -70,8 +70,7 @@ def _ffmpeg() -> dict[str, Any]:
 
 def _gl() -> dict[str, Any]:
     """One off-screen drawing context of MuJoCo's, in the way that MUJOCO_GL names."""
-    import mujoco
-
+    mujoco = import_module("mujoco")
     context = mujoco.GLContext(16, 16)
     context.make_current()
     context.free()

@@ -1,0 +1,173 @@
+"""`rlzoo leaderboard`: hand-computed orders and ties, which evaluation of a run counts, and runs that are damaged."""
+
+import json
+
+import pytest
+
+from rlzoo import leaderboard, scores
+from rlzoo.cli import main
+from rlzoo.scores import Score, choose, read_runs, runs_below
+from tests.results import entry, make_run
+
+
+def score(mean, std, *, where="run", algo="ppo", env="CartPole-v1", date="2026-11-20"):
+    return Score(where=where, source="runs", algo=algo, env=env, mean=mean, std=std, date=date)
+
+
+def boards(capsys, *words):
+    assert main(["leaderboard", *words, "--json"]) == 0
+    return json.loads(capsys.readouterr().out)
+
+
+def test_results_order_ties_go_by_the_mean_and_equal_ones_share_a_rank():
+    found = [
+        score(400.0, 100.0, where="c"),  # 300
+        score(350.0, 10.0, where="a"),  # 340
+        score(500.0, 200.0, where="b"),  # 300, of a higher mean
+        score(400.0, 100.0, where="d", date="2026-11-21"),  # the same as c, later
+        score(-5.0, 0.0, where="e"),
+    ]
+    assert [(place, s.where) for place, s in leaderboard.rank(found)] == [
+        (1, "a"),
+        (2, "b"),
+        (3, "c"),
+        (3, "d"),
+        (5, "e"),
+    ]
+
+
+def test_the_newest_evaluation_that_counts_is_the_runs():
+    last, best = entry(10.0, 1.0, checkpoint="last"), entry(20.0, 2.0)
+    assert choose([last, best], 10) is best  # the pair at the end of a training
+    later = entry(15.0, 1.0, 100, source="evaluate", checkpoint="last")
+    assert choose([last, best, later], 10) is later
+    packaged = entry(14.0, 1.0, source="package")
+    assert choose([last, best, later, packaged], 10) is packaged
+    assert choose([last, best, later, packaged], 100) is later
+    changed = entry(99.0, 0.0, source="evaluate", env=["env.kwargs.gravity=-1"])
+    assert choose([last, best, changed], 10) is best
+    assert choose([best, entry(500.0, 0.0, 3, source="evaluate")], 10) is best  # too few episodes
+    assert choose([best, entry(None, None), entry(1.0, None), entry(True, 0.0)], 10) is best  # NaN is stored as null
+
+
+@pytest.mark.parametrize(
+    ("entries", "reason"),
+    [
+        ([], "no evaluation"),
+        ([entry(1.0, 0.0, 3), entry(1.0, 0.0, 7)], "7 of the 10 episodes"),
+        ([entry(1.0, 0.0, env=["env.max_steps=3"])], "changed environment"),
+        ([entry(None, None)], "not finite"),
+        ([entry("500", 0.0)], "not finite"),
+        ([entry(1.0, 0.0, "many")], "0 of the 10 episodes"),
+        ([{}], "0 of the 10 episodes"),
+    ],
+)
+def test_why_a_run_has_no_result(entries, reason):
+    assert reason in choose(entries, 10)
+
+
+def test_runs_are_read_ranked_and_shown(tmp_path, capsys):
+    make_run(tmp_path, "dqn", "CartPole-v1", [entry(400.0, 50.0)], seed=3)  # 350
+    make_run(tmp_path, "ppo", "CartPole-v1", [entry(500.0, 0.0)], seed=4)
+    make_run(tmp_path, "ppo", "LunarLander-v2", [entry(250.0, 20.0)])
+    make_run(tmp_path, "sac", "Pendulum-v1", [entry(-150.0, 80.0)])
+    found = boards(capsys, f"runs_dir={tmp_path}")["boards"]
+    assert [board["env"] for board in found] == ["LunarLander-v3", "CartPole-v1", "Pendulum-v1"]  # units 1 and 4 first
+    assert "unit 1: ppo, mean - std >= 200" in found[0]["title"]
+    rows = found[1]["rows"]
+    assert [(row["rank"], row["algo"], row["result"], row["seed"], row["steps"]) for row in rows] == [
+        (1, "ppo", 500.0, 4, 1000),
+        (2, "dqn", 350.0, 3, 1000),
+    ]
+    assert main(["leaderboard", f"runs_dir={tmp_path}", "env=CartPole", "n=1"]) == 0
+    output = capsys.readouterr().out
+    assert "500.00 ± 0.00" in output and "dqn" not in output and "1 of 2; n=2 shows all" in output
+
+
+def test_environments_are_named_in_every_way(tmp_path, capsys):
+    make_run(tmp_path, "ppo", "LunarLander-v2", [entry(250.0, 20.0)])
+    make_run(tmp_path, "ppo", "CartPole-v1", [entry(500.0, 0.0)])
+    for name in ("LunarLander", "LunarLander-v2", "LunarLander-v3"):
+        (board,) = boards(capsys, f"runs_dir={tmp_path}", f"env={name}")["boards"]
+        assert board["env"] == "LunarLander-v3"
+    assert boards(capsys, f"runs_dir={tmp_path}", "env=Acrobot")["boards"] == []
+    assert main(["leaderboard", f"runs_dir={tmp_path}", "env=CartPol", "algo=ppoo"]) == 2
+    errors = capsys.readouterr().err
+    assert "did you mean 'CartPole'" in errors and "did you mean 'ppo'" in errors
+
+
+def test_other_keywords_are_another_board(tmp_path, capsys):
+    make_run(tmp_path, "q_learning", "FrozenLake-v1", [entry(0.7, 0.4)])
+    make_run(tmp_path, "q_learning", "FrozenLake-v1", [entry(1.0, 0.0)], kwargs={"is_slippery": False})
+    atari = {"frameskip": 1, "repeat_action_probability": 0.0}
+    make_run(tmp_path, "dqn", "SpaceInvadersNoFrameskip-v4", [entry(600.0, 100.0)], kwargs=atari)
+    found = boards(capsys, f"runs_dir={tmp_path}")["boards"]
+    assert [(board["env"], board["variant"]) for board in found] == [
+        ("FrozenLake-v1", "is_slippery=false"),
+        ("SpaceInvadersNoFrameskip-v4", ""),
+        ("FrozenLake-v1", ""),
+    ]
+    (board,) = boards(capsys, f"runs_dir={tmp_path}", "env=FrozenLakeNoSlippery")["boards"]
+    assert board["rows"][0]["result"] == 1.0
+    (board,) = boards(capsys, f"runs_dir={tmp_path}", "env=FrozenLake")["boards"]
+    assert board["rows"][0]["mean"] == 0.7
+
+
+def test_one_row_for_each_algorithm_over_its_seeds(tmp_path, capsys):
+    for seed, (mean, std) in enumerate([(100.0, 10.0), (200.0, 20.0), (300.0, 30.0)]):
+        make_run(tmp_path, "ppo", "CartPole-v1", [entry(mean, std)], seed=seed)
+    make_run(tmp_path, "dqn", "CartPole-v1", [entry(190.0, 5.0)])
+    (board,) = boards(capsys, f"runs_dir={tmp_path}", "by=algo")["boards"]
+    dqn, ppo = board["rows"]
+    assert (dqn["algo"], dqn["result"], dqn["n_runs"], dqn["ci"]) == ("dqn", 185.0, 1, None)
+    assert (ppo["mean"], ppo["std"], ppo["result"], ppo["n_runs"], ppo["n_episodes"]) == (200.0, 20.0, 180.0, 3, 30)
+    assert ppo["ci"][0] <= 200.0 <= ppo["ci"][1]
+    assert main(["leaderboard", f"runs_dir={tmp_path}", "by=algo"]) == 0
+    assert "over runs, which are training seeds" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("damage", [b"", b"{", b"[1]", b'[{"mean_reward": NaN}]', b"\xff\xfe", b"[" * 10_000])
+def test_a_damaged_run_hides_no_other(tmp_path, capsys, damage):
+    whole = make_run(tmp_path, "ppo", "CartPole-v1", [entry(500.0, 0.0)])
+    broken = make_run(tmp_path, "ppo", "CartPole-v1", [entry(1.0, 0.0)])
+    broken.results_file.write_bytes(damage)
+    found = boards(capsys, f"runs_dir={tmp_path}")
+    assert [row["where"] for row in found["boards"][0]["rows"]] == [str(whole.path)]
+    assert [(left["where"], left["damaged"]) for left in found["left_out"]] == [(str(broken.path), True)]
+    assert main(["leaderboard", f"runs_dir={tmp_path}", "env=CartPole"]) == 0
+    output = capsys.readouterr()
+    assert f"warning: left out: {broken.path}" in output.err and "500.00" in output.out
+
+
+def test_configurations_without_names_are_damaged(tmp_path):
+    runs = [make_run(tmp_path, "ppo", "CartPole-v1", [entry(1.0, 0.0)]) for _ in range(4)]
+    for run, text in zip(runs, ("algo: 3\nenv: 4\n", "a: 1\n", "algo: {name: [x]}\nenv: {id: 5}\n", "["), strict=True):
+        run.config_file.write_text(text)
+    found, left_out = read_runs(runs_below(tmp_path), 10)
+    assert found == []
+    assert [left.damaged for left in left_out] == [True] * 4
+
+
+def test_runs_without_a_result_are_said(tmp_path, capsys):
+    make_run(tmp_path, "ppo", "CartPole-v1", [entry(1.0, 0.0, 3)])
+    make_run(tmp_path, "ppo", "Acrobot-v1", [])
+    assert main(["leaderboard", f"runs_dir={tmp_path}", "env=CartPole"]) == 0
+    output = capsys.readouterr()
+    assert "3 of the 10 episodes" in output.err and "Acrobot" not in output.err
+    assert "no results below" in output.out
+    assert boards(capsys, f"runs_dir={tmp_path}", "n_episodes=3")["boards"][0]["rows"][0]["mean"] == 1.0
+    assert main(["leaderboard", f"runs_dir={tmp_path / 'nothing'}"]) == 0
+
+
+@pytest.mark.parametrize("word", ["source=cloud", "by=seed", "n=0", "n_episodes=x", "colour=red", "n=1.5"])
+def test_wrong_words_are_explained(word, capsys):
+    assert main(["leaderboard", word]) == 2
+    assert f"{word.partition('=')[0]}: " in capsys.readouterr().err
+
+
+def test_keywords_that_differ_are_named():
+    assert scores.variant_of("CartPole-v1", {}) == ""
+    assert scores.variant_of("Pixelcopter-PLE-v0", {"reward": "course"}) == "reward=course"
+    assert scores.variant_of("PongNoFrameskip-v4", {"frameskip": 1, "repeat_action_probability": 0.0}) == ""
+    assert scores.variant_of("PongNoFrameskip-v4", {}) == "frameskip=default, repeat_action_probability=default"
+    assert len(scores.variant_of("Custom-v0", {"text": "x" * 500})) == 80
