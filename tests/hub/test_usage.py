@@ -1,0 +1,63 @@
+"""The lines on a model card run as they are printed, against a Hub that has the package."""
+
+import re
+import shlex
+import subprocess
+import sys
+
+import pytest
+
+import rlzoo
+from rlzoo.cli import main
+from rlzoo.hub.stage import stage
+
+QUICK = [
+    "hyperparams=none",
+    "eval.n_episodes=1",
+    "eval.final_n_episodes=1",
+    "seed=0",
+    "checkpoint.freq=0",
+    "eval.freq=0",
+]
+RUNS = {
+    "normalized": ["algo=ppo", "env=Pendulum", "env.normalize=true", "total_timesteps=64", "algo.n_steps=64"],
+    "recurrent": ["algo=ppo_lstm", "env=CartPole", "total_timesteps=128", "env.wrappers={mask_velocity:{}}"],
+    "masked": ["algo=maskable_ppo", "env=TaxiMasked", "total_timesteps=64", "algo.n_steps=64", "env.max_steps=50"],
+    "atari": [
+        "algo=dqn",
+        "env=SpaceInvaders",
+        "total_timesteps=20",
+        "env.max_steps=120",
+        "algo.buffer_size=100",
+        "algo.learning_starts=10",
+    ],
+    "tabular": ["algo=q_learning", "env=Taxi", "total_timesteps=1000"],
+}
+
+
+def block(card, language):
+    return re.search(rf"```{language}\n(.*?)```", card, re.DOTALL)[1]
+
+
+@pytest.mark.parametrize(
+    "kind", [pytest.param(kind, marks=() if kind in ("normalized", "tabular") else pytest.mark.slow) for kind in RUNS]
+)
+def test_the_lines_run(kind, hub, workdir, capsys):
+    run = rlzoo.train(*QUICK, *RUNS[kind])
+    package = stage(run, "package", repo_id=f"me/{kind}", n_episodes=2, video=False)
+    hub.create(f"me/{kind}")
+    hub.put(f"me/{kind}", {name: (package.folder / name).read_bytes() for name in package.files})
+    card = (package.folder / "README.md").read_text()
+    code = block(card, "python")
+    done = subprocess.run([sys.executable, "-W", "ignore", "-c", code], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert re.search(r"^-?\d+\.\d\d \+/- \d+\.\d\d$", done.stdout, re.MULTILINE), done.stdout
+    if kind == "tabular":
+        assert done.stdout.splitlines()[-1] in card  # the same episodes
+        install, *commands = [shlex.split(line) for line in block(card, "bash").splitlines()]
+        assert install[:2] == ["pip", "install"]
+        capsys.readouterr()
+        for line in commands:
+            if line[1] != "enjoy":
+                assert main(line[1:]) == 0
+        assert "hub/me/" in capsys.readouterr().err
