@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rlzoo import __version__
+from rlzoo.algos.specs import ALGOS
 from rlzoo.console import warn
 from rlzoo.course import CERTIFIED, Level
 from rlzoo.errors import ExitCode, RlzooError
@@ -30,7 +31,7 @@ DPI = 200
 INK, NAVY, GOLD, MUTED, PAPER = "#22262e", "#17294d", "#a9853f", "#6d7078", "#fffdf8"
 SERIF = ("STIXGeneral", "DejaVu Serif", "DejaVu Sans")
 LONGEST_NAME = 80
-NAME_SIZE, SMALLEST_NAME = 46.0, 14.0  # points
+NAME_SIZE = 46.0  # points, smaller where the name is longer than the line
 NAME_WIDTH = 215.0  # mm
 ALGORITHMS = {"q_learning": "Q-learning", "ppo_scratch": "PPO from scratch", "maskable_ppo": "maskable PPO"}
 """Algorithms whose names are not written in capitals."""
@@ -58,7 +59,7 @@ def write(name: str, level: Level, standings: Sequence[Standing], folder: Path, 
     about = {"Title": f"Certificate of {level.name}", "Author": f"rlzoo {__version__}", "Subject": name}
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        with _quiet():
+        with _style():
             for path in paths:
                 temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
                 try:
@@ -92,14 +93,13 @@ def draw(name: str, level: Level, standings: Sequence[Standing], day: date) -> F
         RlzooError: if matplotlib is missing.
     """
     try:
-        from matplotlib import rc_context
         from matplotlib.backends.backend_agg import FigureCanvasAgg
         from matplotlib.figure import Figure
     except ImportError:
         message = "the certificate needs the package matplotlib"
         raise RlzooError(message, 'pip install "hydra-rlzoo[plot]"', ExitCode.MISSING) from None
 
-    with rc_context({"font.family": list(SERIF), "pdf.fonttype": 42, "text.parse_math": False}), _quiet():
+    with _style():
         figure = Figure(figsize=(WIDTH / MM_PER_INCH, HEIGHT / MM_PER_INCH), facecolor=PAPER)
         FigureCanvasAgg(figure)
         axes = figure.add_axes((0, 0, 1, 1))
@@ -163,7 +163,7 @@ def _name(axes: Axes, name: str, x: float, y: float) -> None:
     label = _text(axes, x, y, name, size=NAME_SIZE, style="italic", family=fonts)
     axes.figure.canvas.draw()
     width = label.get_window_extent().width / axes.bbox.width * WIDTH
-    label.set_fontsize(max(SMALLEST_NAME, min(NAME_SIZE, NAME_SIZE * NAME_WIDTH / max(width, 1.0))))
+    label.set_fontsize(NAME_SIZE * min(1.0, NAME_WIDTH / max(width, 1.0)))
 
 
 def _rule(axes: Axes, x: float, y: float) -> None:
@@ -191,14 +191,18 @@ def _table(axes: Axes, standings: Sequence[Standing]) -> None:
 def _cells(standing: Standing) -> tuple[str, ...]:
     assignment, best = standing.assignment, standing.best
     title = assignment.title[0].upper() + assignment.title[1:]
-    algo = best.algo if best is not None and best.algo else assignment.algo
+    algo = best.algo if best is not None and best.algo in ALGOS else assignment.algo  # a card may say anything
     algo = algo if "(" in algo else ALGORITHMS.get(algo, algo.replace("_", " ").upper())
     asked = "a trained agent" if assignment.bar is None else f"result ≥ {assignment.bar:g}"
     spread, result = "", "passed" if standing.state == "passed" else "open"
     if best is not None:
-        spread, result = f"{best.mean:.2f} ± {best.std:.2f}", f"{best.result:.2f}"
+        spread, result = f"{_number(best.mean)} ± {_number(best.std)}", _number(best.result)
     numbers = (text.replace("-", "\N{MINUS SIGN}") for text in (asked, spread, result))
     return assignment.unit, title, assignment.env_ids[0], algo, *numbers
+
+
+def _number(value: float) -> str:
+    return f"{value:.2f}" if abs(value) < 1e7 else f"{value:.3g}"
 
 
 def _foot(axes: Axes, n_passed: int, day: date) -> None:
@@ -267,8 +271,10 @@ def _characters(font: Any) -> set[str]:
 
 
 @contextmanager
-def _quiet() -> Iterator[None]:
-    """Characters that no font has were said already."""
-    with warnings.catch_warnings():
+def _style() -> Iterator[None]:
+    """Whole fonts in the PDF, so that its text can be searched; what no font has was said already."""
+    from matplotlib import rc_context
+
+    with rc_context({"font.family": list(SERIF), "pdf.fonttype": 42}), warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="Glyph .* missing from")
         yield

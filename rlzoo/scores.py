@@ -8,7 +8,6 @@ env.kwargs.gravity=-5` found is no result of the run.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
@@ -20,6 +19,9 @@ from rlzoo.config.choices import read_choice
 from rlzoo.envs import aliases, shipped
 from rlzoo.errors import RlzooError, shorten
 from rlzoo.runs import Run, find_runs
+
+LARGEST = 1e300
+"""Numbers beyond it are no score: their difference may not be finite."""
 
 if TYPE_CHECKING:
     from rlzoo.hub.listing import Model
@@ -214,8 +216,8 @@ def _yaml(value: Any) -> str:
 
 
 def _is_finite(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+    return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < LARGEST
 
 
 def _is_count(value: Any) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool) and value >= 0
+    return isinstance(value, int) and not isinstance(value, bool) and 0 <= value < 10**18

@@ -58,6 +58,8 @@ def test_the_newest_evaluation_that_counts_is_the_runs():
         ([entry(1.0, 0.0, env=["env.max_steps=3"])], "changed environment"),
         ([entry(None, None)], "not finite"),
         ([entry("500", 0.0)], "not finite"),
+        ([entry(10**400, 0.0), entry(-1e308, 1e308)], "not finite"),
+        ([entry(1.0, 0.0, 10**400)], "0 of the 10 episodes"),
         ([entry(1.0, 0.0, "many")], "0 of the 10 episodes"),
         ([{}], "0 of the 10 episodes"),
     ],

@@ -28,6 +28,8 @@ PAGE = 500
 FIELDS = ("cardData", "model-index", "tags", "library_name", "downloads", "likes", "lastModified")
 """What the Hub is asked to say of each model."""
 LONGEST_TEXT = 96
+LARGEST = 1e15
+"""Numbers beyond it are no score."""
 _NUMBER = r"[+-]?[0-9]{1,15}(?:\.[0-9]{0,15})?(?:[eE][+-]?[0-9]{1,3})?"
 _SCORE = re.compile(rf"\s*({_NUMBER})\s*(?:(?:\+/-|\+-|±)\s*({_NUMBER}))?\s*")
 
@@ -150,12 +152,12 @@ def parse_score(value: Any) -> tuple[float | None, float | None]:
     if isinstance(value, bool):
         return None, None
     if isinstance(value, int | float):
-        return (float(value), None) if -1e300 < value < 1e300 else (None, None)
+        return (float(value), None) if abs(value) < LARGEST else (None, None)
     match = _SCORE.fullmatch(value) if isinstance(value, str) and len(value) < LONGEST_TEXT else None
     if match is None:
         return None, None
     mean, std = float(match[1]), None if match[2] is None else float(match[2])
-    if not math.isfinite(mean) or (std is not None and not (math.isfinite(std) and std >= 0)):
+    if not abs(mean) < LARGEST or (std is not None and not 0 <= std < LARGEST):
         return None, None
     return mean, std
 

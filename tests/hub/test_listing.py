@@ -46,6 +46,7 @@ def publish(hub, repo_id, metadata, private=False):
         ("inf +/- 0.0", (None, None)),
         (float("nan"), (None, None)),
         ("1e999 +/- 0", (None, None)),
+        ("-1e308 +/- 1e308", (None, None)),  # their difference is not finite
         ("20 +/- -1", (None, None)),
         ("200 +/- 20 +/- 2", (None, None)),
         ("\u0663\u0660 +/- 0", (None, None)),  # digits, but of another script
