@@ -111,7 +111,7 @@ def push_to_hub(  # noqa: PLR0913 - the keys of conf/push-to-hub.yaml
         raise ConfigError(problems)
     with leaving_at_once("nothing was published"):
         if run is not None:
-            run.find_checkpoint(checkpoint)
+            making["checkpoint"] = run.find_checkpoint(checkpoint).name
         api = connect(write=True)
         repo_id = writable(api, repo_id)
     message = commit_message

@@ -78,10 +78,8 @@ def writable(api: HfApi, repo_id: str) -> str:
     own = {known.casefold(): known for known in (who["name"], *orgs)}
     found = own.get((owner or who["name"]).casefold())
     if found is None:
-        theirs = f" or one of your organisations ({', '.join(sorted(orgs))})" if orgs else ""
-        message = (
-            f"you are logged in as {who['name']}, and {owner} is neither you{theirs or ' nor an organisation of yours'}"
-        )
+        theirs = f"one of your organisations ({', '.join(sorted(orgs))})" if orgs else "an organisation of yours"
+        message = f"you are logged in as {who['name']}, and {owner} is neither you nor {theirs}"
         raise RlzooError(message, f"repo_id={who['name']}/{name}", ExitCode.HUB)
     full = f"{found}/{name}"
     if orgs.get(found) == "read":
@@ -194,9 +192,9 @@ def _probe(endpoint: str) -> None:
         thread.join(PROBE)
     answered = not thread.is_alive() and all(failures.status_of(error) is not None for error in failed)
     if not answered:
-        why = f" ({str(failed[0]).partition(chr(10))[0]})" if failed and str(failed[0]) else ""
         hint = "look at the network, a proxy (HTTPS_PROXY) and HF_ENDPOINT; nothing was sent"
-        raise RlzooError(f"the Hub at {endpoint} did not answer within {PROBE:.0f} s{why}", hint, ExitCode.HUB)
+        reason = f": {str(failed[0]).partition(chr(10))[0]}" if failed else f" within {PROBE:.0f} s"
+        raise RlzooError(f"the Hub at {endpoint} did not answer{reason}", hint, ExitCode.HUB)
 
 
 def _whoami(api: HfApi) -> Mapping[str, Any]:

@@ -79,7 +79,7 @@ def test_a_token_that_may_not_write_is_found(hub: HubServer, monkeypatch: pytest
 def test_another_owner_is_refused(hub: HubServer) -> None:
     hub.users["hf_writer"] = User("me", orgs=("team",), read_orgs=("club",))
     api = client.connect(write=True)
-    text = refused(lambda: client.writable(api, "you/ppo"), "logged in as me", "you is neither", "repo_id=me/ppo")
+    text = refused(lambda: client.writable(api, "you/ppo"), "logged in as me", "you is neither you nor one", "repo_id=me/ppo")
     assert "team" in text
     refused(lambda: client.writable(api, "club/ppo"), "only read in the organisation club")
 
@@ -112,7 +112,7 @@ def test_nobody_there(hub: HubServer, monkeypatch: pytest.MonkeyPatch, tmp_path:
         port = free.getsockname()[1]
     point_at(monkeypatch, f"http://127.0.0.1:{port}", tmp_path / "home")
     start = time.monotonic()
-    refused(client.connect, f"http://127.0.0.1:{port}", "did not answer within 3 s", "HF_ENDPOINT")
+    refused(client.connect, f"http://127.0.0.1:{port}", "did not answer: ", "refused", "HF_ENDPOINT")
     assert time.monotonic() - start < 2
 
 
@@ -120,7 +120,7 @@ def test_a_server_that_hangs_is_not_waited_for(hub: HubServer, monkeypatch: pyte
     monkeypatch.setattr(client, "PROBE", 0.3)
     hub.fail("front", hang=60)
     start = time.monotonic()
-    refused(client.connect, "did not answer within")
+    refused(client.connect, "did not answer")
     assert time.monotonic() - start < 2
 
 
