@@ -138,6 +138,7 @@ class Film:
         self._run([*film, *palette, "-filter_complex", paint, str(self._gif_part)])
 
     def _run(self, arguments: Sequence[str]) -> None:
+        self._said.close()
         self._said = tempfile.TemporaryFile()  # noqa: SIM115
         self._process = subprocess.Popen(
             [self._program, "-y", "-loglevel", "error", *arguments],
