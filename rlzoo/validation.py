@@ -14,8 +14,13 @@ from rlzoo.config.parse import check as check_schema
 from rlzoo.config.paths import short_path
 from rlzoo.config.schema import (
     CertifyConfig,
+    EnjoyConfig,
     EvaluateConfig,
     LeaderboardConfig,
+    LoadFromHubConfig,
+    PackageConfig,
+    PushToHubConfig,
+    RecordConfig,
     ReproduceConfig,
     TrainConfig,
     VerifyResumeConfig,
@@ -30,6 +35,11 @@ PLACEHOLDERS = {"gym": "env.id=CartPole-v1", "atari": "env.id=PongNoFrameskip-v4
 
 WITHOUT_GROUPS: dict[str, type[Any]] = {
     "evaluate": EvaluateConfig,
+    "enjoy": EnjoyConfig,
+    "record": RecordConfig,
+    "package": PackageConfig,
+    "push-to-hub": PushToHubConfig,
+    "load-from-hub": LoadFromHubConfig,
     "verify-resume": VerifyResumeConfig,
     "reproduce": ReproduceConfig,
     "leaderboard": LeaderboardConfig,
