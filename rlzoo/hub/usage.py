@@ -89,7 +89,7 @@ def _sb3(repo_id: str, name: str, agent: Agent, spec: AlgoSpec, result: Mapping[
         "env = DummyVecEnv([make])",
         *(normalized if env.normalize is not False else []),
         *stacked,
-        f'model = {cls}.load(hf_hub_download(repo_id, "{name}.zip"), device="cpu"{_small_buffer(spec)})',
+        f'model = {cls}.load(hf_hub_download(repo_id, "{name}.zip"), device="cpu"{_loading(agent, spec)})',
         f"mean, std = evaluate_policy(model, env, n_eval_episodes={result['n_episodes']}, "
         f"deterministic={bool(result['deterministic'])})",
         'print(f"{mean:.2f} +/- {std:.2f}")',
@@ -109,8 +109,10 @@ def _registration(agent: Agent) -> tuple[list[str], list[str]]:
     return (["", *lines] if lines else []), imports
 
 
-def _small_buffer(spec: AlgoSpec) -> str:
-    """An agent that only plays needs no room for a million steps."""
+def _loading(agent: Agent, spec: AlgoSpec) -> str:
+    """An agent that only plays needs no room for a million steps; one that learned with hindsight wants its goals."""
+    if agent.config.algo.hyperparams.get("replay_buffer_class") == "her":
+        return ", env=env"
     return ", buffer_size=1" if spec.family == "off_policy" else ""
 
 

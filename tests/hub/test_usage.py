@@ -19,6 +19,7 @@ QUICK = [
     "checkpoint.freq=0",
     "eval.freq=0",
 ]
+HER = ["algo.replay_buffer_class=her", "algo.buffer_size=1000"]
 RUNS = {
     "normalized": ["algo=ppo", "env=Pendulum", "env.normalize=true", "total_timesteps=64", "algo.n_steps=64"],
     "recurrent": ["algo=ppo_lstm", "env=CartPole", "total_timesteps=128", "env.wrappers={mask_velocity:{}}"],
@@ -31,6 +32,7 @@ RUNS = {
         "algo.buffer_size=100",
         "algo.learning_starts=10",
     ],
+    "hindsight": ["algo=dqn", "env=BitFlipping", "total_timesteps=60", "algo.learning_starts=20", *HER],
     "tabular": ["algo=q_learning", "env=Taxi", "total_timesteps=1000"],
 }
 
