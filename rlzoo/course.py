@@ -173,7 +173,7 @@ ASSIGNMENTS = (
     Assignment(
         unit="7",
         name="unit7_soccertwos",
-        title="play football, two against two",
+        title="play football, 2 against 2",
         algo="POCA (ML-Agents)",
         env=None,
         env_ids=("SoccerTwos", "ML-Agents-SoccerTwos"),

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from rlzoo.cli import Arguments
     from rlzoo.standing import Report, Standing
 
-COLUMNS = ("unit", "assignment", "environment", "algorithm", "asked for", "mean ± std", "mean - std", "state", "from")
+COLUMNS = ("unit", "assignment", "algorithm", "bar", "mean ± std", "mean - std", "state")
 
 
 def main(arguments: Arguments) -> int:
@@ -102,13 +102,18 @@ def _print(report: Report, written: Sequence[Path], *, wants: bool) -> None:
 
     for left in report.damaged:
         warn(f"left out: {left.where}: {left.reason}")
-    print_table(COLUMNS, [_row(standing) for standing in report.standings], title="The Deep RL Course")
+    title = "The Deep RL Course: mean - std over episodes, and the bar for it; (in brackets: not certified)"
+    print_table(COLUMNS, [_row(standing) for standing in report.standings], title=title)
+    found = [standing for standing in report.standings if standing.where and standing.state != "open"]
+    if found:
+        print("these are of:")
+        print_pairs((_named(standing), standing.where) for standing in found)
     n_passed, total = len(report.passed), len(course.CERTIFIED)
     print(f"{n_passed} of {total} passed ({n_passed / total:.0%}){_level(report)}")
-    still = [s for s in report.standings if s.state != "passed" and s.assignment.certified]
+    still = [one for one in report.standings if one.state != "passed" and one.assignment.certified]
     if still:
         print("still to do:")
-        print_pairs((f"unit {s.assignment.unit}, {s.assignment.title}", s.next) for s in still)
+        print_pairs((_named(standing), standing.next) for standing in still)
     if written:
         print(f"certificate: {' and '.join(map(str, written))}")
     elif wants:
@@ -116,6 +121,10 @@ def _print(report: Report, written: Sequence[Path], *, wants: bool) -> None:
         print(f"no certificate yet: {missing} more {'is' if missing == 1 else 'are'} needed")
     elif report.level is not None:
         print("rlzoo certify name='Ada Lovelace' writes the certificate")
+
+
+def _named(standing: Standing) -> str:
+    return f"unit {standing.assignment.unit}, {standing.assignment.title}"
 
 
 def _level(report: Report) -> str:
@@ -129,14 +138,12 @@ def _row(standing: Standing) -> tuple[object, ...]:
     assignment, best = standing.assignment, standing.best
     return (
         assignment.unit,
-        assignment.title if assignment.certified else f"{assignment.title} (not certified)",
-        assignment.env_ids[0],
+        assignment.title if assignment.certified else f"({assignment.title})",
         best.algo if best is not None and best.algo else assignment.algo,
-        assignment.asked_for,
+        "none" if assignment.bar is None else f"{assignment.bar:g}",
         "" if best is None else f"{best.mean:.2f} ± {best.std:.2f}",
         None if best is None else best.result,
         standing.state,
-        standing.where,
     )
 
 

@@ -19,7 +19,7 @@ USAGE = {
     "load-from-hub": "rlzoo load-from-hub repo_id=user/name [key=value ...] [--json]",
     "leaderboard": "rlzoo leaderboard [env=...] [key=value ...] [--json]",
     "certify": "rlzoo certify [run ...] [key=value ...] [--json]",
-    "doctor": "rlzoo doctor [--json]",
+    "doctor": "rlzoo doctor [runs_dir=...] [--json]",
     "reproduce": "rlzoo reproduce [run=...] [key=value ...] [--json]",
     "verify-resume": "rlzoo verify-resume [run=...] [key=value ...] [--json]",
     "list": "rlzoo list algos | envs | hyperparams | experiments | runs | hub [key=value ...] [--json]",
@@ -30,7 +30,19 @@ ABOUT = {
     "show": """\
 algo=name alone explains an algorithm: what it is, its paper, the file to read, every hyperparameter with its default,
 its range and its meaning, the environments with a tuned set. Any other words are put together as `rlzoo train` would,
-and every value of the result is shown with the file and line it came from."""
+and every value of the result is shown with the file and line it came from.""",
+    "list": """\
+runs takes runs_dir=…; hub takes user=, tag=, env=, algo= and n= (models to show, 20), and shows the scores that the
+models' cards state, the best of each environment first.""",
+    "doctor": """\
+Packages are loaded to see whether they work, which takes some seconds. The exit code is 3 if something is broken or
+missing that every command needs; runs_dir= says where runs are to be written.""",
+    "certify": """\
+Words without `=` are runs, or folders with runs in them. A run counts with its newest evaluation of enough episodes
+(`rlzoo evaluate run=… n_episodes=100`), a model of the Hub with what its card states.""",
+    "leaderboard": """\
+The number that counts is mean - std. A run stands with its newest evaluation of at least n_episodes episodes on its own
+environment: the one at the end of its training, or a later one by evaluate, package or push-to-hub.""",
 }
 """What the usage of a command does not say."""
 GROUP_HELP = {
