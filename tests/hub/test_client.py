@@ -79,7 +79,9 @@ def test_a_token_that_may_not_write_is_found(hub: HubServer, monkeypatch: pytest
 def test_another_owner_is_refused(hub: HubServer) -> None:
     hub.users["hf_writer"] = User("me", orgs=("team",), read_orgs=("club",))
     api = client.connect(write=True)
-    text = refused(lambda: client.writable(api, "you/ppo"), "logged in as me", "you is neither you nor one", "repo_id=me/ppo")
+    text = refused(
+        lambda: client.writable(api, "you/ppo"), "logged in as me", "you is neither you nor one", "repo_id=me/ppo"
+    )
     assert "team" in text
     refused(lambda: client.writable(api, "club/ppo"), "only read in the organisation club")
 
