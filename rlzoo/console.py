@@ -9,8 +9,9 @@ from __future__ import annotations
 import logging
 import os
 import sys
-from collections.abc import Iterable, Sequence
-from contextlib import suppress
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from contextvars import ContextVar
 from functools import cache
 from pathlib import Path
 from textwrap import TextWrapper
@@ -48,7 +49,8 @@ def stderr() -> Console:
 def is_live() -> bool:
     """Whether a display may redraw itself: a terminal that can, and nobody asked for plain lines."""
     console = stderr()
-    return console.is_terminal and not console.is_dumb_terminal and os.environ.get(PLAIN, "") in ("", "0")
+    wanted = not _quiet.get() and os.environ.get(PLAIN, "") in ("", "0")
+    return wanted and console.is_terminal and not console.is_dumb_terminal
 
 
 class LogFormatter(logging.Formatter):
@@ -75,18 +77,33 @@ class LogFile(logging.FileHandler):
             super().close()
 
 
+_quiet: ContextVar[bool] = ContextVar("quiet", default=False)
+
+
+@contextmanager
+def quietly() -> Iterator[None]:
+    """Inside, in this thread, messages and warnings go to the log alone: many trainings say the same."""
+    token = _quiet.set(True)
+    try:
+        yield
+    finally:
+        _quiet.reset(token)
+
+
 def say(message: object, style: str = "") -> None:
     """Print one message to standard error and log it."""
     text = clean(message)
     log.info(text)
-    stderr().print(text, style=style, soft_wrap=True)
+    if not _quiet.get():
+        stderr().print(text, style=style, soft_wrap=True)
 
 
 def warn(message: object) -> None:
     """Print a warning to standard error and log it."""
     text = clean(message)
     log.warning(text)
-    stderr().print(f"warning: {text}", style="yellow", soft_wrap=True)
+    if not _quiet.get():
+        stderr().print(f"warning: {text}", style="yellow", soft_wrap=True)
 
 
 NAME_WIDTH = 24

@@ -108,6 +108,10 @@ class Callback:
     def on_end(self, algorithm: Algorithm) -> None: ...
 
 
+class Pruned(Exception):  # noqa: N818 - nothing went wrong
+    """Raised by a callback to end a training at once: others are better, so it is neither kept nor to go on."""
+
+
 def least_patience(callbacks: Sequence[Callback], algorithm: Algorithm) -> Patience:
     """How much may happen until one of them has to be asked."""
     asked = [callback.patience(algorithm) for callback in callbacks]

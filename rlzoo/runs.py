@@ -17,7 +17,7 @@ from rlzoo.config import yaml_file
 from rlzoo.errors import ExitCode, RlzooError, clean
 from rlzoo.redaction import redact_values
 
-STATUSES = ("running", "finished", "interrupted", "failed")
+STATUSES = ("running", "finished", "interrupted", "failed", "pruned")
 CHECKPOINT = re.compile(r"(\d+|best|last)\Z")
 MAX_BYTES = 8 * 2**20
 """Of a run's small files; much larger ones are not what rlzoo wrote."""

@@ -10,13 +10,13 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from datetime import UTC, datetime
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from rlzoo.config.parse import dump, fingerprint
 from rlzoo.config.schema import TrainConfig
 from rlzoo.console import LogFile, LogFormatter
 from rlzoo.errors import ExitCode, RlzooError
-from rlzoo.protocols import Algorithm, Callback, Evaluation, Stateful
+from rlzoo.protocols import Algorithm, Callback, Evaluation, Pruned, Stateful
 from rlzoo.runs import Checkpoint, Run
 
 if TYPE_CHECKING:
@@ -42,7 +42,7 @@ def train(
     Args:
         cfg: a checked configuration whose seed is set.
         run: a new run; its config.yaml and info.json are written.
-        callbacks: more callbacks, called after rlzoo's own.
+        callbacks: more callbacks, called after rlzoo's own; one with `log` and `close` hears of the metrics too.
         resume_from: a checkpoint of this run to go on from, one that was written at a boundary.
         trust: that `init_from` may be unpickled, which runs what its author put into it.
 
@@ -52,6 +52,7 @@ def train(
     Raises:
         RlzooError: with exit code 4 if the training fails, after the traceback was written to train.log, or with 130
             or 143 after a signal; what was kept is in the message.
+        Pruned: if a callback of a search ended it.
     """
     from rlzoo.callbacks import Interrupt
     from rlzoo.checkpoints import read
@@ -125,7 +126,8 @@ def _learn(
         standing = Standing(run, algorithm, env, cfg.total_timesteps, contents, fingerprint(cfg), changed)
         first.append(standing)
     progress = Progress(cfg.total_timesteps, cfg.stop.episodes)
-    with open_loggers(cfg.logger, run, dump(cfg), extra=[progress, finite]) as logger:
+    hearing: list[Any] = [callback for callback in callbacks if hasattr(callback, "log")]
+    with open_loggers(cfg.logger, run, dump(cfg), extra=[progress, finite, *hearing]) as logger:
         evaluations = Evaluations(cfg, run, env, logger, should_stop=interrupt.asked)
         with closing(evaluations), closing(progress):
             saved: dict[str, Stateful] = {"evaluations": evaluations, "loggers": logger}
@@ -211,6 +213,10 @@ def _recorded(run: Run, interrupt: Interrupt) -> Iterator[None]:
         raise _interrupted(run, signal.SIGINT) from None
     except SystemExit:
         status = "interrupted"
+        raise
+    except Pruned as pruned:
+        status = "pruned"
+        log.info("%s", pruned)
         raise
     except RlzooError as error:
         status = "interrupted" if error.code in (ExitCode.INTERRUPTED, ExitCode.TERMINATED) else "failed"

@@ -49,6 +49,8 @@ def quote_text(word: str) -> str:
     match = _PLAIN_WORD.fullmatch(word)
     if match is None or match[2] not in TEXT_KEYS or match[3][:1] in ("'", '"', "["):
         return word
+    if match[2] == "keep" and match[3].isdigit():
+        return word  # of a search: how many
     if match[3] in ("", "null") or re.match(r"(choice|glob|range|sort|shuffle)\(", match[3]):
         return word
     escaped = re.sub(r"(\\*)'", r"\1\1\\'", match[3])  # Hydra reads backslashes literally, except before a quote

@@ -49,6 +49,13 @@ class Space:
         Raises:
             ValueError: naming every value that lies outside of the space.
         """
+        values, wrong = self.within(config)
+        if wrong:
+            raise ValueError("; ".join(wrong))
+        return values
+
+    def within(self, config: Mapping[str, Any]) -> tuple[dict[str, Any], list[str]]:
+        """The searched values that a configuration has and that lie inside of the space, and why others do not."""
         values: dict[str, Any] = {}
         wrong = []
         for parameter in self.parameters:
@@ -61,9 +68,7 @@ class Space:
                 wrong.append(f"{parameter.key}: {error}")
             else:
                 values[parameter.name] = value
-        if wrong:
-            raise ValueError("; ".join(wrong))
-        return values
+        return values, wrong
 
     def raw(self, values: Mapping[str, Any]) -> dict[str, Any]:
         """What would have had to be drawn for these values: the parameters of an Optuna trial."""

@@ -1,0 +1,52 @@
+"""Tells a search of every evaluation of a training, and ends the training at once if it is no use."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+
+from rlzoo.protocols import Algorithm, Callback, Patience, Pruned
+
+
+class Prune(Callback):
+    """Hears of evaluations as a metric logger, and ends the training as a callback.
+
+    Args:
+        is_hopeless: gets the number of the evaluation (from 0) and its mean return; True ends the training.
+
+    Attributes:
+        evaluations: step and mean return of every evaluation so far.
+        n_steps: environment steps so far, over all environments.
+        size: numbers that were learned (weights, table entries), 0 before the end.
+    """
+
+    def __init__(self, is_hopeless: Callable[[int, float], bool]) -> None:
+        self.evaluations: list[tuple[int, float]] = []
+        self.n_steps = self.size = 0
+        self._is_hopeless = is_hopeless
+        self._told = 0
+
+    def log(self, metrics: Mapping[str, float], step: int) -> None:
+        mean = metrics.get("eval/mean_reward")
+        if mean is not None:
+            self.evaluations.append((step, float(mean)))
+
+    def close(self) -> None: ...
+
+    def on_step(self, algorithm: Algorithm) -> bool:
+        self.n_steps = algorithm.num_timesteps
+        while self._told < len(self.evaluations):
+            number, self._told = self._told, self._told + 1
+            step, mean = self.evaluations[number]
+            if self._is_hopeless(number, mean):
+                raise Pruned(f"pruned at step {step:,}, at evaluation {number + 1} with a mean of {mean:.2f}")
+        return True
+
+    def patience(self, algorithm: Algorithm) -> Patience:
+        """It has nothing to say between evaluations, after which every callback is asked."""
+        return Patience()
+
+    def on_end(self, algorithm: Algorithm) -> None:
+        self.n_steps = algorithm.num_timesteps
+        tensors = algorithm.state().tensors
+        self.size = sum(math.prod(tensor.shape) for name, tensor in tensors.items() if "optimizer" not in name)

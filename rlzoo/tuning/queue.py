@@ -1,0 +1,72 @@
+"""What a study begins with: the tuned set, the defaults, or every point of a grid."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Mapping
+from typing import Any
+
+from rlzoo.config.compose import Composition, compose, lay, without
+from rlzoo.tuning import engines
+from rlzoo.tuning.request import OWN_KEYS, TuneRequest
+from rlzoo.tuning.space import Space
+
+Queue = dict[str, dict[str, Any]]
+"""By place: `params`, what is drawn there; `from`, where they come from; `always`, that nothing else may be drawn."""
+
+
+def queue_of(request: TuneRequest) -> tuple[Queue, list[str]]:
+    """What the study begins with, and what of it lies outside of the space."""
+    if engines.name_of(request.config.sampler) == "grid":
+        points = grid_points(request)
+        return {
+            str(place): {"params": params, "from": "grid", "always": True} for place, params in enumerate(points)
+        }, []
+    found: Queue = {}
+    notes = []
+    for name in dict.fromkeys(request.config.enqueue):
+        if name == "tuned" and not request.base.hyperparams:
+            continue
+        source = request.base if name == "tuned" else defaults(request)
+        values, wrong = request.space.within(source.values)
+        if wrong:
+            notes.append(
+                f"the trial that begins with the {NAMES[name]} draws what lies outside of the space: {'; '.join(wrong)}"
+            )
+        params = request.space.raw(values)
+        if params and all(params != other["params"] for other in found.values()):
+            found[str(len(found))] = {"params": params, "from": name}
+    return found, notes
+
+
+NAMES = {"tuned": "tuned set", "defaults": "defaults"}
+
+
+def defaults(request: TuneRequest) -> Composition:
+    """The request without any tuned set, at the same budget."""
+    words = [word for word in request.base.words if word.lstrip("+~").partition("=")[0] != "hyperparams"]
+    plain = without(compose("tune", [*words, "hyperparams=none"]), OWN_KEYS)
+    return lay(plain, {"total_timesteps": request.base.values["total_timesteps"]})
+
+
+def grid_points(request: TuneRequest) -> list[dict[str, Any]]:
+    """Every combination of the grid that may be tried, without what does not apply, each once."""
+    space = request.space
+    table = engines.grid(space)
+    found: dict[str, dict[str, Any]] = {}
+    for combination in itertools.product(*table.values()):
+        raw = dict(zip(table, combination, strict=True))
+        values = drawn(space, raw)
+        if not space.broken(values, lay(request.base, space.settings(values)).values):
+            point = space.raw(values)
+            found[repr(point)] = point
+    return list(found.values())
+
+
+def drawn(space: Space, raw: Mapping[str, Any]) -> dict[str, Any]:
+    """The values of a trial with these parameters."""
+    values: dict[str, Any] = {}
+    for parameter in space.parameters:
+        if parameter.applies(values):
+            values[parameter.name] = parameter.transform.value(raw[parameter.raw_name])
+    return values

@@ -1,0 +1,64 @@
+"""The sampler of a study: made anew for every trial, seeded by the study's seed and the trial's place."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from optuna.samplers import BaseSampler
+
+from rlzoo.tuning import engines
+from rlzoo.tuning.ledger import ATTEMPT, DRAWN, PLACE
+
+if TYPE_CHECKING:
+    import optuna
+    from optuna.distributions import BaseDistribution
+    from optuna.trial import FrozenTrial, TrialState
+
+    from rlzoo.config.tune_schema import Named
+    from rlzoo.tuning.space import Space
+
+STRIDE = 1_000_003
+"""Between the numbers of a place's attempts."""
+
+
+class PlacedSampler(BaseSampler):
+    """Proposes the same for the same trials before, in whichever process and however often the study was interrupted.
+
+    One study has one: `before_trial` is told which trial it is for.
+    """
+
+    def __init__(self, named: Named, space: Space, seed: int) -> None:
+        self._named, self._space, self._seed = named, space, seed
+        self._sampler: BaseSampler | None = None
+
+    def before_trial(self, study: optuna.Study, trial: FrozenTrial) -> None:
+        number = trial.user_attrs.get(PLACE, trial.number) + STRIDE * trial.user_attrs.get(ATTEMPT, 0)
+        self._sampler = engines.make_sampler(self._named, self._space, seed=self._seed, number=number)
+        if DRAWN not in trial.user_attrs:
+            self._sampler.before_trial(study, trial)
+
+    def infer_relative_search_space(self, study: optuna.Study, trial: FrozenTrial) -> dict[str, BaseDistribution]:
+        if DRAWN in trial.user_attrs:  # it is run again: a sequence that counts its draws must not count it twice
+            return {}
+        return self._inner.infer_relative_search_space(study, trial)
+
+    def sample_relative(
+        self, study: optuna.Study, trial: FrozenTrial, search_space: dict[str, BaseDistribution]
+    ) -> dict[str, Any]:
+        return self._inner.sample_relative(study, trial, search_space) if search_space else {}
+
+    def sample_independent(
+        self, study: optuna.Study, trial: FrozenTrial, param_name: str, param_distribution: BaseDistribution
+    ) -> Any:
+        return self._inner.sample_independent(study, trial, param_name, param_distribution)
+
+    def after_trial(
+        self, study: optuna.Study, trial: FrozenTrial, state: TrialState, values: Sequence[float] | None
+    ) -> None:
+        self._inner.after_trial(study, trial, state, values)
+
+    @property
+    def _inner(self) -> BaseSampler:
+        assert self._sampler is not None, "before_trial comes first"
+        return self._sampler

@@ -1,0 +1,215 @@
+"""A study: its folder, its storage, and the request that it was begun with."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import optuna
+
+from rlzoo.config import yaml_file
+from rlzoo.errors import ExitCode, RlzooError, show
+from rlzoo.redaction import redact_values
+from rlzoo.runs import write_text
+from rlzoo.tuning import engines
+from rlzoo.tuning.claims import Claims
+from rlzoo.tuning.queue import queue_of
+from rlzoo.tuning.request import TuneRequest
+from rlzoo.tuning.sampling import PlacedSampler
+from rlzoo.tuning.storage import Store, explained
+
+REQUEST, SEED, QUEUE = "request", "seed", "queue"
+"""Names of what is kept with a study in the storage."""
+FREE = (
+    "seed n_seeds n_jobs runs_dir launcher logger device torch_threads signal_grace checkpoint stop.minutes"
+    " env.vec_env env.step_timeout env.max_restarts env.summary eval.n_envs"
+).split()
+"""Settings that a study may go on with changed, as scores stay comparable: these, and those below them."""
+FIXED = ("objective", "n_last", "second_objective", "seeds_per_trial")
+"""Settings of the search that it may not."""
+
+
+@dataclass(frozen=True)
+class Study:
+    """A study that is there.
+
+    Attributes:
+        request: as it was given now.
+        folder: with study.yaml, the trials and, unless a database has them, their values.
+        seed: from which everything random follows.
+        claims: its trials.
+        notes: what the user should hear about.
+    """
+
+    request: TuneRequest
+    folder: Path
+    seed: int
+    claims: Claims
+    notes: tuple[str, ...] = ()
+
+    @property
+    def trials_dir(self) -> Path:
+        return self.folder / "trials"
+
+    def trial_dir(self, number: int) -> Path:
+        """The folder of a trial, which is a run, or holds one for each seed."""
+        return self.trials_dir / f"{number:04}"
+
+
+def begin(request: TuneRequest) -> Study:
+    """Make the study that is asked for, or go on with the one of that name.
+
+    Raises:
+        RlzooError: if that one has another request, or its storage fails.
+    """
+    folder = Path(request.config.studies_dir).expanduser() / request.study
+    store = Store.of(request.config.storage, folder)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        hint = "choose another place with studies_dir="
+        raise RlzooError(f"cannot make {folder}: {error.strerror}", hint, ExitCode.STORAGE) from error
+    optuna.logging.set_verbosity(optuna.logging.ERROR)  # what happens to trials is said by us
+    with store.lock(), explained(store):
+        storage = store.open()
+        notes: list[str] = []
+        if request.study not in optuna.get_all_study_names(storage):
+            second = [optuna.study.StudyDirection.MINIMIZE] if request.config.second_objective else []
+            directions = [optuna.study.StudyDirection.MAXIMIZE, *second]
+            optuna.create_study(storage=storage, study_name=request.study, directions=directions)
+        attributes = _attributes(request.study, storage)
+        if REQUEST not in attributes:
+            notes += _fill(request, storage)
+        else:
+            notes += _compare(request, attributes, folder)
+        attributes = _attributes(request.study, storage)
+        _write_yaml(request, folder, attributes)
+    return _study(request, folder, store, storage, attributes, tuple(notes))
+
+
+def join(request: TuneRequest, *, since: int = 0) -> Study:
+    """The study as a worker sees it; `since` is the number of trials it had when its command was given."""
+    folder = Path(request.config.studies_dir).expanduser() / request.study
+    store = Store.of(request.config.storage, folder)
+    optuna.logging.set_verbosity(optuna.logging.ERROR)
+    with store.lock(), explained(store):
+        storage = store.open()
+        attributes = _attributes(request.study, storage)
+    return _study(request, folder, store, storage, attributes, since=since)
+
+
+def _study(
+    request: TuneRequest,
+    folder: Path,
+    store: Store,
+    storage: Any,
+    attributes: Mapping[str, Any],
+    notes: tuple[str, ...] = (),
+    since: int = 0,
+) -> Study:
+    config, seed = request.config, int(attributes[SEED])
+    queue = attributes[QUEUE]
+    grid = engines.name_of(config.sampler) == "grid"
+    sampler = "random" if grid else config.sampler
+    claims = Claims(
+        request.study,
+        storage,
+        store,
+        sampler=PlacedSampler(sampler, request.space, seed),
+        pruner=engines.make_pruner(config.pruner),
+        n_trials=min(config.n_trials, len(queue)) if grid else config.n_trials,
+        queue=queue,
+        max_failures=config.max_failures,
+        since=since,
+    )
+    return Study(request, folder, seed, claims, notes)
+
+
+def _attributes(name: str, storage: Any) -> dict[str, Any]:
+    return optuna.load_study(study_name=name, storage=storage).user_attrs
+
+
+def _fill(request: TuneRequest, storage: Any) -> list[str]:
+    """Write down what a new study is; the request last, as whoever finds it takes the rest for granted."""
+    from rlzoo.seeding import draw_seed
+
+    study = optuna.load_study(study_name=request.study, storage=storage)
+    queue, notes = queue_of(request)
+    seed = request.train.seed if request.train.seed is not None else draw_seed()
+    study.set_user_attr(SEED, seed)
+    study.set_user_attr(QUEUE, queue)
+    study.set_user_attr(REQUEST, canonical(request))
+    return notes
+
+
+def _compare(request: TuneRequest, attributes: Mapping[str, Any], folder: Path) -> list[str]:
+    """What changed since the study was begun and is worth saying.
+
+    Raises:
+        RlzooError: if its scores and the new ones could not be compared.
+    """
+    then, now = attributes[REQUEST], canonical(request)
+    changed = differences(then, now, searched={p.key for p in request.space.parameters if not p.when})
+    seed = request.train.seed
+    if seed is not None and seed != attributes[SEED]:
+        changed.append(_was("seed", attributes[SEED], seed))
+    if changed:
+        shown = "; ".join(changed[:10]) + (f"; and {len(changed) - 10} more" if len(changed) > 10 else "")
+        hint = f"give it a name of its own, study=…, or move {folder} away"
+        raise RlzooError(f"the study {request.study} was begun with another request: {shown}", hint)
+    names = [(key, then["search"][key], now["search"][key]) for key in ("sampler", "pruner", "enqueue")]
+    return [f"{_was(key, old, new)} from here on" for key, old, new in names if old != new]
+
+
+def canonical(request: TuneRequest) -> dict[str, Any]:
+    """What a study is, as plain data without secrets."""
+    config = request.config
+    search = {field.name: getattr(config, field.name) for field in fields(config)}
+    whole = {"train": request.base.values, "search_space": request.section, "search": search}
+    found: dict[str, Any] = json.loads(json.dumps(redact_values(whole), default=str))
+    return found
+
+
+def differences(then: Mapping[str, Any], now: Mapping[str, Any], searched: set[str]) -> list[str]:
+    """What makes scores of one request no comparison for those of the other; `searched` settings are drawn anyway."""
+    found = []
+    old, new = _leaves(then["train"]), _leaves(now["train"])
+    for key in {**old, **new}:
+        covered = [key == free or key.startswith(f"{free}.") for free in (*FREE, *searched)]
+        if old.get(key) != new.get(key) and not any(covered):
+            found.append(_was(key, old.get(key), new.get(key)))
+    old, new = _leaves(then["search_space"]), _leaves(now["search_space"])
+    found += [
+        _was(f"search_space.{key}", old.get(key), new.get(key))
+        for key in {**old, **new}
+        if old.get(key) != new.get(key)
+    ]
+    old, new = then["search"], now["search"]
+    fixed = [key for key in FIXED if key != "n_last" or new["objective"] == "last"]
+    found += [_was(key, old[key], new[key]) for key in fixed if old[key] != new[key]]
+    return found
+
+
+def _was(key: str, old: Any, new: Any) -> str:
+    return f"{key} was {show(old)}, is {show(new)}"
+
+
+def _leaves(values: Mapping[str, Any], above: str = "") -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for name, value in values.items():
+        if isinstance(value, Mapping) and value:
+            found |= _leaves(value, f"{above}{name}.")
+        elif value not in (None, {}):
+            found[f"{above}{name}"] = value
+    return found
+
+
+def _write_yaml(request: TuneRequest, folder: Path, attributes: Mapping[str, Any]) -> None:
+    values = canonical(request)
+    date = datetime.now(UTC).isoformat(timespec="seconds")
+    whole = {"study": request.study, "seed": attributes[SEED], "date": date, **values}
+    write_text(folder / "study.yaml", yaml_file.dump(whole))

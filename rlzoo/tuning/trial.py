@@ -1,0 +1,209 @@
+"""One trial: values are drawn and laid over the request, trained for on seeds of their own, and scored."""
+
+from __future__ import annotations
+
+import math
+import os
+import platform
+import shutil
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import optuna
+
+from rlzoo import run_lock
+from rlzoo.callbacks.prune import Prune
+from rlzoo.config.compose import Composition, lay
+from rlzoo.config.parse import dump, parse
+from rlzoo.config.schema import TrainConfig
+from rlzoo.console import quietly
+from rlzoo.errors import ExitCode, RlzooError
+from rlzoo.preflight import find_problems
+from rlzoo.protocols import Evaluation, Pruned
+from rlzoo.runs import Run
+from rlzoo.seeding import MAX_SEED
+from rlzoo.training import train
+from rlzoo.tuning import engines
+from rlzoo.tuning.ledger import DRAWN, ERROR, INFEASIBLE, OUTCOME, PLACE, WORKER
+from rlzoo.tuning.objective import score
+from rlzoo.tuning.storage import explained
+from rlzoo.tuning.study import Study
+
+NOT_ITS_FAULT = (ExitCode.INTERRUPTED, ExitCode.TERMINATED, ExitCode.STORAGE)
+"""What ends a training without saying anything about the values it was done with."""
+
+
+class TrialFailed(Exception):  # noqa: N818 - as Optuna calls it
+    """A training of the trial failed; the trial keeps why."""
+
+
+@dataclass(frozen=True)
+class Trained:
+    """What became of one training."""
+
+    run: Run
+    seed: int
+    score: float
+    means: list[float]
+    steps: int
+    size: int
+
+
+def trial_seed(seed: int, place: int, k: int) -> int:
+    """The seed of the k-th training (from 0) of the trial in a place of a study."""
+    return int(np.random.SeedSequence([seed, place, k]).generate_state(1)[0]) & MAX_SEED
+
+
+def run_trial(study: Study, trial: optuna.Trial, worker: str) -> float | tuple[float, float]:
+    """The objective of the study: draw, train, score.
+
+    Raises:
+        optuna.TrialPruned: if the pruner ended it, or what was drawn may not be tried.
+        TrialFailed: if a training failed.
+        RlzooError: if it was stopped by a signal or the disk is full, which is no fault of the trial.
+    """
+    request = study.request
+    values = request.space.draw(trial)
+    trial.set_user_attr(DRAWN, True)
+    composition = lay(request.base, request.space.settings(values))
+    wrong = request.space.broken(values, composition.values)
+    if not wrong:
+        wrong = [str(problem) for problem in find_problems(composition, make_env=False, n_requests=0)[1]]
+    if wrong:
+        trial.set_user_attr(INFEASIBLE, wrong)
+        raise optuna.TrialPruned("; ".join(wrong))
+    trial.set_user_attr(WORKER, {"name": worker, "pid": os.getpid(), "host": platform.node()})
+    with _accounted(trial) as outcome:
+        return _train_seeds(study, trial, composition, outcome)
+
+
+def _train_seeds(
+    study: Study, trial: optuna.Trial, composition: Composition, outcome: dict[str, Any]
+) -> float | tuple[float, float]:
+    config, place = study.request.config, trial.user_attrs[PLACE]
+    folder = study.trial_dir(trial.number)
+    between_seeds = engines.name_of(config.pruner) == "wilcoxon"
+    several = config.second_objective is not None
+    scores: list[float] = outcome["scores"]
+    began = time.monotonic()
+    for k in range(config.seeds_per_trial):
+        seed = trial_seed(study.seed, place, k)
+        path = folder / f"seed{k}" if config.seeds_per_trial > 1 else folder
+        cfg = replace(parse(composition.values), seed=seed)
+        outcome["seeds"].append(seed)
+        outcome["runs"].append(str(path.relative_to(study.folder)))
+        reporter = None if between_seeds or several else _reporter(study, trial, cfg, k)
+        trained = train_once(
+            cfg, path, objective=config.objective, n_last=config.n_last, report=reporter, outcome=outcome,
+            details={"trial": trial.number, "words": list(study.request.base.words)},
+        )  # fmt: skip
+        scores.append(trained.score)
+        outcome["size"] = trained.size
+        if between_seeds and not several:
+            trial.report(trained.score, k)
+            if k + 1 < config.seeds_per_trial and trial.should_prune():
+                raise optuna.TrialPruned(f"pruned after {k + 1} seeds")
+    mean = math.fsum(scores) / len(scores)
+    if several:
+        return mean, time.monotonic() - began if config.second_objective == "wall_time" else float(outcome["size"])
+    return mean
+
+
+def train_once(
+    cfg: TrainConfig,
+    path: Path,
+    *,
+    objective: str,
+    n_last: int,
+    report: Callable[[int, float], bool] | None = None,
+    outcome: dict[str, Any] | None = None,
+    details: Mapping[str, Any] | None = None,
+) -> Trained:
+    """Train into `path`, which becomes a run, and score it.
+
+    Args:
+        cfg: whose seed is set.
+        path: what is there is replaced.
+        objective: as in `objective.score`.
+        n_last: likewise.
+        report: gets the number of each evaluation and its mean return; True prunes.
+        outcome: `steps` in it grows by the steps that were taken, whatever happens.
+        details: written to info.json.
+
+    Raises:
+        Pruned: if `report` said so.
+        RlzooError: if the training fails or is stopped.
+    """
+    from rlzoo.info import collect
+
+    watch = Prune(report or (lambda number, mean: False))
+    assert cfg.seed is not None
+    try:
+        shutil.rmtree(path, ignore_errors=True)
+        path.mkdir(parents=True)
+    except OSError as error:
+        raise RlzooError(f"cannot make {path}: {error.strerror}", "is there room?", ExitCode.STORAGE) from error
+    run = Run(path)
+    run.write_config(dump(cfg))
+    run.write_info({"status": "running", **(details or {}), **collect()})
+    try:
+        with quietly(), run_lock.held(run):
+            evaluation: Evaluation = train(cfg, run, callbacks=[watch])
+    finally:
+        if outcome is not None:
+            outcome["steps"] += watch.n_steps
+    means = [mean for _, mean in watch.evaluations]
+    found = score(objective, means, evaluation.mean_reward, n_last=n_last)
+    return Trained(run, cfg.seed, found, means, watch.n_steps, watch.size)
+
+
+def _reporter(study: Study, trial: optuna.Trial, cfg: TrainConfig, k: int) -> Callable[[int, float], bool]:
+    """Tells the pruner of evaluations; those of the k-th seed follow those of the seed before."""
+    freq = cfg.frequency(cfg.eval.freq, 10)
+    per_seed = max(1, cfg.total_timesteps // freq) + 1 if freq else 1
+
+    def report(number: int, mean: float) -> bool:
+        with explained(study.claims.store):
+            trial.report(mean, k * per_seed + number)
+            return trial.should_prune()
+
+    return report
+
+
+@contextmanager
+def _accounted(trial: optuna.Trial) -> Iterator[dict[str, Any]]:
+    """Keep with a trial what it cost and what came of it, whichever way it ends."""
+    outcome: dict[str, Any] = {"scores": [], "seeds": [], "runs": [], "steps": 0}
+    began, cpu = time.monotonic(), _cpu_seconds()
+
+    def keep() -> None:
+        outcome["seconds"] = round(time.monotonic() - began, 3)
+        outcome["cpu_seconds"] = round(_cpu_seconds() - cpu, 3)
+        trial.set_user_attr(OUTCOME, outcome)
+
+    try:
+        yield outcome
+    except Pruned as pruned:
+        keep()
+        raise optuna.TrialPruned(str(pruned)) from pruned
+    except optuna.TrialPruned:
+        keep()
+        raise
+    except Exception as error:
+        keep()
+        if isinstance(error, RlzooError) and error.code in NOT_ITS_FAULT:
+            raise
+        trial.set_user_attr(ERROR, str(error) or type(error).__name__)
+        raise TrialFailed(str(error)) from error
+    keep()
+
+
+def _cpu_seconds() -> float:
+    """CPU time of this process and of those that it has waited for, such as environments'."""
+    times = os.times()
+    return times.user + times.system + times.children_user + times.children_system

@@ -1,0 +1,95 @@
+"""A worker: runs one trial of a study after another until the study has all of them, or a signal comes."""
+
+from __future__ import annotations
+
+import gc
+import time
+from collections.abc import Callable
+from typing import Any
+
+import optuna
+
+from rlzoo import console
+from rlzoo.launchers.signals import noted_signals
+from rlzoo.tuning.claims import NONE, NoPlace
+from rlzoo.tuning.records import drop_checkpoints, write_records
+from rlzoo.tuning.request import plan
+from rlzoo.tuning.storage import explained
+from rlzoo.tuning.study import Study, join
+from rlzoo.tuning.trial import TrialFailed, run_trial
+
+SWEEP_SECONDS = 15.0
+"""Between two looks for trials whose worker is gone."""
+IDLE_SECONDS = 1.0
+"""Between two looks whether a place has become free."""
+TICK = 0.1
+
+
+def work(job: dict[str, Any]) -> dict[str, Any]:
+    """Be a worker in a process of its own: the entry point of a launcher's job."""
+    with noted_signals() as noted:
+        study = join(plan(job["words"]), since=job["since"])
+        run_trials(study, job["name"], lambda: bool(noted))
+    return {"exit_code": 128 + noted[0] if noted else 0}
+
+
+def run_trials(study: Study, name: str, should_stop: Callable[[], bool]) -> None:
+    """Run trials until the study has all of them or `should_stop` says so.
+
+    Args:
+        study: joined by this process.
+        name: of the worker.
+        should_stop: asked between trials, and while there is nothing to do.
+
+    Raises:
+        RlzooError: if a signal ended a training (130, 143), too many failed, or the storage fails. The trial of that
+            moment is back in the queue.
+    """
+    swept = time.monotonic()
+    while not should_stop():
+        if time.monotonic() - swept > SWEEP_SECONDS:
+            study.claims.sweep()
+            swept = time.monotonic()
+        try:
+            run_one(study, name)
+        except NoPlace:
+            if study.claims.ledger().done:
+                return
+            _wait(should_stop)
+
+
+def run_one(study: Study, name: str) -> None:
+    """Run the next trial.
+
+    Raises:
+        NoPlace: if there is none to run now.
+        RlzooError: as `run_trials`.
+    """
+    claims = study.claims
+    claims.current = NONE
+    try:
+        with explained(claims.store):
+            claims.optimize(lambda trial: run_trial(study, trial, name), n_trials=1, catch=(TrialFailed,))
+    except (ValueError, optuna.exceptions.UpdateFinishedTrialError):
+        if claims.current == NONE or not claims.trials[claims.current].state.is_finished():
+            raise
+        console.warn(f"trial {claims.current} was taken for lost meanwhile, and is run again")
+    finally:
+        if claims.current != NONE:
+            _ended(study, claims.current)
+    gc.collect()  # environments and networks hold on to each other
+
+
+def _ended(study: Study, number: int) -> None:
+    with study.claims.store.lock():
+        study.claims.store.end_lease(number)
+        study.claims.put_back()
+        ledger = study.claims.ledger()
+        drop_checkpoints(study, ledger)
+    write_records(study, ledger)
+
+
+def _wait(should_stop: Callable[[], bool]) -> None:
+    until = time.monotonic() + IDLE_SECONDS
+    while time.monotonic() < until and not should_stop():
+        time.sleep(TICK)
