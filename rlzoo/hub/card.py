@@ -124,6 +124,8 @@ def is_sb3(spec: AlgoSpec) -> bool:
 
 def _title(folder: Path, agent: Agent, result: Mapping[str, Any]) -> str:
     spec, env = find_spec(agent.config.algo.name), agent.config.env
+    about = f"`{spec.entry_point}`" if spec.backend == "custom" else _sentence(spec.summary)
+    episodes = "1 episode" if result["n_episodes"] == 1 else f"{result['n_episodes']} episodes"
     by = (
         "[Stable-Baselines3](https://github.com/DLR-RM/stable-baselines3)"
         if is_sb3(spec)
@@ -134,10 +136,9 @@ def _title(folder: Path, agent: Agent, result: Mapping[str, Any]) -> str:
     lines = [
         f"# {pretty_name(spec)} playing {env.id}",
         "",
-        f"A trained **{pretty_name(spec)}** agent ({_sentence(spec.summary)}) "
-        f"in **{env.id}** ({portable(env.summary)}).",
+        f"A trained **{pretty_name(spec)}** agent ({about}) in **{env.id}** ({portable(env.summary)}).",
         f"Trained for {agent.num_timesteps:,} steps by rlzoo with {by}. "
-        f"Return of an episode: **{score_text(result)}** over {result['n_episodes']} episodes.",
+        f"Return of an episode: **{score_text(result)}** over {episodes}.",
     ]
     if spec.paper:
         lines[3] += f" Paper: <{spec.paper}>."
@@ -152,8 +153,10 @@ def _title(folder: Path, agent: Agent, result: Mapping[str, Any]) -> str:
 
 
 def _usage(repo_id: str, name: str, agent: Agent, result: Mapping[str, Any]) -> str:
+    foreign = ", ".join(f"`{name}`" for name in usage.foreign_code(agent))
+    needed = f"It needs code that does not come with rlzoo, {foreign}; trust=true lets it run.\n\n" if foreign else ""
     return (
-        f"## Use it\n\n```bash\n{usage.shell(repo_id, agent)}\n```\n\n"
+        f"## Use it\n\n{needed}```bash\n{usage.shell(repo_id, agent)}\n```\n\n"
         f"In Python:\n\n```python\n{usage.python(repo_id, name, agent, result)}\n```"
     )
 

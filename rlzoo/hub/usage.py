@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from rlzoo import strangers
 from rlzoo.algos.specs import AlgoSpec, find_spec
+from rlzoo.config.parse import dump
 from rlzoo.envs.wrappers import WRAPPERS
 from rlzoo.hub.privacy import portable
 from rlzoo.hub.zoo_files import env_kwargs
@@ -18,33 +20,38 @@ def shell(repo_id: str, agent: Agent) -> str:
     """Lines for a terminal."""
     extra = agent.config.env.extra
     extras = ",".join(("hub", *([extra] if extra else [])))
-    folder = f"hub/{repo_id}"
+    folder, trust = f"hub/{repo_id}", " trust=true" if foreign_code(agent) else ""
     return "\n".join(
         (
             f'pip install "hydra-rlzoo[{extras}]"',
-            f"rlzoo load-from-hub repo_id={repo_id}",
-            f"rlzoo evaluate run={folder}",
-            f"rlzoo enjoy run={folder}",
+            f"rlzoo load-from-hub repo_id={repo_id}{trust}",
+            f"rlzoo evaluate run={folder}{trust}",
+            f"rlzoo enjoy run={folder}{trust}",
         )
     )
+
+
+def foreign_code(agent: Agent) -> list[str]:
+    """Modules and classes that are neither rlzoo's nor a known package's: whoever uses the agent has to have them."""
+    return strangers.modules(dump(agent.config))
 
 
 def python(repo_id: str, name: str, agent: Agent, result: Mapping[str, Any]) -> str:
     """Python that loads the agent and plays it: with Stable-Baselines3 where it is one of its own."""
     spec = find_spec(agent.config.algo.name)
-    lines = (
-        _sb3(repo_id, name, agent, spec, result) if spec.backend in ("sb3", "sb3_contrib") else _rlzoo(repo_id, result)
-    )
+    is_sb3 = spec.backend in ("sb3", "sb3_contrib")
+    lines = _sb3(repo_id, name, agent, spec, result) if is_sb3 else _rlzoo(repo_id, agent, result)
     return "\n".join(lines)
 
 
-def _rlzoo(repo_id: str, result: Mapping[str, Any]) -> list[str]:
+def _rlzoo(repo_id: str, agent: Agent, result: Mapping[str, Any]) -> list[str]:
+    trust = ", trust=True" if foreign_code(agent) else ""
     return [
         "import rlzoo",
         "from rlzoo.hub.download import download",
         "",
-        f'run = download("{repo_id}")',
-        f"evaluation = rlzoo.evaluate(run, seeds={list(result['seeds'])})",
+        f'run = download("{repo_id}"{trust})',
+        f"evaluation = rlzoo.evaluate(run, seeds={list(result['seeds'])}{trust})",
         'print(f"{evaluation.mean_reward:.2f} +/- {evaluation.std_reward:.2f}")',
     ]
 

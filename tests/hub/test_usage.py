@@ -63,3 +63,12 @@ def test_the_lines_run(kind, hub, workdir, capsys):
             if line[1] != "enjoy":
                 assert main(line[1:]) == 0
         assert "hub/me/" in capsys.readouterr().err
+
+
+def test_code_that_does_not_come_with_rlzoo_is_named(workdir):
+    run = rlzoo.train(*QUICK, "algo=custom", "algo.name=stable_baselines3:PPO", "env=CartPole", "total_timesteps=64")
+    card = (stage(run, "package", repo_id="me/own", n_episodes=1, video=False).folder / "README.md").read_text()
+    assert "code that does not come with rlzoo, `stable_baselines3:PPO`" in card
+    assert "rlzoo load-from-hub repo_id=me/own trust=true" in card
+    assert 'download("me/own", trust=True)' in card
+    assert "over 1 episode." in card
