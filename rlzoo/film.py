@@ -152,14 +152,13 @@ class Film:
 
     def _stop(self) -> None:
         """End an encoder that still runs."""
-        if self._process is None:
-            return
-        if self._process.poll() is None:
-            self._process.kill()
-        if self._process.stdin is not None:
-            with suppress(OSError):
-                self._process.stdin.close()
-        self._process.wait()
+        if self._process is not None:
+            if self._process.poll() is None:
+                self._process.kill()
+            if self._process.stdin is not None:
+                with suppress(OSError):
+                    self._process.stdin.close()
+            self._process.wait()
         if self._said is not None:
             self._said.close()
 
