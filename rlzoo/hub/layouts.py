@@ -20,8 +20,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from rlzoo.checkpoints import ALGORITHM, NotFiniteError
 from rlzoo.errors import ExitCode, RlzooError, clean
-from rlzoo.hub import course_layouts, imported, own_layout, published, sb3_layouts
+from rlzoo.hub import course_layouts, imported, own_layout, published, sb3_layouts, zoo_metrics, zoo_settings
 from rlzoo.hub.imported import Notes, Source, Wishes
 from rlzoo.hub.repository import Origin, Repository, shown
 from rlzoo.runs import Run
@@ -36,13 +37,15 @@ TITLES = {
 }
 ABOUT = ("results.json", "README.md")
 FILES = {
-    RL_ZOO3: ("config.yml", "args.yml", "env_kwargs.yml", *sb3_layouts.STATISTICS),
+    RL_ZOO3: (
+        *(zoo_settings.CONFIG, zoo_settings.ARGS, zoo_settings.ENV_KWARGS, zoo_metrics.FILE),
+        *sb3_layouts.STATISTICS,
+    ),
     HUGGINGFACE_SB3: sb3_layouts.STATISTICS,
     Q_LEARNING: (),
     TORCH: (course_layouts.HYPERPARAMETERS,),
 }
 """What is read besides the weights and `ABOUT`, where it is there."""
-NO_MODELS = ("train_eval_metrics.zip",)
 
 
 @dataclass(frozen=True)
@@ -84,7 +87,7 @@ def recognise(names: Sequence[str], *, file: str | None = None, repo_name: str =
     chosen = file or _choose([name for name in names if _is_model(name)], names, repo_name)
     folder = chosen.rpartition("/")[0]
     if chosen.endswith(".zip"):
-        name = RL_ZOO3 if "config.yml" in names and not folder else HUGGINGFACE_SB3
+        name = RL_ZOO3 if zoo_settings.CONFIG in names and not folder else HUGGINGFACE_SB3
     elif chosen.endswith(".pkl"):
         name = Q_LEARNING
     elif chosen.endswith(".pt"):
@@ -121,6 +124,8 @@ def read(folder: Path, into: Path, *, origin: Origin | None = None, wishes: Wish
             imported.write(building, values, source, layout=layout.name, file=layout.file, checkpoint=checkpoint)
             _try(building, layout, wishes)
             building.path.rename(into)
+        except NotFiniteError as error:
+            raise RlzooError(f"{layout.file} holds numbers that are not finite", code=ExitCode.UNSAFE) from error
         except OSError as error:
             text = f"cannot write {into}: {error.strerror or error}"
             raise RlzooError(text, "free some space, or choose another place with folder=", ExitCode.STORAGE) from error
@@ -143,7 +148,8 @@ def _try(run: Run, layout: Layout, wishes: Wishes) -> None:
     """Load the agent as every command will: its algorithm takes the weights, its environment the statistics."""
     from rlzoo.agent import load
 
-    with imported.explained(layout.file):
+    weights = run.find_checkpoint().path / f"{ALGORITHM}.safetensors"
+    with imported.explained(layout.file), imported.at_most(weights.stat().st_size, layout.file):
         load(run, device="cpu", trust=wishes.trust)
 
 
@@ -154,7 +160,7 @@ def _layout(name: str, file: str, others: Sequence[str], names: Sequence[str]) -
 
 def _is_model(name: str) -> bool:
     base = name.rpartition("/")[2]
-    if base in NO_MODELS or base in sb3_layouts.STATISTICS or "replay_buffer" in base:
+    if base == zoo_metrics.FILE or base in sb3_layouts.STATISTICS or "replay_buffer" in base:
         return False
     return name.endswith((".zip", ".pt")) or bool(re.search(r"q[-_]?(learning|table).*\.pkl$", name, re.IGNORECASE))
 

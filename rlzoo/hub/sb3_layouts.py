@@ -16,7 +16,7 @@ from rlzoo import checkpoints, legacy_pickle, trust
 from rlzoo.algos.specs import ALGOS, ALIASES, find_spec
 from rlzoo.config.schema import TrainConfig
 from rlzoo.errors import ConfigError, ExitCode, Problem, RlzooError
-from rlzoo.hub import imported, zoo_settings
+from rlzoo.hub import imported, zoo_metrics, zoo_settings
 from rlzoo.hub.imported import Source
 from rlzoo.hub.repository import Repository
 from rlzoo.hub.zoo_settings import ZooSettings
@@ -90,6 +90,12 @@ def read(repository: Repository, file: str, run: Run, source: Source, *, zoo: bo
         checkpoints.save(run, CHECKPOINT, algorithm=algorithm, env=env, model_zip=True)
     finally:
         env.close()
+    metrics = repository.find(zoo_metrics.FILE) if zoo else None
+    if metrics is not None:
+        try:
+            zoo_metrics.write_evaluations(metrics, run.evaluations_file)
+        except RlzooError as error:
+            source.notes.assume(f"{zoo_metrics.FILE} is left out: {error.message[:200]}")
     return values, CHECKPOINT
 
 

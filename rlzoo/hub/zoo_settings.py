@@ -53,7 +53,8 @@ ELSEWHERE = frozenset(
 )
 """Keys that are no keywords of the algorithm. The network is as the zip says."""
 GONE = frozenset(
-    "create_eval_env model_class online_sampling max_episode_length goal_selection_strategy n_sampled_goal".split()
+    "create_eval_env model_class online_sampling max_episode_length goal_selection_strategy n_sampled_goal "
+    "n_episodes_rollout".split()
 )
 """Keywords of older versions that meant nothing to a policy."""
 WITHOUT_MEANING = frozenset({"callback", "seed", "tensorboard_log", "verbose", "device", "_init_setup_model"})
@@ -214,6 +215,11 @@ def _hyperparams(config: Mapping[str, Any], found: ZooSettings, problems: list[P
             continue
         if key in GONE:
             found.notes.append(f"{key} of {CONFIG} is left out: today's versions do not have it")
+            continue
+        if key == "optimize_memory_usage" and value is True:
+            found.notes.append(
+                f"{key} of {CONFIG} is left out: it changes the memory of a training, and not every buffer has it"
+            )
             continue
         found.hyperparams[key] = _value(key, value)
     kwargs = found.hyperparams.get("replay_buffer_kwargs")

@@ -474,6 +474,48 @@ def test_damaged_files_beside_the_weights_are_left_out_and_said(cartpole, tmp_pa
     ]  # fmt: skip
 
 
+def zoo_metrics(path: Path, **arrays: Any) -> None:
+    """A `train_eval_metrics.zip` as rl_zoo3 makes it out of what Stable-Baselines3 writes."""
+    np.savez(path.with_name("evaluations.npz"), **arrays)
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.write(path.with_name("evaluations.npz"), arcname="evaluations.npz")
+        archive.writestr("0.monitor.csv", "r,l,t\n")
+    path.with_name("evaluations.npz").unlink()
+
+
+def test_evaluations_of_rl_zoo3_become_a_table(cartpole, tmp_path):
+    texts = {"config": zoo_config(n_timesteps=100, policy="MlpPolicy", optimize_memory_usage=True)}
+    folder = publish(tmp_path / "ppo-CartPole-v1", "ppo-CartPole-v1", cartpole, **texts)
+    arrays = {"timesteps": [10, 20], "results": [[1.0, 3.0], [5.0, 5.0]], "ep_lengths": [[1, 3], [5, 5]]}
+    zoo_metrics(folder / "train_eval_metrics.zip", **arrays)
+    run = read(folder)
+    rows = [line.split(",")[:5] for line in run.evaluations_file.read_text().splitlines()]
+    assert rows == [
+        ["timesteps", "mean_reward", "std_reward", "mean_ep_length", "n_episodes"],
+        ["10", "2.0", "1.0", "2.0", "2"],
+        ["20", "5.0", "0.0", "5.0", "2"],
+    ]
+    assert any("optimize_memory_usage" in text for text in about(run)["assumed"])
+    for wrong in ({"timesteps": np.array([evil_object()], dtype=object)}, {"results": [[np.nan]]}, {"ep_lengths": [1]}):
+        zoo_metrics(folder / "train_eval_metrics.zip", **{**arrays, **wrong})
+        run = read(folder)
+        assert not run.evaluations_file.exists()
+        assert any("train_eval_metrics.zip is left out" in text for text in about(run)["assumed"])
+    assert not (tmp_path / "pwned").exists()
+
+
+def evil_object() -> foreign.Evil:
+    return foreign.Evil("pwned")
+
+
+def test_numbers_that_are_not_finite_are_refused(tmp_path):
+    folder = tmp_path / "q-repo"
+    folder.mkdir()
+    foreign.course_table(folder / "q-learning.pkl", "FrozenLake-v1", np.full((16, 4), np.nan))
+    error = refused(folder)
+    assert error.code == ExitCode.UNSAFE and "not finite" in error.message
+
+
 def test_a_full_place_is_not_touched(cartpole, tmp_path):
     folder = publish(tmp_path / "ppo-CartPole-v1", "ppo-CartPole-v1", cartpole)
     (tmp_path / "full").mkdir()
