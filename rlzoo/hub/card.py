@@ -126,18 +126,15 @@ def _title(folder: Path, agent: Agent, result: Mapping[str, Any]) -> str:
     spec, env = find_spec(agent.config.algo.name), agent.config.env
     about = f"`{spec.entry_point}`" if spec.backend == "custom" else _sentence(spec.summary)
     episodes = "1 episode" if result["n_episodes"] == 1 else f"{result['n_episodes']} episodes"
-    by = (
-        "[Stable-Baselines3](https://github.com/DLR-RM/stable-baselines3)"
-        if is_sb3(spec)
-        else "an algorithm of its own"
-    )
-    if spec.backend == "sb3_contrib":
-        by = "[sb3-contrib](https://github.com/Stable-Baselines-Team/stable-baselines3-contrib)"
+    by = {
+        "sb3": "by [Stable-Baselines3](https://github.com/DLR-RM/stable-baselines3)",
+        "sb3_contrib": "by [sb3-contrib](https://github.com/Stable-Baselines-Team/stable-baselines3-contrib)",
+    }
     lines = [
         f"# {pretty_name(spec)} playing {env.id}",
         "",
         f"A trained **{pretty_name(spec)}** agent ({about}) in **{env.id}** ({portable(env.summary)}).",
-        f"Trained for {agent.num_timesteps:,} steps by rlzoo with {by}. "
+        f"Trained for {agent.num_timesteps:,} steps {by.get(spec.backend, 'by rlzoo')}. "
         f"Return of an episode: **{score_text(result)}** over {episodes}.",
     ]
     if spec.paper:
@@ -153,6 +150,12 @@ def _title(folder: Path, agent: Agent, result: Mapping[str, Any]) -> str:
 
 
 def _usage(repo_id: str, name: str, agent: Agent, result: Mapping[str, Any]) -> str:
+    algo = agent.config.algo.name
+    if ":" in algo:
+        return (
+            f"## Use it\n\nThe algorithm is its author's own class, `{algo}`. rlzoo loads no class that a repository "
+            "names; the weights are in `rlzoo/checkpoint/algorithm.safetensors`, for who has the class."
+        )
     foreign = ", ".join(f"`{name}`" for name in usage.foreign_code(agent))
     needed = f"It needs code that does not come with rlzoo, {foreign}; trust=true lets it run.\n\n" if foreign else ""
     return (

@@ -65,10 +65,26 @@ def test_the_lines_run(kind, hub, workdir, capsys):
         assert "hub/me/" in capsys.readouterr().err
 
 
-def test_code_that_does_not_come_with_rlzoo_is_named(workdir):
-    run = rlzoo.train(*QUICK, "algo=custom", "algo.name=stable_baselines3:PPO", "env=CartPole", "total_timesteps=64")
-    card = (stage(run, "package", repo_id="me/own", n_episodes=1, video=False).folder / "README.md").read_text()
-    assert "code that does not come with rlzoo, `stable_baselines3:PPO`" in card
+def card_of(*words):
+    run = rlzoo.train(*QUICK, *words, "total_timesteps=64")
+    return (stage(run, "package", repo_id="me/own", n_episodes=1, video=False).folder / "README.md").read_text()
+
+
+def test_code_that_does_not_come_with_rlzoo_is_named(workdir, monkeypatch):
+    (workdir / "mine_env.py").write_text(
+        "import gymnasium\n"
+        "entry_point = 'gymnasium.envs.classic_control:CartPoleEnv'\n"
+        "gymnasium.register(id='Mine-v0', entry_point=entry_point, max_episode_steps=20)\n"
+    )
+    monkeypatch.syspath_prepend(str(workdir))
+    card = card_of("algo=reinforce", "env=gym", "env.id=Mine-v0", "env.imports=[mine_env]")
+    assert "code that does not come with rlzoo, `mine_env`" in card
     assert "rlzoo load-from-hub repo_id=me/own trust=true" in card
     assert 'download("me/own", trust=True)' in card
     assert "over 1 episode." in card
+
+
+def test_an_algorithm_of_ones_own_is_not_promised_to_load(workdir):
+    card = card_of("algo=custom", "algo.name=stable_baselines3:PPO", "env=CartPole")
+    assert "author's own class, `stable_baselines3:PPO`" in card
+    assert "load-from-hub repo_id" not in card
