@@ -253,8 +253,16 @@ def _gl(answer: dict[str, Any]) -> Check:
     way = machine.gl_variables().get("MUJOCO_GL") or os.environ.get("MUJOCO_GL") or "the system's own"
     if answer["error"] is None:
         return Check("GL", "ok", f"MuJoCo draws off-screen with {way}")
-    fix = "unset MUJOCO_GL" if "MUJOCO_GL" in os.environ else machine.install("egl")
-    return Check("GL", "broken", f"MuJoCo cannot draw with {way}: {answer['error']}", fix)
+    return Check("GL", "broken", f"MuJoCo cannot draw with {way}: {answer['error']}", _gl_fix(way))
+
+
+def _gl_fix(way: str) -> str:
+    screen = os.environ.get("DISPLAY")
+    if "MUJOCO_GL" in os.environ:
+        return "unset MUJOCO_GL"
+    if screen and not machine.answers(screen):
+        return "unset DISPLAY"
+    return "export MUJOCO_GL=osmesa" if way == "egl" and "OSMesa" in machine.gl_libraries() else machine.install("egl")
 
 
 def _hub() -> Check:

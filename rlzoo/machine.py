@@ -141,7 +141,8 @@ def gl_libraries() -> list[str]:
 
 def gl_variables() -> dict[str, str]:
     """How MuJoCo is to draw without a screen: as `envs.display.prepare` chooses."""
-    if sys.platform != "linux" or "MUJOCO_GL" in os.environ or "DISPLAY" in os.environ:
+    has_screen = os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")
+    if sys.platform != "linux" or "MUJOCO_GL" in os.environ or has_screen:
         return {}
     found = gl_libraries()
     return {"MUJOCO_GL": found[0].lower()} if found else {}

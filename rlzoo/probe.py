@@ -73,6 +73,8 @@ def _gl() -> dict[str, Any]:
     mujoco = import_module("mujoco")
     context = mujoco.GLContext(16, 16)
     context.make_current()
+    model = mujoco.MjModel.from_xml_string("<mujoco/>")
+    mujoco.MjrContext(model, mujoco.mjtFontScale.mjFONTSCALE_100.value).free()  # a context may be made and not work
     context.free()
     return {"version": mujoco.__version__}
 

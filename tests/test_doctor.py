@@ -14,10 +14,11 @@ from rlzoo import doctor, machine
 from rlzoo.cli import main
 
 REPOSITORY = Path(__file__).resolve().parent.parent
+HIDDEN = ("DISPLAY", "WAYLAND_DISPLAY", "MUJOCO_GL")
 
 
 def run(*words, cwd=None, **variables):
-    environment = {name: value for name, value in os.environ.items() if name not in ("DISPLAY", "WAYLAND_DISPLAY")}
+    environment = {name: value for name, value in os.environ.items() if name not in HIDDEN}
     environment |= {"PYTHONPATH": str(REPOSITORY), **variables}
     command = [sys.executable, "-m", "rlzoo", "doctor", *words]
     return subprocess.run(command, capture_output=True, text=True, cwd=cwd, env=environment, check=False)
@@ -82,6 +83,8 @@ def test_a_screen_that_does_not_answer_is_said(sick):
     display = sick[1]["display"]
     assert (display["state"], display["fix"]) == ("broken", "unset DISPLAY")
     assert ":4242" in display["detail"]
+    if sick[1]["[mujoco]"]["state"] == "ok":
+        assert (sick[1]["GL"]["state"], sick[1]["GL"]["fix"]) == ("broken", "unset DISPLAY")
 
 
 def test_the_hub_that_is_not_asked_is_a_state_and_the_token_is_not_shown(sick):

@@ -177,7 +177,8 @@ def _scores(index: Any) -> Iterator[tuple[str, str, float, float | None]]:
 
 def _algo(name: str, tags: Sequence[str], repo: str) -> str:
     """The algorithm: what the card calls its model, else a tag, else how the repository's name begins."""
-    for text in (name, *tags, *_beginnings(repo)):
+    own = [tag for tag in tags if "_" in tag]  # as rlzoo's cards spell it: ppo_scratch is called PPO in them
+    for text in (*own, name, *tags, *_beginnings(repo)):
         spelled = re.sub(r"[ -]", "_", text.lower())
         if spelled in ALGOS or spelled in ALIASES:
             return ALIASES.get(spelled, spelled)

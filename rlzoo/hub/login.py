@@ -9,8 +9,10 @@ from typing import Any, Literal
 
 from rlzoo.errors import RlzooError, clean
 from rlzoo.hub.client import PROBE, connect, explained
-from rlzoo.hub.failures import LOGIN, WRITE_TOKEN, status_of
+from rlzoo.hub.failures import status_of
 
+LOGIN = "hf auth login"
+WRITE_TOKEN = "hf auth login, with a token of the kind Write"
 SECONDS = 2 * PROBE
 """How long the Hub may take: the probe, then the answer who it is."""
 
@@ -30,17 +32,16 @@ def look() -> Login:
     Raises:
         ImportError: without huggingface_hub.
     """
-    from huggingface_hub import constants, get_token
+    from huggingface_hub import get_token
 
-    login = LOGIN.format(endpoint=constants.ENDPOINT)
     try:
         token = get_token()
     except OSError as error:
-        return Login("broken", f"the token cannot be read: {error.strerror}", login)
+        return Login("broken", f"the token cannot be read: {error.strerror}", LOGIN)
     if not token:
-        return Login("missing", "no token: agents can be loaded, none can be pushed", login)
+        return Login("missing", "no token: agents can be loaded, none can be pushed", LOGIN)
     answers: list[Login] = []
-    thread = threading.Thread(target=lambda: answers.append(_ask(login)), daemon=True)
+    thread = threading.Thread(target=lambda: answers.append(_ask()), daemon=True)
     thread.start()
     thread.join(SECONDS)
     if not answers:
@@ -48,9 +49,7 @@ def look() -> Login:
     return answers[0]
 
 
-def _ask(login: str) -> Login:
-    from huggingface_hub import constants
-
+def _ask() -> Login:
     try:
         api = connect()
         with explained():
@@ -58,11 +57,11 @@ def _ask(login: str) -> Login:
     except RlzooError as error:
         status = status_of(error)
         if status in (401, 403):
-            return Login("broken", f"the Hub does not take the token ({status})", login)
+            return Login("broken", f"the Hub does not take the token ({status})", LOGIN)
         return Login("offline", f"a token is there; {error.message.splitlines()[0]}")
     role = _get(_get(_get(who, "auth"), "accessToken"), "role")
     detail = f"{clean(_get(who, 'name'))}, with a token of the role {clean(role)}"
-    return Login("ok", detail, WRITE_TOKEN.format(endpoint=constants.ENDPOINT) if role == "read" else "")
+    return Login("ok", detail, WRITE_TOKEN if role == "read" else "")
 
 
 def _get(value: Any, key: str) -> Any:

@@ -104,6 +104,12 @@ def test_users_tags_and_algorithms_choose(hub):
     assert [model.id for model in find_models(algo="reinforce")] == ["ada/Reinforce-CartPole-v1"]
 
 
+def test_rlzoos_own_algorithms_are_told_from_their_namesakes(hub):
+    publish(hub, "a/mine", card("LunarLander-v3", "1.00 +/- 0.00", "PPO", "rlzoo", ["ppo_scratch", "ppo"]))
+    publish(hub, "b/course", card("LunarLander-v2", "0.00 +/- 0.00", "PPO", None, ["ppo", "custom-implementation"]))
+    assert [(model.id, model.algo) for model in find_models()] == [("a/mine", "ppo_scratch"), ("b/course", "ppo")]
+
+
 def test_pages_are_followed_up_to_the_limit(hub, monkeypatch):
     for number in range(7):
         publish(hub, f"me/ppo-{number}", card("CartPole-v1", f"{number}.00 +/- 0.00"))
