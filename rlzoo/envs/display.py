@@ -19,7 +19,7 @@ PACKAGES = {"egl": "libegl1", "osmesa": "libosmesa6"}
 """Of Debian and Ubuntu: what MuJoCo draws with where there is no screen; the second needs no graphics driver at all."""
 
 OFF_SCREEN = r"\bEGL|eglQuery|OSMesa|OpenGL\.platform"
-WINDOWS = r"\bdisplay\b|X11|X server|glfw|\bGLX\b|gladLoadGL|pyglet"
+WINDOWS = r"\bdisplay\b|X11|X server|glfw|\bGLX\b|gladLoadGL|OpenGL|pyglet"
 """What errors speak of that an off-screen renderer, or a window, comes to grief with."""
 
 T = TypeVar("T")
@@ -30,6 +30,13 @@ def has_screen() -> bool:
     if sys.platform != "linux":
         return True
     return any(os.environ.get(name) for name in ("DISPLAY", "WAYLAND_DISPLAY"))
+
+
+def has_xvfb() -> bool:
+    """Whether a display that nobody sees can be had."""
+    from shutil import which
+
+    return which("Xvfb") is not None
 
 
 @lru_cache(maxsize=1)
@@ -120,11 +127,9 @@ def virtual_screen(why: str) -> Iterator[None]:
     Raises:
         RlzooError: with exit code 3 if Xvfb or pyvirtualdisplay is missing.
     """
-    import shutil
-
     from rlzoo.envs.registration import installed
 
-    needs = [] if shutil.which("Xvfb") else ["apt-get install xvfb"]
+    needs = [] if has_xvfb() else ["apt-get install xvfb"]
     needs += [] if installed("pyvirtualdisplay") else ['pip install "hydra-rlzoo[display]"']
     if needs:
         message = f"this environment needs a screen to draw, and there is none: {why}"
