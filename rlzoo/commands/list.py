@@ -137,6 +137,7 @@ def runs(runs_dir: str = "runs") -> Rows:
 
 def hub(user: str = "", tag: str = "", env: str = "", algo: str = "", n: str = str(N_MODELS)) -> Rows:
     """Agents on the Hugging Face Hub with the scores that their cards state, the best of each environment first."""
+    from rlzoo.console import say
     from rlzoo.hub.listing import find_models, unknown_algo
 
     if not (n.isascii() and n.isdigit() and int(n[:9]) >= 1):
@@ -144,6 +145,12 @@ def hub(user: str = "", tag: str = "", env: str = "", algo: str = "", n: str = s
     if algo and (near := unknown_algo(algo)):
         raise RlzooError(near, "rlzoo list algos")
     found = find_models(user or None, tag or None, env or None, algo or None)
+    limit = int(n[:9])
+    if len(found) > limit:
+        which = "the best" if env else "the most downloaded"  # results of several environments do not compare
+        kept = found[:limit] if env else sorted(found, key=lambda model: -model.downloads)[:limit]
+        say(f"{which} {limit} of {len(found)} models; n={len(found)} shows all")
+        found = [model for model in found if model in kept]
     return [
         {
             "model": model.id,
@@ -156,7 +163,7 @@ def hub(user: str = "", tag: str = "", env: str = "", algo: str = "", n: str = s
             "likes": model.likes,
             "date": model.date[:10],
         }
-        for model in found[: int(n[:9])]
+        for model in found
     ]
 
 

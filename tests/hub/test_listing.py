@@ -166,7 +166,9 @@ def test_list_hub_prints_and_answers_as_json(hub, capsys):
     publish(hub, "ada/ppo-CartPole-v1", card("CartPole-v1", "400.00 +/- 50.00"))
     publish(hub, "bob/ppo-CartPole-v1", card("CartPole-v1", "450.00 +/- 50.00"))
     assert main(["list", "hub", "env=CartPole", "n=1", "--json"]) == 0
-    (row,) = json.loads(capsys.readouterr().out)
+    output = capsys.readouterr()
+    (row,) = json.loads(output.out)
+    assert "the best 1 of 2 models; n=2 shows all" in output.err
     assert (row["model"], row["mean - std"], row["algo"]) == ("bob/ppo-CartPole-v1", 400.0, "ppo")
     assert main(["list", "hub"]) == 0
     output = capsys.readouterr().out
@@ -198,3 +200,21 @@ def test_a_hub_that_fails_or_is_away_is_exit_6(hub, capsys, monkeypatch):
     result = subprocess.run(command, capture_output=True, text=True, env=environment, check=False)
     assert result.returncode == 6
     assert "Traceback" not in result.stderr
+
+
+def test_of_several_environments_the_most_downloaded_are_shown(hub, capsys, monkeypatch):
+    for number, (env, downloads) in enumerate([("Acrobot-v1", 5), ("CartPole-v1", 900), ("LunarLander-v3", 70)]):
+        publish(hub, f"me/{number}", card(env, "1.00 +/- 0.00"))
+        monkeypatch.setitem(DOWNLOADS, f"me/{number}", downloads)
+    real = listing.read
+    monkeypatch.setattr(
+        listing, "read", lambda about, *rest: real({**about, "downloads": DOWNLOADS[about["id"]]}, *rest)
+    )
+    assert main(["list", "hub", "n=2", "--json"]) == 0
+    output = capsys.readouterr()
+    assert [row["env"] for row in json.loads(output.out)] == ["CartPole-v1", "LunarLander-v3"]
+    assert "the most downloaded 2 of 3 models" in output.err
+
+
+DOWNLOADS: dict[str, int] = {}
+"""The Hub of the tests counts none."""
