@@ -1,6 +1,7 @@
 """rlzoo: a Hydra-driven training command line and experiment zoo for deep reinforcement learning.
 
-The functions here are the ones behind the commands: `train`, `evaluate`, `load`, `compose`, and the class `Run`.
+The functions here are the ones behind the commands: `train`, `tune`, `evaluate`, `load`, `compose`, and the class
+`Run`.
 Importing this module imports nothing else; each function's parts are imported when it is first used.
 """
 
@@ -13,9 +14,10 @@ if TYPE_CHECKING:
     from rlzoo.commands.evaluate import evaluate
     from rlzoo.commands.show import compose
     from rlzoo.commands.train import train
+    from rlzoo.commands.tune import tune
     from rlzoo.runs import Run
 
-__all__ = ["Agent", "Run", "__version__", "compose", "evaluate", "load", "train"]
+__all__ = ["Agent", "Run", "__version__", "compose", "evaluate", "load", "train", "tune"]
 
 _HOMES = {
     "Agent": "rlzoo.agent",
@@ -24,6 +26,7 @@ _HOMES = {
     "evaluate": "rlzoo.commands.evaluate",
     "load": "rlzoo.agent",
     "train": "rlzoo.commands.train",
+    "tune": "rlzoo.commands.tune",
 }
 
 

@@ -19,6 +19,7 @@ from rlzoo.registry import did_you_mean, find_own_modules
 
 COMMANDS = {
     "train": "train an agent: rlzoo train algo=dqn env=SpaceInvaders",
+    "tune": "search hyperparameters: rlzoo tune algo=ppo env=CartPole n_trials=40 workers=2",
     "evaluate": "play whole episodes with a trained agent: rlzoo evaluate run=latest",
     "enjoy": "watch an agent play: rlzoo enjoy run=latest",
     "record": "film an agent: rlzoo record run=latest",
@@ -39,12 +40,12 @@ OPTIONS = {
     "--json": (
         "json",
         tuple(
-            "evaluate record package push-to-hub load-from-hub leaderboard certify doctor reproduce verify-resume list"
-            " show validate".split()
+            "tune evaluate record package push-to-hub load-from-hub leaderboard certify doctor reproduce verify-resume"
+            " list show validate".split()
         ),
     ),
     "-m": ("multirun", ("train",)),
-    "--dry-run": ("dry_run", ("train",)),
+    "--dry-run": ("dry_run", ("train", "tune")),
     "--cfg": ("config", ("train",)),
 }
 """Each option's field of `Arguments`, and the commands that take it."""
@@ -63,7 +64,7 @@ options:
   --json           output for programs (all but train and enjoy)
   -m, --multirun   run every combination of values: rlzoo train -m algo=ppo,a2c seed=range(0,5)
   --cfg job        print the composed configuration and stop (train)
-  --dry-run        check everything, print what would run, and stop (train)
+  --dry-run        check everything, print what would run, and stop (train, tune)
 
 first steps:
   rlzoo train algo=ppo env=CartPole

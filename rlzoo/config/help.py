@@ -11,6 +11,7 @@ from rlzoo.config.yaml_file import YamlFile
 
 USAGE = {
     "train": "rlzoo train [group=choice ...] [key=value ...] [-m] [--dry-run] [--cfg job]",
+    "tune": "rlzoo tune [group=choice ...] [key=value ...] [search_space.key=value ...] [--dry-run] [--json]",
     "evaluate": "rlzoo evaluate [run=...] [key=value ...] [env.key=value ...] [--json]",
     "enjoy": "rlzoo enjoy [run=...] [key=value ...] [env.key=value ...]",
     "record": "rlzoo record [run=...] [key=value ...] [env.key=value ...] [--json]",
@@ -60,7 +61,7 @@ OWN_WORDS = {
     }
 }
 """Words that belong to one call of a command, never to the configuration that a run keeps."""
-WITH_GROUPS = {"train": "train", "show": "train"}
+WITH_GROUPS = {"train": "train", "show": "train", "tune": "tune"}
 
 
 def print_help(command: str, summary: str, words: Sequence[str]) -> None:
@@ -83,6 +84,12 @@ def print_help(command: str, summary: str, words: Sequence[str]) -> None:
         print()
     print("keys (and their defaults):")
     _print_keys(file)
+    if command == "tune":
+        print("\nand every key of rlzoo train: rlzoo train --help")
+        algo = chosen.get("algo")
+        if algo and files.find(f"search_space/{algo}"):
+            _print_choice("search_space", algo, "null leaves one out, search_space.gamma.high= changes one")
+        return
     if command in WITH_GROUPS:
         _print_choice("env", chosen.get("env", "gym"), "every environment has these; its own file changes some")
         if "algo" in chosen:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from typing import Any
@@ -13,13 +14,17 @@ from rlzoo.config.schema import TrainConfig
 from rlzoo.config.tune_schema import TuneConfig
 from rlzoo.errors import ConfigError, Problem
 from rlzoo.preflight import find_problems
-from rlzoo.tuning import engines
+from rlzoo.tuning import engines, storage
+from rlzoo.tuning.objective import NEEDS_EVALUATIONS
 from rlzoo.tuning.parameters import Choice, Parameter
 from rlzoo.tuning.space import Space
 from rlzoo.tuning.space_file import read
 
 OWN_KEYS = ("search_space", *(field.name for field in fields(TuneConfig)))
 """Top-level keys that are no setting of a training."""
+
+
+NAME = re.compile(r"\w[\w.-]{0,99}")
 
 
 @dataclass(frozen=True)
@@ -83,6 +88,8 @@ def find(
     if not train_problems:
         problems += [problem for each in space.parameters for problem in _refused(each, base)]
     problems += _search_problems(own, space)
+    if config is not None:
+        problems += _study_problems(config, train, composition)
     return config, train, space, problems, notices
 
 
@@ -99,6 +106,23 @@ def _refused(parameter: Parameter, base: Composition) -> list[Problem]:
                 message = f"can become {value}: {parameter.key} {problem.message}"
                 found.append(Problem(f"search_space.{parameter.name}", message, problem.hint))
     return found[:1]
+
+
+def _study_problems(config: TuneConfig, train: TrainConfig | None, composition: Composition) -> list[Problem]:
+    """What is wrong with where the study is kept, and with what it is to be judged by."""
+    found = storage.problems_of(config.storage)
+    if config.study is not None and not NAME.fullmatch(config.study):
+        message = f"{config.study!r} cannot be the name of a folder"
+        found.append(
+            Problem("study", message, "letters, digits, - . and _, at most 100; studies_dir= is for the place")
+        )
+    if train is not None and config.objective in NEEDS_EVALUATIONS and train.frequency(train.eval.freq, 10) == 0:
+        message = f"{config.objective} is made of evaluations on the way, and eval.freq is 0"
+        found.append(Problem("objective", message, "objective=final, or eval.freq=auto"))
+    if config.save and composition.choices.get("env") == "gym":
+        message = "needs an environment with a name: the tuned set of env=gym would be applied to every environment"
+        found.append(Problem("save", message, "describe it in ./conf/env/<name>.yaml and tune env=<name>"))
+    return found
 
 
 def _extremes(parameter: Parameter) -> list[Any]:

@@ -34,8 +34,15 @@ HEARTBEAT_SECONDS, GRACE_SECONDS = 10, 30
 LOCK_TABLE = "rlzoo_locks"
 
 
-def problems(storage: str) -> list[Problem]:
-    """What is wrong with `storage` of a request."""
+def problems_of(storage: str) -> list[Problem]:
+    """What is wrong with `storage` of a request, or with what the environment says in its place."""
+    given = os.environ.get(VARIABLE)
+    if storage == "sqlite" and given:
+        return _problems(given, may_hold_password=True)
+    return _problems(storage)
+
+
+def _problems(storage: str, *, may_hold_password: bool = False) -> list[Problem]:
     from sqlalchemy.engine import make_url
     from sqlalchemy.exc import ArgumentError
 
@@ -52,7 +59,7 @@ def problems(storage: str) -> list[Problem]:
     if backend not in DATABASES:
         hint = "storage=sqlite keeps one in the study's folder" if backend == "sqlite" else "postgresql://, mysql://"
         return [Problem("storage", f"{backend} is not known as a database", hint)]
-    if url.password is not None:
+    if url.password is not None and not may_hold_password:
         hint = f"PGPASSWORD or ~/.pgpass for PostgreSQL, or the whole URL in {VARIABLE}"
         return [Problem("storage", "holds a password, which would be seen in process lists and histories", hint)]
     try:
@@ -84,7 +91,7 @@ class Store:
     @classmethod
     def of(cls, storage: str, folder: Path) -> Store:
         """The one that a request names, or the environment if it names none."""
-        return cls(os.environ.get(VARIABLE, storage) if storage == "sqlite" else storage, folder)
+        return cls((os.environ.get(VARIABLE) or storage) if storage == "sqlite" else storage, folder)
 
     @property
     def has_leases(self) -> bool:

@@ -1,0 +1,82 @@
+"""The winner as a tuned set that `rlzoo train` applies by itself: ./hyperparams/<algo>/<env>.yaml."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from rlzoo import console
+from rlzoo.config import yaml_file
+from rlzoo.config.compose import compose
+from rlzoo.config.provenance import is_section
+from rlzoo.errors import ExitCode, RlzooError
+from rlzoo.runs import write_text
+from rlzoo.tuning.final import Candidate, Final, composition_of, search_cost
+from rlzoo.tuning.intervals import Interval
+from rlzoo.tuning.study import Study
+
+SECTIONS = ("total_timesteps", "stop", "env", "algo")
+"""What a tuned set says."""
+
+
+def save(study: Study, final: Final) -> Path | None:
+    """Write the winner's tuned set; where the defaults won there is none to write, which is said."""
+    winner = final.winner
+    if winner.trial is None:
+        console.say("no candidate beat the defaults: nothing was saved")
+        return None
+    request = study.request
+    algo, env = request.base.choices["algo"], request.base.choices["env"]
+    plain = compose("train", [f"algo={algo}", f"env={env}", "hyperparams=none"]).values
+    values = composition_of(request, winner.settings).values
+    difference = {key: found for key in SECTIONS if (found := _changed(plain[key], values[key], (key,))) is not _SAME}
+    path = Path("hyperparams") / algo / f"{env}.yaml"
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if path.exists():
+            before = path.with_name(f"{path.name}.before")
+            path.replace(before)
+            console.say(f"the tuned set that was there is now {before}")
+    except OSError as error:
+        raise RlzooError(f"cannot write {path}: {error.strerror}", "is it yours?", ExitCode.STORAGE) from error
+    write_text(path, f"{_header(study, final, winner)}\n{yaml_file.dump(difference)}")
+    return path
+
+
+def _header(study: Study, final: Final, winner: Candidate) -> str:
+    request, cost = study.request, search_cost(study.claims.ledger())
+    config, steps = request.config, request.train.total_timesteps
+    what = f"mean of the last {config.n_last} evaluations" if config.objective == "last" else config.objective
+    lines = [
+        "@package _global_",
+        f"source: rlzoo tune, study {request.study}, {winner.label} of {len(study.claims.ledger().finished)} trials",
+        f"date: {datetime.now(UTC).date().isoformat()}",
+        f"score: {_text(winner)} over {len(winner.scores)} training seeds of {steps:,} steps ({what})",
+        f"defaults: {_text(final.defaults)} over the same seeds",
+        *([f"gain: {_interval(final.gain)} (95 % confidence)"] if final.gain else []),
+        f"search: {cost['steps']:,.0f} steps, {cost['cpu_hours']:.2f} CPU hours, seed {study.seed}",
+    ]
+    return "".join(f"# {line}\n" for line in lines)
+
+
+def _text(candidate: Candidate) -> str:
+    return _interval(candidate.interval) if candidate.interval else f"{candidate.mean:.2f}"
+
+
+def _interval(interval: Interval) -> str:
+    return f"{interval.mean:.2f} [{interval.low:.2f}, {interval.high:.2f}]"
+
+
+_SAME = object()
+
+
+def _changed(old: Any, new: Any, path: tuple[str, ...]) -> Any:
+    """What has to be said for `new` where `old` is said already; mappings that are one value are said whole."""
+    if old == new and isinstance(old, bool) == isinstance(new, bool):
+        return _SAME
+    if not (isinstance(old, Mapping) and isinstance(new, Mapping) and is_section(path)):
+        return new
+    found = {key: _changed(old.get(key, _SAME), value, (*path, str(key))) for key, value in new.items()}
+    return {key: value for key, value in found.items() if value is not _SAME}

@@ -1,0 +1,141 @@
+"""A search from its words to its winner: the study, its workers, the decision at the end."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from rlzoo import console
+from rlzoo.errors import ExitCode, RlzooError
+from rlzoo.launchers import Job, launch, sweep_exit_code
+from rlzoo.launchers.job import SIGNAL_BASE
+from rlzoo.launchers.signals import noted_signals
+from rlzoo.tuning.display import Watch, summary
+from rlzoo.tuning.final import STOPPED, Final, decide, search_cost
+from rlzoo.tuning.ledger import Ledger
+from rlzoo.tuning.records import drop_checkpoints, record_of, write_records
+from rlzoo.tuning.request import TuneRequest
+from rlzoo.tuning.save import save
+from rlzoo.tuning.study import Study, begin, join
+from rlzoo.tuning.worker import run_trials
+
+
+@dataclass(frozen=True)
+class Tuned:
+    """A study that has all its trials.
+
+    Attributes:
+        folder: of the study; each trial is a run in `trials/0007`, and a JSON beside it.
+        trials: every trial as plain data, in the order of their numbers.
+        best: the best trials first; with two objectives, those that no other is better than in both.
+        final: the comparison on fresh seeds, None where none was asked for.
+        cost: `steps` and `cpu_hours` of the search.
+        saved: the file of the tuned set, if one was written.
+    """
+
+    folder: Path
+    trials: tuple[dict[str, Any], ...]
+    best: tuple[dict[str, Any], ...]
+    final: Final | None
+    cost: dict[str, float]
+    saved: Path | None
+
+
+def search(request: TuneRequest, words: Sequence[str]) -> Tuned:
+    """Run the study of a request to its end, or go on with it.
+
+    Args:
+        request: the checked request.
+        words: it was made of; other processes make it of them again.
+
+    Raises:
+        RlzooError: if it was stopped, too many trials failed or the storage fails, with the command that goes on.
+    """
+    study = begin(request)
+    for note in study.notes:
+        console.say(f"note: {note}")
+    lost = study.claims.sweep()
+    ledger = study.claims.ledger()
+    how = f"has {len(ledger.finished)} of" if ledger.trials else "will have"
+    console.say(f"study {study.folder} {how} {study.claims.n_trials} trials; seed {study.seed}")
+    if lost:
+        console.say(f"in the queue again, as nobody runs them any more: trials {', '.join(map(str, lost))}")
+    try:
+        if not ledger.done:
+            with Watch(study):
+                _run(study, words)
+            ledger = study.claims.ledger()
+        write_records(study, ledger)
+        drop_checkpoints(study, ledger)
+        if not ledger.done:
+            raise RlzooError("the workers ended before the study had all its trials", code=ExitCode.TRAINING_FAILED)
+        final = decide(study, words, console.say)
+    except KeyboardInterrupt:
+        raise _stopped(study, words, ExitCode.INTERRUPTED) from None
+    except RlzooError as error:
+        if error.code in STOPPED:
+            raise _stopped(study, words, error.code) from None
+        go_on = f"to go on: {command(words)}"
+        raise RlzooError(error.message, f"{error.hint}; {go_on}" if error.hint else go_on, error.code) from error
+    saved = save(study, final) if request.config.save and final is not None else None
+    return _tuned(study, ledger, final, saved)
+
+
+def command(words: Sequence[str]) -> str:
+    """The command that goes on with the study."""
+    return f"rlzoo tune {shlex.join(words)}"
+
+
+def _run(study: Study, words: Sequence[str]) -> None:
+    """Run the workers until they end.
+
+    Raises:
+        RlzooError: if a signal stopped them, or one ended with an error and the study has not all its trials.
+    """
+    since = len(study.claims.ledger().trials)
+    n_workers = study.request.config.workers
+    if n_workers == 1:
+        with noted_signals() as noted:
+            run_trials(join(study.request, since=since), "worker 1", lambda: bool(noted))
+        if noted:
+            raise RlzooError("stopped", code=ExitCode(SIGNAL_BASE + noted[0]))
+        return
+    jobs = [
+        Job({"words": list(words), "since": since, "name": f"worker {n}"}, "rlzoo.tuning.worker:work", f"worker {n}")
+        for n in range(1, n_workers + 1)
+    ]
+    results = launch(jobs, {"name": "local"}, n_jobs=n_workers)
+    code = sweep_exit_code(results)
+    if code in STOPPED:
+        raise RlzooError("stopped", code=ExitCode(code))
+    failed = [result for result in results if result.exit_code]
+    for result in failed:
+        console.warn(f"{jobs[result.index].name} ended: {result.error.splitlines()[0]}")
+    study.claims.sweep()
+    if failed and not study.claims.ledger().done:
+        known = {int(each) for each in ExitCode}
+        code = next((each.exit_code for each in failed if each.exit_code in known), int(ExitCode.TRAINING_FAILED))
+        raise RlzooError(failed[0].error, code=ExitCode(code))
+
+
+def _stopped(study: Study, words: Sequence[str], code: ExitCode) -> RlzooError:
+    study.claims.sweep()
+    ledger = study.claims.ledger()
+    write_records(study, ledger)
+    return RlzooError(f"stopped: {summary(ledger)}", f"to go on: {command(words)}", code)
+
+
+def _tuned(study: Study, ledger: Ledger, final: Final | None, saved: Path | None) -> Tuned:
+    several = study.request.config.second_objective is not None
+    best = study.claims.best_trials if several else ledger.best(max(1, study.request.config.top_k))
+    return Tuned(
+        study.folder,
+        tuple(record_of(study, trial) for trial in ledger.trials),
+        tuple(record_of(study, trial) for trial in best),
+        final,
+        search_cost(ledger),
+        saved,
+    )
