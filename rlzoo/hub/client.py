@@ -10,7 +10,6 @@ from __future__ import annotations
 import re
 import threading
 import time
-import warnings
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -19,6 +18,7 @@ from rlzoo import __version__
 from rlzoo.console import say
 from rlzoo.errors import ExitCode, Problem, RlzooError
 from rlzoo.hub import failures
+from rlzoo.hub.session import quiet, sent_once
 
 if TYPE_CHECKING:
     from huggingface_hub import HfApi
@@ -27,9 +27,6 @@ T = TypeVar("T")
 
 PROBE = 3.0
 """Seconds in which a Hub that can be reached has answered."""
-CONNECT_TIMEOUT = 10.0
-ANSWER_TIMEOUT = 60.0
-"""Seconds without a byte, after which a connection counts as broken; a commit of many files takes a while."""
 FIRST_WAIT = 1.0
 RETRIES = 5
 PATIENCE = 120.0
@@ -119,7 +116,7 @@ def explained(repo_id: str = "") -> Iterator[None]:
     _library()
     from huggingface_hub import constants
 
-    with _sent_once(), _quiet():
+    with sent_once(), quiet():
         try:
             yield
         except RlzooError:
@@ -181,12 +178,11 @@ def _probe(endpoint: str) -> None:
 
     def ask() -> None:
         try:
-            with _sent_once():
-                get_session().head(endpoint, timeout=PROBE, follow_redirects=False)
+            get_session().head(endpoint, timeout=PROBE, follow_redirects=False)
         except Exception as error:
             failed.append(error)
 
-    with _quiet():
+    with quiet(), sent_once():
         thread = threading.Thread(target=ask, daemon=True)
         thread.start()
         thread.join(PROBE)
@@ -213,59 +209,3 @@ def _scope_allows(token: Mapping[str, Any], repo_id: str) -> bool:
     places = (repo_id.casefold(), repo_id.split("/")[0].casefold())
     named = (s for s in scopes if str((s.get("entity") or {}).get("name", "")).casefold() in places)
     return any("repo.write" in (scope.get("permissions") or ()) for scope in named)
-
-
-@contextmanager
-def _sent_once() -> Iterator[None]:
-    """Let the library's HTTP client give up at the first failure, so that the library does not repeat requests itself.
-
-    Its `http_backoff` repeats on certain statuses and exceptions; here these become exceptions it does not know.
-    The client (and a factory that the user has set for it) stays the same one, and is given back as it was.
-    """
-    from huggingface_hub import get_session
-    from huggingface_hub.utils import hf_raise_for_status, httpx
-
-    client: Any = get_session()
-    if "send" in vars(client):  # within another block
-        yield
-        return
-    send = client.send
-    limits = httpx.Timeout(ANSWER_TIMEOUT, connect=CONNECT_TIMEOUT).as_dict()
-
-    def send_once(request: Any, **options: Any) -> Any:
-        asked = request.extensions.get("timeout") or {}
-        own = {name: limit for name, limit in asked.items() if limit is not None}
-        request.extensions = {**request.extensions, "timeout": {**limits, **own}}  # most calls ask for no limit
-        try:
-            response = send(request, **options)
-        except (httpx.TimeoutException, httpx.NetworkError, httpx.RemoteProtocolError) as error:
-            raise httpx.TransportError(str(error) or type(error).__name__, request=request) from error
-        if response.status_code in failures.PASSING:
-            response.read()
-            hf_raise_for_status(response)
-        return response
-
-    client.send = send_once
-    try:
-        yield
-    finally:
-        vars(client).pop("send", None)
-
-
-@contextmanager
-def _quiet() -> Iterator[None]:
-    """Without the library's warnings and progress bars."""
-    from huggingface_hub.utils import are_progress_bars_disabled, disable_progress_bars, enable_progress_bars, logging
-
-    verbosity, silent = logging.get_verbosity(), are_progress_bars_disabled()
-    logging.set_verbosity(logging.CRITICAL)
-    if not silent:
-        disable_progress_bars()
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            yield
-    finally:
-        logging.set_verbosity(verbosity)
-        if not silent:
-            enable_progress_bars()

@@ -41,7 +41,7 @@ def is_passing(error: BaseException) -> bool:
     status = status_of(error)
     if status is not None:
         return status in PASSING
-    return any(isinstance(one, httpx.TransportError) for one in chain(error)) or _is_from_storage(error)
+    return any(isinstance(one, httpx.TransportError) for one in chain(error))
 
 
 def seconds_asked(error: BaseException) -> float | None:
@@ -162,8 +162,3 @@ def _server_words(error: BaseException) -> str:
 
 def _first_line(error: BaseException) -> str:
     return str(error).strip().partition("\n")[0]
-
-
-def _is_from_storage(error: BaseException) -> bool:
-    """Whether it comes out of hf_xet, which carries large files and has few exceptions of its own."""
-    return any(type(one).__module__.startswith("hf_xet") or "hf_xet" in str(one) for one in chain(error))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import socket
 import subprocess
 import sys
@@ -12,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from rlzoo.errors import ExitCode, RlzooError
-from rlzoo.hub import client
+from rlzoo.hub import client, session
 from tests.hub.conftest import point_at
 from tests.hub.server import HubServer, User
 
@@ -202,7 +203,7 @@ def test_what_passes_is_tried_again(
     hub.fail("info", status=503, times=2)
     hub.fail("info", at=3, drop_after=10)
     hub.fail("info", at=4, lose_answer=True)
-    monkeypatch.setattr(client, "ANSWER_TIMEOUT", 0.3)
+    monkeypatch.setattr(session, "ANSWER_TIMEOUT", 0.3)
     hub.fail("info", at=5, hang=30)
     assert client.patiently(lambda: api.model_info("me/ppo"), "me/ppo").id == "me/ppo"
     assert hub.count("info") == 6
@@ -224,14 +225,18 @@ def test_the_wait_that_the_hub_asks_for_is_kept(hub: HubServer, hurried: None) -
 
 
 def test_the_library_is_left_as_it_was(hub: HubServer) -> None:
-    from huggingface_hub import get_session
+    from huggingface_hub import constants, get_session
     from huggingface_hub.utils import logging
 
-    session, verbosity = get_session(), logging.get_verbosity()
+    http, verbosity, handler = get_session(), logging.get_verbosity(), signal.getsignal(signal.SIGINT)
+    constants.HF_HUB_DISABLE_XET = False
     with client.explained("a"), client.explained("b"):
-        assert "send" in vars(session)
-    assert "send" not in vars(session)
+        assert "send" in vars(http)
+        assert constants.HF_HUB_DISABLE_XET
+    assert "send" not in vars(http)
+    assert not constants.HF_HUB_DISABLE_XET
     assert logging.get_verbosity() == verbosity
+    assert signal.getsignal(signal.SIGINT) is handler
 
 
 def test_other_failures_pass_as_they_are(hub: HubServer) -> None:

@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from rlzoo.errors import ConfigError, ExitCode, RlzooError
-from rlzoo.hub import card_merge, client
+from rlzoo.hub import card_merge, client, session
 from rlzoo.hub.transfer import Pushed, push
 from tests.hub.server import HubServer, User
 
@@ -45,7 +45,7 @@ def hurried(monkeypatch: pytest.MonkeyPatch) -> None:
     """Waits of hundredths of a second and few of them; servers that hang are given up after a third of one."""
     monkeypatch.setattr(client, "FIRST_WAIT", 0.01)
     monkeypatch.setattr(client, "RETRIES", 2)
-    monkeypatch.setattr(client, "ANSWER_TIMEOUT", 0.3)
+    monkeypatch.setattr(session, "ANSWER_TIMEOUT", 0.3)
     monkeypatch.setattr(client, "PROBE", 1.0)
 
 
@@ -276,15 +276,18 @@ def test_a_commit_of_somebody_else_in_between(hub: HubServer, folder: Path, monk
     assert files["README.md"].endswith(b"theirs")
 
 
-def test_control_c_leaves_the_repository_as_it_was(hub: HubServer, folder: Path) -> None:
+@pytest.mark.parametrize("kind", ["commit", "lfs-upload"])
+def test_control_c_leaves_the_repository_as_it_was(hub: HubServer, folder: Path, kind: str) -> None:
     push(folder, REPO)
     old = hub.files(REPO)
-    write(folder, {**contents(folder), "ppo-CartPole-v1.zip": os.urandom(300_000)})
-    hub.fail("commit", hang=30)
+    large = {name: os.urandom(300_000) for name in ("ppo-CartPole-v1.zip", "vec_normalize.pkl")}
+    write(folder, {**contents(folder), **large})
+    before = hub.count(kind)
+    hub.fail(kind, hang=30, times=9)
     code = f"from rlzoo.hub.transfer import push; push({str(folder)!r}, {REPO!r})"
     process = subprocess.Popen([sys.executable, "-c", code], stderr=subprocess.PIPE, text=True)
     deadline = time.monotonic() + 30
-    while hub.count("commit") < 2 and time.monotonic() < deadline:
+    while hub.count(kind) == before and time.monotonic() < deadline:
         time.sleep(0.02)
     start = time.monotonic()
     process.send_signal(signal.SIGINT)
