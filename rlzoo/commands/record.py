@@ -74,7 +74,7 @@ def record(  # noqa: PLR0913 - the keys of conf/record.yaml
     Args:
         run: a run, its directory, `"latest"` or `"algo/env"`.
         env_words: changes to the run's environment: `"env.kwargs.gravity=-5"`.
-        checkpoint: `"best"`, `"last"`, a step, or `"all"`: one film of the whole training, with the step above the
+        checkpoint: `"best"`, `"last"`, a step, or `"all"`: one film of the whole training, with the steps so far above the
             pictures; by default the best one, or the last if nothing was evaluated.
         n_episodes: whole episodes to film, of each checkpoint.
         n_timesteps: film this many steps instead, however many episodes they are.
@@ -128,7 +128,7 @@ def record(  # noqa: PLR0913 - the keys of conf/record.yaml
 
         captions: list[str] = []
         if checkpoint == "all":
-            captions = [f"step {one.num_timesteps:,} of {cfg.total_timesteps:,}" for one in found]
+            captions = [f"trained for {one.num_timesteps:,} steps" for one in found]
             if len(found) <= FEW:
                 say(f"this run kept {len(found)} moments of its training; checkpoint.keep=20 keeps more")
         return record_progress(agents(), target, captions=captions, **drawing, **playing)

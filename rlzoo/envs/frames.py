@@ -138,8 +138,9 @@ def render_modes(cfg: EnvConfig) -> tuple[str, ...] | None:
     """How an environment can draw, as its class declares; None where that cannot be told without making one."""
     from gymnasium.envs.registration import load_env_creator, spec
 
-    registration.register(cfg.imports)
-    entry_point = spec(aliases.current(cfg.id)).entry_point
+    module, _, name = aliases.current(cfg.id).rpartition(":")
+    registration.register([*cfg.imports, *([module] if module else [])])
+    entry_point = spec(name).entry_point
     creator = load_env_creator(entry_point) if isinstance(entry_point, str) else entry_point
     metadata = getattr(creator, "metadata", None)
     return tuple(metadata.get("render_modes") or ()) if isinstance(metadata, Mapping) else None

@@ -75,7 +75,7 @@ DQN += ["algo.buffer_size=100"]  # rows are overwritten from the fourth boundary
 SLOW = {"STEP_SECONDS": "0.004"}
 
 PHASES = {"rollout": 3, "update": 3, "evaluation": 2}
-"""How many signals each phase gets in CI. Recording videos joins here when there is a command for it."""
+"""How many signals each phase gets in CI."""
 
 
 @pytest.fixture(scope="module")
@@ -193,6 +193,27 @@ def test_a_signal_at_a_random_moment(phase, place, warm, whole, count, record_pr
     record_property("seconds to the exit at most", round(slowest, 2))
     assert hits == wanted
     assert slowest <= 10
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGKILL, -9)])
+def test_a_signal_during_a_film(number, code, place, warm, whole, tmp_path):
+    """Nothing is left of it; of a process that was killed, nothing after the next film."""
+    path = tmp_path / "films" / "film.mp4"
+    words = ["record", f"run={whole['ppo'].path}", f"path={path}", "device=cpu"]
+    child = warm.start(*words, "n_timesteps=100000", "gif=true", cwd=place, env=SLOW)
+    deadline = time.monotonic() + 60
+    while not list(path.parent.glob(".film.*.tmp.mp4")):
+        assert child.poll() is None, child.output
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+    time.sleep(random.Random(code).uniform(0, 0.3))
+    os.kill(child.pid, number)
+    assert child.wait(10) == code
+    if number != signal.SIGKILL:
+        assert "interrupted; nothing was recorded" in child.output
+        assert list(path.parent.iterdir()) == []
+    assert warm.start(*words, "n_timesteps=2", cwd=place).wait() == 0
+    assert [file.name for file in path.parent.iterdir()] == ["film.mp4"]
 
 
 @pytest.mark.parametrize("phase", ["rollout", "update", "evaluation"])
