@@ -200,8 +200,8 @@ def test_the_token_is_nowhere(hub: HubServer, run: Run, workdir: Path) -> None:
     hub.fail("preupload", status=429, retry_after=0)
     hub.fail("commit", status=403, error=f"the token {token} has no rights")
     said = ""
-    for code in (6, 0):
-        process = command(f"repo_id={REPO}", "n_episodes=1", "folder=out", HF_TOKEN=token)
+    for code, words in ((6, ["n_episodes=1"]), (0, ["run=null"])):
+        process = command(f"repo_id={REPO}", "folder=out", *words, HF_TOKEN=token)
         out, error = process.communicate(timeout=120)
         assert process.returncode == code, error
         said += out + error
@@ -214,8 +214,9 @@ def test_the_token_is_nowhere(hub: HubServer, run: Run, workdir: Path) -> None:
 
 
 def test_control_c_says_where_the_package_is(hub: HubServer, run: Run) -> None:
+    assert main(["push-to-hub", "dry_run=true", "folder=out", *FEW]) == 0
     hub.fail("commit", hang=60)
-    process = command(f"repo_id={REPO}", "n_episodes=1", "video=false")
+    process = command("run=null", "folder=out", f"repo_id={REPO}")
     deadline = time.monotonic() + 60
     while not hub.count("commit") and time.monotonic() < deadline:
         time.sleep(0.02)
@@ -225,5 +226,5 @@ def test_control_c_says_where_the_package_is(hub: HubServer, run: Run) -> None:
         _, error = process.communicate(timeout=20)
     assert time.monotonic() - start < 5
     assert process.returncode == 130
-    assert f"the package is in {run.path / 'hub' / 'ppo-CartPole-v1'}" in error
+    assert f"interrupted; nothing was published\nnothing is lost, the package is in {Path('out').absolute()}" in error
     assert hub.files(REPO) == {}
