@@ -9,7 +9,7 @@ from rlzoo.config import paths
 from rlzoo.config.compose import override
 from rlzoo.config.parse import check
 from rlzoo.config.schema import LoadFromHubConfig
-from rlzoo.errors import ConfigError, ExitCode
+from rlzoo.errors import ConfigError, ExitCode, Problem
 from rlzoo.runs import Run
 
 if TYPE_CHECKING:
@@ -21,7 +21,9 @@ def main(arguments: Arguments) -> int:
 
     request = override(paths.root() / "conf" / "load-from-hub.yaml", arguments.words, has_groups=False)
     cfg, problems = check(LoadFromHubConfig, request.values)
-    if request.problems or problems or cfg is None:
+    if request.values.get("repo_id") is None:
+        problems.append(Problem("repo_id", "is not set", "repo_id=sb3/ppo-CartPole-v1; rlzoo list hub shows some"))
+    if request.problems or problems or cfg is None or cfg.repo_id is None:
         raise ConfigError([request.locate(problem) for problem in (*request.problems, *problems)])
     run = download(
         cfg.repo_id,

@@ -328,7 +328,7 @@ class LoadFromHubConfig:
 
     __pydantic_config__ = {"extra": "forbid"}
 
-    repo_id: str
+    repo_id: str | None
     revision: str | None
     folder: str | None
     file: str | None

@@ -58,6 +58,8 @@ GONE = frozenset(
 )
 """Keywords of older versions that meant nothing to a policy."""
 WITHOUT_MEANING = frozenset({"callback", "seed", "tensorboard_log", "verbose", "device", "_init_setup_model"})
+OF_MAKE = frozenset({"render_mode", "max_episode_steps", "disable_env_checker"})
+"""Keywords of `gymnasium.make` itself, which rl_zoo3 takes among the environment's."""
 NOISES = {"normal": "normal", "ornstein-uhlenbeck": "ornstein_uhlenbeck"}
 TEXTS = ("replay_buffer_kwargs", "normalize", "monitor_kwargs", "env_kwargs")
 NUMBER = re.compile(r"[-+]?(\d+\.?\d*|\.\d+)[eE][-+]?\d+")
@@ -154,7 +156,8 @@ def _environment(
 ) -> None:
     kwargs = next((given for given in (args.get("env_kwargs"), env_kwargs, config.get("env_kwargs")) if given), {})
     if isinstance(kwargs, Mapping):
-        found.env["kwargs"] = {key: value for key, value in kwargs.items() if key != "render_mode"}
+        found.env["kwargs"] = {key: value for key, value in kwargs.items() if key not in OF_MAKE}
+        found.env["max_steps"] = kwargs.get("max_episode_steps")
     else:
         problems.append(Problem("env_kwargs", f"must be a mapping, not {show(kwargs)}", "", CONFIG))
     wrappers: dict[str, Any] = {}

@@ -30,8 +30,8 @@ TRAININGS = {
         "total_timesteps=128",
     ),
     "atari": (
-        "algo=dqn", "env=Pong", "algo.buffer_size=50", "algo.learning_starts=20", "algo.policy_kwargs={net_arch: [8]}",
-        "total_timesteps=40",
+        "algo=dqn", "env=Pong", "algo.buffer_size=50", "algo.learning_starts=20", "total_timesteps=40",
+        "algo.policy_kwargs={net_arch: [8], features_extractor_kwargs: {features_dim: 16}}",
     ),
     "neural": ("algo=reinforce", "env=CartPole", "total_timesteps=200"),
     "tabular": ("algo=q_learning", "env=FrozenLakeNoSlippery", "total_timesteps=2000"),
@@ -66,8 +66,13 @@ def test_what_was_pushed_comes_back_and_plays_the_same(name, hub, workdir):
     assert not found.is_own()
     assert found.read_results()[0]["source"] == "published"
     assert found.read_config()["algo"] == run.read_config()["algo"]
-    read_again = rlzoo.evaluate(found, seeds=SEEDS)
-    assert read_again.returns == before.returns
+    assert rlzoo.evaluate(found, seeds=SEEDS).returns == before.returns
+    for file, layout in (("zip", "rl_zoo3"), ("pkl", "q_learning")):  # what it publishes for others' readers
+        others = [one for one in hub.files(f"me/{name}") if one.endswith(file) and "train_eval" not in one]
+        if others and "vec_normalize.pkl" not in others:
+            same = download(f"me/{name}", file=others[0], folder=file)
+            assert same.read_info()["hub"]["layout"] == layout
+            assert load(same).evaluate(seeds=SEEDS) == before
 
 
 @pytest.mark.filterwarnings("ignore")
@@ -273,8 +278,17 @@ def test_a_network_as_large_as_its_author_says_is_not_built(hub, workdir):
         download("me/other")
 
 
-def test_words_that_are_wrong_are_all_named(workdir):
+def test_words_that_are_wrong_are_all_named(workdir, capsys):
     with pytest.raises(ConfigError, match="names no owner"):
         download("agent")
     assert main(["load-from-hub"]) == ExitCode.WRONG_REQUEST
-    assert main(["load-from-hub", "repo_id=me/x", "trust=yes", "colour=red"]) == ExitCode.WRONG_REQUEST
+    assert "repo_id: is not set" in capsys.readouterr().err
+    assert main(["load-from-hub", "trust=yes", "colour=red", "env=CartPole", "force=1"]) == ExitCode.WRONG_REQUEST
+    said = capsys.readouterr().err
+    for text in (
+        "5 problems",
+        "trust: must be true or false",
+        "colour: is not a known setting",
+        "env: must be a mapping",
+    ):
+        assert text in said
