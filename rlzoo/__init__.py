@@ -11,20 +11,24 @@ __version__ = "0.1.0"
 
 if TYPE_CHECKING:
     from rlzoo.agent import Agent, load
+    from rlzoo.commands.enjoy import enjoy
     from rlzoo.commands.evaluate import evaluate
+    from rlzoo.commands.record import record
     from rlzoo.commands.show import compose
     from rlzoo.commands.train import train
     from rlzoo.commands.tune import tune
     from rlzoo.runs import Run
 
-__all__ = ["Agent", "Run", "__version__", "compose", "evaluate", "load", "train", "tune"]
+__all__ = ["Agent", "Run", "__version__", "compose", "enjoy", "evaluate", "load", "record", "train", "tune"]
 
 _HOMES = {
     "Agent": "rlzoo.agent",
     "Run": "rlzoo.runs",
     "compose": "rlzoo.commands.show",
+    "enjoy": "rlzoo.commands.enjoy",
     "evaluate": "rlzoo.commands.evaluate",
     "load": "rlzoo.agent",
+    "record": "rlzoo.commands.record",
     "train": "rlzoo.commands.train",
     "tune": "rlzoo.commands.tune",
 }
