@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from rlzoo.algos.specs import AlgoSpec, find_spec
 from rlzoo.config import yaml_file
 from rlzoo.hub import course_files, usage
-from rlzoo.hub.card_merge import merge, section
+from rlzoo.hub.card_merge import license_of, merge, section
 from rlzoo.hub.own_files import published_config, published_info
 from rlzoo.hub.privacy import portable
 from rlzoo.redaction import redact
@@ -17,7 +17,7 @@ from rlzoo.redaction import redact
 if TYPE_CHECKING:
     from rlzoo.agent import Agent
 
-__all__ = ["merge", "text"]
+__all__ = ["license_of", "merge", "text"]
 
 COURSE_TAGS = {
     "q_learning": ("q-learning",),

@@ -63,6 +63,14 @@ def merge(published: str, new: str) -> str:
     return "".join(front or ()) + _merge_body(body, own_body)
 
 
+def license_of(text: str) -> str | None:
+    """The license in the metadata of a README.md, None if it names none."""
+    front, _ = _split(text)
+    values = yaml.safe_load(front.text) if front is not None else None
+    found = values.get("license") if isinstance(values, dict) else None
+    return None if found is None else str(found)
+
+
 def _split(text: str) -> tuple[_Front | None, str]:
     match = _FRONT.match(text)
     if match is None:

@@ -10,7 +10,7 @@ import re
 import secrets
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib.util import find_spec
@@ -101,7 +101,7 @@ def stage(  # noqa: PLR0913  the words of the command
         video: film one episode.
         device: where the policy runs.
         trust: use a run that was not made here although it names modules to import.
-        license: of the weights, as the Hub writes it.
+        license: of the weights, as the Hub writes it; a README.md that is kept keeps its own.
 
     Raises:
         RlzooError: if there is no such run or checkpoint, something is in the way at `folder`, a package that is needed
@@ -124,6 +124,9 @@ def stage(  # noqa: PLR0913  the words of the command
     name = name_of(run)
     _require_packages(video=video)
     published = own_files.require_free(folder, name)
+    kept = card.license_of(published)
+    if kept not in (None, license):
+        console.say(f"{folder}/README.md keeps its license, {kept}; a change is made in the file itself")
     agent = load(run, checkpoint, device=device, trust=trust)
     if video:
         frames.require(agent.config.env, "rgb_array")
@@ -247,6 +250,7 @@ def _in_words(deterministic: bool) -> str:
 def _replacing(folder: Path) -> Iterator[Path]:
     """A new folder to fill, which takes the place of `folder` when the block ends without an error."""
     nonce = secrets.token_hex(4)
+    made = [parent for parent in folder.parents if not parent.exists()]  # the innermost first
     new, old = (folder.with_name(f".{folder.name}.{nonce}.{what}") for what in ("new", "old"))
     try:
         new.mkdir(parents=True)
@@ -258,6 +262,9 @@ def _replacing(folder: Path) -> Iterator[Path]:
         if old.exists() and not folder.exists():
             old.rename(folder)
         shutil.rmtree(new, ignore_errors=True)
+        for parent in made:
+            with suppress(OSError):
+                parent.rmdir()
         if isinstance(error, OSError):
             message = f"cannot write {folder}: {error.strerror or error}"
             raise RlzooError(message, "choose another place with folder=", ExitCode.STORAGE) from error

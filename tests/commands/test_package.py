@@ -1,7 +1,10 @@
 """`rlzoo package`: what it prints, where it puts the folder, and its exit codes."""
 
 import json
+import signal
 import subprocess
+import sys
+import time
 
 import pytest
 
@@ -86,6 +89,21 @@ def test_mistakes(run, workdir, capsys, words, code, expected):
     assert run.results_file.read_bytes() == before
 
 
+def test_an_interruption_leaves_nothing(run, workdir):
+    before = run.results_file.read_bytes()
+    words = ["package", f"run={run.path}", "folder=a/b/c", "n_episodes=1000000", "video=false"]
+    process = subprocess.Popen([sys.executable, "-m", "rlzoo", *words], cwd=workdir, stderr=subprocess.PIPE, text=True)
+    while not list(workdir.glob("a/b/.c.*.new")):
+        assert process.poll() is None
+        time.sleep(0.05)
+    process.send_signal(signal.SIGTERM)
+    _, message = process.communicate(timeout=60)
+    assert process.returncode == 143
+    assert "interrupted; nothing was packaged" in message
+    assert list(workdir.iterdir()) == []
+    assert run.results_file.read_bytes() == before
+
+
 def test_missing_packages_are_named_with_the_line_that_installs_them(run, workdir):
     """In a Python that has neither, where the folder stays as it was."""
     code = (
@@ -96,8 +114,6 @@ def test_missing_packages_are_named_with_the_line_that_installs_them(run, workdi
         "from rlzoo.cli import main\n"
         f"sys.exit(main(['package', 'run={run.path}']))\n"
     )
-    import sys
-
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=workdir)
     assert done.returncode == 3, done.stderr
     assert 'pip install "hydra-rlzoo[hub,video,plot]"' in done.stderr

@@ -337,20 +337,22 @@ def test_what_would_give_a_secret_away_is_not_written(ppo, tmp_path, monkeypatch
     monkeypatch.setenv("MY_PASSWORD", "policy_class")
     before = ppo.results_file.read_bytes()
     with pytest.raises(RlzooError, match="would hold a secret of yours") as caught:
-        stage(ppo, tmp_path / "out", n_episodes=1, video=False)
+        stage(ppo, tmp_path / "new" / "folders" / "out", n_episodes=1, video=False)
     assert caught.value.code == ExitCode.UNSAFE
     assert list(tmp_path.iterdir()) == []
     assert ppo.results_file.read_bytes() == before
 
 
-def test_a_package_is_replaced_and_keeps_what_its_owner_wrote(q_learning, tmp_path):
+def test_a_package_is_replaced_and_keeps_what_its_owner_wrote(q_learning, tmp_path, capsys):
     folder = tmp_path / "mine"
     folder.mkdir()  # an empty one is nobody's
     stage(q_learning, folder, n_episodes=2, video=False)
     readme = folder / "README.md"
     readme.write_text(readme.read_text().replace("what should this agent do", "it crosses the lake; what"))
     (folder / "model.pt").unlink(missing_ok=True)
-    again = stage(q_learning, folder, n_episodes=4, video=False)
+    again = stage(q_learning, folder, n_episodes=4, video=False, license="apache-2.0")
+    assert "keeps its license, mit" in capsys.readouterr().err
+    assert "license: mit" in readme.read_text()
     assert "it crosses the lake; what" in readme.read_text()
     assert "| episodes | 4 |" in readme.read_text()
     assert json.loads((folder / "results.json").read_text())["n_eval_episodes"] == again.evaluation.n_episodes == 4
