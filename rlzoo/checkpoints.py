@@ -203,7 +203,9 @@ def export(checkpoint: Checkpoint, folder: Path) -> None:
     for name, expected in files.items():
         _check_file(checkpoint, name, expected)
         shutil.copyfile(checkpoint.path / name, folder / name)
-    kept = {key: manifest[key] for key in ("format", "run", "num_timesteps", "time", "mean_reward") if key in manifest}
+    kept: dict[str, Any] = {
+        key: manifest[key] for key in ("format", "run", "num_timesteps", "time", "mean_reward") if key in manifest
+    }
     shared = {**kept, "at_boundary": False, "files": files}
     (folder / "manifest.json").write_text(json.dumps({**shared, "sha256": _digest(shared)}, indent=2), encoding="utf-8")
 
