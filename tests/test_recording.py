@@ -92,7 +92,7 @@ def played_again(agent, seed, actions):
 @pytest.mark.parametrize("name", AGENTS)
 def test_a_film_of_an_episode(name, agents, tmp_path, monkeypatch):
     if name == "HalfCheetah" and not mujoco_draws():
-        pytest.skip("no library that MuJoCo draws with: apt-get install libegl1")
+        pytest.skip("no library that MuJoCo draws with: apt-get install libegl1 libgl1-mesa-dri")
     agent = agents(name)
     sampled = {"deterministic": False} if name == "HalfCheetah" else {}  # else it hardly moves
     with monkeypatch.context() as patch:

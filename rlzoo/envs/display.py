@@ -15,7 +15,7 @@ from rlzoo.errors import ExitCode, RlzooError
 SCREEN = (1400, 900)
 """Width and height in pixels of the virtual display, as in the Deep RL Course."""
 
-PACKAGES = {"egl": "libegl1", "osmesa": "libosmesa6"}
+PACKAGES = {"egl": "libegl1 libgl1-mesa-dri", "osmesa": "libosmesa6"}
 """Of Debian and Ubuntu: what MuJoCo draws with where there is no screen; the second needs no graphics driver at all."""
 
 OFF_SCREEN = r"\bEGL|eglQuery|OSMesa|OpenGL\.platform"

@@ -92,13 +92,13 @@ with display.screen_if_needed(lambda: True) as attempt:
     [
         (
             {"MUJOCO_GL": "egl", "PYOPENGL_PLATFORM": "osmesa"},
-            "apt-get install libegl1; or apt-get install libosmesa6, and MUJOCO_GL=osmesa before rlzoo",
+            "apt-get install libegl1 libgl1-mesa-dri; or apt-get install libosmesa6, and MUJOCO_GL=osmesa before rlzoo",
         ),
         (
             {"MUJOCO_GL": "osmesa", "PYOPENGL_PLATFORM": "egl"},
-            "apt-get install libosmesa6; or apt-get install libegl1, and MUJOCO_GL=egl before rlzoo",
+            "apt-get install libosmesa6; or apt-get install libegl1 libgl1-mesa-dri, and MUJOCO_GL=egl before rlzoo",
         ),
-        ({"MUJOCO_GL": "glfw"}, "apt-get install libegl1, and MUJOCO_GL=egl before rlzoo"),
+        ({"MUJOCO_GL": "glfw"}, "apt-get install libegl1 libgl1-mesa-dri, and MUJOCO_GL=egl before rlzoo"),
     ],
 )
 def test_mujoco_that_cannot_draw_says_what_to_install(environment, hint):
