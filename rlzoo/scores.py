@@ -18,6 +18,7 @@ from rlzoo import course
 from rlzoo.config.choices import read_choice
 from rlzoo.envs import aliases, shipped
 from rlzoo.errors import RlzooError, shorten
+from rlzoo.hub.published import SOURCE as PUBLISHED
 from rlzoo.runs import Run, find_runs
 
 LARGEST = 1e300
@@ -129,7 +130,9 @@ def choose(entries: Sequence[Mapping[str, Any]], n_episodes: int) -> Mapping[str
     """The evaluation that counts among a run's, or why there is none.
 
     Entries lie in the order in which they were made, `train` writes `last` before `best`: the last one is the newest.
+    What somebody published about an agent that came from the Hub was not measured here, and does not count.
     """
+    entries = [entry for entry in entries if entry.get("source") != PUBLISHED]
     if not entries:
         return "it has no evaluation"
     own = [entry for entry in entries if not entry.get("env")]

@@ -47,6 +47,7 @@ def test_the_newest_evaluation_that_counts_is_the_runs():
     changed = entry(99.0, 0.0, source="evaluate", env=["env.kwargs.gravity=-1"])
     assert choose([last, best, changed], 10) is best
     assert choose([best, entry(500.0, 0.0, 3, source="evaluate")], 10) is best  # too few episodes
+    assert choose([best, entry(500.0, 0.0, source="published")], 10) is best  # somebody says so
     assert choose([best, entry(None, None), entry(1.0, None), entry(True, 0.0)], 10) is best  # NaN is stored as null
 
 
