@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 def main(arguments: Arguments) -> int:
-    from rlzoo.hub.download import download
+    from rlzoo.hub.download import load_from_hub
 
     request = override(paths.root() / "conf" / "load-from-hub.yaml", arguments.words, has_groups=False)
     cfg, problems = check(LoadFromHubConfig, request.values)
@@ -25,7 +25,7 @@ def main(arguments: Arguments) -> int:
         problems.append(Problem("repo_id", "is not set", "repo_id=sb3/ppo-CartPole-v1; rlzoo list hub shows some"))
     if request.problems or problems or cfg is None or cfg.repo_id is None:
         raise ConfigError([request.locate(problem) for problem in (*request.problems, *problems)])
-    run = download(
+    run = load_from_hub(
         cfg.repo_id,
         revision=cfg.revision,
         folder=cfg.folder,

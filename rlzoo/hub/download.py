@@ -27,7 +27,7 @@ COMMIT = re.compile(r"[0-9a-f]{40}")
 FORCE = "force=true replaces it, with its results and films; folder= takes another place"
 
 
-def download(
+def load_from_hub(
     repo_id: str,
     *,
     revision: str | None = None,

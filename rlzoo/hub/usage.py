@@ -48,9 +48,8 @@ def _rlzoo(repo_id: str, agent: Agent, result: Mapping[str, Any]) -> list[str]:
     trust = ", trust=True" if foreign_code(agent) else ""
     return [
         "import rlzoo",
-        "from rlzoo.hub.download import download",
         "",
-        f'run = download("{repo_id}"{trust})',
+        f'run = rlzoo.load_from_hub("{repo_id}"{trust})',
         f"evaluation = rlzoo.evaluate(run, seeds={list(result['seeds'])}{trust})",
         'print(f"{evaluation.mean_reward:.2f} +/- {evaluation.std_reward:.2f}")',
     ]

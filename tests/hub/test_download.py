@@ -17,7 +17,7 @@ import rlzoo
 from rlzoo.agent import load
 from rlzoo.cli import main
 from rlzoo.errors import ConfigError, ExitCode, RlzooError
-from rlzoo.hub.download import download
+from rlzoo.hub.download import load_from_hub
 from rlzoo.hub.stage import stage
 from rlzoo.hub.transfer import push
 from tests.hub import foreign
@@ -57,7 +57,7 @@ def test_what_was_pushed_comes_back_and_plays_the_same(name, hub, workdir):
     run = rlzoo.train(*TRAININGS[name], *TINY)
     staged = stage(run, workdir / "package", video=False, n_episodes=1)
     push(staged.folder, f"me/{name}")
-    found = download(f"me/{name}")
+    found = load_from_hub(f"me/{name}")
     assert found.path == Path("hub/me") / name
     before, after = load(run, device="cpu").evaluate(seeds=SEEDS), load(found, device="cpu").evaluate(seeds=SEEDS)
     assert before == after and len(before.returns) == 3
@@ -70,7 +70,7 @@ def test_what_was_pushed_comes_back_and_plays_the_same(name, hub, workdir):
     for file, layout in (("zip", "rl_zoo3"), ("pkl", "q_learning")):  # what it publishes for others' readers
         others = [one for one in hub.files(f"me/{name}") if one.endswith(file) and "train_eval" not in one]
         if others and "vec_normalize.pkl" not in others:
-            same = download(f"me/{name}", file=others[0], folder=file)
+            same = load_from_hub(f"me/{name}", file=others[0], folder=file)
             assert same.read_info()["hub"]["layout"] == layout
             assert load(same).evaluate(seeds=SEEDS) == before
 
@@ -86,7 +86,7 @@ def test_what_huggingface_sb3_pushes(hub, workdir, monkeypatch):
     package_to_hub(
         model, "ppo-Pendulum-v1", "PPO", "Pendulum-v1", env, "me/unit1", "Upload", n_eval_episodes=2
     )  # fmt: skip
-    run = download("me/unit1")
+    run = load_from_hub("me/unit1")
     statistics = VecNormalize.load(
         _file(hub, "me/unit1", "vec_normalize.pkl"), DummyVecEnv([foreign.monitored("Pendulum-v1")])
     )
@@ -131,24 +131,24 @@ def test_the_output_says_what_was_found_and_what_comes_next(hub, workdir, zip_by
 
 def test_a_second_time_it_is_there_already(hub, workdir, zip_bytes, capsys):
     first = hub.put("me/agent", {"ppo-CartPole-v1.zip": zip_bytes})
-    run = download("me/agent")
+    run = load_from_hub("me/agent")
     rlzoo.evaluate(run, n_episodes=1)
     hub.seen.clear()
-    assert download("me/agent").path == run.path
+    assert load_from_hub("me/agent").path == run.path
     assert "is there already" in capsys.readouterr().err and hub.count("resolve") == 0
     hub.seen.clear()
-    download("me/agent", revision=first)  # nobody has to be asked what a commit means
+    load_from_hub("me/agent", revision=first)  # nobody has to be asked what a commit means
     assert hub.seen == []
     with pytest.raises(RlzooError, match="loaded with other file=") as error:
-        download("me/agent", env_id="Acrobot-v1")
+        load_from_hub("me/agent", env_id="Acrobot-v1")
     assert "force=true" in error.value.hint
     second = hub.put("me/agent", {"README.md": "# new"})
     with pytest.raises(RlzooError, match=f"at commit {first[:8]}, not {second[:8]}"):
-        download("me/agent")
+        load_from_hub("me/agent")
     assert len(run.read_results()) == 1  # the evaluation of one's own is still there
-    download("me/agent", force=True)
+    load_from_hub("me/agent", force=True)
     assert run.read_info()["hub"]["commit"] == second and run.read_results() == []
-    download("me/agent", revision=first, folder="old")
+    load_from_hub("me/agent", revision=first, folder="old")
     assert files_below(Path("old"))[-1] == "info.json"
 
 
@@ -158,13 +158,13 @@ def test_what_is_in_the_way_is_never_replaced(hub, workdir, zip_bytes):
     Path("notes").mkdir()
     Path("notes/mine.txt").write_text("x")
     Path("file").write_text("x")
-    download("me/other", folder="other")
+    load_from_hub("me/other", folder="other")
     for folder, said in (("notes", "no agent from the Hub"), ("file", "no agent"), ("other", "it holds me/other")):
         with pytest.raises(RlzooError, match=said) as error:
-            download("me/agent", folder=folder, force=True)
+            load_from_hub("me/agent", folder=folder, force=True)
         assert error.value.code == ExitCode.STORAGE
     Path("empty").mkdir()
-    assert download("me/agent", folder="empty").path == Path("empty")
+    assert load_from_hub("me/agent", folder="empty").path == Path("empty")
     assert files_below(Path("notes")) == ["mine.txt"]
 
 
@@ -186,7 +186,7 @@ def test_failures_say_what_to_do_and_leave_nothing(repo_id, kind, failure, code,
     assert said in capsys.readouterr().err
     assert not Path("hub").exists()
     hub.heal()
-    assert download("me/agent").find_checkpoint().name == "last"
+    assert load_from_hub("me/agent").find_checkpoint().name == "last"
 
 
 def test_a_broken_connection_is_tried_again(hub, workdir, zip_bytes, monkeypatch):
@@ -195,7 +195,7 @@ def test_a_broken_connection_is_tried_again(hub, workdir, zip_bytes, monkeypatch
     monkeypatch.setattr(client, "FIRST_WAIT", 0.01)
     hub.put("me/agent", {"ppo-CartPole-v1.zip": zip_bytes})
     hub.fail("resolve", at=2, drop_after=100)
-    assert download("me/agent").find_checkpoint().name == "last"
+    assert load_from_hub("me/agent").find_checkpoint().name == "last"
 
 
 def test_without_a_network_it_says_so_at_once(workdir, monkeypatch, capsys):
@@ -217,12 +217,12 @@ def test_hostile_repositories(hub, workdir, zip_bytes, monkeypatch):
     hub.put("me/far", {"a\nb.zip": zip_bytes})
     for repo_id, code in (("me/names", ExitCode.UNSAFE), ("me/table", ExitCode.UNSAFE), ("me/far", ExitCode.UNSAFE)):
         with pytest.raises(RlzooError) as error:
-            download(repo_id)
+            load_from_hub(repo_id)
         assert error.value.code == code, repo_id
     hub.put("me/large", {"ppo-CartPole-v1.zip": zip_bytes})
     monkeypatch.setitem(repository.LIMITS, ".zip", 1000)
     with pytest.raises(RlzooError, match=r"has .* bytes; at most 1,000 are read") as error:
-        download("me/large")
+        load_from_hub("me/large")
     assert error.value.code == ExitCode.UNSAFE
     assert not (workdir / "pwned").exists() and not Path("hub").exists()
     assert not any("evil" in seen.path or ".." in seen.path for seen in hub.seen)
@@ -254,11 +254,11 @@ def test_published_runs_that_are_damaged_or_name_code(hub, workdir):
     for name, (changed, code, said) in changes.items():
         hub.put(f"me/{name}", {**files, **changed})
         with pytest.raises(RlzooError, match=said) as error:
-            download(f"me/{name}")
+            load_from_hub(f"me/{name}")
         assert error.value.code == code, name
     assert not Path("hub").exists()
     hub.put("me/info", {**files, "rlzoo/info.json": "[1", "rlzoo/metrics.csv": None})
-    assert load(download("me/info")).config.algo.name == "q_learning"
+    assert load(load_from_hub("me/info")).config.algo.name == "q_learning"
 
 
 def test_a_network_as_large_as_its_author_says_is_not_built(hub, workdir):
@@ -271,16 +271,16 @@ def test_a_network_as_large_as_its_author_says_is_not_built(hub, workdir):
     assert "net_arch:\n  - 16\n" in config
     hub.put("me/large", {**files, "config.yaml": config.replace("- 16\n", "- 20000\n  - 20000\n")})
     with pytest.raises(RlzooError, match="describes a larger network than it holds") as error:
-        download("me/large")
+        load_from_hub("me/large")
     assert error.value.code == ExitCode.UNSAFE and not Path("hub").exists()
     hub.put("me/other", {**files, "config.yaml": config.replace("- 16\n", "- 17\n")})
     with pytest.raises(RlzooError, match="does not fit this network"):
-        download("me/other")
+        load_from_hub("me/other")
 
 
 def test_words_that_are_wrong_are_all_named(workdir, capsys):
     with pytest.raises(ConfigError, match="names no owner"):
-        download("agent")
+        load_from_hub("agent")
     assert main(["load-from-hub"]) == ExitCode.WRONG_REQUEST
     assert "repo_id: is not set" in capsys.readouterr().err
     assert main(["load-from-hub", "trust=yes", "colour=red", "env=CartPole", "force=1"]) == ExitCode.WRONG_REQUEST

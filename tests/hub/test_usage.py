@@ -80,7 +80,7 @@ def test_code_that_does_not_come_with_rlzoo_is_named(workdir, monkeypatch):
     card = card_of("algo=reinforce", "env=gym", "env.id=Mine-v0", "env.imports=[mine_env]")
     assert "code that does not come with rlzoo, `mine_env`" in card
     assert "rlzoo load-from-hub repo_id=me/own trust=true" in card
-    assert 'download("me/own", trust=True)' in card
+    assert 'rlzoo.load_from_hub("me/own", trust=True)' in card
     assert "over 1 episode." in card
 
 
