@@ -47,11 +47,16 @@ SAMPLERS: dict[str, Engine] = {
         "optuna.samplers:TPESampler", "tree-structured Parzen estimator", {"multivariate": True, "constant_liar": True}
     ),
     "random": Engine("optuna.samplers:RandomSampler", "independent draws", {}),
-    "cmaes": Engine("optuna.samplers:CmaEsSampler", "evolution of a covariance", {}, "cmaes", several=False),
-    "gp": Engine("optuna.samplers:GPSampler", "Gaussian process", {}),
+    "cmaes": Engine(
+        "optuna.samplers:CmaEsSampler", "evolution of a covariance", {}, "cmaes", exact=False, several=False
+    ),
+    "gp": Engine("optuna.samplers:GPSampler", "Gaussian process (needs SciPy)", {}, "scipy"),
     "nsgaii": Engine("optuna.samplers:NSGAIISampler", "genetic algorithm", {}),
     "qmc": Engine(
-        "optuna.samplers:QMCSampler", "quasi-random sequence", {"scramble": True, "warn_independent_sampling": False}
+        "optuna.samplers:QMCSampler",
+        "quasi-random sequence (needs SciPy)",
+        {"scramble": True, "warn_independent_sampling": False},
+        "scipy",
     ),
     "grid": Engine("optuna.samplers:GridSampler", "every combination of choices and whole numbers", {}),
     "auto": Engine(
@@ -69,7 +74,7 @@ PRUNERS: dict[str, Engine] = {
         {"percentile": 25.0, "n_startup_trials": 5, "n_warmup_steps": 2},
     ),
     "successive_halving": Engine("optuna.pruners:SuccessiveHalvingPruner", "the better part goes on", {}),
-    "hyperband": Engine("optuna.pruners:HyperbandPruner", "several successive halvings", {}),
+    "hyperband": Engine("optuna.pruners:HyperbandPruner", "several successive halvings", {}, exact=False),
     "wilcoxon": Engine(
         "optuna.pruners:WilcoxonPruner", "worse than the best over the same seeds (needs SciPy)", {}, "scipy"
     ),

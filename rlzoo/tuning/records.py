@@ -48,12 +48,12 @@ def record_of(study: Study, trial: FrozenTrial) -> dict[str, Any]:
 
 
 def write_records(study: Study, ledger: Ledger) -> None:
-    """Write the JSON of every trial that has ended and has none."""
+    """Write the JSON of every trial that was tried, has ended and has none."""
     study.trials_dir.mkdir(parents=True, exist_ok=True)
     there = {path.name for path in study.trials_dir.glob("*.json")}
     for trial in ledger.trials:
         name = f"{trial.number:04}.json"
-        if trial.state.is_finished() and name not in there:
+        if trial.state.is_finished() and state(trial) != "infeasible" and name not in there:
             text = json.dumps(redact_values(record_of(study, trial)), indent=2, default=str)
             write_text(study.trials_dir / name, text + "\n")
 

@@ -56,7 +56,8 @@ class PlacedSampler(BaseSampler):
     def after_trial(
         self, study: optuna.Study, trial: FrozenTrial, state: TrialState, values: Sequence[float] | None
     ) -> None:
-        self._inner.after_trial(study, trial, state, values)
+        if self._sampler is not None:  # else another process drew it, and is gone
+            self._sampler.after_trial(study, trial, state, values)
 
     @property
     def _inner(self) -> BaseSampler:

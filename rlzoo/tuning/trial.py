@@ -69,7 +69,6 @@ def run_trial(study: Study, trial: optuna.Trial, worker: str) -> float | tuple[f
     """
     request = study.request
     values = request.space.draw(trial)
-    trial.set_user_attr(DRAWN, True)
     composition = lay(request.base, request.space.settings(values))
     wrong = request.space.broken(values, composition.values)
     if not wrong:
@@ -77,6 +76,7 @@ def run_trial(study: Study, trial: optuna.Trial, worker: str) -> float | tuple[f
     if wrong:
         trial.set_user_attr(INFEASIBLE, wrong)
         raise optuna.TrialPruned("; ".join(wrong))
+    trial.set_user_attr(DRAWN, True)
     trial.set_user_attr(WORKER, {"name": worker, "pid": os.getpid(), "host": platform.node()})
     with _accounted(trial) as outcome:
         return _train_seeds(study, trial, composition, outcome)

@@ -12,6 +12,7 @@ import optuna
 from rlzoo import console
 from rlzoo.launchers.signals import noted_signals
 from rlzoo.tuning.claims import NONE, NoPlace
+from rlzoo.tuning.ledger import state
 from rlzoo.tuning.records import drop_checkpoints, write_records
 from rlzoo.tuning.request import plan
 from rlzoo.tuning.storage import explained
@@ -23,6 +24,8 @@ SWEEP_SECONDS = 15.0
 IDLE_SECONDS = 1.0
 """Between two looks whether a place has become free."""
 TICK = 0.1
+COLLECT_SECONDS = 5.0
+"""Between two searches for memory that nobody needs any more."""
 
 
 def work(job: dict[str, Any]) -> dict[str, Any]:
@@ -45,7 +48,7 @@ def run_trials(study: Study, name: str, should_stop: Callable[[], bool]) -> None
         RlzooError: if a signal ended a training (130, 143), too many failed, or the storage fails. The trial of that
             moment is back in the queue.
     """
-    swept = time.monotonic()
+    swept = collected = time.monotonic()
     while not should_stop():
         if time.monotonic() - swept > SWEEP_SECONDS:
             study.claims.sweep()
@@ -56,6 +59,9 @@ def run_trials(study: Study, name: str, should_stop: Callable[[], bool]) -> None
             if study.claims.ledger().done:
                 return
             _wait(should_stop)
+        if time.monotonic() - collected > COLLECT_SECONDS:
+            gc.collect()  # environments and networks hold on to each other
+            collected = time.monotonic()
 
 
 def run_one(study: Study, name: str) -> None:
@@ -77,12 +83,13 @@ def run_one(study: Study, name: str) -> None:
     finally:
         if claims.current != NONE:
             _ended(study, claims.current)
-    gc.collect()  # environments and networks hold on to each other
 
 
 def _ended(study: Study, number: int) -> None:
-    with study.claims.store.lock():
+    with study.claims.store.lock(), explained(study.claims.store):
         study.claims.store.end_lease(number)
+        if state(study.claims.trials[number]) == "infeasible":
+            return
         study.claims.put_back()
         ledger = study.claims.ledger()
         drop_checkpoints(study, ledger)
