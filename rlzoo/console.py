@@ -128,9 +128,31 @@ def table(columns: Sequence[str], rows: Iterable[Sequence[object]], title: str =
     return result
 
 
-def print_table(columns: Sequence[str], rows: Iterable[Sequence[object]], title: str = "") -> None:
-    """Print a table to standard output: as wide as the terminal, or as wide as it needs where there is none."""
-    _wide_stdout().print(table(columns, rows, title))
+def print_table(
+    columns: Sequence[str], rows: Iterable[Sequence[object]], title: str = "", *, turn: bool = False
+) -> None:
+    """Print a table to standard output: as wide as the terminal, or as wide as it needs where there is none.
+
+    Args:
+        columns: their headings.
+        rows: one value for each column.
+        title: a line above the table.
+        turn: print the columns below one another where the terminal is too narrow for them side by side, so that no
+            number is broken: for many columns and few rows.
+    """
+    from rich.measure import Measurement
+
+    console = _wide_stdout()
+    rows = list(rows)
+    result = table(columns, rows, title)
+    if (
+        turn
+        and rows
+        and Measurement.get(console, console.options.update(max_width=UNLIMITED_WIDTH), result).maximum > console.width
+    ):
+        turned = list(zip(columns, *([_cell(value) for value in row] for row in rows), strict=True))
+        result = table(turned[0], turned[1:], title)
+    console.print(result)
 
 
 def print_pairs(rows: Iterable[tuple[str, object]]) -> None:

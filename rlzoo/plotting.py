@@ -41,7 +41,15 @@ def learning_curve(run: Run, path: Path) -> bool:
     FigureCanvasAgg(figure)
     axes = figure.subplots()
     if training.steps:
-        axes.plot(training.steps, training.means, color="tab:gray", linewidth=1.2, label="training, recent episodes")
+        marker = "o" if len(training.steps) == 1 else ""  # one point is no line
+        axes.plot(
+            training.steps,
+            training.means,
+            color="tab:gray",
+            linewidth=1.2,
+            marker=marker,
+            label="training, recent episodes",
+        )
     if evaluations.steps:
         assert evaluations.spread is not None
         low, high = _band(evaluations)

@@ -44,6 +44,21 @@ def test_a_long_table_is_not_cut_where_there_is_no_terminal(capsys, monkeypatch)
     assert max(len(line) for line in lines) < 330
 
 
+def test_a_wide_table_is_turned_where_the_terminal_is_narrow(capsys, monkeypatch):
+    columns, row = ["name", *(f"column {n}" for n in range(9))], ["some agent", *(f"{n}.25 ± 0.50" for n in range(9))]
+    monkeypatch.setenv("COLUMNS", "80")
+    console.stdout.cache_clear()
+    console.print_table(columns, [row], turn=True)
+    lines = capsys.readouterr().out.splitlines()
+    assert all(len(line) <= 80 for line in lines)
+    assert [line.split(maxsplit=2)[-1].strip() for line in lines if "± 0.50" in line][8] == "8.25 ± 0.50"
+    monkeypatch.setenv("COLUMNS", "200")
+    console.stdout.cache_clear()
+    console.print_table(columns, [row], turn=True)
+    assert any("0.25 ± 0.50" in line and "8.25 ± 0.50" in line for line in capsys.readouterr().out.splitlines())
+    console.stdout.cache_clear()
+
+
 def test_markup_in_cells_is_shown_as_it_is(capsys):
     console.print_table(["[b]x[/b]"], [["[link=file:///etc]y[/link]"], [None], [":smile:"]], title="[i]t[/i]")
     out = capsys.readouterr().out

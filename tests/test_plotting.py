@@ -65,3 +65,16 @@ def test_one_table_is_enough(run, tmp_path):
     assert learning_curve(run, tmp_path / "a.png")
     run.metrics_file.write_text("step,train/loss\n1,2\n")
     assert not learning_curve(run, tmp_path / "b.png")
+
+
+def test_a_single_measurement_is_seen(run, tmp_path):
+    import numpy as np
+    from matplotlib.image import imread
+
+    run.metrics_file.write_text("step,rollout/ep_rew_mean\n100,1.5\n")
+    run.evaluations_file.unlink()
+    assert learning_curve(run, tmp_path / "a.png")
+    picture = imread(tmp_path / "a.png")[..., :3]
+    gray = np.argwhere(np.abs(picture - np.array([0x7F, 0x7F, 0x7F]) / 255).max(axis=2) < 0.02)
+    below_the_legend = gray[gray[:, 0] > 150]
+    assert len(below_the_legend) > 10

@@ -23,7 +23,9 @@ def print_results(entries: Sequence[Mapping[str, Any]]) -> None:
     """Print evaluations as a table: raw scores of whole episodes."""
     from rlzoo.console import print_table
 
-    print_table(COLUMNS, [_row(entry) for entry in entries], title="evaluation: raw scores of whole episodes")
+    print_table(
+        COLUMNS, [_row(entry) for entry in entries], title="evaluation: raw scores of whole episodes", turn=True
+    )
     print("The interval is over episodes of this one policy, not over training seeds.")
 
 
