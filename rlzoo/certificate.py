@@ -110,7 +110,7 @@ def draw(name: str, level: Level, standings: Sequence[Standing], day: date) -> F
         _frame(axes)
         _heading(axes, name, level, n_passed)
         _table(axes, standings)
-        _foot(axes, n_passed, day)
+        _foot(axes, standings, n_passed, day)
     return figure
 
 
@@ -205,7 +205,7 @@ def _number(value: float) -> str:
     return f"{value:.2f}" if abs(value) < 1e7 else f"{value:.3g}"
 
 
-def _foot(axes: Axes, n_passed: int, day: date) -> None:
+def _foot(axes: Axes, standings: Sequence[Standing], n_passed: int, day: date) -> None:
     _seal(axes, WIDTH / 2, 31.5, n_passed)
     for x, text, what in (
         (72.0, f"{day.day} {MONTHS[day.month - 1]} {day.year}", "date"),
@@ -214,7 +214,8 @@ def _foot(axes: Axes, n_passed: int, day: date) -> None:
         _text(axes, x, 33, text, size=13)
         axes.plot([x - 27, x + 27], [28.6, 28.6], color=GOLD, lw=0.5)
         _text(axes, x, 25.6, what, size=8, color=MUTED, style="italic")
-    notice = "A private souvenir, made by rlzoo from the listed results. Not issued by Hugging Face."
+    stated = ", some of them as stated on the Hub" if any(standing.stated for standing in standings) else ""
+    notice = f"A private souvenir, made by rlzoo from the listed results{stated}. Not issued by Hugging Face."
     _text(axes, WIDTH / 2, 13.6, notice, size=7, color=MUTED)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal
 
 from rlzoo import course
@@ -28,6 +28,7 @@ class Standing:
         best: the best result; None if there is none, or a model passes whose card states none.
         where: the run or the model that it is of.
         next: what brings it further; "" if nothing has to.
+        stated: the result is what the card of a model on the Hub says; nobody has measured it again.
     """
 
     assignment: Assignment
@@ -35,6 +36,7 @@ class Standing:
     best: Score | None = None
     where: str = ""
     next: str = ""
+    stated: bool = False
 
 
 @dataclass(frozen=True)
@@ -74,7 +76,8 @@ def assess(runs: Iterable[Run] = (), models: Iterable[Model] = ()) -> Report:
         of_hub = [score for score in scores if _is_model_of(score, tags[score.where], assignment)]
         bare = [left for left in without if _is_model_of(left, tags[left.where], assignment)]
         undone = [left for left in unfinished if not left.damaged and _is_run_of(left, assignment)]
-        standings.append(_standing(assignment, [*of_runs, *of_hub], bare, undone))
+        standing = _standing(assignment, [*of_runs, *of_hub], bare, undone)
+        standings.append(replace(standing, stated=standing.where in tags))
     damaged = next(iter(found.values()))[1]
     return Report(tuple(standings), tuple(left for left in damaged if left.damaged))
 

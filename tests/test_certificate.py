@@ -105,6 +105,7 @@ def test_models_pass_by_their_tags(tmp_path):
     report = assess([], [unity("SnowballTarget"), unity("SoccerTwos")])
     assert [standing.assignment.name for standing in report.passed] == ["unit5_snowballtarget", "unit7_soccertwos"]
     assert of(report, "unit5_snowballtarget").where == "ada/ppo-SnowballTarget"
+    assert of(report, "unit5_snowballtarget").stated
 
 
 def test_without_a_level_it_says_what_is_missing(workdir, capsys):

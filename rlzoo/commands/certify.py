@@ -107,7 +107,9 @@ def _print(report: Report, written: Sequence[Path], *, wants: bool) -> None:
     found = [standing for standing in report.standings if standing.where and standing.state != "open"]
     if found:
         print("these are of:")
-        print_pairs((_named(standing), standing.where) for standing in found)
+        print_pairs((_named(standing), f"{standing.where}{' *' if standing.stated else ''}") for standing in found)
+    if any(standing.stated for standing in found):
+        print("* as the card of a model on the Hub states it; nobody has measured it again")
     n_passed, total = len(report.passed), len(course.CERTIFIED)
     print(f"{n_passed} of {total} passed ({n_passed / total:.0%}){_level(report)}")
     still = [one for one in report.standings if one.state != "passed" and one.assignment.certified]
@@ -164,6 +166,7 @@ def _json(report: Report, written: Sequence[Path]) -> dict[str, Any]:
                 "result": s.best.result if s.best else None,
                 "best": asdict(s.best) if s.best else None,
                 "where": s.where,
+                "stated": s.stated,
                 "next": s.next,
             }
             for s in report.standings
