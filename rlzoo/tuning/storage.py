@@ -85,7 +85,7 @@ class Store:
 
     kind: str
     folder: Path
-    busy_seconds: float = BUSY_SECONDS
+    busy_seconds: float = field(default_factory=lambda: BUSY_SECONDS)
     _held: dict[int, BaseFileLock] = field(default_factory=dict)
 
     @classmethod

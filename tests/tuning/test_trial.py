@@ -44,7 +44,9 @@ def test_train_with_its_values_and_seed_gives_the_same_evaluations(words: tuple[
     run(*words)
     kept = record(1)
     assert kept["state"] == "complete"
-    own = [word for word in (*SHORT, *words) if not word.startswith(("search_space", "n_trials", "top_k", "study", "enq"))]
+    own = [
+        word for word in (*SHORT, *words) if not word.startswith(("search_space", "n_trials", "top_k", "study", "enq"))
+    ]
     settings = [f"{key}={value}".replace("'", "") for key, value in kept["settings"].items()]
     again = rlzoo.train(*own, *settings, f"seed={kept['seeds'][0]}")
     then = Run(Path("studies/s", kept["runs"][0]))

@@ -1,0 +1,125 @@
+"""Where trials are kept survives what disks and other processes do to it."""
+
+from __future__ import annotations
+
+import sqlite3
+import threading
+import time
+from pathlib import Path
+
+import pytest
+from short_studies import SHORT, Toy, started
+
+from rlzoo.errors import ConfigError, RlzooError
+from rlzoo.tuning import journal, storage, worker
+from rlzoo.tuning.request import plan
+from rlzoo.tuning.storage import Store
+from rlzoo.tuning.study import begin
+
+pytestmark = pytest.mark.usefixtures("workdir")
+
+
+def problem(text: str) -> str:
+    with pytest.raises(ConfigError) as found:
+        plan([*SHORT, f"storage={text}"])
+    [only] = found.value.problems
+    assert only.key == "storage"
+    return f"{only.message}; {only.hint}"
+
+
+def test_a_password_in_the_url_is_refused_with_the_ways_there_are() -> None:
+    found = problem("postgresql://me:geheim99@host/studies")
+    assert "geheim99" not in found
+    assert "PGPASSWORD or ~/.pgpass" in found
+    assert "RLZOO_STORAGE" in found
+
+
+def test_what_is_no_storage_is_refused() -> None:
+    assert problem("sqlit").startswith("unknown storage 'sqlit'; did you mean 'sqlite'?")
+    assert "oracle is not known" in problem("oracle://host/x")
+    assert "in the study's folder" in problem("sqlite:///x.db")
+    assert not Path("studies").exists()
+
+
+def test_the_environment_may_name_it_with_a_password(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("RLZOO_STORAGE", "journal")
+    assert plan(SHORT).config.storage == "sqlite"
+    assert Store.of("sqlite", Path("s")).kind == "journal"
+    monkeypatch.setenv("RLZOO_STORAGE", "oracle://me:geheim99@host/x")
+    with pytest.raises(ConfigError, match="oracle is not known"):
+        plan(SHORT)
+
+
+def test_a_journal_cut_at_every_byte_of_its_last_record_opens_with_every_finished_trial(toy: Toy) -> None:
+    study = started("storage=journal", "n_trials=2")
+    worker.run_trials(study, "w", lambda: False)
+    file = study.claims.store.file
+    assert file is not None
+    whole = file.read_bytes()
+    before = whole[: whole.rindex(b"\n", 0, -1) + 1]
+    assert len(whole) - len(before) > 20
+    request = plan([*SHORT, "storage=journal", "n_trials=2"])
+    for cut in range(len(before), len(whole)):
+        file.write_bytes(whole[:cut])
+        for torn in file.parent.glob("*.torn-*"):
+            torn.unlink()
+        again = begin(request)
+        assert len(again.claims.ledger().trials) == 2
+        assert len(again.claims.ledger().finished) >= 1  # the last record may be what finished the second
+        assert file.read_bytes() == before
+        kept = list(file.parent.glob("*.torn-*"))
+        assert [path.read_bytes() for path in kept] == ([whole[len(before) : cut]] if cut > len(before) else [])
+    again.claims.sweep()
+    worker.run_trials(started("storage=journal", "n_trials=3"), "w", lambda: False)
+    assert len(started("storage=journal", "n_trials=3").claims.ledger().finished) == 3
+
+
+def test_a_torn_tail_is_set_aside_before_the_next_record(tmp_path: Path) -> None:
+    """While others have the journal open: the writer that was cut short is another process."""
+    path = tmp_path / "journal.log"
+    backend = journal.WholeRecords(path)
+    backend.append_logs([{"a": 1}])
+    with path.open("ab") as file:
+        file.write(b'{"b": ')
+    backend.append_logs([{"c": 3}])
+    assert list(journal.WholeRecords(path).read_logs(0)) == [{"a": 1}, {"c": 3}]
+    path.write_bytes(b'{"a": 1}\n{"b\n{"c": 3}\n')
+    with pytest.raises(RlzooError, match="damaged in line 2") as found:
+        journal.WholeRecords(path).repair()
+    assert found.value.code == 5
+
+
+@pytest.mark.parametrize("seconds", [2.0, pytest.param(30.0, marks=pytest.mark.slow)])
+def test_a_database_that_somebody_locks_is_waited_for(seconds: float, toy: Toy) -> None:
+    study = started("n_trials=2")
+    worker.run_one(study, "w")
+    held = sqlite3.connect(Path("studies/s/study.db"), isolation_level=None, check_same_thread=False)
+    held.execute("BEGIN EXCLUSIVE")
+    timer = threading.Timer(seconds, lambda: held.execute("ROLLBACK"))
+    timer.start()
+    began = time.monotonic()
+    worker.run_trials(study, "w", lambda: False)
+    assert time.monotonic() - began >= seconds * 0.9
+    assert len(study.claims.ledger().finished) == 2
+    timer.join()
+    held.close()
+
+
+def test_one_that_stays_locked_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    started("n_trials=2")
+    monkeypatch.setattr(storage, "BUSY_SECONDS", 0.2)
+    held = sqlite3.connect(Path("studies/s/study.db"), isolation_level=None)
+    held.execute("BEGIN EXCLUSIVE")
+    with pytest.raises(RlzooError, match=r"the storage studies/s/study.db fails: database is locked") as found:
+        started("n_trials=2")
+    assert found.value.code == 5
+    assert "the same command goes on later" in found.value.hint
+    held.close()
+    assert started("n_trials=2").claims.ledger().trials == []
+
+
+def test_a_folder_that_cannot_be_made_is_a_storage_error() -> None:
+    Path("file").write_text("")
+    with pytest.raises(RlzooError, match="cannot make file/s") as found:
+        started("studies_dir=file")
+    assert found.value.code == 5

@@ -1,0 +1,96 @@
+"""A study goes on under its name, with the same request; another one is refused with what differs."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from short_studies import started
+
+from rlzoo.config import yaml_file
+from rlzoo.errors import ConfigError, RlzooError
+from rlzoo.tuning.request import plan
+
+pytestmark = pytest.mark.usefixtures("workdir")
+
+
+def test_its_folder_says_what_it_is() -> None:
+    study = started("n_trials=7")
+    kept = yaml_file.read(Path("studies/s/study.yaml")).values
+    assert kept["study"] == "s"
+    assert kept["seed"] == study.seed == 1
+    assert kept["search"]["n_trials"] == 7
+    assert kept["train"]["total_timesteps"] == 200
+    assert kept["search_space"]["gamma"]["type"] == "one_minus"
+
+
+def test_what_changes_no_score_may_change() -> None:
+    started("n_trials=7")
+    notes = started("n_trials=9", "workers=3", "save=true", "keep=1", "sampler=random", "device=cpu").notes
+    assert notes == ("sampler was 'tpe', is 'random' from here on",)
+    assert yaml_file.read(Path("studies/s/study.yaml")).values["search"]["n_trials"] == 9
+
+
+def test_a_drawn_seed_stays() -> None:
+    seed = started("seed=null").seed
+    assert started("seed=null").seed == seed
+    assert started(f"seed={seed}").seed == seed
+    with pytest.raises(RlzooError, match=f"seed was {seed}, is {seed + 1}"):
+        started(f"seed={seed + 1}")
+
+
+def test_another_request_under_its_name_is_refused_with_all_that_differs() -> None:
+    started()
+    words = ["search_space.gamma.high=0.2", "objective=best", "total_timesteps=300", "env.kwargs.is_slippery=false"]
+    with pytest.raises(RlzooError) as found:
+        started(*words)
+    said = found.value.message
+    assert "search_space.gamma.high was 0.1, is 0.2" in said
+    assert "objective was 'last', is 'best'" in said
+    assert "total_timesteps was 200, is 300" in said
+    assert "env.kwargs.is_slippery was null, is false" in said
+    assert "study=…" in found.value.hint
+    assert found.value.code == 2
+
+
+def test_a_searched_setting_of_the_base_may_differ() -> None:
+    """A tuned set that was saved changes what is searched anyway."""
+    started()
+    started("algo.learning_rate=0.3")
+    with pytest.raises(RlzooError, match=r"algo.max_epsilon was 1.0, is 0.9"):
+        started("algo.max_epsilon=0.9")
+
+
+def test_it_begins_with_the_tuned_set_and_the_defaults_as_far_as_they_lie_in_the_space() -> None:
+    words = ["algo=ppo", "env=CartPole", "hyperparams=auto", "study=p", "+search_space.batch_size.low=128"]
+    study = started(*words[:-1], "search_space.batch_size.low=128")
+    tuned, defaults = study.claims.queue["0"], study.claims.queue["1"]
+    assert tuned["from"] == "tuned"
+    assert tuned["params"]["log2_n_steps"] == 5
+    assert "learning_rate" not in tuned["params"]  # a schedule
+    assert defaults["params"]["learning_rate"] == 3e-4
+    assert "log2_batch_size" not in defaults["params"]  # 64
+    [about_tuned, about_defaults] = study.notes
+    assert "algo.learning_rate: {'linear': 0.001} is no number" in about_tuned
+    assert "algo.batch_size: 64 is no power of two from 128 to 1024" in about_defaults
+
+
+@pytest.mark.parametrize(
+    ("word", "key", "message"),
+    [
+        ("study=../x", "study", "cannot be the name of a folder"),
+        ("eval.freq=0", "objective", "is made of evaluations on the way"),
+        ("search_space.gama.low=1", "search_space.gama", "has no type"),
+    ],
+)
+def test_bad_requests_start_nothing(word: str, key: str, message: str) -> None:
+    with pytest.raises(ConfigError) as found:
+        started(word)
+    assert any(problem.key.startswith(key) and message in problem.message for problem in found.value.problems)
+    assert not Path("studies").exists()
+
+
+def test_the_set_of_any_environment_is_not_saved() -> None:
+    words = ["algo=q_learning", "env=gym", "env.id=FrozenLake-v1", "save=true", "hyperparams=none"]
+    with pytest.raises(ConfigError, match="save: needs an environment with a name"):
+        plan(words)
