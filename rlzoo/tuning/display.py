@@ -133,5 +133,7 @@ def line(trial: FrozenTrial) -> str:
     after = f" after {seconds:.0f} s" if seconds is not None else ""
     if what == "failed":
         return f"trial {trial.number}: failed{after}: {trial.user_attrs['error'].splitlines()[0]}"
+    if what == "lost":
+        return f"trial {trial.number}: stopped{after}; its values are in the queue"
     values = " / ".join(f"{value:.2f}" for value in trial.values or ())
     return f"trial {trial.number}: {f'{values} ' if values else ''}{what}{after}".replace(" complete", "")

@@ -58,6 +58,8 @@ def run_trials(study: Study, name: str, should_stop: Callable[[], bool]) -> None
         except NoPlace:
             if study.claims.ledger().done:
                 return
+            if study.claims.store.has_leases:
+                study.claims.sweep()  # the trial that is waited for may be nobody's
             _wait(should_stop)
         if time.monotonic() - collected > COLLECT_SECONDS:
             gc.collect()  # environments and networks hold on to each other
