@@ -18,6 +18,7 @@ from rlzoo.config.parse import check
 from rlzoo.config.schema import PushToHubConfig
 from rlzoo.errors import ConfigError, ExitCode, Problem, RlzooError
 from rlzoo.hub.client import check_repo_id
+from rlzoo.hub.own_files import require_package
 from rlzoo.hub.stage import Staged, name_of, problems_of
 from rlzoo.runs import Run
 
@@ -74,7 +75,7 @@ def push_to_hub(  # noqa: PLR0913 - the keys of conf/push-to-hub.yaml
     only a package that is complete is uploaded, in one commit.
 
     Args:
-        run: a run, its directory, `"latest"` or `"algo/env"`; None uploads `folder` as it is.
+        run: a run, its directory, `"latest"` or `"algo/env"`; None uploads the package `folder` as it is.
         repo_id: `owner/name`, or `name` for one's own; the repository is made if it is not there.
         checkpoint: `"best"`, `"last"` or a step; by default the best one, or the last if nothing was evaluated.
         n_episodes: episodes of the evaluation; by default one for each of the run's `eval.seeds`, or 10.
@@ -110,7 +111,9 @@ def push_to_hub(  # noqa: PLR0913 - the keys of conf/push-to-hub.yaml
     if problems:
         raise ConfigError(problems)
     with leaving_at_once("nothing was published"):
-        if run is not None:
+        if run is None:
+            require_package(Path(str(folder)).expanduser())
+        else:
             making["checkpoint"] = run.find_checkpoint(checkpoint).name
         api = connect(write=True)
         repo_id = writable(api, repo_id)
@@ -157,6 +160,7 @@ def _dry_run(run: Run | None, options: dict[str, Any], *, as_json: bool) -> int:
     repo_id = options["repo_id"] if "/" in (options["repo_id"] or "") else None
     if run is None:
         folder = Path(options["folder"]).expanduser()
+        require_package(folder)
         files, lines = files_of(folder), []
     else:
         staging = {key: options[key] for key in (*STAGING, "folder")}

@@ -83,6 +83,19 @@ def require_free(folder: Path, name: str) -> str:
         raise RlzooError(f"{folder}/README.md cannot be read", "move it away", ExitCode.STORAGE) from error
 
 
+def require_package(folder: Path) -> None:
+    """Make sure that `folder` is a package: any other, a home or a project, may hold what nobody wants to publish.
+
+    Raises:
+        RlzooError: if it is none.
+    """
+    if _package(folder) is None:
+        what = (
+            "is no package of rlzoo's" if folder.is_dir() else "is not there" if not folder.exists() else "is no folder"
+        )
+        raise RlzooError(f"{folder} {what}", f"rlzoo package folder={folder} makes one", ExitCode.WRONG_REQUEST)
+
+
 def published_config(agent: Agent) -> dict[str, Any]:
     """The run's configuration without secrets, and without what holds on its machine alone."""
     values = dump(agent.config)

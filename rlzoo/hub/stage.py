@@ -24,6 +24,7 @@ from rlzoo.config.schema import PackageConfig
 from rlzoo.envs import frames
 from rlzoo.errors import ConfigError, ExitCode, Problem, RlzooError
 from rlzoo.hub import card, own_files, privacy
+from rlzoo.hub.client import check_repo_id
 from rlzoo.preflight import device_problems
 from rlzoo.protocols import Evaluation
 from rlzoo.runs import Run, folder_name
@@ -36,7 +37,6 @@ N_EPISODES = 10
 FRESH = 1_000_000
 """The evaluation's seeds count up from the run's `eval.seed` and this: nothing was trained or chosen on them."""
 
-REPO_ID = re.compile(r"[\w.-]{1,96}/[\w.-]{1,96}", re.ASCII)
 LICENSE = re.compile(r"[a-z0-9][a-z0-9.-]*")
 
 
@@ -159,8 +159,10 @@ def problems_of(values: Mapping[str, Any]) -> list[Problem]:
     if seeds and n_episodes is not None and n_episodes != len(seeds):
         problems.append(Problem("n_episodes", f"is {n_episodes}, and there are {len(seeds)} seeds", "leave one out"))
     repo_id, license = values["repo_id"], values["license"]
-    if isinstance(repo_id, str) and not REPO_ID.fullmatch(repo_id):
-        problems.append(Problem("repo_id", f"{repo_id!r} is no repository", "it is user/name: me/ppo-CartPole-v1"))
+    if isinstance(repo_id, str) and (wrong := check_repo_id(repo_id)) is not None:
+        problems.append(wrong)
+    elif isinstance(repo_id, str) and "/" not in repo_id:
+        problems.append(Problem("repo_id", f"{repo_id!r} names no owner", f"repo_id=owner/{repo_id}"))
     if isinstance(license, str) and not LICENSE.fullmatch(license):
         hint = "mit, apache-2.0, cc-by-4.0, other: https://huggingface.co/docs/hub/repositories-licenses"
         problems.append(Problem("license", f"{license!r} is no identifier of the Hub's", hint))

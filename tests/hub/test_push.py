@@ -131,6 +131,25 @@ def test_a_wrong_request_contacts_nobody(hub: HubServer, run: Run, words: list[s
     assert contents(run.path) == before
 
 
+@pytest.mark.parametrize("dry_run", ["dry_run=false", "dry_run=true"])
+@pytest.mark.parametrize(
+    ("folder", "said"),
+    [("home", "home is no package of rlzoo's"), ("none", "none is not there"), ("a", "a is no folder")],
+)
+def test_only_a_package_is_published(
+    hub: HubServer, workdir: Path, dry_run: str, folder: str, said: str, capfd: Any
+) -> None:
+    (workdir / "home").mkdir()
+    (workdir / "home" / "passwords.txt").write_text("secret")
+    (workdir / "a").write_text("")
+    assert main(["push-to-hub", "run=null", f"folder={folder}", "repo_id=me/x", dry_run]) == 2
+    error = capfd.readouterr().err
+    assert said in error
+    assert "nothing is lost" not in error
+    assert hub.seen == []
+    assert hub.repos == {}
+
+
 @pytest.mark.parametrize(
     ("token", "repo_id", "said"),
     [
