@@ -97,7 +97,9 @@ def _print(tuned: Tuned, second: str | None) -> None:
     states = [trial["state"] for trial in tuned.trials]
     counts = ", ".join(f"{states.count(state)} {state}" for state in dict.fromkeys(states))
     print(f"trials: {counts}")
-    print(f"search cost: {tuned.cost['steps']:,.0f} steps, {tuned.cost['cpu_hours']:.3f} CPU hours")
+    hours = tuned.cost["cpu_hours"]
+    cpu = f"{hours:.2f} CPU hours" if hours >= 0.1 else f"{hours * 3600:.0f} CPU seconds"
+    print(f"search cost: {tuned.cost['steps']:,.0f} steps, {cpu}")
     if tuned.saved is not None:
         print(f"saved: {tuned.saved}, which rlzoo train applies from here on")
     print(f"study: {tuned.folder}")

@@ -9,7 +9,7 @@ from typing import Any
 from rlzoo.config.compose import Composition, compose, lay, without
 from rlzoo.tuning import engines
 from rlzoo.tuning.request import OWN_KEYS, TuneRequest
-from rlzoo.tuning.space import Space
+from rlzoo.tuning.space import Space, look_up
 
 Queue = dict[str, dict[str, Any]]
 """By place: `params`, what is drawn there; `from`, where they come from; `always`, that nothing else may be drawn."""
@@ -43,10 +43,14 @@ NAMES = {"tuned": "tuned set", "defaults": "defaults"}
 
 
 def defaults(request: TuneRequest) -> Composition:
-    """The request without any tuned set, at the same budget."""
+    """The request without any tuned set: the same task and budget, judged in the same way."""
     words = [word for word in request.base.words if word.lstrip("+~").partition("=")[0] != "hyperparams"]
     plain = without(compose("tune", [*words, "hyperparams=none"]), OWN_KEYS)
-    return lay(plain, {"total_timesteps": request.base.values["total_timesteps"]})
+    return lay(plain, {key: look_up(request.base.values, key) for key in SAME})
+
+
+SAME = ("total_timesteps", "stop", "eval", "env.kwargs", "env.max_steps")
+"""What a tuned set may say that is no hyperparameter: other values would be another budget, or another task."""
 
 
 def grid_points(request: TuneRequest) -> list[dict[str, Any]]:

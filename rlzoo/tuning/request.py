@@ -119,6 +119,9 @@ def _study_problems(config: TuneConfig, train: TrainConfig | None, composition: 
     if train is not None and config.objective in NEEDS_EVALUATIONS and train.frequency(train.eval.freq, 10) == 0:
         message = f"{config.objective} is made of evaluations on the way, and eval.freq is 0"
         found.append(Problem("objective", message, "objective=final, or eval.freq=auto"))
+    if config.save and (config.top_k == 0 or config.second_objective is not None):
+        message = "takes the winner of the comparison at the end, and there is none"
+        found.append(Problem("save", message, "top_k=3, and no second_objective"))
     if config.save and composition.choices.get("env") == "gym":
         message = "needs an environment with a name: the tuned set of env=gym would be applied to every environment"
         found.append(Problem("save", message, "describe it in ./conf/env/<name>.yaml and tune env=<name>"))

@@ -109,7 +109,7 @@ def test_what_breaks_a_constraint_is_not_tried_and_not_counted() -> None:
 
 def test_an_impossible_space_ends_with_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(claims, "MAX_DRAWS", 20)
-    with pytest.raises(RlzooError, match="none of 20 draws .* learning_rate < 0") as found:
+    with pytest.raises(RlzooError, match=r"none of 20 draws .* learning_rate < 0") as found:
         go("n_trials=3", "+search_space.constraints=['learning_rate < 0']", "sampler=random")
     assert found.value.code == 2
     assert len(started("n_trials=3", "+search_space.constraints=['learning_rate < 0']").claims.trials) == 20

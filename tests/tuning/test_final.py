@@ -69,7 +69,7 @@ def test_candidates_and_defaults_are_trained_on_the_same_fresh_seeds_once() -> N
 
 
 def test_a_saved_set_is_what_training_applies() -> None:
-    study = started("n_trials=2", "enqueue=[]", "env.max_steps=50", "save=true")
+    study = started("n_trials=2", "enqueue=[]", "env.max_steps=50", "top_k=1", "save=true")
     worker.run_trials(study, "w", lambda: False)
     trial = study.claims.ledger().trials[1]
     settings = json.loads(Path("studies/s/trials/0001.json").read_text())["settings"]

@@ -9,6 +9,7 @@ from short_studies import started
 
 from rlzoo.config import yaml_file
 from rlzoo.errors import ConfigError, RlzooError
+from rlzoo.tuning.queue import defaults
 from rlzoo.tuning.request import plan
 
 pytestmark = pytest.mark.usefixtures("workdir")
@@ -26,7 +27,7 @@ def test_its_folder_says_what_it_is() -> None:
 
 def test_what_changes_no_score_may_change() -> None:
     started("n_trials=7")
-    notes = started("n_trials=9", "workers=3", "save=true", "keep=1", "sampler=random", "device=cpu").notes
+    notes = started("n_trials=9", "workers=3", "save=true", "top_k=2", "keep=1", "sampler=random", "device=cpu").notes
     assert notes == ("sampler was 'tpe', is 'random' from here on",)
     assert yaml_file.read(Path("studies/s/study.yaml")).values["search"]["n_trials"] == 9
 
@@ -80,6 +81,7 @@ def test_it_begins_with_the_tuned_set_and_the_defaults_as_far_as_they_lie_in_the
     [
         ("study=../x", "study", "cannot be the name of a folder"),
         ("eval.freq=0", "objective", "is made of evaluations on the way"),
+        ("save=true", "save", "takes the winner of the comparison at the end"),
         ("search_space.gama.low=1", "search_space.gama", "has no type"),
     ],
 )
@@ -94,3 +96,17 @@ def test_the_set_of_any_environment_is_not_saved() -> None:
     words = ["algo=q_learning", "env=gym", "env.id=FrozenLake-v1", "save=true", "hyperparams=none"]
     with pytest.raises(ConfigError, match="save: needs an environment with a name"):
         plan(words)
+
+
+def test_the_defaults_have_the_same_task_and_budget() -> None:
+    request = plan(
+        ["algo=q_learning", "env=FrozenLake", "total_timesteps=5000"]
+    )  # whose tuned set stops at 10,000 episodes
+    found = defaults(request)
+    assert request.base.hyperparams
+    assert found.values["stop"] == request.base.values["stop"]
+    assert found.values["env"]["max_steps"] == request.base.values["env"]["max_steps"] == 99
+    assert found.values["total_timesteps"] == 5000
+    ppo = plan(["algo=ppo", "env=CartPole"])
+    assert (defaults(ppo).values["env"]["n_envs"], ppo.base.values["env"]["n_envs"]) == (1, 8)
+    assert defaults(ppo).values["algo"]["n_steps"] == 2048
