@@ -145,7 +145,9 @@ def _range(transform: Any) -> str:
     if hasattr(transform, "values"):
         return ", ".join(map(str, transform.values))
     kind = type(transform).__name__
-    scale = " log" if getattr(transform, "log", False) or kind == "OneMinus" else ""
+    if kind == "OneMinus":
+        return f"{1 - transform.high:g} to {1 - transform.low:g} (log of the distance from 1)"
+    scale = " log" if getattr(transform, "log", False) else ""
     return f"{transform.low:g} to {transform.high:g}{scale} ({kind})"
 
 

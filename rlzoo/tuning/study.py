@@ -29,6 +29,8 @@ FREE = (
     " env.vec_env env.step_timeout env.max_restarts env.summary eval.n_envs"
 ).split()
 """Settings that a study may go on with changed, as scores stay comparable: these, and those below them."""
+AT_THE_END = ("eval.final_n_episodes", "eval.seeds")
+"""Likewise, unless the evaluation at the end is the score."""
 FIXED = ("objective", "n_last", "second_objective", "seeds_per_trial")
 """Settings of the search that it may not."""
 
@@ -177,9 +179,10 @@ def canonical(request: TuneRequest) -> dict[str, Any]:
 def differences(then: Mapping[str, Any], now: Mapping[str, Any], searched: set[str]) -> list[str]:
     """What makes scores of one request no comparison for those of the other; `searched` settings are drawn anyway."""
     found = []
+    free_keys = (*FREE, *searched, *(() if now["search"]["objective"] == "final" else AT_THE_END))
     old, new = _leaves(then["train"]), _leaves(now["train"])
     for key in {**old, **new}:
-        covered = [key == free or key.startswith(f"{free}.") for free in (*FREE, *searched)]
+        covered = [key == free or key.startswith(f"{free}.") for free in free_keys]
         if old.get(key) != new.get(key) and not any(covered):
             found.append(_was(key, old.get(key), new.get(key)))
     old, new = _leaves(then["search_space"]), _leaves(now["search_space"])
