@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 from typing import TYPE_CHECKING, Any
 
 from rlzoo.config import paths
@@ -75,4 +76,4 @@ def _print(found: dict[str, Any]) -> None:
     for record in found["trusted"]:
         warn(f"unpickled on trust: {record['file']}, SHA-256 {record['sha256'][:16]}…")
     for command in ("evaluate", "enjoy", "record"):
-        print(f"  rlzoo {command} run={found['run']}")
+        print("  " + shlex.join(("rlzoo", command, f"run={found['run']}")))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 from collections.abc import Mapping
 from pathlib import Path
@@ -37,7 +38,11 @@ def write(folder: Path, agent: Agent, evaluation: Evaluation) -> None:
     if weights:
         import torch
 
-        torch.save(weights, folder / "model.pt")
+        buffer = (
+            io.BytesIO()
+        )  # torch's own writing of a file says of a full disk only that there was an "iostream error"
+        torch.save(weights, buffer)
+        (folder / "model.pt").write_bytes(buffer.getvalue())
     settings = hyperparameters(agent, evaluation)
     _write_json(folder / "hyperparameters.json", settings)
     described = {"algo": agent.config.algo.name, "env": agent.config.env.id, "hyperparameters": settings}

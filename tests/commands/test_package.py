@@ -119,3 +119,13 @@ def test_missing_packages_are_named_with_the_line_that_installs_them(run, workdi
     assert done.returncode == 3, done.stderr
     assert 'pip install "hydra-rlzoo[hub,video,plot]"' in done.stderr
     assert list(workdir.iterdir()) == []
+
+
+def test_a_full_disk_is_said_and_leaves_nothing(run, workdir):
+    code = "import resource, sys; resource.setrlimit(resource.RLIMIT_FSIZE, (2000, 2000))"
+    code += "; from rlzoo.cli import main; sys.exit(main(sys.argv[1:]))"
+    words = ["package", f"run={run.path}", "folder=new/out", "n_episodes=1", "video=false"]
+    process = subprocess.run([sys.executable, "-c", code, *words], capture_output=True, text=True)
+    assert process.returncode == 5, process.stderr
+    assert "cannot write new/out: File too large" in process.stderr
+    assert not (workdir / "new").exists()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import pickle
+import shlex
 import sys
 from pathlib import Path
 from typing import Any
@@ -127,6 +128,9 @@ def test_the_output_says_what_was_found_and_what_comes_next(hub, workdir, zip_by
         assert text in output.out
     assert "huggingface_sb3's layout, 2 files" in output.err
     assert main(["evaluate", "run=hub/me/unit1", "n_episodes=1"]) == 0
+    assert main(["load-from-hub", "repo_id=me/unit1", "folder=it's mine"]) == 0
+    line = next(line for line in capsys.readouterr().out.splitlines() if "rlzoo evaluate" in line)
+    assert main([*shlex.split(line)[1:], "n_episodes=1"]) == 0
 
 
 def test_a_second_time_it_is_there_already(hub, workdir, zip_bytes, capsys):
