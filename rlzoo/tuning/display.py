@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+from contextlib import closing
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Self
 
@@ -51,12 +52,17 @@ class Watch:
             self._live.stop()
 
     def _run(self) -> None:
-        study: Study | None = None
+        try:
+            with closing(join(self._request)) as study:
+                self._watch(study)
+        except RlzooError as error:
+            console.warn(error)
+
+    def _watch(self, study: Study) -> None:
         swept = time.monotonic()
         while True:
             stopped = self._stop.wait(REFRESH)
             try:
-                study = study or join(self._request)
                 if time.monotonic() - swept > SWEEP_SECONDS:
                     swept = time.monotonic()
                     for number in study.claims.sweep():

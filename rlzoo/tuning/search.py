@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -54,7 +55,11 @@ def search(request: TuneRequest, words: Sequence[str]) -> Tuned:
     Raises:
         RlzooError: if it was stopped, too many trials failed or the storage fails, with the command that goes on.
     """
-    study = begin(request)
+    with closing(begin(request)) as study:
+        return _search(study, words)
+
+
+def _search(study: Study, words: Sequence[str]) -> Tuned:
     for note in study.notes:
         console.say(f"note: {note}")
     lost = study.claims.sweep()
@@ -80,7 +85,7 @@ def search(request: TuneRequest, words: Sequence[str]) -> Tuned:
             raise _stopped(study, words, error.code) from None
         go_on = f"to go on: {command(words)}"
         raise RlzooError(error.message, f"{error.hint}; {go_on}" if error.hint else go_on, error.code) from error
-    saved = save(study, final) if request.config.save and final is not None else None
+    saved = save(study, final) if study.request.config.save and final is not None else None
     return _tuned(study, ledger, final, saved)
 
 
@@ -98,8 +103,8 @@ def _run(study: Study, words: Sequence[str]) -> None:
     since = len(study.claims.ledger().trials)
     n_workers = study.request.config.workers
     if n_workers == 1:
-        with noted_signals() as noted:
-            run_trials(join(study.request, since=since), "worker 1", lambda: bool(noted))
+        with noted_signals() as noted, closing(join(study.request, since=since)) as own:
+            run_trials(own, "worker 1", lambda: bool(noted))
         if noted:
             raise RlzooError("stopped", code=ExitCode(SIGNAL_BASE + noted[0]))
         return

@@ -21,16 +21,20 @@ from rlzoo.registry import did_you_mean
 
 if TYPE_CHECKING:
     from filelock import BaseFileLock
-    from optuna.storages import BaseStorage
+    from optuna.storages import BaseStorage, RDBStorage
 
 FILES = ("sqlite", "journal")
 DATABASES = ("postgresql", "mysql")
+DRIVERS = {"psycopg": '"psycopg[binary]"', "psycopg2": "psycopg2-binary", "MySQLdb": "mysqlclient"}
+"""What installs the modules that SQLAlchemy talks to databases with."""
 VARIABLE = "RLZOO_STORAGE"
 """Environment variable with a database's URL, which may hold a password."""
 BUSY_SECONDS = 120.0
 """How long to wait for somebody else who writes."""
 HEARTBEAT_SECONDS, GRACE_SECONDS = 10, 30
 """A trial whose process has not been heard of for the second counts as lost."""
+LEASED_GRACE_SECONDS = 120
+"""Likewise where leases tell of deaths at once: a machine that was suspended wakes up with its trials."""
 LOCK_TABLE = "rlzoo_locks"
 
 
@@ -65,7 +69,7 @@ def _problems(storage: str, *, may_hold_password: bool = False) -> list[Problem]
     try:
         url.get_dialect().import_dbapi()
     except (ImportError, ArgumentError) as error:
-        package = "psycopg2-binary" if backend == "postgresql" else "pymysql"
+        package = DRIVERS.get(getattr(error, "name", None) or "", str(getattr(error, "name", None) or backend))
         message = f"the driver of {url.drivername} is not installed ({error})"
         return [Problem("storage", message, f"pip install {package}", missing=True)]
     except Exception as error:  # an unknown driver: SQLAlchemy's own kinds differ by version
@@ -86,6 +90,7 @@ class Store:
     kind: str
     folder: Path
     busy_seconds: float = field(default_factory=lambda: BUSY_SECONDS)
+    _opened: list[RDBStorage] = field(default_factory=list)
     _held: dict[int, BaseFileLock] = field(default_factory=dict)
 
     @classmethod
@@ -122,9 +127,15 @@ class Store:
             if self.kind == "sqlite":
                 assert self.file is not None
                 url, options = f"sqlite:///{self.file.absolute()}", {"connect_args": {"timeout": self.busy_seconds}}
-            return RDBStorage(
-                url, engine_kwargs=options, heartbeat_interval=HEARTBEAT_SECONDS, grace_period=GRACE_SECONDS
-            )
+            grace = LEASED_GRACE_SECONDS if self.has_leases else GRACE_SECONDS
+            storage = RDBStorage(url, engine_kwargs=options, heartbeat_interval=HEARTBEAT_SECONDS, grace_period=grace)
+            self._opened.append(storage)
+            return storage
+
+    def close(self) -> None:
+        """Close its connections."""
+        while self._opened:
+            self._opened.pop().engine.dispose()
 
     @contextmanager
     def lock(self, name: str = "study") -> Iterator[None]:

@@ -57,6 +57,10 @@ class Study:
     def trials_dir(self) -> Path:
         return self.folder / "trials"
 
+    def close(self) -> None:
+        """Close its storage."""
+        self.claims.store.close()
+
     def trial_dir(self, number: int) -> Path:
         """The folder of a trial, which is a run, or holds one for each seed."""
         return self.trials_dir / f"{number:04}"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import time
 from collections.abc import Callable
+from contextlib import closing
 from typing import Any
 
 import optuna
@@ -30,8 +31,7 @@ COLLECT_SECONDS = 5.0
 
 def work(job: dict[str, Any]) -> dict[str, Any]:
     """Be a worker in a process of its own: the entry point of a launcher's job."""
-    with noted_signals() as noted:
-        study = join(plan(job["words"]), since=job["since"])
+    with noted_signals() as noted, closing(join(plan(job["words"]), since=job["since"])) as study:
         run_trials(study, job["name"], lambda: bool(noted))
     return {"exit_code": 128 + noted[0] if noted else 0}
 

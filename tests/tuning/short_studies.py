@@ -15,10 +15,15 @@ SHORT = (
     "eval.final_n_episodes=1", "seed=1", "top_k=0", "study=s",
 )  # fmt: skip
 
+OPEN: list[Study] = []
+"""What a test has opened, and its fixture closes."""
+
 
 def started(*words: str) -> Study:
     """A study in the current directory, begun or gone on with."""
-    return begin(plan([*SHORT, *words]))
+    found = begin(plan([*SHORT, *words]))
+    OPEN.append(found)
+    return found
 
 
 class Toy:

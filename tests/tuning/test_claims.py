@@ -7,7 +7,7 @@ import multiprocessing
 from pathlib import Path
 
 import pytest
-from short_studies import SHORT, Toy, started
+from short_studies import OPEN, SHORT, Toy, started
 
 from rlzoo.errors import RlzooError
 from rlzoo.tuning import claims, engines, worker
@@ -95,6 +95,7 @@ def test_too_many_failures_in_a_row_end_it_with_the_first(toy: Toy) -> None:
     since = len(started("n_trials=9").claims.ledger().trials)
     toy.fail = lambda values: False
     study = join(plan([*SHORT, "n_trials=9", "max_failures=2"]), since=since)  # the next command starts counting anew
+    OPEN.append(study)
     worker.run_trials(study, "w", lambda: False)
     assert len(study.claims.ledger().finished) == 9
 

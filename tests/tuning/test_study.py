@@ -27,7 +27,16 @@ def test_its_folder_says_what_it_is() -> None:
 
 def test_what_changes_no_score_may_change() -> None:
     started("n_trials=7")
-    notes = started("n_trials=9", "workers=3", "save=true", "top_k=2", "keep=1", "sampler=random", "device=cpu", "eval.final_n_episodes=3").notes
+    notes = started(
+        "n_trials=9",
+        "workers=3",
+        "save=true",
+        "top_k=2",
+        "keep=1",
+        "sampler=random",
+        "device=cpu",
+        "eval.final_n_episodes=3",
+    ).notes
     assert notes == ("sampler was 'tpe', is 'random' from here on",)
     assert yaml_file.read(Path("studies/s/study.yaml")).values["search"]["n_trials"] == 9
 

@@ -26,6 +26,11 @@ def command(*words: str) -> subprocess.Popen[str]:
     return subprocess.Popen(call, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
 
+def ended(process: subprocess.Popen[str]) -> int:
+    process.communicate(timeout=300)
+    return process.returncode
+
+
 def workers_of_running(study: Study) -> list[tuple[int, int]]:
     """Number and process of every trial that is being trained."""
     running = study.claims.ledger().running
@@ -105,7 +110,7 @@ def test_a_stopped_search_says_how_to_go_on_and_goes_on() -> None:
 @pytest.mark.slow
 def test_interrupted_five_times_is_as_uninterrupted() -> None:
     words = ["n_trials=10", "total_timesteps=20000"]
-    assert command(*words, "study=whole").wait(timeout=300) == 0
+    assert ended(command(*words, "study=whole")) == 0
     chance = random.Random(5)
     for _ in range(5):
         study = started(*words)
@@ -116,8 +121,8 @@ def test_interrupted_five_times_is_as_uninterrupted() -> None:
             time.sleep(0.02)
         time.sleep(chance.uniform(0, 0.3))
         process.send_signal(signal.SIGINT)
-        assert process.wait(timeout=120) in (0, 130)
-    assert command(*words).wait(timeout=300) == 0
+        assert ended(process) in (0, 130)
+    assert ended(command(*words)) == 0
     found = [
         [
             (trial.params, trial.values, trial.intermediate_values)
