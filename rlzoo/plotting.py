@@ -83,10 +83,14 @@ def evaluation_curve(run: Run) -> Curve:
 
 
 def _rows(path: Path) -> list[dict[str, str]]:
+    """The rows of a table; none if it is not there or cannot be read."""
     if not path.is_file():
         return []
-    with path.open(encoding="utf-8", newline="") as file:
-        return list(csv.DictReader(file))
+    try:
+        with path.open(encoding="utf-8", newline="") as file:
+            return list(csv.DictReader(file))
+    except (UnicodeDecodeError, csv.Error):  # somebody else's, or damaged: an agent plays without its curve
+        return []
 
 
 def _curve(rows: Sequence[dict[str, str]], step: str, mean: str, spread: str | None = None) -> Curve:

@@ -78,3 +78,9 @@ def test_a_single_measurement_is_seen(run, tmp_path):
     gray = np.argwhere(np.abs(picture - np.array([0x7F, 0x7F, 0x7F]) / 255).max(axis=2) < 0.02)
     below_the_legend = gray[gray[:, 0] > 150]
     assert len(below_the_legend) > 10
+
+
+def test_a_table_that_cannot_be_read_is_not_drawn(run, tmp_path):
+    run.metrics_file.write_bytes(b'\x00\xff\xfe,"')
+    run.evaluations_file.write_text("timesteps,mean_reward\n1," + "9" * 200_000)
+    assert not learning_curve(run, tmp_path / "a.png")
