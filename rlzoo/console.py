@@ -129,7 +129,12 @@ def table(columns: Sequence[str], rows: Iterable[Sequence[object]], title: str =
 
 
 def print_table(
-    columns: Sequence[str], rows: Iterable[Sequence[object]], title: str = "", *, turn: bool = False
+    columns: Sequence[str],
+    rows: Iterable[Sequence[object]],
+    title: str = "",
+    *,
+    turn: bool = False,
+    spare: Sequence[str] = (),
 ) -> None:
     """Print a table to standard output: as wide as the terminal, or as wide as it needs where there is none.
 
@@ -139,12 +144,22 @@ def print_table(
         title: a line above the table.
         turn: print the columns below one another where the terminal is too narrow for them side by side, so that no
             number is broken: for many columns and few rows.
+        spare: columns to leave out where the terminal is too narrow, the first of them first.
     """
     from rich.measure import Measurement
 
     console = _wide_stdout()
-    rows = list(rows)
+    columns, rows = list(columns), [list(row) for row in rows]
+    for name in (name for name in spare if name in columns):
+        if not _fits(columns, rows, console.width):
+            index = columns.index(name)
+            del columns[index]
+            for row in rows:
+                del row[index]
     result = table(columns, rows, title)
+    if spare and _fits(columns, rows, console.width):
+        for column in result.columns[:-1]:
+            column.no_wrap = True
     if (
         turn
         and rows
@@ -153,6 +168,12 @@ def print_table(
         turned = list(zip(columns, *([_cell(value) for value in row] for row in rows), strict=True))
         result = table(turned[0], turned[1:], title)
     console.print(result)
+
+
+def _fits(columns: Sequence[str], rows: Sequence[Sequence[object]], width: int) -> bool:
+    """Whether columns fit side by side; the last, often a path, may be folded."""
+    widths = [max(map(len, (name, *(_cell(row[index]) for row in rows)))) for index, name in enumerate(columns)]
+    return sum(widths[:-1]) + min(widths[-1], NAME_WIDTH) + 3 * len(widths) + 1 <= width
 
 
 def print_pairs(rows: Iterable[tuple[str, object]]) -> None:

@@ -59,6 +59,26 @@ def test_a_wide_table_is_turned_where_the_terminal_is_narrow(capsys, monkeypatch
     console.stdout.cache_clear()
 
 
+def test_a_narrow_terminal_goes_without_spare_columns(capsys, monkeypatch):
+    path = "runs/ppo/LunarLander-v3/20261121-145302_seed1138785017_ea9be0"
+    columns, row = ["mean ± std", "seed", "date", "run"], ["-206.40 ± 138.62", 1138785017, "2026-11-21", path]
+    for width, shown in (
+        (200, columns),
+        (80, columns),
+        (66, ["mean ± std", "seed", "run"]),
+        (50, ["mean ± std", "run"]),
+    ):
+        monkeypatch.setenv("COLUMNS", str(width))
+        console.stdout.cache_clear()
+        console.print_table(columns, [row], spare=("date", "seed"))
+        lines = capsys.readouterr().out.splitlines()
+        assert all(len(line) <= width for line in lines)
+        assert [name for name in columns if name in lines[1]] == shown
+        assert "-206.40 ± 138.62" in "".join(lines)
+        assert "".join(line.split()[-1] for line in lines[3:] if line.strip()) == path
+    console.stdout.cache_clear()
+
+
 def test_markup_in_cells_is_shown_as_it_is(capsys):
     console.print_table(["[b]x[/b]"], [["[link=file:///etc]y[/link]"], [None], [":smile:"]], title="[i]t[/i]")
     out = capsys.readouterr().out

@@ -24,6 +24,8 @@ RUN_COLUMNS = (
 )
 HUB_COLUMNS = ("rank", "algo", "mean - std", "mean ± std", "date", "model")
 ALGO_COLUMNS = ("rank", "algo", "mean - std", "mean ± std", "runs", "IQM over runs [95 % CI]", "episodes", "best")
+SPARE = ("date", "checkpoint", "episodes", "seed", "runs", "steps", "IQM [95 % CI]", "IQM over runs [95 % CI]")
+"""Columns that a narrow terminal goes without, the first of them first."""
 SHOWN = 5
 """Runs without a result that are named; all of them are in --json."""
 
@@ -68,7 +70,7 @@ def _print(boards: Sequence[Board], cfg: LeaderboardConfig) -> None:
         columns: tuple[str, ...] = HUB_COLUMNS if board.rows[0][1].source == "hub" else RUN_COLUMNS
         columns = ALGO_COLUMNS if cfg.by == "algo" else columns
         rows = [_row(rank, score, columns) for rank, score in board.rows[: cfg.n]]
-        print_table(columns, rows, title=board.title)
+        print_table(columns, rows, title=board.title, spare=SPARE)
         if len(board.rows) > cfg.n:
             print(f"{cfg.n} of {len(board.rows)}; n={len(board.rows)} shows all")
     if boards:

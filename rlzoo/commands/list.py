@@ -20,6 +20,8 @@ Rows = list[dict[str, Any]]
 
 SETTINGS = {"runs": ("runs_dir",), "hub": ("user", "tag", "env", "algo", "n")}
 """What can be set behind each word; nothing behind the others."""
+SPARE = ("likes", "downloads", "date", "std", "mean")
+"""Columns of models that a narrow terminal goes without."""
 N_MODELS = 20
 
 
@@ -38,7 +40,8 @@ def main(arguments: Arguments) -> int:
     from rlzoo.console import print_table
 
     columns = list(rows[0]) if rows else []
-    print_table(columns, [[_cell(row[column]) for column in columns] for row in rows])
+    spare = SPARE if words[0] == "hub" else ()
+    print_table(columns, [[_cell(row[column]) for column in columns] for row in rows], spare=spare)
     print(f"{len(rows)} {'models' if words == ['hub'] else words[0]}")
     if words == ["hub"]:
         print("The scores are what the authors state; nobody has checked them. rlzoo load-from-hub repo_id=… gets one.")
