@@ -149,23 +149,23 @@ def print_table(
     from rich.measure import Measurement
 
     console = _wide_stdout()
-    columns, rows = list(columns), [list(row) for row in rows]
-    for name in (name for name in spare if name in columns):
-        if not _fits(columns, rows, console.width):
-            index = columns.index(name)
-            del columns[index]
-            for row in rows:
+    names, cells = list(columns), [list(row) for row in rows]
+    for name in (name for name in spare if name in names):
+        if not _fits(names, cells, console.width):
+            index = names.index(name)
+            del names[index]
+            for row in cells:
                 del row[index]
-    result = table(columns, rows, title)
-    if spare and _fits(columns, rows, console.width):
+    result = table(names, cells, title)
+    if spare and _fits(names, cells, console.width):
         for column in result.columns[:-1]:
             column.no_wrap = True
     if (
         turn
-        and rows
+        and cells
         and Measurement.get(console, console.options.update(max_width=UNLIMITED_WIDTH), result).maximum > console.width
     ):
-        turned = list(zip(columns, *([_cell(value) for value in row] for row in rows), strict=True))
+        turned = list(zip(names, *([_cell(value) for value in row] for row in cells), strict=True))
         result = table(turned[0], turned[1:], title)
     console.print(result)
 
@@ -173,7 +173,7 @@ def print_table(
 def _fits(columns: Sequence[str], rows: Sequence[Sequence[object]], width: int) -> bool:
     """Whether columns fit side by side; the last, often a path, may be folded."""
     widths = [max(map(len, (name, *(_cell(row[index]) for row in rows)))) for index, name in enumerate(columns)]
-    return sum(widths[:-1]) + min(widths[-1], NAME_WIDTH) + 3 * len(widths) + 1 <= width
+    return sum(widths[:-1]) + min([*widths[-1:], NAME_WIDTH]) + 3 * len(widths) + 1 <= width
 
 
 def print_pairs(rows: Iterable[tuple[str, object]]) -> None:

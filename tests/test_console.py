@@ -76,6 +76,7 @@ def test_a_narrow_terminal_goes_without_spare_columns(capsys, monkeypatch):
         assert [name for name in columns if name in lines[1]] == shown
         assert "-206.40 ± 138.62" in "".join(lines)
         assert "".join(line.split()[-1] for line in lines[3:] if line.strip()) == path
+    console.print_table([], [], spare=("date",), turn=True)
     console.stdout.cache_clear()
 
 
