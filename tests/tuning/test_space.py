@@ -9,6 +9,7 @@ from rlzoo.config.compose import Composition, compose, lay, without
 from rlzoo.preflight import find_problems
 from rlzoo.tuning.constraints import Constraint
 from rlzoo.tuning.parameters import Choice, Float, Int, OneMinus, PowerOfTwo
+from rlzoo.tuning.request import OWN_KEYS
 from rlzoo.tuning.space import Space
 from rlzoo.tuning.space_file import read
 
@@ -37,7 +38,7 @@ def composed(*words: str) -> tuple[Composition, Space]:
     composition = compose("tune", words)
     space, problems = read(composition.values["search_space"], composition.values)
     assert not problems
-    return without(composition, ["search_space", "study"]), space
+    return without(composition, OWN_KEYS), space
 
 
 def problems_of(space: object, *words: str) -> dict[str, str]:

@@ -108,12 +108,11 @@ def test_the_set_of_any_environment_is_not_saved() -> None:
 
 
 def test_the_defaults_have_the_same_task_and_budget() -> None:
-    request = plan(
-        ["algo=q_learning", "env=FrozenLake", "total_timesteps=5000"]
-    )  # whose tuned set stops at 10,000 episodes
+    request = plan(["algo=q_learning", "env=FrozenLakeNoSlippery", "total_timesteps=5000"])
     found = defaults(request)
     assert request.base.hyperparams
     assert found.values["stop"] == request.base.values["stop"]
+    assert found.values["stop"]["episodes"] == 10_000  # a budget that the tuned set gives
     assert found.values["env"]["max_steps"] == request.base.values["env"]["max_steps"] == 99
     assert found.values["total_timesteps"] == 5000
     ppo = plan(["algo=ppo", "env=CartPole"])
