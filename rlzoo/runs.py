@@ -7,6 +7,7 @@ import os
 import re
 import secrets
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -81,7 +82,7 @@ class Run:
 
     @classmethod
     def open(cls, text: Path | str, root: Path | str = "runs") -> Run:
-        """The run that `run=` names: a directory, `latest`, or `algo/env` (its newest run).
+        """The run that `run=` names: a directory, `latest`, or `algo/env` (its newest run), env as an id or as typed.
 
         Raises:
             RlzooError: if there is no such run, with the ones that exist.
@@ -89,7 +90,8 @@ class Run:
         path = Path(text).expanduser()
         if (path / "config.yaml").is_file() and (path / "info.json").is_file():
             return cls(path)
-        newest = max(find_runs(_folder(str(text), Path(root))), key=lambda run: run.path.name, default=None)
+        found = list(find_runs(_folder(str(text), Path(root)))) or _typed(str(text), Path(root))
+        newest = max(found, key=lambda run: run.path.name, default=None)
         if newest is None:
             newest_known = max((run.path for run in find_runs(Path(root))), key=lambda path: path.name, default=None)
             hint = f"newest run: {newest_known}" if newest_known else f"there are no runs under {root}"
@@ -256,6 +258,20 @@ def _folder(text: str, root: Path) -> Path:
     algo, _, env_id = text.rstrip("/").partition("/")
     named = bool(algo.strip(".")) and not {".", ".."} & set(Path(text).parts) and not Path(text).is_absolute()
     return root / folder_name(algo) / folder_name(env_id) if named else root / ".none"
+
+
+def _typed(text: str, root: Path) -> list[Run]:
+    """The runs of `algo/env` where `env` is what was typed, a short name: `ppo/Pendulum` of `env=Pendulum`."""
+    algo, _, env = text.rstrip("/").partition("/")
+    if not env or "/" in env or _folder(algo, root) == root / ".none":
+        return []
+    found = []
+    for run in find_runs(_folder(algo, root)):
+        with suppress(RlzooError):  # a damaged one is no answer
+            words = run.read_info().get("words")
+            if isinstance(words, list) and f"env={env}" in words:
+                found.append(run)
+    return found
 
 
 def folder_name(env_id: str) -> str:

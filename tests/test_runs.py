@@ -33,6 +33,18 @@ def test_a_run_has_its_place_by_algorithm_environment_time_and_seed(tmp_path):
     assert folder_name("pkg:Env-v0") == "pkg-Env-v0"
 
 
+def test_a_run_is_found_by_the_short_name_that_was_typed(tmp_path):
+    slippery, dry = (make_run(tmp_path, "q_learning", "FrozenLake-v1") for _ in range(2))
+    slippery.write_info({"status": "finished", "words": ["algo=q_learning", "env=FrozenLake"]})
+    dry.write_info({"status": "finished", "words": ["algo=q_learning", "env=FrozenLakeNoSlippery"]})
+    make_run(tmp_path, "q_learning", "Taxi-v4").info_file.write_text("[damaged")
+    assert Run.open("q_learning/FrozenLake", tmp_path) == slippery
+    assert Run.open("q_learning/FrozenLakeNoSlippery/", tmp_path) == dry
+    for wrong in ("q_learning/Taxi", "../FrozenLake", "q_learning/", "q_learning/x/FrozenLake"):
+        with pytest.raises(RlzooError, match=r"no run|not a run"):
+            Run.open(wrong, tmp_path / "q_learning" if wrong == "q_learning/" else tmp_path)
+
+
 def test_runs_that_start_together_do_not_collide(tmp_path):
     with ThreadPoolExecutor(20) as pool:
         runs = list(pool.map(lambda _: Run.create(tmp_path, algo="ppo", env_id="X-v0", seed=0), range(20)))
