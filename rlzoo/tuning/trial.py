@@ -92,7 +92,7 @@ def _train_seeds(
     scores: list[float] = outcome["scores"]
     began = time.monotonic()
     for k in range(config.seeds_per_trial):
-        seed = trial_seed(study.seed, place, k)
+        seed = trial_seed(study.seed, 0 if between_seeds else place, k)  # Wilcoxon's test is over the same seeds
         path = folder / f"seed{k}" if config.seeds_per_trial > 1 else folder
         cfg = replace(parse(composition.values), seed=seed)
         outcome["seeds"].append(seed)

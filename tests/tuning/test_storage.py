@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import multiprocessing
+import resource
+import signal
 import sqlite3
 import threading
 import time
@@ -123,3 +126,37 @@ def test_a_folder_that_cannot_be_made_is_a_storage_error() -> None:
     with pytest.raises(RlzooError, match="cannot make file/s") as found:
         started("studies_dir=file")
     assert found.value.code == 5
+
+
+def _until_the_disk_is_full(kind: str, report: object) -> None:
+    worker.run_trial = Toy()
+    study = started(f"storage={kind}", "n_trials=50", "sampler=random")
+    file = study.claims.store.file
+    assert file is not None
+    signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    limit = max(file.stat().st_size + 3000, 4096 * 12)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))  # to this process the disk ends there
+    try:
+        worker.run_trials(study, "w", lambda: False)
+    except RlzooError as error:
+        report.put((int(error.code), error.message, len(study.claims.ledger().finished)))
+
+
+@pytest.mark.parametrize("kind", ["sqlite", "journal"])
+def test_after_a_full_disk_every_finished_trial_is_there(kind: str, toy: Toy) -> None:
+    words = [f"storage={kind}", "n_trials=3", "sampler=random"]
+    worker.run_trials(started(*words), "w", lambda: False)
+    context = multiprocessing.get_context("fork")
+    report = context.Queue()
+    process = context.Process(target=_until_the_disk_is_full, args=(kind, report))
+    process.start()
+    code, message, n_finished = report.get(timeout=60)
+    process.join()
+    assert code == 5
+    assert message.startswith("the storage studies/s/")
+    study = started(*words[:1], f"n_trials={n_finished + 2}", *words[2:])
+    assert len(study.claims.ledger().finished) == n_finished >= 3
+    study.claims.sweep()
+    worker.run_trials(study, "w", lambda: False)
+    assert len(study.claims.ledger().finished) == n_finished + 2
+    assert not study.claims.ledger().running
