@@ -13,7 +13,8 @@ from rlzoo.config.parse import check as check_schema
 from rlzoo.config.schema import TrainConfig
 from rlzoo.config.tune_schema import TuneConfig
 from rlzoo.errors import ConfigError, Problem
-from rlzoo.preflight import find_problems
+from rlzoo.launchers.local import available_cpus
+from rlzoo.preflight import MIN_PROCESSES, PROCESSES_PER_CORE, find_problems
 from rlzoo.tuning import engines, storage
 from rlzoo.tuning.objective import NEEDS_EVALUATIONS
 from rlzoo.tuning.parameters import Choice, Parameter
@@ -75,7 +76,11 @@ def find(
     own = {key: value for key, value in composition.values.items() if key in OWN_KEYS and key != "search_space"}
     config, problems = check_schema(TuneConfig, own)
     base = without(composition, OWN_KEYS)
-    train, train_problems, notices = find_problems(base, make_env=make_env, n_requests=1 if make_env else 0)
+    n_workers = config.workers if config is not None else 1
+    side_by_side = lay(base, {"n_jobs": n_workers})  # that many trainings share this machine's memory
+    train, train_problems, notices = find_problems(
+        side_by_side, make_env=make_env, n_requests=n_workers if make_env else 0
+    )
     problems += train_problems
     section = composition.values.get("search_space")
     if not isinstance(section, Mapping):
@@ -111,6 +116,9 @@ def _refused(parameter: Parameter, base: Composition) -> list[Problem]:
 def _study_problems(config: TuneConfig, train: TrainConfig | None, composition: Composition) -> list[Problem]:
     """What is wrong with where the study is kept, and with what it is to be judged by."""
     found = storage.problems_of(config.storage)
+    most = max(MIN_PROCESSES, PROCESSES_PER_CORE * available_cpus())
+    if config.workers > most:
+        found.append(Problem("workers", f"must be at most {most} on this machine, not {config.workers}"))
     if config.study is not None and not NAME.fullmatch(config.study):
         message = f"{config.study!r} cannot be the name of a folder"
         found.append(

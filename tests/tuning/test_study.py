@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from short_studies import started
 
+from rlzoo.algos import memory
 from rlzoo.config import yaml_file
 from rlzoo.errors import ConfigError, RlzooError
 from rlzoo.tuning.queue import defaults
@@ -90,6 +92,7 @@ def test_it_begins_with_the_tuned_set_and_the_defaults_as_far_as_they_lie_in_the
     [
         ("study=../x", "study", "cannot be the name of a folder"),
         ("eval.freq=0", "objective", "is made of evaluations on the way"),
+        ("workers=100000", "workers", "must be at most"),
         ("save=true", "save", "takes the winner of the comparison at the end"),
         ("search_space.gama.low=1", "search_space.gama", "has no type"),
     ],
@@ -118,3 +121,19 @@ def test_the_defaults_have_the_same_task_and_budget() -> None:
     ppo = plan(["algo=ppo", "env=CartPole"])
     assert (defaults(ppo).values["env"]["n_envs"], ppo.base.values["env"]["n_envs"]) == (1, 8)
     assert defaults(ppo).values["algo"]["n_steps"] == 2048
+
+
+def test_the_workers_share_the_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(memory, "available", lambda: SimpleNamespace(free=8 * 2**30, allocatable=8 * 2**30))
+    words = [
+        "algo=dqn",
+        "env=CartPole",
+        "hyperparams=none",
+        "total_timesteps=1e9",
+        "workers=8",
+        "algo.buffer_size=50_000_000",
+    ]
+    with pytest.raises(ConfigError, match=r"in 8 jobs at the same time, 8.0 GiB are free") as found:
+        plan(words)
+    assert [problem.key for problem in found.value.problems] == ["algo.buffer_size"]
+    assert plan([*words, "workers=1"]).config.workers == 1
