@@ -138,3 +138,11 @@ def test_a_message_that_nobody_reads_keeps_its_code():
     result = subprocess.run([sys.executable, "-m", "rlzoo", "trian"], stderr=writing, check=False)
     os.close(writing)
     assert result.returncode == 2
+
+
+def test_a_training_on_atari_ends_without_a_report_of_its_emulator(tmp_path):
+    words = "train algo=dqn env=SpaceInvaders total_timesteps=60 algo.learning_starts=20 algo.buffer_size=100 seed=1"
+    words += " eval.final_n_episodes=1 eval.max_steps=30 eval.freq=10000 hyperparams=none"
+    process = run(*words.split(), cwd=tmp_path)
+    assert process.returncode == 0, process.stderr
+    assert "leaked" not in process.stderr
