@@ -159,7 +159,7 @@ def _usage(repo_id: str, name: str, agent: Agent, result: Mapping[str, Any]) -> 
     foreign = ", ".join(f"`{name}`" for name in usage.foreign_code(agent))
     needed = f"It needs code that does not come with rlzoo, {foreign}; trust=true lets it run.\n\n" if foreign else ""
     return (
-        f"## Use it\n\n{needed}```bash\n{usage.shell(repo_id, agent)}\n```\n\n"
+        f"## Use it\n\n{needed}```bash\n{usage.shell(repo_id, agent, result)}\n```\n\n"
         f"In Python:\n\n```python\n{usage.python(repo_id, name, agent, result)}\n```"
     )
 

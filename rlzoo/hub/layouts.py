@@ -174,6 +174,6 @@ def _choose(models: list[str], names: Sequence[str], repo_name: str) -> str:
         if len(found) == 1:
             return found[0]
     if models:
-        raise RlzooError(f"there are several agents: {shown(models)}", f"say which: file={clean(models[0])}")
+        raise RlzooError(f"there are several agents: {shown(models)}", f"say which: file={shown(models[:1])}")
     hint = "an agent is a zip of Stable-Baselines3, a q-learning.pkl, a model.pt, or what rlzoo push-to-hub writes"
     raise RlzooError(f"there is no agent that rlzoo knows among: {shown(list(names))}", hint, ExitCode.HUB)

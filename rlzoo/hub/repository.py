@@ -110,4 +110,4 @@ def shown(names: list[str]) -> str:
     if not names:
         return "no files"
     more = f" and {len(names) - MAX_SHOWN} more" if len(names) > MAX_SHOWN else ""
-    return ", ".join(clean(name)[:80] for name in names[:MAX_SHOWN]) + more
+    return ", ".join(" ".join(clean(name).split())[:80] for name in names[:MAX_SHOWN]) + more

@@ -16,8 +16,12 @@ if TYPE_CHECKING:
     from rlzoo.agent import Agent
 
 
-def shell(repo_id: str, agent: Agent) -> str:
-    """Lines for a terminal."""
+MAX_SEEDS = 20
+"""Seeds that fit on a line to type; of more episodes only the number is said."""
+
+
+def shell(repo_id: str, agent: Agent, result: Mapping[str, Any]) -> str:
+    """Lines for a terminal; `rlzoo evaluate` plays the episodes of the card."""
     extra = agent.config.env.extra
     extras = ",".join(("hub", *([extra] if extra else [])))
     folder, trust = f"hub/{repo_id}", " trust=true" if foreign_code(agent) else ""
@@ -25,10 +29,19 @@ def shell(repo_id: str, agent: Agent) -> str:
         (
             f'pip install "hydra-rlzoo[{extras}]"',
             f"rlzoo load-from-hub repo_id={repo_id}{trust}",
-            f"rlzoo evaluate run={folder}{trust}",
+            f"rlzoo evaluate run={folder}{_episodes(agent, result)}{trust}",
             f"rlzoo enjoy run={folder}{trust}",
         )
     )
+
+
+def _episodes(agent: Agent, result: Mapping[str, Any]) -> str:
+    """The words for the episodes of a result."""
+    seeds, greedy = list(result["seeds"]), bool(result["deterministic"])
+    actions = "" if greedy == agent.is_deterministic() else f" deterministic={str(greedy).lower()}"
+    if 0 < len(seeds) <= MAX_SEEDS:
+        return f" 'seeds=[{','.join(map(str, seeds))}]'{actions}"
+    return f" n_episodes={result['n_episodes']}{actions}"
 
 
 def foreign_code(agent: Agent) -> list[str]:

@@ -63,6 +63,8 @@ def test_the_lines_run(kind, hub, workdir, capsys):
             if line[1] != "enjoy":
                 assert main(line[1:]) == 0
         assert "hub/me/" in capsys.readouterr().err
+        mean = rlzoo.Run.open(f"hub/me/{kind}").read_results()[-1]["mean_reward"]
+        assert f"| mean ± std | {mean:.2f} ±" in card  # the same episodes
 
 
 def card_of(*words):
