@@ -10,6 +10,7 @@ from typing import Any
 from rlzoo.algos.signatures import check_alone
 from rlzoo.config.compose import Composition, compose, lay, without
 from rlzoo.config.parse import check as check_schema
+from rlzoo.config.provenance import COMMAND_LINE
 from rlzoo.config.schema import TrainConfig
 from rlzoo.config.tune_schema import TuneConfig
 from rlzoo.errors import ConfigError, Problem
@@ -81,8 +82,16 @@ def find(
     train, train_problems, notices = find_problems(
         side_by_side, make_env=make_env, n_requests=n_workers if make_env else 0
     )
-    problems += train_problems
     section = composition.values.get("search_space")
+    searched = _searched(section, base)
+    given = {key for key in searched if composition.origin(key) == COMMAND_LINE}
+    train_problems = [each for each in train_problems if each.key not in searched or each.key in given]
+    notices += [
+        f"{key} is searched: the value given is only where a trial begins; search_space.{name}=null holds it fixed"
+        for key, name in sorted(searched.items())
+        if key in given
+    ]
+    problems += train_problems
     if not isinstance(section, Mapping):
         algo = composition.choices.get("algo")
         hint = "search_space.<setting>={type: float, low: 0, high: 1} on the command line, or conf/search_space/"
@@ -96,6 +105,12 @@ def find(
     if config is not None:
         problems += _study_problems(config, train, composition)
     return config, train, space, problems, notices
+
+
+def _searched(section: Any, base: Composition) -> dict[str, str]:
+    """Settings that every trial has a value of its own for, with their parameters: a tuned set's does not matter."""
+    space = read(section, base.values)[0] if isinstance(section, Mapping) else Space(())
+    return {parameter.key: parameter.name for parameter in space.parameters if not parameter.when}
 
 
 def _refused(parameter: Parameter, base: Composition) -> list[Problem]:

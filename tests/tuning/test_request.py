@@ -93,3 +93,16 @@ def test_pruners_are_made(name: str) -> None:
     if not engines.problems("pruner", name, engines.PRUNERS):
         assert engines.make_pruner(name) is not None
     assert engines.make_pruner({"threshold": {"lower": 10.0}}) is not None
+
+
+def test_what_is_searched_need_not_fit_before() -> None:
+    """The tuned set's batch of 256 is more than the 32 steps that one environment gives; every trial has its own."""
+    request = plan([*REQUEST, "env.n_envs=1"])
+    assert request.base.values["algo"]["batch_size"] == 256
+    assert request.train.env.n_envs == 1
+    found = problems("env.n_envs=1", "algo.batch_size=128")  # said by the user, it is worth a word
+    assert set(found) == {"algo.batch_size"}
+    [notice] = [each for each in plan([*REQUEST, "algo.gamma=0.9"]).notices if "gamma" in each]
+    assert notice.startswith(
+        "algo.gamma is searched: the value given is only where a trial begins; search_space.gamma=null"
+    )
