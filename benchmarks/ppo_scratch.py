@@ -30,7 +30,7 @@ VARIANTS = ("sb3", "sb3 in rlzoo's environments", "ppo_scratch")
 MARGIN = {"cartpole": 25.0, "lunarlander": 25.0}
 """Points of return: learning is equal if the whole interval of the difference of IQMs lies within; set beforehand."""
 N_SEEDS = 10
-"""Seeds a side by which learning is judged; more of them (`--n-seeds`) are reported beside these, not in their place."""
+"""Seeds a side by which learning is judged; more (`--n-seeds`) are reported beside them, not in their place."""
 EVALUATION_SEEDS = range(20_000, 20_020)
 """Every agent is played greedily from these seeds, an episode each."""
 N_BOOTSTRAP = 10_000
