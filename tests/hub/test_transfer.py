@@ -284,7 +284,8 @@ def test_control_c_leaves_the_repository_as_it_was(hub: HubServer, folder: Path,
     write(folder, {**contents(folder), **large})
     before = hub.count(kind)
     hub.fail(kind, hang=30, times=9)
-    code = f"from rlzoo.hub.transfer import push; push({str(folder)!r}, {REPO!r})"
+    restored = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)"  # a shell's `&` ignores it
+    code = f"{restored}; from rlzoo.hub.transfer import push; push({str(folder)!r}, {REPO!r})"
     process = subprocess.Popen([sys.executable, "-c", code], stderr=subprocess.PIPE, text=True)
     deadline = time.monotonic() + 30
     while hub.count(kind) == before and time.monotonic() < deadline:
