@@ -126,12 +126,26 @@ def read(folder: Path, into: Path, *, origin: Origin | None = None, wishes: Wish
             building.path.rename(into)
         except NotFiniteError as error:
             raise RlzooError(f"{layout.file} holds numbers that are not finite", code=ExitCode.UNSAFE) from error
+        except RlzooError as error:
+            raise _of_repository(error, (building.path, folder), origin) from error
         except OSError as error:
             text = f"cannot write {into}: {error.strerror or error}"
             raise RlzooError(text, "free some space, or choose another place with folder=", ExitCode.STORAGE) from error
     finally:
         shutil.rmtree(building.path, ignore_errors=True)
     return Run(into)
+
+
+def _of_repository(error: RlzooError, places: Sequence[Path], origin: Origin) -> RlzooError:
+    """The error, saying the repository where it says a place that is gone by the time it is read."""
+    message, hint = error.message, error.hint
+    for place in places:
+        message, hint = message.replace(str(place), str(origin)), hint.replace(str(place), str(origin))
+    if (message, hint) == (error.message, error.hint):
+        return error
+    if error.code == ExitCode.STORAGE:  # it is not this disk that is damaged
+        return RlzooError(message, "another revision= may be whole", ExitCode.HUB)
+    return RlzooError(message, hint, error.code)
 
 
 def _read(repository: Repository, layout: Layout, run: Run, source: Source) -> tuple[dict[str, object], str]:

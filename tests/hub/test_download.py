@@ -242,8 +242,8 @@ def test_published_runs_that_are_damaged_or_name_code(hub, workdir):
     weights = bytearray(files["rlzoo/checkpoint/algorithm.safetensors"])  # type: ignore[arg-type]
     weights[-1] ^= 1
     changes: dict[str, tuple[dict[str, Any], ExitCode, str]] = {
-        "weights": ({"rlzoo/checkpoint/algorithm.safetensors": bytes(weights)}, ExitCode.STORAGE, "SHA-256"),
-        "missing": ({"rlzoo/checkpoint/algorithm.json": None}, ExitCode.STORAGE, "algorithm.json is missing"),
+        "weights": ({"rlzoo/checkpoint/algorithm.safetensors": bytes(weights)}, ExitCode.HUB, "SHA-256"),
+        "missing": ({"rlzoo/checkpoint/algorithm.json": None}, ExitCode.HUB, "algorithm.json is missing"),
         "imports": ({"config.yaml": config.replace("imports: []", "imports: [evil]")}, ExitCode.UNSAFE, "evil"),
         "hydra": ({"config.yaml": config + "hydra: {}\n"}, ExitCode.UNSAFE, "'hydra' is not allowed"),
         "class": ({"config.yaml": config.replace("name: q_learning", "name: evil:Agent")}, ExitCode.UNSAFE, "evil"),
@@ -260,6 +260,7 @@ def test_published_runs_that_are_damaged_or_name_code(hub, workdir):
         with pytest.raises(RlzooError, match=said) as error:
             load_from_hub(f"me/{name}")
         assert error.value.code == code, name
+        assert ".new" not in str(error.value) and ".files" not in str(error.value)  # places that are gone by now
     assert not Path("hub").exists()
     hub.put("me/info", {**files, "rlzoo/info.json": "[1", "rlzoo/metrics.csv": None})
     assert load(load_from_hub("me/info")).config.algo.name == "q_learning"
