@@ -76,8 +76,8 @@ def test_a_killed_worker_costs_no_trial_and_adds_none() -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("storage", ["sqlite", "journal"])
 def test_eight_workers_and_three_killed(storage: str) -> None:
-    words = ["n_trials=40", "workers=8", "total_timesteps=5000", f"storage={storage}"]
-    kill_and_count(words, kills=3, wait=2.0, n_trials=40)
+    words = ["n_trials=80", "workers=8", "total_timesteps=5000", f"storage={storage}"]
+    kill_and_count(words, kills=3, wait=1.0, n_trials=80)
 
 
 def test_a_stopped_search_says_how_to_go_on_and_goes_on() -> None:
