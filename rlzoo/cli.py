@@ -36,12 +36,16 @@ COMMANDS = {
     "validate": "check configuration files, rlzoo's own or yours: rlzoo validate [path ...]",
 }
 
+SUBCOMMANDS: dict[str, dict[str, str]] = {"tune": {}}
+"""Words that make another command of one: `rlzoo tune report` would be `rlzoo.commands.tune_report`, its keys those of
+`conf/tune-report.yaml`, its usage and its options in the tables under `tune report`."""
+
 OPTIONS = {
     "--json": (
         "json",
-        tuple(
-            "tune evaluate record package push-to-hub load-from-hub leaderboard certify doctor reproduce verify-resume"
-            " list show validate".split()
+        (
+            *"tune evaluate record package push-to-hub load-from-hub leaderboard certify doctor reproduce".split(),
+            *"verify-resume list show validate".split(),
         ),
     ),
     "-m": ("multirun", ("train",)),
@@ -152,26 +156,47 @@ def parse(argv: Sequence[str]) -> Arguments:
 
 def _dispatch(argv: list[str]) -> int:
     if not argv or argv[0] in ("--help", "-h", "help"):
-        commands = "\n".join(f"  {name:13} {summary}" for name, summary in COMMANDS.items())
+        commands = "\n".join(f"  {name:13} {summary}" for name, summary in _summaries().items())
         print(HELP.format(version=__version__, commands=commands), end="")
         return 0
     if argv[0] in ("--version", "-V"):
         print(f"rlzoo {__version__}")
         return 0
-    name = argv[0]
-    if name not in COMMANDS:
-        raise RlzooError(f"unknown command {name!r}{did_you_mean(name, COMMANDS)}", "rlzoo --help lists the commands")
-    arguments = parse(argv[1:])
+    name, rest = _command(argv)
+    arguments = parse(rest)
     if arguments.help:
         from rlzoo.config.help import print_help
 
-        print_help(name, COMMANDS[name], arguments.words)
+        print_help(name, _summaries()[name], arguments.words)
         return 0
     for option, (attribute, takers) in OPTIONS.items():
         if getattr(arguments, attribute) and name not in takers:
             raise RlzooError(f"rlzoo {name} has no option {option}", f"rlzoo {' | '.join(takers)} has it")
     find_own_modules()
-    return int(import_module(f"rlzoo.commands.{name.replace('-', '_')}").main(arguments))
+    return int(import_module(f"rlzoo.commands.{name.replace('-', '_').replace(' ', '_')}").main(arguments))
+
+
+def _command(argv: list[str]) -> tuple[str, list[str]]:
+    """The name of the command, `tune report` if a word makes another of it, and what follows."""
+    name, rest = argv[0], argv[1:]
+    if name not in COMMANDS:
+        raise RlzooError(f"unknown command {name!r}{did_you_mean(name, COMMANDS)}", "rlzoo --help lists the commands")
+    words = SUBCOMMANDS.get(name)
+    if words is None or not rest or "=" in rest[0] or rest[0].startswith(("-", "~")):
+        return name, rest
+    if rest[0] not in words:
+        hint = f"rlzoo {' | '.join([f'{name} key=value …', *(f'{name} {word}' for word in words)])}"
+        raise RlzooError(f"unknown word {rest[0]!r}{did_you_mean(rest[0], words)}", hint)
+    return f"{name} {rest[0]}", rest[1:]
+
+
+def _summaries() -> dict[str, str]:
+    """Every command with its line, those that a word makes of one behind it."""
+    found = {}
+    for name, summary in COMMANDS.items():
+        found[name] = summary
+        found |= {f"{name} {word}": text for word, text in SUBCOMMANDS.get(name, {}).items()}
+    return found
 
 
 def _complain(text: str) -> None:

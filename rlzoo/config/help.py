@@ -69,7 +69,7 @@ def print_help(command: str, summary: str, words: Sequence[str]) -> None:
     print(f"{summary}\n\nusage: {USAGE[command]}\n")
     if command in ABOUT:
         print(f"{ABOUT[command]}\n")
-    source = WITH_GROUPS.get(command, command)
+    source = WITH_GROUPS.get(command, command.replace(" ", "-"))
     path = paths.root() / "conf" / f"{source}.yaml"
     if not path.is_file():
         return
