@@ -36,6 +36,13 @@ class Transform(Protocol):
             ValueError: if it lies outside of the range.
         """
 
+    def nearest(self, value: Any) -> Any:
+        """What can be drawn and is closest to a value.
+
+        Raises:
+            ValueError: if nothing is: to no number, nor to a negative one, which in these settings is a sign.
+        """
+
 
 @dataclass(frozen=True)
 class Float:
@@ -63,6 +70,13 @@ class Float:
             raise ValueError(f"{value} is not {self.low:g} and a multiple of {self.step:g}")
         return number
 
+    def nearest(self, value: Any) -> float:
+        number = min(max(_positive(value), self.low), self.high)
+        if self.step is None:
+            return number
+        steps = round((number - self.low) / self.step)
+        return self.low + self.step * min(steps, math.floor((self.high - self.low) / self.step + 1e-9))
+
 
 @dataclass(frozen=True)
 class Int:
@@ -89,6 +103,10 @@ class Int:
             raise ValueError(f"{value} lies outside of {self.low} to {self.high}{steps}")
         return number
 
+    def nearest(self, value: Any) -> int:
+        steps = round((min(max(_positive(value), self.low), self.high) - self.low) / self.step)
+        return self.low + self.step * min(steps, (self.high - self.low) // self.step)
+
 
 @dataclass(frozen=True)
 class PowerOfTwo:
@@ -111,6 +129,9 @@ class PowerOfTwo:
         if not self.low <= number <= self.high or number & (number - 1):
             raise ValueError(f"{value} is no power of two from {self.low} to {self.high}")
         return number.bit_length() - 1
+
+    def nearest(self, value: Any) -> int:
+        return 2 ** round(math.log2(min(max(_positive(value), self.low), self.high)))
 
 
 @dataclass(frozen=True)
@@ -135,6 +156,9 @@ class OneMinus:
             raise ValueError(f"{value} lies outside of {1 - self.high:g} to {1 - self.low:g}")
         return min(max(distance, self.low), self.high)
 
+    def nearest(self, value: Any) -> float:
+        return 1.0 - min(max(1.0 - _positive(value), self.low), self.high)
+
 
 @dataclass(frozen=True)
 class Choice:
@@ -157,6 +181,9 @@ class Choice:
                 return name
         raise ValueError(f"{value} is none of {', '.join(map(str, self.values))}")
 
+    def nearest(self, value: Any) -> Any:
+        return self.values[self.raw(value)]
+
 
 KINDS: dict[str, type] = {
     "float": Float,
@@ -177,12 +204,14 @@ class Parameter:
         key: of the configuration, `algo.learning_rate` or `env.n_envs`.
         transform: what is drawn, and what becomes of it.
         when: values that other parameters have to have (one of them each), or this one is not searched.
+        default: the value that the algorithm takes where the setting is not given, None where that cannot be.
     """
 
     name: str
     key: str
     transform: Transform
     when: Mapping[str, tuple[Any, ...]] = field(default_factory=dict)
+    default: Any = None
 
     @property
     def raw_name(self) -> str:
@@ -215,6 +244,13 @@ def _number(value: Any) -> float:
     if isinstance(value, bool) or not isinstance(value, int | float):
         raise ValueError(f"{value!r} is no number")
     return float(value)
+
+
+def _positive(value: Any) -> float:
+    number = _number(value)
+    if not 0 <= number < math.inf:
+        raise ValueError(f"nothing is near to {value}")
+    return number
 
 
 def _whole(value: Any) -> int:

@@ -28,18 +28,16 @@ def queue_of(request: TuneRequest) -> tuple[Queue, list[str]]:
         if name == "tuned" and not request.base.hyperparams:
             continue
         source = request.base if name == "tuned" else defaults(request)
-        values, wrong = request.space.within(source.values)
-        if wrong:
-            notes.append(
-                f"the trial that begins with the {NAMES[name]} draws what lies outside of the space: {'; '.join(wrong)}"
-            )
+        values, said = request.space.nearest(source.values)
+        if said:
+            notes.append(f"the {NAMES[name]} lie not wholly in the space; in their trial {'; '.join(said)}")
         params = request.space.raw(values)
         if params and all(params != other["params"] for other in found.values()):
             found[str(len(found))] = {"params": params, "from": name}
     return found, notes
 
 
-NAMES = {"tuned": "tuned set", "defaults": "defaults"}
+NAMES = {"tuned": "values of the tuned set", "defaults": "defaults"}
 
 
 def defaults(request: TuneRequest) -> Composition:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -70,10 +71,35 @@ class Space:
                 values[parameter.name] = value
         return values, wrong
 
+    def nearest(self, config: Mapping[str, Any]) -> tuple[dict[str, Any], list[str]]:
+        """As `within`, with the closest value that can be drawn where there is one, and what became of the others."""
+        values: dict[str, Any] = {}
+        said = []
+        for parameter in self.parameters:
+            if not parameter.applies(values):
+                continue
+            value = look_up(config, parameter.key)
+            value = parameter.default if value is None and parameter.default is not None else value
+            try:
+                values[parameter.name] = near = parameter.transform.nearest(value)
+            except ValueError as error:
+                said.append(f"{parameter.key} is drawn: {error}")
+            else:
+                if not same(near, value):
+                    said.append(f"{parameter.key} is {near:g} in place of {value:g}")
+        return values, said
+
     def raw(self, values: Mapping[str, Any]) -> dict[str, Any]:
         """What would have had to be drawn for these values: the parameters of an Optuna trial."""
         by_name = {parameter.name: parameter for parameter in self.parameters}
         return {by_name[name].raw_name: by_name[name].transform.raw(value) for name, value in values.items()}
+
+
+def same(value: Any, other: Any) -> bool:
+    """Whether two values are the same but for rounding."""
+    if isinstance(value, float) and isinstance(other, int | float):
+        return math.isclose(value, other, rel_tol=1e-9)
+    return bool(value == other)
 
 
 def look_up(config: Mapping[str, Any], key: str) -> Any:

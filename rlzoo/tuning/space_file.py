@@ -14,7 +14,7 @@ from rlzoo.tuning.space import Space, named
 
 CONSTRAINTS = "constraints"
 """The one name in a space that is no parameter."""
-OWN_KEYS = ("type", "key", "when")
+OWN_KEYS = ("type", "key", "when", "default")
 SECTIONS = ("algo", "env")
 """What can be searched: nothing else of a configuration changes what is learned."""
 
@@ -55,7 +55,9 @@ def _parameter(
     problems += _key_problems(path, key, config)
     when = _when(path, settings.get("when"), before, problems)
     transform = _transform(path, settings, problems)
-    return Parameter(name, key, transform, when) if len(problems) == count else None
+    if len(problems) > count:
+        return None
+    return Parameter(name, key, transform, when, _default(path, settings.get("default"), transform, problems))
 
 
 def _key_problems(path: str, key: Any, config: Mapping[str, Any]) -> list[Problem]:
@@ -129,6 +131,19 @@ def _choice(path: str, values: Any, problems: list[Problem]) -> Choice | None:
         problems.append(Problem(f"{path}.values", "is empty"))
         return None
     return Choice(named_values)
+
+
+def _default(path: str, default: Any, transform: Any, problems: list[Problem]) -> Any:
+    """The value of `default:`, which names a choice by its name."""
+    if default is None:
+        return None
+    if isinstance(transform, Choice) and default in transform.values:
+        return transform.values[default]
+    try:
+        transform.raw(default)
+    except ValueError as error:
+        problems.append(Problem(f"{path}.default", str(error)))
+    return default
 
 
 def _range(path: str, kind: str, options: Mapping[str, Any], problems: list[Problem]) -> Any:

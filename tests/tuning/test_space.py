@@ -1,11 +1,15 @@
 """Search spaces: the shipped ones compose, transforms go both ways, mistakes are said at once."""
 
+import gymnasium
 import optuna
 import pytest
+from stable_baselines3.common.vec_env import DummyVecEnv
 
+from rlzoo.algos.create import create
 from rlzoo.algos.specs import ALGOS
 from rlzoo.config import paths
 from rlzoo.config.compose import Composition, compose, lay, without
+from rlzoo.config.parse import parse
 from rlzoo.preflight import find_problems
 from rlzoo.tuning.constraints import Constraint
 from rlzoo.tuning.parameters import Choice, Float, Int, OneMinus, PowerOfTwo
@@ -13,9 +17,13 @@ from rlzoo.tuning.request import OWN_KEYS
 from rlzoo.tuning.space import Space
 from rlzoo.tuning.space_file import read
 
-SHIPPED = sorted(path.stem for path in (paths.root() / "conf" / "search_space").glob("*.yaml"))
+SPACES = paths.root() / "conf" / "search_space"
+SHIPPED = sorted(path.stem for path in SPACES.glob("*.yaml"))
 NOTHING_TO_TUNE = {"value_iteration", "policy_iteration", "mc_prediction", "td0"}
 """They compute what is right for a given discount, or judge a policy: no setting makes them better."""
+
+NO_NUMBER = {"monte_carlo": ["algo.learning_rate"], "ppo_scratch": ["algo.learning_rate"]}
+"""Defaults that no number stands for: the average of all samples, and a schedule."""
 
 
 def environment(algo: str) -> str:
@@ -151,6 +159,7 @@ def test_every_mistake_of_a_space_is_said_at_once() -> None:
             "max_grad_norm": 3,
             "speed": {"type": "float", "low": 0, "high": 1, "key": "total_timesteps"},
             "target_kl": {"type": "one_minus", "low": 0.1, "high": 0.9},
+            "clip_range_vf": {"type": "float", "low": 0.1, "high": 0.9, "default": 1},
             "constraints": ["n_steps", "n_steps < n_step", "__import__('os') == 1", "1 <"],
         }
     ) == {
@@ -168,6 +177,7 @@ def test_every_mistake_of_a_space_is_said_at_once() -> None:
         "vf_coef.when": "'normalise' is no parameter that is drawn before",
         "max_grad_norm": "must say what is searched, not 3",
         "speed.key": "must name a setting of algo or env, not 'total_timesteps'",
+        "clip_range_vf.default": "1 lies outside of 0.1 to 0.9",
         "target_kl.high": "must lie above 0 and up to 0.5: it is the distance from 1",
         "constraints": "'1 <' cannot be read",
     }
@@ -199,3 +209,40 @@ def test_the_environment_can_be_searched_too() -> None:
     values = {"batch_size": 64, "n_steps": 32}
     assert space.broken({**values, "n_envs": 1}, base.values) == ["batch_size <= n_steps * n_envs"]
     assert not space.broken({**values, "n_envs": 2}, base.values)
+
+
+@pytest.mark.parametrize("algo", SHIPPED)
+def test_the_defaults_lie_in_a_shipped_space_or_close_to_it(algo: str) -> None:
+    base, space = composed(f"algo={algo}", f"env={environment(algo)}", "hyperparams=none")
+    values, said = space.nearest(base.values)
+    drawn_freely = [each.partition(" is drawn")[0] for each in said if " is drawn" in each]
+    assert drawn_freely == NO_NUMBER.get(algo, [])
+    missing = {each.key for each in space.parameters if each.applies(values) and each.name not in values}
+    assert missing == set(drawn_freely)
+
+
+@pytest.mark.parametrize("algo", [name for name in SHIPPED if "policy_kwargs" in (SPACES / f"{name}.yaml").read_text()])
+def test_what_stands_for_a_default_is_what_the_library_takes(algo: str) -> None:
+    base, space = composed(f"algo={algo}", f"env={environment(algo)}", "hyperparams=none")
+    stand_ins = {each.key: each.default for each in space.parameters if each.default is not None}
+    assert stand_ins
+    networks = []
+    for composition in (base, lay(base, stand_ins)):
+        cfg = parse(composition.values)
+        env = DummyVecEnv([lambda env_id=cfg.env.id: gymnasium.make(env_id)])
+        networks.append(str(create(cfg.algo, env, seed=0, device="cpu", inference=True).model.policy))
+    assert networks[0] == networks[1]
+
+
+def test_the_nearest_that_can_be_drawn() -> None:
+    assert Float(0.1, 1.0).nearest(0) == 0.1
+    assert Float(0.0, 1.0, step=0.3).nearest(5) == pytest.approx(0.9)
+    assert Int(1, 10, step=4).nearest(8) == 9
+    assert Int(1, 10, step=4).nearest(100) == 9
+    assert PowerOfTwo(16, 1024).nearest(100) == 128
+    assert PowerOfTwo(16, 1024).nearest(0) == 16
+    assert OneMinus(0.001, 0.1).nearest(1.0) == 0.999
+    assert OneMinus(0.001, 0.1).nearest(0.5) == 0.9
+    for sign in (-1, {"linear": 0.1}, float("nan"), None, True):
+        with pytest.raises(ValueError, match=r"is no number|nothing is near"):
+            PowerOfTwo(1, 64).nearest(sign)

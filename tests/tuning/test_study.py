@@ -81,10 +81,13 @@ def test_it_begins_with_the_tuned_set_and_the_defaults_as_far_as_they_lie_in_the
     assert tuned["params"]["log2_n_steps"] == 5
     assert "learning_rate" not in tuned["params"]  # a schedule
     assert defaults["params"]["learning_rate"] == 3e-4
-    assert "log2_batch_size" not in defaults["params"]  # 64
+    assert defaults["params"]["log2_batch_size"] == 7
+    assert defaults["params"]["net_arch"] == "small"  # which is what nothing given means
     [about_tuned, about_defaults] = study.notes
-    assert "algo.learning_rate: {'linear': 0.001} is no number" in about_tuned
-    assert "algo.batch_size: 64 is no power of two from 128 to 1024" in about_defaults
+    assert "algo.learning_rate is drawn: {'linear': 0.001} is no number" in about_tuned
+    assert about_defaults.endswith(
+        "in their trial algo.batch_size is 128 in place of 64; algo.ent_coef is 1e-08 in place of 0"
+    )
 
 
 @pytest.mark.parametrize(
