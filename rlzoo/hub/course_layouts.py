@@ -11,7 +11,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from rlzoo import checkpoints, legacy_pickle, trust
+from rlzoo import checkpoints, legacy_pickle
 from rlzoo.algos.specs import find_spec
 from rlzoo.errors import ExitCode, RlzooError, clean
 from rlzoo.hub import imported
@@ -43,7 +43,8 @@ def read_q_learning(repository: Repository, file: str, run: Run, source: Source)
     Raises:
         RlzooError: if it is refused or damaged, or the environment has other states and actions.
     """
-    found = _q_table(repository.need(file), source)
+    path = repository.need(file)
+    found = imported.opened(path, source, legacy_pickle.read_q_learning, _trusted_table, "Q-table")
     said = found.values
     algo = source.wishes.algo or "q_learning"
     if find_spec(algo).family != "tabular":
@@ -130,25 +131,15 @@ def _build(
             env.close()
 
 
-def _q_table(path: Path, source: Source) -> QLearning:
-    try:
-        return legacy_pickle.read_q_learning(path)
-    except RlzooError as error:
-        if error.code is not ExitCode.UNSAFE:
-            raise
-        if not source.wishes.trust:
-            raise RlzooError(error.message, trust.HINT, error.code) from error
+def _trusted_table(value: Any) -> QLearning | None:
+    """What the course's pickle holds, out of one that is not quite like it."""
     import numpy as np
 
-    opened = trust.unpickle(path, trust=source.wishes.trust, source=str(source.origin))
-    source.notes.trusted.append(opened.record)
-    table = (
-        np.asarray(opened.value["qtable"]) if isinstance(opened.value, Mapping) and "qtable" in opened.value else None
-    )
+    table = np.asarray(value["qtable"]) if isinstance(value, Mapping) and "qtable" in value else None
     if table is None or table.ndim != 2 or table.dtype.kind not in "fiu":
-        raise RlzooError(f"{path.name!r} holds no Q-table")
+        return None
     plain = (bool, int, float, str, list)
-    return QLearning(table, {key: value for key, value in opened.value.items() if isinstance(value, plain)})
+    return QLearning(table, {key: each for key, each in value.items() if isinstance(each, plain)})
 
 
 def _arrays(path: Path, source: Source) -> dict[str, np.ndarray]:

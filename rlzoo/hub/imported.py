@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from copy import deepcopy
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any, TypeVar
 
 from rlzoo import strangers
 from rlzoo.algos.signatures import check as check_algo
@@ -22,10 +22,9 @@ from rlzoo.errors import ConfigError, ExitCode, Problem, RlzooError
 from rlzoo.hub.published import Published
 from rlzoo.hub.repository import Origin
 from rlzoo.runs import Run, write_text
-from rlzoo.trust import HINT
+from rlzoo.trust import HINT, Trusted, unpickle
 
-if TYPE_CHECKING:
-    from rlzoo.trust import Trusted
+T = TypeVar("T")
 
 NO_LIMIT = 2**62
 """Steps of a training that is over: whether its buffers would have been filled is not asked."""
@@ -72,6 +71,34 @@ class Source:
     published: Published
     wishes: Wishes
     notes: Notes
+
+
+def opened(path: Path, source: Source, read: Callable[[Path], T], take: Callable[[Any], T | None], what: str) -> T:
+    """What a pickle of a stranger holds: read as data, or unpickled where that is refused and the user asked for it.
+
+    Args:
+        path: the file.
+        source: says what the user wishes, and is told what was unpickled.
+        read: reads it as data.
+        take: gets the same out of the unpickled object; None if it is another.
+        what: it is, for an error.
+
+    Raises:
+        RlzooError: if it is refused, or holds something else.
+    """
+    try:
+        return read(path)
+    except RlzooError as error:
+        if error.code is not ExitCode.UNSAFE:
+            raise
+        if not source.wishes.trust:
+            raise RlzooError(error.message, HINT, error.code) from error
+    unpickled = unpickle(path, trust=source.wishes.trust, source=str(source.origin))
+    source.notes.trusted.append(unpickled.record)
+    found = take(unpickled.value)
+    if found is None:
+        raise RlzooError(f"{path.name!r} holds no {what}")
+    return found
 
 
 def defaults(algo: str, env_id: str) -> dict[str, Any]:

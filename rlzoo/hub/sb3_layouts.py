@@ -257,7 +257,9 @@ def _normalization(
             return None, False
         problem = Problem("normalize", "observations were normalised, and there are no statistics: vec_normalize.pkl")
         raise ConfigError([replace(problem, where=f"{zoo_settings.CONFIG} of {source.origin.name}")])
-    state = _statistics(path, source)
+    state = imported.opened(
+        path, source, legacy_pickle.read_vec_normalize, _trusted_statistics, "statistics of a VecNormalize"
+    )
     said = {key: value for key, value in state.values.items() if key in (*NORMALIZE_DEFAULTS, "gamma", "norm_obs_keys")}
     if isinstance(asked, Mapping) and "norm_reward" in asked:
         said["norm_reward"] = asked["norm_reward"]
@@ -269,23 +271,14 @@ def _normalization(
     return state, odd or True
 
 
-def _statistics(path: Path, source: Source) -> State:
-    try:
-        return legacy_pickle.read_vec_normalize(path)
-    except RlzooError as error:
-        if error.code is not ExitCode.UNSAFE:
-            raise
-        if not source.wishes.trust:
-            raise RlzooError(error.message, trust.HINT, error.code) from error
+def _trusted_statistics(value: Any) -> State | None:
+    """What a VecNormalize of Stable-Baselines3 has counted."""
     import numpy as np
 
     from rlzoo.envs.normalization import statistics
 
-    opened = trust.unpickle(path, trust=source.wishes.trust, source=str(source.origin))
-    source.notes.trusted.append(opened.record)
-    if isinstance(getattr(opened.value, "__dict__", None), dict):
-        opened.value.returns = np.zeros(0)  # the file has none
-    found = statistics(opened.value) if type(opened.value).__name__ == "VecNormalize" else None
-    if found is None:
-        raise RlzooError(f"{path.name!r} holds no statistics of a VecNormalize")
-    return found
+    if type(value).__name__ != "VecNormalize":
+        return None
+    if isinstance(getattr(value, "__dict__", None), dict):
+        value.returns = np.zeros(0)  # the file has none
+    return statistics(value)

@@ -6,13 +6,12 @@ the class is a name, and what the file holds is walked through: modules, their p
 
 from __future__ import annotations
 
-import io
 from collections.abc import Iterator
 from math import prod
 from typing import TYPE_CHECKING, Any
 
 from rlzoo.legacy.archive import Archive, refused
-from rlzoo.legacy.tensors import ENTRY, GLOBALS, LIMITS, MAX_DESCRIPTION, ORDERED, PARAMETER, check_tensor
+from rlzoo.legacy.tensors import GLOBALS, ORDERED, PARAMETER, check_tensor, open_archive
 from rlzoo.plain_pickle import Record, UnreadableError, parse
 
 if TYPE_CHECKING:
@@ -41,14 +40,7 @@ def read_module(data: bytes, name: str) -> dict[str, np.ndarray]:
     Raises:
         RlzooError: with exit code 7, if it holds anything else.
     """
-    archive = Archive(io.BytesIO(data), name, lambda entry: ENTRY.fullmatch(entry) is not None, LIMITS)
-    roots = {entry.partition("/")[0] for entry in archive.sizes}
-    if len(roots) != 1:
-        raise refused(name, "it holds more than one network")
-    (folder,) = roots
-    if f"{folder}/byteorder" in archive and archive.read(f"{folder}/byteorder", 16) != b"little":
-        raise refused(name, "its numbers have another byte order")
-    description = archive.read(f"{folder}/data.pkl", MAX_DESCRIPTION)
+    archive, folder, description = open_archive(data, name)
     try:
         root = parse(description, GLOBALS | MODULES | SETS, persistent=True)
         return {key: _array(value, archive, folder) for key, value in _parameters(root, "", 0)}

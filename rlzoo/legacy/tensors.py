@@ -57,14 +57,7 @@ def read_tensors(data: bytes, name: str) -> dict[str, torch.Tensor]:
 
     if tuple(int(part) for part in torch.__version__.split(".")[:2]) < SAFE_TORCH:
         raise refused(name, f"torch {torch.__version__} is not safe with files of others; update it to 2.10 or later")
-    archive = Archive(io.BytesIO(data), name, lambda entry: ENTRY.fullmatch(entry) is not None, LIMITS)
-    roots = {entry.partition("/")[0] for entry in archive.sizes}
-    if len(roots) != 1:
-        raise refused(name, "it holds more than one set of tensors")
-    (root,) = roots
-    if f"{root}/byteorder" in archive and archive.read(f"{root}/byteorder", 16) != b"little":
-        raise refused(name, "its numbers have another byte order")
-    description = archive.read(f"{root}/data.pkl", MAX_DESCRIPTION)
+    archive, root, description = open_archive(data, name)
     try:
         names = _check(parse(description, GLOBALS, persistent=True), archive, root)
         loaded = torch.load(io.BytesIO(data), map_location="cpu", weights_only=True)
@@ -75,6 +68,22 @@ def read_tensors(data: bytes, name: str) -> dict[str, torch.Tensor]:
     if not isinstance(loaded, dict) or set(loaded) != names:
         raise refused(name, "torch reads something else in it")
     return {key: tensor.detach() for key, tensor in loaded.items()}
+
+
+def open_archive(data: bytes, name: str) -> tuple[Archive, str, bytes]:
+    """A file of `torch.save`: the archive, the one folder in it, and the pickle that describes the rest.
+
+    Raises:
+        RlzooError: if it is something else.
+    """
+    archive = Archive(io.BytesIO(data), name, lambda entry: ENTRY.fullmatch(entry) is not None, LIMITS)
+    roots = {entry.partition("/")[0] for entry in archive.sizes}
+    if len(roots) != 1:
+        raise refused(name, "it holds more than one set of tensors")
+    (root,) = roots
+    if f"{root}/byteorder" in archive and archive.read(f"{root}/byteorder", 16) != b"little":
+        raise refused(name, "its numbers have another byte order")
+    return archive, root, archive.read(f"{root}/data.pkl", MAX_DESCRIPTION)
 
 
 def _check(root: Any, archive: Archive, folder: str) -> set[str]:
