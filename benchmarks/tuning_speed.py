@@ -1,0 +1,243 @@
+"""`rlzoo tune` beside rl_zoo3's own tuning: trials per CPU hour, and what one worker and two finish in an hour.
+
+Usage: `python -m benchmarks.tuning_speed --zoo FOLDER [--chunks 4] [--trials 3] [--pruner none]`. FOLDER holds rl_zoo3
+(`pip install --no-deps --target FOLDER rl_zoo3==2.9.2 pytablewriter seaborn`); it is found before what is installed
+here, so that torch, Stable-Baselines3, gymnasium and numpy are the same files on both sides. A chunk is one process of
+each side with the same trials, in turn: `rlzoo tune` draws them at random from a space that both have, and they are put
+into the queue of rl_zoo3's study, whose code is unchanged. Counted is the CPU time of the process and its children.
+A last process of each side runs the first chunk again with clocks inside (`parts`). The result is written to
+`results/tuning_speed.json`.
+
+`python -m benchmarks.tuning_speed --workers` runs the same study with one worker and with two, and measures wall time;
+where other processes take more than a few percent of the machine, it says so instead of a number.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import platform
+import statistics
+import subprocess
+import sys
+import sysconfig
+import tempfile
+import time
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+RESULTS = Path(__file__).parent / "results" / "tuning_speed.json"
+N_ENVS = 16
+"""As both have it for LunarLander."""
+N_EVALUATIONS, N_EPISODES = 10, 5
+SPACE = {
+    "learning_rate": "{type: float, low: 1.0e-5, high: 2.0e-3, log: true}",
+    "n_steps": "{type: power_of_two, low: 32, high: N_STEPS}",
+    "batch_size": "{type: power_of_two, low: BATCH, high: 1024}",
+    "n_epochs": "{type: choice, values: [1, 5, 10, 20]}",
+    "gamma": "{type: one_minus, low: 1.0e-4, high: 0.03}",
+    "gae_lambda": "{type: one_minus, low: 1.0e-4, high: 0.1}",
+    "clip_range": "{type: choice, values: [0.1, 0.2, 0.3, 0.4]}",
+    "ent_coef": "{type: float, low: 1.0e-8, high: 0.1, log: true}",
+    "max_grad_norm": "{type: float, low: 0.3, high: 2.0}",
+}
+"""rl_zoo3's, with the bounds of the two numbers that say how long a trial takes given on the command line."""
+START_STEPS = 32 * N_ENVS
+FIRST = {
+    "learning_rate": 3e-4, "log2_n_steps": 5, "log2_batch_size": 9, "n_epochs": 1, "one_minus_gamma": 0.01,
+    "one_minus_gae_lambda": 0.05, "clip_range": 0.2, "ent_coef": 1e-3, "max_grad_norm": 0.5, "net_arch": "tiny",
+    "activation_fn": "tanh",
+}  # fmt: skip
+"""The one trial of a process that is to show what starting takes."""
+LOAD = 0.05
+"""Share of the machine that others may take while wall time is measured."""
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--zoo", type=Path, help="folder in which rl_zoo3 is installed")
+    parser.add_argument("--chunks", type=int, default=4, help="processes of each side")
+    parser.add_argument("--trials", type=int, default=3, help="trials of a process")
+    parser.add_argument("--steps", type=int, default=16_384, help="environment steps of a trial")
+    parser.add_argument("--smallest-batch", type=int, default=16)
+    parser.add_argument("--pruner", choices=["none", "median"], default="none")
+    parser.add_argument("--evaluations", type=int, default=N_EVALUATIONS, help="evaluations of a trial")
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--workers", action="store_true", help="one worker beside two, by wall time")
+    arguments = parser.parse_args()
+    os.environ["OMP_NUM_THREADS"] = "1"
+    with tempfile.TemporaryDirectory() as folder:
+        os.chdir(folder)
+        if arguments.workers:
+            keep("workers", workers(arguments.steps, arguments.trials))
+        else:
+            name = f"pruner {arguments.pruner}, {arguments.evaluations} evaluations"
+            keep(name, beside(arguments))
+
+
+def keep(name: str, result: dict[str, Any]) -> None:
+    results = json.loads(RESULTS.read_text()) if RESULTS.is_file() else {}
+    results[name] = result
+    RESULTS.write_text(json.dumps(results, indent=1) + "\n")
+    print(json.dumps({key: value for key, value in result.items() if key != "trials"}, indent=1))
+
+
+class Side:
+    """One of the two programs, in processes of its own.
+
+    Attributes:
+        cpu: CPU seconds of each process.
+    """
+
+    def __init__(self, name: str, arguments: argparse.Namespace, study: str) -> None:
+        self.name, self.study, self.cpu = name, study, []
+        self._arguments = arguments
+        self._environment = dict(os.environ)
+        here = Path(__file__).parents[1]
+        paths = [here] if name == "rlzoo" else [arguments.zoo.absolute(), sysconfig.get_path("purelib"), here]
+        self._environment["PYTHONPATH"] = os.pathsep.join(map(str, paths))
+
+    def run(self, n_trials: int, *, parts: str = "", steps: int = 0) -> float:
+        """CPU seconds of a process that runs trials, up to `n_trials` in all (rl_zoo3: so many more)."""
+        words = [sys.executable, "-W", "ignore"]
+        words += ["-m", "benchmarks.tuning_parts", parts] if parts else ["-m"]
+        words += self._ours(n_trials, steps) if self.name == "rlzoo" else self._zoo(n_trials, steps)
+        with Path(f"{self.study}.log").open("ab") as log:
+            process = subprocess.Popen(words, env=self._environment, stdout=log, stderr=log)
+            _, status, usage = os.wait4(process.pid, 0)
+        process.returncode = os.waitstatus_to_exitcode(status)
+        return usage.ru_utime + usage.ru_stime
+
+    def _ours(self, n_trials: int, steps: int) -> list[str]:
+        given = self._arguments
+        steps = steps or given.steps
+        bounds = {"N_STEPS": steps // N_ENVS, "BATCH": given.smallest_batch}
+        space = []
+        for key, text in SPACE.items():
+            for name, value in bounds.items():
+                text = text.replace(name, str(value))
+            space.append(f"search_space.{key}={text}")
+        return [
+            "rlzoo", "tune", "algo=ppo", "env=LunarLander", "hyperparams=none", f"env.n_envs={N_ENVS}", *space,
+            f"total_timesteps={steps}", f"eval.freq={steps // given.evaluations}", f"eval.n_episodes={N_EPISODES}",
+            "objective=last", "n_last=1", f"n_trials={n_trials}", f"study={self.study}", "sampler=random",
+            f"pruner={given.pruner}", "enqueue=[]", "top_k=0", "device=cpu", "torch_threads=1", f"seed={given.seed}",
+        ]  # fmt: skip
+
+    def _zoo(self, n_trials: int, steps: int) -> list[str]:
+        given = self._arguments
+        return [
+            "rl_zoo3.train", "--algo", "ppo", "--env", "LunarLander-v3", "--optimize-hyperparameters",
+            "-n", str(steps or given.steps), "--n-trials", str(n_trials), "--n-evaluations", str(given.evaluations),
+            "--eval-episodes", str(N_EPISODES), "--n-jobs", "1", "--sampler", "random", "--pruner", given.pruner,
+            "--storage", self.storage, "--study-name", self.study, "--num-threads", "1", "--device", "cpu",
+            "--no-optim-plots", "--seed", str(given.seed), "-f", f"{self.study}-logs",
+        ]  # fmt: skip
+
+    @property
+    def storage(self) -> str:
+        path = Path("studies", self.study, "study.db") if self.name == "rlzoo" else Path(f"{self.study}.db")
+        return f"sqlite:///{path}"
+
+    def trials(self) -> list[Any]:
+        """Its trials that were trained, in order."""
+        import optuna
+
+        from rlzoo.tuning.ledger import state
+
+        study = optuna.load_study(study_name=self.study, storage=self.storage)
+        return [trial for trial in study.trials if state(trial) in ("complete", "pruned")]
+
+
+def enqueue(zoo: Side, trials: list[dict[str, Any]]) -> None:
+    """Put trials of ours at the head of rl_zoo3's study."""
+    import optuna
+
+    study = optuna.create_study(study_name=zoo.study, storage=zoo.storage, direction="maximize", load_if_exists=True)
+    for params in trials:
+        study.enqueue_trial(zoo_params(params))
+
+
+def zoo_params(params: dict[str, Any]) -> dict[str, Any]:
+    """Parameters of a trial of ours by rl_zoo3's names."""
+    names = {"log2_n_steps": "n_steps_pow", "log2_batch_size": "batch_size_pow"}
+    return {names.get(key, key): value for key, value in params.items()}
+
+
+def beside(arguments: argparse.Namespace) -> dict[str, Any]:
+    """Both sides on the same trials, chunk by chunk."""
+    ours, zoo = Side("rlzoo", arguments, "ours"), Side("rl_zoo3", arguments, "zoo")
+    cpu: dict[str, list[float]] = {"rlzoo": [], "rl_zoo3": []}
+    for chunk in range(1, arguments.chunks + 1):
+        cpu["rlzoo"].append(ours.run(chunk * arguments.trials))
+        enqueue(zoo, [trial.params for trial in ours.trials()[-arguments.trials :]])
+        cpu["rl_zoo3"].append(zoo.run(arguments.trials))
+        print(f"chunk {chunk}: {cpu['rlzoo'][-1]:.1f} and {cpu['rl_zoo3'][-1]:.1f} CPU seconds", flush=True)
+    pairs = list(zip(ours.trials(), zoo.trials(), strict=True))
+    assert all(zoo_params(a.params) == b.params for a, b in pairs), "the trials are not the same"
+    begun = {side.name: started(side.name, arguments) for side in (ours, zoo)}
+    parts = {side.name: measured_parts(side.name, arguments, pairs) for side in (ours, zoo)}
+    return {
+        **circumstances(arguments),
+        **rates(cpu, begun, len(pairs)),
+        "parts of the first chunk once more, CPU seconds": parts,
+        "trials": [{"params": a.params, "rlzoo": a.value, "rl_zoo3": b.value} for a, b in pairs],
+    }
+
+
+def rates(cpu: dict[str, list[float]], begun: dict[str, float], n_trials: int) -> dict[str, Any]:
+    total = {name: sum(seconds) for name, seconds in cpu.items()}
+    warm = {name: total[name] - len(cpu[name]) * begun[name] for name in cpu}
+    chunks = [b / a for a, b in zip(cpu["rlzoo"], cpu["rl_zoo3"], strict=True)]
+    return {
+        "trials per CPU hour": {name: round(3600 * n_trials / total[name], 1) for name in cpu},
+        "times rl_zoo3": round(total["rl_zoo3"] / total["rlzoo"], 3),
+        "times rl_zoo3, median of chunks": round(statistics.median(chunks), 3),
+        "trials per CPU hour without start-up": {name: round(3600 * n_trials / warm[name], 1) for name in cpu},
+        "times rl_zoo3 without start-up": round(warm["rl_zoo3"] / warm["rlzoo"], 3),
+        "start-up, CPU seconds": {name: round(seconds, 2) for name, seconds in begun.items()},
+        "CPU seconds of chunks": {name: [round(each, 2) for each in seconds] for name, seconds in cpu.items()},
+    }
+
+
+def started(name: str, arguments: argparse.Namespace) -> float:
+    """CPU seconds of a process with one trial of one short rollout: the least of three."""
+    found = []
+    for k in range(3):
+        side = Side(name, arguments, f"{name}-start-{k}")
+        if name == "rl_zoo3":
+            enqueue(side, [FIRST])
+        found.append(side.run(1, steps=START_STEPS))
+    return min(found)
+
+
+def measured_parts(name: str, arguments: argparse.Namespace, pairs: list[Any]) -> dict[str, Any]:
+    side = Side(name, arguments, f"{name}-parts")
+    trials = [a.params for a, _ in pairs[: arguments.trials]]
+    if name == "rl_zoo3":
+        enqueue(side, trials)
+    side.run(len(trials), parts=f"{name}.json")
+    found = json.loads(Path(f"{name}.json").read_text())
+    before = [pair[name == "rl_zoo3"].value for pair in pairs[: len(trials)]]
+    return {**found, "same scores as before": [trial.value for trial in side.trials()] == before}
+
+
+def circumstances(arguments: argparse.Namespace) -> dict[str, Any]:
+    return {
+        "task": f"PPO of Stable-Baselines3 on LunarLander-v3, {N_ENVS} environments, {arguments.steps} steps a trial, "
+        f"{arguments.evaluations} evaluations of {N_EPISODES} greedy episodes, random sampler, {arguments.pruner} as "
+        "pruner, SQLite, one thread; no evaluation after the training, no fresh seeds for the best",
+        "trials": arguments.chunks * arguments.trials,
+        "machine": f"{platform.machine()}, {os.cpu_count()} cores, load {os.getloadavg()[0]:.1f} at the end",
+        "versions": {name: version(name) for name in ("torch", "stable_baselines3", "gymnasium", "numpy", "optuna")},
+    }
+
+
+def workers(steps: int, n_trials: int) -> dict[str, Any]:
+    raise NotImplementedError
+
+
+if __name__ == "__main__":
+    main()
