@@ -36,7 +36,11 @@ COMMANDS = {
     "validate": "check configuration files, rlzoo's own or yours: rlzoo validate [path ...]",
 }
 
-SUBCOMMANDS: dict[str, dict[str, str]] = {"tune": {}}
+SUBCOMMANDS: dict[str, dict[str, str]] = {
+    "tune": {
+        "serve": "let workers reach a database through this machine: rlzoo tune serve storage=postgresql://me@host/studies",
+    }
+}
 """Words that make another command of one: `rlzoo tune report` would be `rlzoo.commands.tune_report`, its keys those of
 `conf/tune-report.yaml`, its usage and its options in the tables under `tune report`."""
 

@@ -12,6 +12,7 @@ from rlzoo.config.yaml_file import YamlFile
 USAGE = {
     "train": "rlzoo train [group=choice ...] [key=value ...] [-m] [--dry-run] [--cfg job]",
     "tune": "rlzoo tune [group=choice ...] [key=value ...] [search_space.key=value ...] [--dry-run] [--json]",
+    "tune serve": "rlzoo tune serve storage=postgresql://me@host/studies [host=...] [port=...]",
     "evaluate": "rlzoo evaluate [run=...] [key=value ...] [env.key=value ...] [--json]",
     "enjoy": "rlzoo enjoy [run=...] [key=value ...] [env.key=value ...]",
     "record": "rlzoo record [run=...] [key=value ...] [env.key=value ...] [--json]",
@@ -35,6 +36,10 @@ and every value of the result is shown with the file and line it came from.""",
     "list": """\
 runs takes runs_dir=…; hub takes user=, tag=, env=, algo= and n= (models to show, 20), and shows the scores that the
 models' cards state, the best of each environment first.""",
+    "tune serve": """\
+Workers take part with storage=grpc://host:port. Nothing is encrypted and nobody is asked for a password: between
+machines that do not trust their network take a tunnel, such as ssh -L 13000:localhost:13000. The same study may be
+worked on through the proxy and by workers that reach the database themselves.""",
     "doctor": """\
 Packages are loaded to see whether they work, which takes some seconds. The exit code is 3 if something is broken or
 missing that every command needs; runs_dir= says where runs are to be written.""",

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Annotated, Literal
 
-from rlzoo.config.schema import Bool, NonNegative, Options, Positive
+from pydantic import Field
+
+from rlzoo.config.schema import Bool, Int, NonNegative, Options, Positive
 
 Named = str | dict[str, Options]
 """A name, or one with options: `{tpe: {n_startup_trials: 20}}`."""
@@ -34,3 +36,27 @@ class TuneConfig:
     max_failures: Positive
     keep: NonNegative
     save: Bool
+
+
+@dataclass(frozen=True)
+class TuneReportConfig:
+    """The words of `rlzoo tune report`."""
+
+    __pydantic_config__ = {"extra": "forbid"}
+
+    study: str
+    studies_dir: str
+    storage: str | None
+    folder: str | None
+    n: Positive
+
+
+@dataclass(frozen=True)
+class TuneServeConfig:
+    """The words of `rlzoo tune serve`."""
+
+    __pydantic_config__ = {"extra": "forbid"}
+
+    storage: str | None
+    host: str
+    port: Annotated[Int, Field(ge=0, le=65535)]

@@ -9,24 +9,27 @@ from __future__ import annotations
 
 import os
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
+from importlib import util
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 from rlzoo.errors import ExitCode, Problem, RlzooError
 from rlzoo.redaction import redact
 from rlzoo.registry import did_you_mean
+from rlzoo.tuning import database
 
 if TYPE_CHECKING:
     from filelock import BaseFileLock
     from optuna.storages import BaseStorage, RDBStorage
 
+    from rlzoo.tuning.proxy import Proxy
+
 FILES = ("sqlite", "journal")
-DATABASES = ("postgresql", "mysql")
-DRIVERS = {"psycopg": '"psycopg[binary]"', "psycopg2": "psycopg2-binary", "MySQLdb": "mysqlclient"}
-"""What installs the modules that SQLAlchemy talks to databases with."""
+PROXY = "grpc://"
 VARIABLE = "RLZOO_STORAGE"
 """Environment variable with a database's URL, which may hold a password."""
 BUSY_SECONDS = 120.0
@@ -35,7 +38,6 @@ HEARTBEAT_SECONDS, GRACE_SECONDS = 10, 30
 """A trial whose process has not been heard of for the second counts as lost."""
 LEASED_GRACE_SECONDS = 120
 """Likewise where leases tell of deaths at once: a machine that was suspended wakes up with its trials."""
-LOCK_TABLE = "rlzoo_locks"
 
 
 def problems_of(storage: str) -> list[Problem]:
@@ -47,33 +49,28 @@ def problems_of(storage: str) -> list[Problem]:
 
 
 def _problems(storage: str, *, may_hold_password: bool = False) -> list[Problem]:
-    from sqlalchemy.engine import make_url
-    from sqlalchemy.exc import ArgumentError
-
     if storage in FILES:
         return []
+    if storage.startswith(PROXY):
+        return _proxy_problems(storage)
     if "://" not in storage:
         message = f"unknown storage {storage!r}{did_you_mean(storage, FILES)}"
         return [Problem("storage", message, "sqlite, journal, or a database's URL: postgresql://me@host/studies")]
+    return database.problems(storage, variable=VARIABLE, may_hold_password=may_hold_password)
+
+
+def _proxy_problems(storage: str) -> list[Problem]:
+    """Likewise, of a proxy's address."""
+    parts = urlsplit(storage)
     try:
-        url = make_url(storage)
-    except (ArgumentError, ValueError):
-        return [Problem("storage", f"{redact(storage)} cannot be read", "postgresql://me@host:5432/studies")]
-    backend = url.drivername.partition("+")[0]
-    if backend not in DATABASES:
-        hint = "storage=sqlite keeps one in the study's folder" if backend == "sqlite" else "postgresql://, mysql://"
-        return [Problem("storage", f"{backend} is not known as a database", hint)]
-    if url.password is not None and not may_hold_password:
-        hint = f"PGPASSWORD or ~/.pgpass for PostgreSQL, or the whole URL in {VARIABLE}"
-        return [Problem("storage", "holds a password, which would be seen in process lists and histories", hint)]
-    try:
-        url.get_dialect().import_dbapi()
-    except (ImportError, ArgumentError) as error:
-        package = DRIVERS.get(getattr(error, "name", None) or "", str(getattr(error, "name", None) or backend))
-        message = f"the driver of {url.drivername} is not installed ({error})"
-        return [Problem("storage", message, f"pip install {package}", missing=True)]
-    except Exception as error:  # an unknown driver: SQLAlchemy's own kinds differ by version
-        return [Problem("storage", f"{url.drivername}: {error}", "postgresql://me@host:5432/studies")]
+        complete = parts.hostname is not None and parts.port is not None
+    except ValueError:
+        complete = False
+    if not complete or "@" in storage or parts.path.strip("/") or parts.query:
+        hint = "grpc://host:13000, as `rlzoo tune serve` says; the database's name and password are with that"
+        return [Problem("storage", f"{redact(storage)} is no address of a proxy", hint)]
+    if util.find_spec("grpc") is None:
+        return [Problem("storage", "gRPC is not installed", 'pip install "hydra-rlzoo[grpc]"', missing=True)]
     return []
 
 
@@ -90,7 +87,8 @@ class Store:
     kind: str
     folder: Path
     busy_seconds: float = field(default_factory=lambda: BUSY_SECONDS)
-    _opened: list[RDBStorage] = field(default_factory=list)
+    _opened: list[Callable[[], None]] = field(default_factory=list)
+    _reached: Proxy | None = None
     _held: dict[int, BaseFileLock] = field(default_factory=dict)
 
     @classmethod
@@ -103,6 +101,27 @@ class Store:
         return self.kind in FILES
 
     @property
+    def is_proxy(self) -> bool:
+        return self.kind.startswith(PROXY)
+
+    @property
+    def url(self) -> str:
+        """What SQLAlchemy opens it by, of SQLite and of databases; it may hold a password."""
+        return f"sqlite:///{self.file.absolute()}" if self.file is not None else database.with_driver(self.kind)
+
+    @property
+    def engine_options(self) -> dict[str, Any]:
+        """What SQLAlchemy opens it with."""
+        if self.kind == "sqlite":
+            return {"connect_args": {"timeout": self.busy_seconds}}
+        return database.engine_options(self.kind)
+
+    @property
+    def from_environment(self) -> bool:
+        """Whether the environment named it, which other machines have to do too."""
+        return not self.has_leases and self.kind == os.environ.get(VARIABLE)
+
+    @property
     def file(self) -> Path | None:
         """The file in the study's folder, if it is one."""
         names = {"sqlite": "study.db", "journal": "journal.log"}
@@ -111,7 +130,7 @@ class Store:
     def open(self) -> BaseStorage:
         """Open it, and make it if need be; to be called with the lock held."""
         from optuna.exceptions import ExperimentalWarning
-        from optuna.storages import JournalStorage, RDBStorage
+        from optuna.storages import JournalStorage
 
         self.folder.mkdir(parents=True, exist_ok=True)
         with explained(self), warnings.catch_warnings():
@@ -123,25 +142,45 @@ class Store:
                 backend = WholeRecords(self.file)
                 backend.repair()
                 return JournalStorage(backend)
-            url, options = self.kind, {}
-            if self.kind == "sqlite":
-                assert self.file is not None
-                url, options = f"sqlite:///{self.file.absolute()}", {"connect_args": {"timeout": self.busy_seconds}}
-            grace = LEASED_GRACE_SECONDS if self.has_leases else GRACE_SECONDS
-            storage = RDBStorage(url, engine_kwargs=options, heartbeat_interval=HEARTBEAT_SECONDS, grace_period=grace)
-            self._opened.append(storage)
-            return storage
+            return self._proxy() if self.is_proxy else self.open_database()
+
+    def open_database(self, **options: Any) -> RDBStorage:
+        """Open SQLite or a database, whose tables are made if need be; `options` are for SQLAlchemy's engine."""
+        from optuna.exceptions import ExperimentalWarning
+        from optuna.storages import RDBStorage
+
+        with explained(self), warnings.catch_warnings():
+            warnings.simplefilter("ignore", ExperimentalWarning)
+            storage = RDBStorage(
+                self.url,
+                engine_kwargs={**self.engine_options, **options},
+                heartbeat_interval=HEARTBEAT_SECONDS,
+                grace_period=LEASED_GRACE_SECONDS if self.has_leases else GRACE_SECONDS,
+            )
+        self._opened.append(storage.engine.dispose)
+        return storage
 
     def close(self) -> None:
         """Close its connections."""
         while self._opened:
-            self._opened.pop().engine.dispose()
+            self._opened.pop()()
+        self._reached = None
+
+    def _proxy(self) -> Proxy:
+        """The proxy's client, which is connected once."""
+        from rlzoo.tuning.proxy import Proxy
+
+        if self._reached is None:
+            self._reached = Proxy(self.kind, HEARTBEAT_SECONDS)
+            self._opened.append(self._reached.close)
+        return self._reached
 
     @contextmanager
     def lock(self, name: str = "study") -> Iterator[None]:
         """Be the only one who takes trials, or whatever `name` stands for."""
         if not self.has_leases:
-            with explained(self), self._row(f"{self.folder.name}/{name}"):
+            whole = f"{self.folder.name}/{name}"
+            with explained(self), self._proxy().lock(whole) if self.is_proxy else database.row_lock(self.kind, whole):
                 yield
             return
         from filelock import Timeout
@@ -193,58 +232,53 @@ class Store:
             Path(lease.lock_file).unlink()
         return True
 
+    def lock_file(self, name: str) -> Path:
+        """The file of a lock or of a lease; a database has none."""
+        return self.folder / ".locks" / f"{name}.lock"
+
     def _file_lock(self, name: str) -> BaseFileLock:
         from filelock import FileLock
 
-        folder = self.folder / ".locks"
-        folder.mkdir(parents=True, exist_ok=True)
-        return FileLock(folder / f"{name}.lock", mode=0o600, thread_local=False)
-
-    @contextmanager
-    def _row(self, name: str) -> Iterator[None]:
-        """A row of a table of ours, locked in the database: other machines wait for it."""
-        from sqlalchemy import Column, MetaData, String, Table, create_engine, insert, select
-        from sqlalchemy.exc import IntegrityError
-
-        engine = create_engine(self.kind)
-        table = Table(LOCK_TABLE, MetaData(), Column("name", String(255), primary_key=True))
-        try:
-            with suppress(IntegrityError), engine.begin() as connection:
-                table.create(connection, checkfirst=True)
-            with suppress(IntegrityError), engine.begin() as connection:
-                connection.execute(insert(table).values(name=name))
-            with engine.begin() as connection:
-                connection.execute(select(table).where(table.c.name == name).with_for_update())
-                yield
-        finally:
-            engine.dispose()
+        path = self.lock_file(name)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        return FileLock(path, mode=0o600, thread_local=False)
 
 
 @contextmanager
 def explained(store: Store) -> Iterator[None]:
     """What a storage raises, as what the user can do about it: exit code 5."""
-    from optuna.exceptions import StorageInternalError
-    from sqlalchemy.exc import SQLAlchemyError
-
     try:
         yield
-    except (StorageInternalError, SQLAlchemyError) as error:
-        reason = _reason(error)
-        hint = "another process keeps it locked; the same command goes on later" if "locked" in reason else ""
-        hint = hint or "is there room, and may you write there? The same command goes on afterwards"
-        if not store.has_leases:
+    except Exception as error:
+        reason = _reason(error, store)
+        if reason is None:
+            raise
+        hint = "is there room, and may you write there? The same command goes on afterwards"
+        if "locked" in reason:
+            hint = "another process keeps it locked; the same command goes on later"
+        elif store.is_proxy:
+            hint = (
+                "does `rlzoo tune serve` run there, and can this machine reach it? The same command goes on afterwards"
+            )
+        elif not store.has_leases:
             hint = "is the server up, and may you write there? The same command goes on afterwards"
         raise RlzooError(f"the storage {_name(store)} fails: {reason}", hint, ExitCode.STORAGE) from error
-    except OSError as error:
-        hint = "is there room, and may you write there? The same command goes on afterwards"
-        raise RlzooError(f"the storage {_name(store)} fails: {error.strerror}", hint, ExitCode.STORAGE) from error
 
 
 def _name(store: Store) -> str:
     return str(store.file) if store.file is not None else redact(store.kind)
 
 
-def _reason(error: Any) -> str:
-    """The database's own words."""
-    cause = error.__cause__ if error.__cause__ is not None else error
-    return redact(str(getattr(cause, "orig", None) or cause).strip().splitlines()[0])
+def _reason(error: Any, store: Store) -> str | None:
+    """What the storage says; None if it was not the storage that failed."""
+    from optuna.exceptions import StorageInternalError
+    from sqlalchemy.exc import SQLAlchemyError
+
+    if isinstance(error, StorageInternalError | SQLAlchemyError):
+        cause = error.__cause__ if error.__cause__ is not None else error
+        return redact(str(getattr(cause, "orig", None) or cause).strip().splitlines()[0])
+    if isinstance(error, OSError):
+        return error.strerror or str(error)
+    if store.is_proxy and hasattr(error, "details"):  # grpc.RpcError
+        return redact(str(error.details() or error.code()).strip().splitlines()[0])
+    return None
