@@ -38,10 +38,11 @@ COMMANDS = {
 
 SUBCOMMANDS: dict[str, dict[str, str]] = {
     "tune": {
+        "report": "what a study found, as a page with pictures: rlzoo tune report study=ppo-CartPole",
         "serve": "let workers reach a database through this machine: rlzoo tune serve storage=postgresql://me@host/studies",
     }
 }
-"""Words that make another command of one: `rlzoo tune report` would be `rlzoo.commands.tune_report`, its keys those of
+"""Words that make another command of one: `rlzoo tune report` is `rlzoo.commands.tune_report`, its keys those of
 `conf/tune-report.yaml`, its usage and its options in the tables under `tune report`."""
 
 OPTIONS = {
@@ -50,6 +51,7 @@ OPTIONS = {
         (
             *"tune evaluate record package push-to-hub load-from-hub leaderboard certify doctor reproduce".split(),
             *"verify-resume list show validate".split(),
+            "tune report",
         ),
     ),
     "-m": ("multirun", ("train",)),

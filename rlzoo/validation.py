@@ -25,7 +25,7 @@ from rlzoo.config.schema import (
     TrainConfig,
     VerifyResumeConfig,
 )
-from rlzoo.config.tune_schema import TuneServeConfig
+from rlzoo.config.tune_schema import TuneReportConfig, TuneServeConfig
 from rlzoo.errors import ConfigError, Problem, RlzooError
 from rlzoo.preflight import find_problems, secret_problems
 from rlzoo.redaction import redact_values
@@ -45,6 +45,7 @@ WITHOUT_GROUPS: dict[str, type[Any]] = {
     "reproduce": ReproduceConfig,
     "leaderboard": LeaderboardConfig,
     "certify": CertifyConfig,
+    "tune-report": TuneReportConfig,
     "tune-serve": TuneServeConfig,
 }
 """Commands whose words are all in their own file."""

@@ -13,6 +13,7 @@ USAGE = {
     "train": "rlzoo train [group=choice ...] [key=value ...] [-m] [--dry-run] [--cfg job]",
     "tune": "rlzoo tune [group=choice ...] [key=value ...] [search_space.key=value ...] [--dry-run] [--json]",
     "tune serve": "rlzoo tune serve storage=postgresql://me@host/studies [host=...] [port=...]",
+    "tune report": "rlzoo tune report [study=...] [key=value ...] [--json]",
     "evaluate": "rlzoo evaluate [run=...] [key=value ...] [env.key=value ...] [--json]",
     "enjoy": "rlzoo enjoy [run=...] [key=value ...] [env.key=value ...]",
     "record": "rlzoo record [run=...] [key=value ...] [env.key=value ...] [--json]",

@@ -1,0 +1,87 @@
+"""`rlzoo tune report`: what a study found, as a page with pictures; the study is not changed."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from rlzoo.config import paths
+from rlzoo.config.compose import override
+from rlzoo.config.parse import check
+from rlzoo.config.tune_schema import TuneReportConfig
+from rlzoo.errors import ConfigError, ExitCode
+
+if TYPE_CHECKING:
+    from rlzoo.cli import Arguments
+    from rlzoo.tuning.report import Written
+    from rlzoo.tuning.report.data import Report
+
+
+def main(arguments: Arguments) -> int:
+    request = override(paths.root() / "conf" / "tune-report.yaml", arguments.words, has_groups=False)
+    config, problems = check(TuneReportConfig, request.values)
+    if request.problems or problems or config is None:
+        raise ConfigError([request.locate(problem) for problem in (*request.problems, *problems)])
+    from rlzoo.tuning.report import write
+    from rlzoo.tuning.report.data import as_data, collect, dumps
+    from rlzoo.tuning.report.importance import importance
+
+    report = collect(config.study, config.studies_dir, config.storage)
+    shares = importance(report)
+    written = write(report, shares, Path(config.folder).expanduser() if config.folder else report.folder / "report")
+    if arguments.json:
+        print(dumps({**as_data(report, shares.as_data()), **_files(written)}))
+        return ExitCode.DONE
+    _print(report, written, config.n)
+    return ExitCode.DONE
+
+
+def _files(written: Written) -> dict[str, object]:
+    pictures = {name: str(path) for name, path in written.pictures.items()}
+    return {"report": str(written.page), "pictures": pictures, "not_drawn": written.not_drawn}
+
+
+def _print(report: Report, written: Written, n: int) -> None:
+    from rlzoo.console import print_pairs, print_table, say
+    from rlzoo.tuning.report.page import verdict
+
+    second = [report.second] if report.second else []
+    columns = ("trial", "score", *second, "values")
+    rows = [
+        (
+            each.number,
+            each.score,
+            *([each.second] if second else []),
+            " ".join(f"{name}={cell.text}" for name, cell in each.values.items()),
+        )
+        for each in report.best[:n]
+    ]
+    if rows:
+        print_table(columns, rows, title="Pareto front" if second else "best trials")
+    if report.comparison is not None:
+        table = [
+            (
+                each.label,
+                each.mean,
+                f"[{each.interval.low:.2f}, {each.interval.high:.2f}]" if each.interval else "",
+                len(each.scores),
+            )
+            for each in report.comparison.candidates
+        ]
+        print_table(("candidate", "mean", "95 % CI", "seeds"), table, title="on fresh seeds")
+        print(verdict(report))
+    if report.failed:
+        print_table(("trial", "error"), [(each.number, each.note) for each in report.failed[:n]], title="failures")
+    for name, reason in written.not_drawn.items():
+        say(f"not drawn: {name}: {reason}")
+    if written.missing:
+        say(f"note: {written.missing}")
+    hours = report.cost["cpu_hours"]
+    print_pairs(
+        [
+            ("trials", ", ".join(f"{count} {name}" for name, count in report.counts.items()) or "none yet"),
+            ("finished", f"{report.n_finished} of {report.n_trials}"),
+            ("search cost", f"{report.cost['steps']:,.0f} steps, {hours:.2f} CPU hours"),
+            ("report", written.page),
+        ]
+    )

@@ -1,0 +1,299 @@
+"""What a report shows of a study, as plain values: its trials, its Pareto front, its cost, and what was compared."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from rlzoo.config import yaml_file
+from rlzoo.errors import ExitCode, RlzooError, clean
+from rlzoo.registry import did_you_mean
+from rlzoo.tuning import reading
+from rlzoo.tuning.final import search_cost
+from rlzoo.tuning.ledger import ENQUEUED, ERROR, INFEASIBLE, OUTCOME, WORKER, Ledger, state
+from rlzoo.tuning.report.axes import Axis, Cell, axis_of, axis_of_distribution, cells
+from rlzoo.tuning.report.comparison import Comparison, compare
+from rlzoo.tuning.space_file import read as read_space
+from rlzoo.tuning.storage import Store, problems_of
+from rlzoo.tuning.study import QUEUE, REQUEST, SEED
+
+if TYPE_CHECKING:
+    from optuna.trial import FrozenTrial
+
+YAML = "study.yaml"
+FILES = {"study.db": "sqlite", "journal.log": "journal"}
+LATEST = "latest"
+
+
+@dataclass(frozen=True)
+class Trial:
+    """A trial.
+
+    Attributes:
+        state: as in `ledger.state`.
+        score: None unless it is complete.
+        second: likewise, of the second objective.
+        values: by the parameters' names; those that it has not are left out.
+        evaluations: numbers and mean returns, in order, of what was reported on the way.
+        enqueued: where its values come from, if they were not drawn.
+        note: why it has no score.
+    """
+
+    number: int
+    state: str
+    score: float | None
+    second: float | None
+    values: Mapping[str, Cell]
+    evaluations: tuple[tuple[int, float], ...]
+    enqueued: str | None
+    steps: int
+    seconds: float | None
+    worker: str
+    note: str
+
+    @property
+    def last(self) -> float | None:
+        """What its last evaluation brought."""
+        return self.evaluations[-1][1] if self.evaluations else None
+
+
+@dataclass(frozen=True)
+class Report:
+    """A study.
+
+    Attributes:
+        name: of the study.
+        folder: where its runs are, if they are on this machine.
+        storage: where it was read from.
+        request: what it was begun with: `train`, `search_space`, `search`.
+        n_trials: finished trials that it is to have, as far as that is known.
+        axes: of its parameters.
+        trials: in the order of their numbers.
+        optuna: the same trials as the library knows them.
+        cost: as in `Tuned`.
+        comparison: on fresh seeds, None where there is none.
+    """
+
+    name: str
+    folder: Path
+    storage: str
+    seed: int | None
+    request: Mapping[str, Any]
+    n_trials: int
+    axes: tuple[Axis, ...]
+    trials: tuple[Trial, ...]
+    optuna: tuple[FrozenTrial, ...]
+    cost: Mapping[str, float]
+    comparison: Comparison | None
+
+    @property
+    def search(self) -> Mapping[str, Any]:
+        found: Mapping[str, Any] = self.request["search"]
+        return found
+
+    @property
+    def second(self) -> str | None:
+        """The name of the second objective."""
+        found: str | None = self.search.get("second_objective")
+        return found
+
+    @property
+    def complete(self) -> list[Trial]:
+        """Trials with a score."""
+        return [each for each in self.trials if each.score is not None and (not self.second or each.second is not None)]
+
+    @property
+    def pruned(self) -> list[Trial]:
+        return [each for each in self.trials if each.state == "pruned"]
+
+    @property
+    def failed(self) -> list[Trial]:
+        return [each for each in self.trials if each.state == "failed"]
+
+    @property
+    def counts(self) -> dict[str, int]:
+        """Trials by state."""
+        states = [each.state for each in self.trials]
+        return {name: states.count(name) for name in dict.fromkeys(states)}
+
+    @property
+    def n_finished(self) -> int:
+        return sum(each.state in ("complete", "pruned") for each in self.trials)
+
+    @property
+    def best(self) -> list[Trial]:
+        """The best first; with two objectives those that no other is better than, by their scores."""
+        ranked = sorted(self.complete, key=lambda each: (-(each.score or 0.0), each.second or 0.0, each.number))
+        if not self.second:
+            return ranked
+        front: list[Trial] = []
+        for each in ranked:
+            if all(
+                other.second is not None and each.second is not None and each.second < other.second for other in front
+            ):
+                front.append(each)
+        return front
+
+
+def collect(study: str, studies_dir: str, storage: str | None) -> Report:
+    """Read a study.
+
+    Args:
+        study: its name, its folder, or `latest`.
+        studies_dir: where its folder is looked for.
+        storage: as in a request to tune; None is what the study's folder says.
+
+    Raises:
+        RlzooError: if there is none, or it cannot be read.
+    """
+    folder, name, kind = find(study, Path(studies_dir).expanduser(), storage)
+    store = Store.of(kind, folder) if kind != "sqlite" or not (folder / "study.db").is_file() else Store(kind, folder)
+    if storage is None and store.file is not None and not store.file.is_file() and not (folder / YAML).is_file():
+        raise RlzooError(f"{folder} is no study's folder", "study= is the name of a study, or its folder")
+    found = reading.read(store, name)
+    request = found.attributes.get(REQUEST)
+    if not isinstance(request, Mapping) or not isinstance(request.get("search"), Mapping):
+        message = f"the study {name!r} is none of rlzoo's, or is being made in this moment"
+        raise RlzooError(message, "optuna-dashboard shows every study of Optuna's")
+    latest = _yaml(folder).get("search", {})
+    n_trials = _n_trials(found.attributes, request, latest)
+    ledger = Ledger(found.trials, n_trials)
+    axes = _axes(request, found.trials)
+    seed = found.attributes.get(SEED)
+    search = {**request["search"], **{key: latest[key] for key in ("final_seeds",) if key in latest}}
+    return Report(
+        name,
+        folder,
+        str(store.file) if store.file is not None else clean(store.kind),
+        seed,
+        request,
+        n_trials,
+        axes,
+        tuple(_trial(each, axes) for each in ledger.trials),
+        tuple(ledger.trials),
+        search_cost(ledger),
+        None if seed is None else compare(folder / "final", {**request, "search": search}, int(seed)),
+    )
+
+
+def find(study: str, studies_dir: Path, storage: str | None) -> tuple[Path, str, str]:
+    """The folder of a study, its name in its storage, and that storage.
+
+    Raises:
+        RlzooError: if there is no such study here and no storage is named.
+    """
+    if storage is not None and (problems := problems_of(storage)):
+        code = ExitCode.MISSING if all(each.missing for each in problems) else ExitCode.WRONG_REQUEST
+        raise RlzooError(str(problems[0]), code=code)
+    there = _folders(studies_dir)
+    if study == LATEST and not there:
+        raise RlzooError(f"there is no study in {studies_dir}", "study= names one, or its folder; studies_dir= a place")
+    given = Path(study).expanduser()
+    folder = there[-1] if study == LATEST else given if _is_study(given) else studies_dir / study
+    if not _is_study(folder) and storage is None:
+        names = [each.name for each in there]
+        hint = f"{studies_dir} has: {', '.join(names[-10:])}" if names else "studies_dir= says where studies are"
+        raise RlzooError(f"there is no study {study!r} in {studies_dir}{did_you_mean(study, names)}", hint)
+    kept = _yaml(folder)
+    own = next((kind for file, kind in FILES.items() if (folder / file).is_file()), "sqlite")
+    kind = storage or str(kept.get("search", {}).get("storage") or own)
+    return folder, str(kept.get("study") or folder.resolve().name), kind
+
+
+def _folders(studies_dir: Path) -> list[Path]:
+    """The folders of studies, the one that something happened to last at the end."""
+    found = [each for each in studies_dir.iterdir() if _is_study(each)] if studies_dir.is_dir() else []
+    files = (YAML, *FILES)
+    newest = {each: max((each / f).stat().st_mtime for f in files if (each / f).is_file()) for each in found}
+    return sorted(found, key=lambda each: (newest[each], each.name))
+
+
+def _is_study(folder: Path) -> bool:
+    return any((folder / name).is_file() for name in (YAML, *FILES))
+
+
+def _yaml(folder: Path) -> dict[str, Any]:
+    path = folder / YAML
+    return yaml_file.read(path).values if path.is_file() else {}
+
+
+def _n_trials(attributes: Mapping[str, Any], request: Mapping[str, Any], latest: Mapping[str, Any]) -> int:
+    n_trials = int(latest.get("n_trials") or request["search"].get("n_trials") or 0)
+    sampler = latest.get("sampler", request["search"].get("sampler"))
+    is_grid = sampler == "grid" or (isinstance(sampler, Mapping) and "grid" in sampler)
+    return min(n_trials, len(attributes.get(QUEUE) or {})) if is_grid else n_trials
+
+
+def _axes(request: Mapping[str, Any], trials: Sequence[FrozenTrial]) -> tuple[Axis, ...]:
+    """Those of the study's space in its order, then whatever else trials have."""
+    space, _ = read_space(request.get("search_space") or {}, request.get("train") or {})
+    axes = [axis_of(parameter) for parameter in space.parameters]
+    known = {axis.raw_name for axis in axes}
+    others = {name: kind for trial in trials for name, kind in trial.distributions.items() if name not in known}
+    return (*axes, *(axis_of_distribution(name, kind) for name, kind in others.items()))
+
+
+def _trial(trial: FrozenTrial, axes: Sequence[Axis]) -> Trial:
+    attributes = trial.user_attrs
+    outcome = attributes.get(OUTCOME, {})
+    name = state(trial)
+    values = trial.values if name == "complete" else None
+    worker = attributes.get(WORKER) or {}
+    broken = "; ".join(map(str, attributes.get(INFEASIBLE, [])))
+    reported = sorted(trial.intermediate_values.items())
+    return Trial(
+        trial.number,
+        name,
+        _finite(values[0]) if values else None,
+        _finite(values[1]) if values and len(values) > 1 else None,
+        cells(axes, trial.params),
+        tuple((step, value) for step, value in reported if math.isfinite(value)),
+        attributes.get(ENQUEUED),
+        int(outcome.get("steps", 0)),
+        outcome.get("seconds"),
+        f"{worker.get('name', '')} on {worker.get('host', '')}" if worker else "",
+        clean(attributes.get(ERROR) or broken),
+    )
+
+
+def _finite(value: float) -> float | None:
+    return value if math.isfinite(value) else None
+
+
+def as_data(report: Report, importance: Mapping[str, Any]) -> dict[str, Any]:
+    """What a report says, as plain data without pictures."""
+    return {
+        "study": report.name,
+        "folder": str(report.folder),
+        "storage": report.storage,
+        "seed": report.seed,
+        "n_trials": report.n_trials,
+        "finished": report.n_finished,
+        "trials": report.counts,
+        "cost": dict(report.cost),
+        "best": [_plain(each) for each in report.best],
+        "importance": dict(importance),
+        "final": None if report.comparison is None else report.comparison.as_data(),
+        "failures": [{"trial": each.number, "error": each.note} for each in report.failed],
+    }
+
+
+def _plain(trial: Trial) -> dict[str, Any]:
+    return {
+        "number": trial.number,
+        "score": trial.score,
+        "second": trial.second,
+        "values": {name: cell.value for name, cell in trial.values.items()},
+        "enqueued": trial.enqueued,
+        "steps": trial.steps,
+        "seconds": trial.seconds,
+    }
+
+
+def dumps(data: Mapping[str, Any]) -> str:
+    """As JSON, in which no NaN can be."""
+    return json.dumps(data, allow_nan=False)

@@ -1,0 +1,217 @@
+"""The page of a report: one file that needs no other. Made as a tree, so that no text of a study can become markup."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+from xml.etree import ElementTree
+
+from rlzoo.errors import clean
+from rlzoo.tuning.report.curves import score_label, second_label
+from rlzoo.tuning.report.style import SCRIPT, STYLE
+
+if TYPE_CHECKING:
+    from xml.etree.ElementTree import Element
+
+    from rlzoo.tuning.report.data import Report, Trial
+    from rlzoo.tuning.report.pictures import Picture
+
+N_BEST = 10
+
+
+def page(report: Report, pictures: Sequence[Picture], missing: str = "") -> str:
+    """The whole page.
+
+    Args:
+        report: what it shows.
+        pictures: drawn, or with the reason why not.
+        missing: what is said in place of the pictures, if none could be drawn.
+    """
+    parts = [
+        _header(report),
+        _best(report),
+        *([_comparison(report)] if report.comparison else []),
+        *([_section("Pictures", _tag("p", missing, {"class": "empty"}))] if missing else map(_picture, pictures)),
+        *([_failures(report)] if report.failed else []),
+        _trials(report),
+        _tag("footer", _tag("p", f"Read from {report.storage}; seed {report.seed}.")),
+    ]
+    script = _tag("script", SCRIPT)
+    head = _tag(
+        "head",
+        [
+            _tag("meta", None, {"charset": "utf-8"}),
+            _tag("meta", None, {"http-equiv": "Content-Security-Policy", "content": _policy()}),
+            _tag("meta", None, {"name": "viewport", "content": "width=device-width, initial-scale=1"}),
+            _tag("meta", None, {"name": "color-scheme", "content": "light dark"}),
+            _tag("title", f"{report.name}: what the search found"),
+            _tag("style", STYLE),
+        ],
+    )
+    root = _tag("html", [head, _tag("body", [_tag("main", parts), script])], {"lang": "en"})
+    return "<!DOCTYPE html>\n" + ElementTree.tostring(root, encoding="unicode", method="html") + "\n"
+
+
+def _policy() -> str:
+    """Nothing is loaded from anywhere, and nothing runs but the script that sorts tables."""
+    digest = base64.b64encode(hashlib.sha256(SCRIPT.encode()).digest()).decode()
+    return f"default-src 'none'; img-src data:; style-src 'unsafe-inline'; script-src 'sha256-{digest}'"
+
+
+def _header(report: Report) -> Element:
+    train, search = report.request.get("train", {}), report.search
+    counts = ", ".join(f"{count} {name}" for name, count in report.counts.items()) or "none yet"
+    hours = report.cost["cpu_hours"]
+    facts = {
+        "task": f"{train.get('algo', {}).get('name')} on {train.get('env', {}).get('id')},"
+        f" {int(train.get('total_timesteps') or 0):,} steps a training",
+        "finished": f"{report.n_finished} of {report.n_trials} trials",
+        "trials": counts,
+        "objective": score_label(report) + (f"; and {second_label(report)}" if report.second else ""),
+        "sampler, pruner": f"{named(search.get('sampler'))}, {named(search.get('pruner'))}",
+        "search cost": f"{report.cost['steps']:,.0f} steps, {hours:.2f} CPU hours",
+    }
+    items = [_tag("div", [_tag("dt", name), _tag("dd", value)]) for name, value in facts.items()]
+    return _tag("header", [_tag("h1", report.name), _tag("dl", items, {"class": "facts"})])
+
+
+def _best(report: Report) -> Element:
+    title = "Pareto front" if report.second else "Best trials"
+    if not report.best:
+        return _section(title, _tag("p", "No trial is complete yet.", {"class": "empty"}))
+    shown = report.best if report.second else report.best[:N_BEST]
+    names = [axis.name for axis in report.axes if any(axis.name in each.values for each in shown)]
+    columns = ["trial", "score", *([second_label(report)] if report.second else []), *names]
+    rows = [[_number(each.number), *_scores(each, report), *_values(each, names)] for each in shown]
+    first = shown[0]
+    keys = {axis.name: axis.key for axis in report.axes}
+    settings = "\n".join(f"{keys[name]}: {cell.text}" for name, cell in first.values.items())
+    details = _tag("details", [_tag("summary", f"Settings of trial {first.number}"), _tag("pre", settings)])
+    return _section(title, _table(columns, rows), details)
+
+
+def _comparison(report: Report) -> Element:
+    found = report.comparison
+    assert found is not None
+    rows = []
+    for each in found.candidates:
+        interval = f"[{each.interval.low:.2f}, {each.interval.high:.2f}]" if each.interval else ""
+        rows.append(
+            [_text(each.label), _number(each.mean, f"{each.mean:.2f}"), _text(interval), _number(len(each.scores))]
+        )
+    return _section(
+        "On fresh seeds",
+        _tag("p", "The best trials and the defaults, trained again on seeds that the search never saw."),
+        _table(["candidate", "mean", "95 % CI", "seeds"], rows),
+        _tag("p", verdict(report)),
+    )
+
+
+def verdict(report: Report) -> str:
+    """What the comparison on fresh seeds says, in a sentence."""
+    found = report.comparison
+    if found is None:
+        return ""
+    if found.winner is None:
+        return f"Not finished: each is to be trained on {found.n_seeds} seeds."
+    if found.winner.trial is None:
+        return "No candidate beat the defaults."
+    gain = found.gain
+    if gain is None:
+        return f"{found.winner.label} has the best mean."
+    sure = "" if gain.low > 0 else ": it may be chance"
+    return f"{found.winner.label} beats the defaults by {gain.mean:.2f} [{gain.low:.2f}, {gain.high:.2f}]{sure}."
+
+
+def _picture(picture: Picture) -> Element:
+    if picture.png is None:
+        return _section(picture.title, _tag("p", f"Not drawn: {picture.reason}.", {"class": "empty"}))
+    source = "data:image/png;base64," + base64.b64encode(picture.png).decode()
+    image = _tag("img", None, {"src": source, "alt": picture.title})
+    return _section(picture.title, _tag("figure", [image, _tag("figcaption", picture.caption)]))
+
+
+def _failures(report: Report) -> Element:
+    rows = [[_number(each.number), _tag("td", _tag("pre", each.note))] for each in report.failed]
+    return _section("Failures", _table(["trial", "error"], rows))
+
+
+def _trials(report: Report) -> Element:
+    names = [axis.name for axis in report.axes if any(axis.name in each.values for each in report.trials)]
+    second = [second_label(report)] if report.second else []
+    columns = ["trial", "state", "score", *second, *names, "steps", "seconds", "worker", "note"]
+    rows = []
+    for each in report.trials:
+        note = each.note.partition("\n")[0] if each.note else f"began with: {each.enqueued}" if each.enqueued else ""
+        cost = [_number(each.steps or None), _number(each.seconds, f"{each.seconds or 0:.1f}")]
+        cells = [*_scores(each, report), *_values(each, names), *cost, _text(each.worker), _text(note)]
+        rows.append([_number(each.number), _text(each.state), *cells])
+    if not rows:
+        return _section("All trials", _tag("p", "There is none yet.", {"class": "empty"}))
+    return _section("All trials", _tag("p", "A click on a heading sorts."), _table(columns, rows, sortable=True))
+
+
+def _scores(trial: Trial, report: Report) -> list[Element]:
+    found = [_number(trial.score, f"{trial.score:.2f}" if trial.score is not None else "")]
+    if report.second:
+        found.append(_number(trial.second, f"{trial.second:.6g}" if trial.second is not None else ""))
+    return found
+
+
+def _values(trial: Trial, names: Iterable[str]) -> list[Element]:
+    found = []
+    for name in names:
+        cell = trial.values.get(name)
+        numeric = cell is not None and isinstance(cell.value, int | float) and not isinstance(cell.value, bool)
+        found.append(_text("") if cell is None else _number(cell.value, cell.text) if numeric else _text(cell.text))
+    return found
+
+
+def named(choice: Any) -> str:
+    """A sampler or a pruner as a request names it."""
+    if isinstance(choice, Mapping):
+        return "; ".join(
+            f"{name} ({', '.join(f'{k}={v}' for k, v in (options or {}).items())})" for name, options in choice.items()
+        )
+    return str(choice)
+
+
+def _section(title: str, *parts: Element) -> Element:
+    return _tag("section", [_tag("h2", title), *parts])
+
+
+def _table(columns: Sequence[str], rows: Sequence[Sequence[Element]], *, sortable: bool = False) -> Element:
+    heads = [
+        _tag("th", _tag("button", name, {"type": "button"}) if sortable else name, {"scope": "col"}) for name in columns
+    ]
+    table = _tag(
+        "table",
+        [_tag("thead", _tag("tr", heads)), _tag("tbody", [_tag("tr", list(row)) for row in rows])],
+        {"class": "sortable"} if sortable else {},
+    )
+    return _tag("div", table, {"class": "wide"})
+
+
+def _number(value: Any, text: str | None = None) -> Element:
+    """A cell that is sorted by its number, whatever is written."""
+    if value is None:
+        return _tag("td", "", {"class": "number"})
+    return _tag("td", str(value) if text is None else text, {"class": "number", "data-value": repr(value)})
+
+
+def _text(text: str) -> Element:
+    return _tag("td", text)
+
+
+def _tag(name: str, content: Any = None, attributes: Mapping[str, str] | None = None) -> Element:
+    """An element around text, another element, or several."""
+    found = ElementTree.Element(name, dict(attributes or {}))
+    if isinstance(content, str):
+        found.text = content if name in ("style", "script") else clean(content)
+    elif isinstance(content, ElementTree.Element):
+        found.append(content)
+    elif content is not None:
+        found.extend(content)
+    return found

@@ -1,0 +1,109 @@
+"""The pictures of a report, as PNGs: the same study gives the same bytes."""
+
+from __future__ import annotations
+
+import io
+import warnings
+from collections.abc import Callable
+from typing import TYPE_CHECKING, NamedTuple
+
+from rlzoo.tuning.report import curves, parameters
+from rlzoo.tuning.report.canvas import Undrawable
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+    from rlzoo.tuning.report.data import Report
+    from rlzoo.tuning.report.importance import Importance
+
+DPI = 120
+
+
+class Picture(NamedTuple):
+    """A picture, or why there is none.
+
+    Attributes:
+        name: of its file, without `.png`.
+        title: what it shows.
+        caption: how to read it.
+        png: its bytes, None where there is nothing to draw.
+        reason: why there is nothing.
+    """
+
+    name: str
+    title: str
+    caption: str
+    png: bytes | None = None
+    reason: str = ""
+
+
+NAMES = ("pareto", "history", "importance", "slices", "parallel", "intermediate", "edf")
+"""Of all pictures that a report can have."""
+
+
+def draw(report: Report, importance: Importance) -> list[Picture]:
+    """Every picture of a report, in the order in which they are read."""
+    found = [
+        _picture(
+            "history",
+            "Optimization history",
+            "Every trial by its number. Pruned trials stand where their last evaluation was; failed ones and"
+            " draws that a constraint ruled out are left out.",
+            lambda: curves.draw_history(report),
+        ),
+        _picture(
+            "importance",
+            "Hyperparameter importance",
+            f"{importance.method}. A guide of where to look, not a measurement: it is rough below a hundred trials, and"
+            " pruning took the worst away.",
+            lambda: parameters.draw_importance(report, importance),
+        ),
+        _picture(
+            "slices",
+            "Slices",
+            "Scores of the complete trials over each parameter, later trials lighter.",
+            lambda: parameters.draw_slices(report),
+        ),
+        _picture(
+            "parallel",
+            "Parallel coordinates",
+            "Each line is a complete trial, from parameter to parameter to its score, better ones lighter.",
+            lambda: parameters.draw_parallel(report, importance),
+        ),
+        _picture(
+            "intermediate",
+            "Learning curves",
+            "The mean return of each evaluation on the way; a cross is where a trial was pruned.",
+            lambda: curves.draw_intermediate(report),
+        ),
+        _picture(
+            "edf",
+            "Distribution of scores",
+            "The share of the complete trials that scored at most as much.",
+            lambda: curves.draw_edf(report),
+        ),
+    ]
+    if report.second:
+        front = _picture(
+            "pareto",
+            "Pareto front",
+            "Complete trials by both objectives, with the numbers of those that no other is better than in both.",
+            lambda: curves.draw_pareto(report),
+        )
+        return [front, *found]
+    return found
+
+
+def _picture(name: str, title: str, caption: str, figure: Callable[[], Figure]) -> Picture:
+    import matplotlib
+
+    with matplotlib.rc_context(), warnings.catch_warnings():
+        matplotlib.rcdefaults()  # a style of the user's own would give other bytes
+        matplotlib.rcParams["text.parse_math"] = False  # a name with dollars in it is a name
+        warnings.filterwarnings("ignore", message="Glyph .* missing from")
+        file = io.BytesIO()
+        try:
+            figure().savefig(file, dpi=DPI, metadata={"Software": None})
+        except Undrawable as why:
+            return Picture(name, title, "", reason=str(why))
+    return Picture(name, title, caption, file.getvalue())
