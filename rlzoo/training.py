@@ -36,6 +36,7 @@ def train(
     resume_from: Checkpoint | None = None,
     *,
     trust: bool = False,
+    final: bool = True,
 ) -> Evaluation:
     """Train as `cfg` says, into the directory of `run`.
 
@@ -45,9 +46,11 @@ def train(
         callbacks: more callbacks, called after rlzoo's own; one with `log` and `close` hears of the metrics too.
         resume_from: a checkpoint of this run to go on from, one that was written at a boundary.
         trust: that `init_from` may be unpickled, which runs what its author put into it.
+        final: False leaves out the evaluation at the end where there was one on the way.
 
     Returns:
-        The final evaluation of the run's best checkpoint (of the last one, if there was no evaluation on the way).
+        The final evaluation of the run's best checkpoint (of the last one, if there was no evaluation on the way);
+        without a final one the last on the way.
 
     Raises:
         RlzooError: with exit code 4 if the training fails, after the traceback was written to train.log, or with 130
@@ -69,8 +72,10 @@ def train(
         seed_everything(cfg.seed)
         contents = read(resume_from) if resume_from is not None else None
         with _learner(cfg, run, contents, trust=trust) as (algorithm, env):
-            _learn(cfg, run, algorithm, env, contents, callbacks, interrupt, changed)
-        evaluation = None if interrupt.asked() else evaluate_final(cfg, run, interrupt.asked)
+            last = _learn(cfg, run, algorithm, env, contents, callbacks, interrupt, changed)
+        evaluation = None
+        if not interrupt.asked():
+            evaluation = last if last is not None and not final else evaluate_final(cfg, run, interrupt.asked)
         if evaluation is None:
             raise _interrupted(run, interrupt.signal)
         return evaluation
@@ -112,10 +117,13 @@ def _learn(
     callbacks: Sequence[Callback],
     interrupt: Interrupt,
     changed: Sequence[Changed],
-) -> None:
+) -> Evaluation | None:
     """Learn to the end, with everything that watches, and going on from `contents` if there are any.
 
     `changed` is what is not as it was when these were written.
+
+    Returns:
+        The last evaluation on the way, if there was one.
     """
     from rlzoo.callbacks import Checkpoints, Evaluations, Finite, Progress, Standing, Stop
     from rlzoo.loggers import open_loggers
@@ -139,6 +147,7 @@ def _learn(
             every = [*first, evaluations, checkpoints, Stop(cfg, evaluations), progress, *callbacks]
             with finite.explaining(algorithm):
                 interrupt.learn(algorithm, cfg.total_timesteps, every, logger, cut=lambda: evaluations.cut)
+    return evaluations.last
 
 
 def evaluate_final(cfg: TrainConfig, run: Run, should_stop: Callable[[], bool]) -> Evaluation | None:

@@ -12,6 +12,7 @@ from stable_baselines3.common.callbacks import BaseCallback
 from stable_baselines3.common.logger import KVWriter, Logger
 
 from rlzoo.algos import sb3_state
+from rlzoo.algos.greedy import Act, fits, greedy
 from rlzoo.algos.replay_state import ReplayBufferState
 from rlzoo.algos.specs import AlgoSpec
 from rlzoo.protocols import Callback, MetricLogger, State
@@ -20,6 +21,7 @@ from rlzoo.registry import load
 if TYPE_CHECKING:
     import numpy as np
     from stable_baselines3.common.base_class import BaseAlgorithm
+    from stable_baselines3.common.policies import BasePolicy
 
 NAME_IN_ZIP = "rlzoo_algo"
 """An attribute of the model, so that its zip says which algorithm it holds; Stable-Baselines3 ignores it."""
@@ -39,6 +41,7 @@ class SB3Algorithm:
         self.spec = spec
         self._standing: State | None = None
         self._parameters: dict[str, Any] | None = None
+        self._acting: tuple[BasePolicy, Act | None] | None = None
         self.n_episodes = 0
         setattr(model, NAME_IN_ZIP, spec.name)
 
@@ -79,8 +82,19 @@ class SB3Algorithm:
         action_masks: np.ndarray | None = None,
     ) -> tuple[np.ndarray, tuple[np.ndarray, ...] | None]:
         """Actions for a batch of observations; see `rlzoo.protocols.Policy`."""
+        if deterministic and (act := self._greedy()) is not None and fits(self.model.policy, observation):
+            actions = act(observation)
+            if actions is not None:
+                return actions, state
         masks = {"action_masks": action_masks} if self.spec.masked and action_masks is not None else {}
         return self.model.predict(observation, state, episode_start, deterministic, **masks)
+
+    def _greedy(self) -> Act | None:
+        """What acts greedily for the policy that the model has now."""
+        policy = self.model.policy
+        if self._acting is None or self._acting[0] is not policy:
+            self._acting = policy, greedy(policy)
+        return self._acting[1]
 
     def save(self, path: Path) -> None:
         """Write Stable-Baselines3's own zip, which its `load` opens without rlzoo. It holds no replay buffer."""

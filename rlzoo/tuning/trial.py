@@ -24,7 +24,7 @@ from rlzoo.config.schema import TrainConfig
 from rlzoo.console import quietly
 from rlzoo.errors import ExitCode, RlzooError
 from rlzoo.preflight import find_problems
-from rlzoo.protocols import Evaluation, Pruned
+from rlzoo.protocols import Pruned
 from rlzoo.runs import Run
 from rlzoo.seeding import MAX_SEED
 from rlzoo.training import train
@@ -153,7 +153,7 @@ def train_once(
     run.write_info({"status": "running", **(details or {}), **collect()})
     try:
         with quietly(), run_lock.held(run):
-            evaluation: Evaluation = train(cfg, run, callbacks=[watch])
+            evaluation = train(cfg, run, callbacks=[watch], final=objective == "final")
     finally:
         if outcome is not None:
             outcome["steps"] += watch.n_steps

@@ -57,6 +57,16 @@ def test_train_with_its_values_and_seed_gives_the_same_evaluations(words: tuple[
     assert rlzoo.load(then).num_timesteps > 0  # a run like any other
 
 
+@pytest.mark.parametrize(("objective", "n_results"), [("last", 0), ("final", 2)])
+def test_it_is_evaluated_at_the_end_where_that_is_its_score(objective: str, n_results: int) -> None:
+    run("n_trials=1", f"objective={objective}", "n_last=1")
+    kept = record(0)
+    results = Run(Path("studies/s", kept["runs"][0])).read_results()
+    assert len(results) == n_results
+    last = results[-1]["mean_reward"] if results else list(kept["evaluations"].values())[-1]
+    assert kept["score"] == last
+
+
 def test_its_seeds_follow_from_the_study_and_its_place() -> None:
     run("n_trials=2", "seeds_per_trial=2", "objective=area")
     assert record(1)["seeds"] == [trial_seed(1, 1, 0), trial_seed(1, 1, 1)]
@@ -83,10 +93,10 @@ def test_a_pruned_training_ends_at_once_and_says_so() -> None:
 def test_a_failed_training_keeps_its_error(monkeypatch: pytest.MonkeyPatch) -> None:
     real = trials.train
 
-    def fails_once(cfg, run, callbacks=()):
+    def fails_once(cfg, run, callbacks=(), **how):
         if run.path.name == "0001":
             raise MemoryError("no room for the table")
-        return real(cfg, run, callbacks)
+        return real(cfg, run, callbacks, **how)
 
     monkeypatch.setattr(trials, "train", fails_once)
     _, ledger = run("n_trials=2")
