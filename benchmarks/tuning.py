@@ -137,10 +137,8 @@ def show(report: dict[str, Any]) -> None:
                 print(f"  {by:5} {side:8} {report[side][by]['mean']:8.2f} [{low:.2f}, {high:.2f}]")
         if "comparison" in report:
             difference = report["comparison"][by]["difference"]
-            how = "apart" if report["comparison"][by]["apart"] else "overlapping"
-            print(
-                f"        better by {difference.mean:.2f} [{difference.low:.2f}, {difference.high:.2f}]; intervals {how}"
-            )
+            how = "intervals apart" if report["comparison"][by]["apart"] else "they overlap"
+            print(f"        better by {difference.mean:.2f} [{difference.low:.2f}, {difference.high:.2f}]; {how}")
     if "comparison" not in report:
         print("  the search found nothing better than the defaults")
 
