@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
-from collections.abc import Mapping, Sequence
+import threading
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 from rlzoo.errors import ExitCode, RlzooError
 from rlzoo.launchers.job import Job, JobResult, OnResult, interrupted, run_job, stopped_by
 from rlzoo.launchers.signals import noted_signals
+from rlzoo.launchers.table import NO_RAY
 
 POLL_SECONDS = 0.5
 
@@ -22,13 +26,23 @@ def launch(
     A Ray that runs already (in this process or at `launcher.address`) is used and left running. On SIGINT or SIGTERM
     the tasks are cancelled and waited for.
     """
+    with running(options) as ray:
+        return _run(ray, jobs, options, on_result)
+
+
+@contextmanager
+def running(options: Mapping[str, Any]) -> Iterator[Any]:
+    """Within it there is a Ray: the one that runs already, or one that is started, or joined, and left at the end."""
     import ray
 
     started = not ray.is_initialized()
     if started:
+        before = signal.getsignal(signal.SIGTERM)
         _start(ray, options)
+        if threading.current_thread() is threading.main_thread():
+            signal.signal(signal.SIGTERM, before)  # Ray puts its own there
     try:
-        return _run(ray, jobs, options, on_result)
+        yield ray
     finally:
         if started:
             ray.shutdown()
@@ -46,8 +60,8 @@ def _start(ray: Any, options: Mapping[str, Any]) -> None:
             **local,
         )
     except ConnectionError as error:
-        hint = "start one with `ray start --head`, or set launcher.address=null"
-        raise RlzooError(f"there is no Ray cluster at {address!r}: {error}", hint, ExitCode.MISSING) from error
+        message = f"there is no Ray cluster at {address!r}: {error}"
+        raise RlzooError(message, NO_RAY, ExitCode.MISSING) from error
 
 
 def _run(ray: Any, jobs: Sequence[Job], options: Mapping[str, Any], on_result: OnResult | None) -> list[JobResult]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import secrets
-import shutil
 import signal
 import sys
 import time
@@ -15,7 +14,7 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
-from rlzoo.errors import ExitCode, RlzooError
+from rlzoo.errors import ExitCode
 from rlzoo.launchers.job import Job, JobResult, OnResult, interrupted, run_job, stopped_by
 from rlzoo.launchers.signals import noted_signals
 
@@ -77,9 +76,6 @@ def launch(
     """
     import submitit
 
-    if options["cluster"] == "slurm" and shutil.which("sbatch") is None:
-        hint = "start this on a login node of the cluster, or run here with launcher=local"
-        raise RlzooError("there is no Slurm on this machine: sbatch was not found", hint, ExitCode.MISSING)
     stamp = datetime.now(UTC).strftime("%Y%m%d-%H%M%S")
     folder = Path(runs_dir) / ".sweeps" / f"{stamp}_{secrets.token_hex(3)}"
     folder.mkdir(parents=True)

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import re
+import shutil
+import socket
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from importlib.util import find_spec
 from typing import Any
@@ -11,12 +15,17 @@ from rlzoo.errors import ExitCode, Problem, RlzooError
 from rlzoo.launchers.job import Job, JobResult, OnResult
 from rlzoo.registry import did_you_mean, load, lookup
 
+HOST_AND_PORT = re.compile(r"(ray://)?(?P<host>[\w.-]+):(?P<port>\d+)")
+CONNECT_SECONDS = 5.0
+NO_RAY = "start one with `ray start --head`, or set launcher.address=null"
+
 
 @dataclass(frozen=True)
 class Launcher:
     """One row: `entry` is `launch(jobs, *, options, n_jobs, runs_dir, on_result)`; `package` comes with the extra."""
 
     entry: str
+    session: str | None = None  # context manager, called with the options, in which `entry` finds what it needs
     package: str | None = None
     extra: str | None = None
     options: Mapping[str, str] = field(default_factory=dict)  # option -> what its value must be, see `_KINDS`
@@ -43,6 +52,7 @@ LAUNCHERS: dict[str, Launcher] = {
     ),
     "ray": Launcher(
         "rlzoo.launchers.ray:launch",
+        session="rlzoo.launchers.ray:running",
         package="ray",
         extra="ray",
         options={
@@ -121,10 +131,44 @@ def launch(
     launcher = lookup(LAUNCHERS, str(options.get("name")), "launcher")
     if launcher.package and find_spec(launcher.package) is None:
         raise _missing(launcher)
+    for problem in not_here(options):
+        raise RlzooError(problem.message, problem.hint, ExitCode.MISSING)
     chosen = {key: value for key, value in options.items() if key != "name"}
     run = load(launcher.entry)
     results: list[JobResult] = run(jobs, options=chosen, n_jobs=n_jobs, runs_dir=runs_dir, on_result=on_result)
     return results
+
+
+def not_here(options: Mapping[str, Any]) -> list[Problem]:
+    """What the machine that jobs would be started from lacks for it: Slurm's commands, or the way to a Ray."""
+    if options.get("cluster") == "slurm" and shutil.which("sbatch") is None:
+        message = "there is no Slurm on this machine: sbatch was not found"
+        hint = "start this on a login node of the cluster, or run here with launcher=local"
+        return [Problem("launcher.cluster", message, hint, missing=True)]
+    place = HOST_AND_PORT.fullmatch(str(options.get("address")))
+    if place is None:
+        return []
+    try:  # Ray itself tries for minutes
+        socket.create_connection((place["host"], int(place["port"])), CONNECT_SECONDS).close()
+    except (OSError, OverflowError) as error:
+        message = f"there is no Ray cluster at {options['address']!r}: {error}"
+        return [Problem("launcher.address", message, NO_RAY, missing=True)]
+    return []
+
+
+@contextmanager
+def ready(options: Mapping[str, Any]) -> Iterator[None]:
+    """Within it the launcher is there, once for several calls of `launch`: a Ray of its own does not end between them.
+
+    Raises:
+        RlzooError: if it cannot be.
+    """
+    launcher = lookup(LAUNCHERS, str(options.get("name")), "launcher")
+    if launcher.session is None:
+        yield
+        return
+    with load(launcher.session)(options):
+        yield
 
 
 def _missing(launcher: Launcher) -> RlzooError:

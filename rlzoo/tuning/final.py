@@ -20,6 +20,7 @@ from rlzoo.runs import write_text
 from rlzoo.tuning.intervals import Interval, of_difference, of_mean
 from rlzoo.tuning.ledger import Ledger
 from rlzoo.tuning.queue import defaults, drawn
+from rlzoo.tuning.reach import enter, offered
 from rlzoo.tuning.request import TuneRequest, plan
 from rlzoo.tuning.study import Study
 from rlzoo.tuning.trial import train_once, trial_seed
@@ -97,13 +98,15 @@ def decide(study: Study, words: Sequence[str], say: Callable[[str], None]) -> Fi
         todo = [job for job in jobs if _kept(job) is None]
         if todo:
             say(f"the best {len(best)} and the defaults on {config.final_seeds} fresh seeds: {len(todo)} trainings")
-        errors = _train(todo, config.workers, study, say)
+        errors = _train(todo, study, say)
         return Final(tuple(sorted((_filled(each, jobs, errors) for each in candidates), key=_order)))
 
 
 def run_job(job: Mapping[str, Any]) -> dict[str, Any]:
     """Train a candidate on one seed: the entry point of a launcher's job."""
-    request = plan(job["words"])
+    if "reach" in job:
+        enter(job["reach"])
+    request = plan(job["words"], starts=False)
     composition = composition_of(request, job["settings"] if job["trial"] is not None else None)
     path = Path(job["path"])
     trained = train_once(
@@ -145,7 +148,7 @@ def _job(study: Study, words: Sequence[str], candidate: Candidate, k: int) -> di
     }  # fmt: skip
 
 
-def _train(todo: Sequence[Mapping[str, Any]], workers: int, study: Study, say: Callable[[str], None]) -> dict[str, str]:
+def _train(todo: Sequence[Mapping[str, Any]], study: Study, say: Callable[[str], None]) -> dict[str, str]:
     """Run the jobs; returns errors by their paths."""
     errors: dict[str, str] = {}
     done = 0
@@ -159,12 +162,14 @@ def _train(todo: Sequence[Mapping[str, Any]], workers: int, study: Study, say: C
         score = f"{result.result['score']:.2f}" if result.result else result.error.splitlines()[0]
         say(f"final {done}/{len(todo)}: {job['label']}, seed {job['seed']}: {score}")
 
-    jobs = [Job(dict(job), "rlzoo.tuning.final:run_job", job["label"]) for job in todo]
-    if workers == 1:
+    config, launcher = study.request.config, study.request.train.launcher
+    if config.workers == 1 and launcher["name"] == "local":
         for index, job in enumerate(todo):
             ended(_here(job, index))
         return errors
-    results = launch(jobs, {"name": "local"}, n_jobs=workers, on_result=ended)
+    with offered(study.claims.store) as reach:
+        jobs = [Job({**job, "reach": reach}, "rlzoo.tuning.final:run_job", job["label"]) for job in todo]
+        results = launch(jobs, launcher, n_jobs=config.workers, runs_dir=str(study.folder), on_result=ended)
     for result in results:
         if result.exit_code in STOPPED:
             raise RlzooError("stopped", code=ExitCode(result.exit_code))

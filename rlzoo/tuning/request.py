@@ -14,9 +14,10 @@ from rlzoo.config.provenance import COMMAND_LINE
 from rlzoo.config.schema import TrainConfig
 from rlzoo.config.tune_schema import TuneConfig
 from rlzoo.errors import ConfigError, Problem
+from rlzoo.launchers import not_here
 from rlzoo.launchers.local import available_cpus
 from rlzoo.preflight import MIN_PROCESSES, PROCESSES_PER_CORE, find_problems
-from rlzoo.tuning import engines, storage
+from rlzoo.tuning import engines, reach, storage
 from rlzoo.tuning.objective import NEEDS_EVALUATIONS
 from rlzoo.tuning.parameters import Choice, Parameter
 from rlzoo.tuning.space import Space
@@ -55,14 +56,21 @@ class TuneRequest:
         return self.config.study or f"{self.base.choices['algo']}-{self.base.choices['env']}"
 
 
-def plan(words: Sequence[str]) -> TuneRequest:
+def plan(words: Sequence[str], *, starts: bool = True) -> TuneRequest:
     """Compose and check a request to tune.
+
+    Args:
+        words: as on the command line.
+        starts: workers; where they run themselves, nothing is asked that holds where they are started.
 
     Raises:
         ConfigError: with everything that is wrong with it; nothing was started or written.
     """
     composition = compose("tune", words)
     config, train, space, problems, notices = find(composition)
+    launcher = composition.values.get("launcher")
+    if starts and isinstance(launcher, Mapping):
+        problems += [*not_here(launcher), *reach.problems(launcher, composition.values.get("storage"))]
     if problems or config is None or train is None:
         raise ConfigError([composition.locate(problem) for problem in problems])
     base = without(composition, OWN_KEYS)
@@ -100,7 +108,7 @@ def find(
     space, space_problems = read(section, base.values)
     problems += space_problems
     if not train_problems:
-        problems += [problem for each in space.parameters for problem in _refused(each, base)]
+        problems += [problem for each in space.parameters for problem in _refused(each, base, make_env)]
     problems += _search_problems(own, space)
     if config is not None:
         problems += _study_problems(config, train, composition)
@@ -113,26 +121,29 @@ def _searched(section: Any, base: Composition) -> dict[str, str]:
     return {parameter.key: parameter.name for parameter in space.parameters if not parameter.when}
 
 
-def _refused(parameter: Parameter, base: Composition) -> list[Problem]:
-    """Ends of a range, or choices, that the algorithm or the environment does not take."""
-    found = []
+def _refused(parameter: Parameter, base: Composition, make_env: bool) -> list[Problem]:
+    """Ends of a range, or choices, that the algorithm or the environment does not take; the first of them."""
     for value in _extremes(parameter):
-        values = lay(base, {parameter.key: value}).values
-        alone = (
-            check_alone(values["algo"]) if parameter.key.startswith("algo.") else check_schema(TrainConfig, values)[1]
-        )
-        for problem in alone:
-            if problem.key == parameter.key or problem.key.startswith(f"{parameter.key}."):
-                message = f"can become {value}: {parameter.key} {problem.message}"
-                found.append(Problem(f"search_space.{parameter.name}", message, problem.hint))
-    return found[:1]
+        laid = lay(base, {parameter.key: value})
+        of_algo = parameter.key.startswith("algo.")
+        wrong = check_alone(laid.values["algo"]) if of_algo else find_problems(laid, make_env=make_env)[1]
+        # what an environment says against may be said of another of its settings
+        for problem in (each for each in wrong if _is_below(each.key, parameter.key if of_algo else "env")):
+            message = f"can become {value}: {problem.key} {problem.message}"
+            return [Problem(f"search_space.{parameter.name}", message, problem.hint)]
+    return []
+
+
+def _is_below(key: str, section: str) -> bool:
+    return key == section or key.startswith(f"{section}.")
 
 
 def _study_problems(config: TuneConfig, train: TrainConfig | None, composition: Composition) -> list[Problem]:
     """What is wrong with where the study is kept, and with what it is to be judged by."""
     found = storage.problems_of(config.storage)
     most = max(MIN_PROCESSES, PROCESSES_PER_CORE * available_cpus())
-    if config.workers > most:
+    here = train is None or not reach.leaves_this_machine(train.launcher)
+    if here and config.workers > most:
         found.append(Problem("workers", f"must be at most {most} on this machine, not {config.workers}"))
     if config.study is not None and not NAME.fullmatch(config.study):
         message = f"{config.study!r} cannot be the name of a folder"

@@ -11,12 +11,13 @@ from typing import Any
 
 from rlzoo import console
 from rlzoo.errors import ExitCode, RlzooError
-from rlzoo.launchers import Job, launch, sweep_exit_code
+from rlzoo.launchers import Job, launch, ready, sweep_exit_code
 from rlzoo.launchers.job import SIGNAL_BASE
 from rlzoo.launchers.signals import noted_signals
 from rlzoo.tuning.display import Watch, summary
 from rlzoo.tuning.final import STOPPED, Final, decide, search_cost
 from rlzoo.tuning.ledger import Ledger
+from rlzoo.tuning.reach import offered
 from rlzoo.tuning.records import drop_checkpoints, record_of, write_records
 from rlzoo.tuning.request import TuneRequest
 from rlzoo.tuning.save import save
@@ -55,7 +56,7 @@ def search(request: TuneRequest, words: Sequence[str]) -> Tuned:
     Raises:
         RlzooError: if it was stopped, too many trials failed or the storage fails, with the command that goes on.
     """
-    with closing(begin(request)) as study:
+    with ready(request.train.launcher), closing(begin(request)) as study:
         return _search(study, words)
 
 
@@ -101,18 +102,18 @@ def _run(study: Study, words: Sequence[str]) -> None:
         RlzooError: if a signal stopped them, or one ended with an error and the study has not all its trials.
     """
     since = len(study.claims.ledger().trials)
-    n_workers = study.request.config.workers
-    if n_workers == 1:
+    n_workers, launcher = study.request.config.workers, study.request.train.launcher
+    if n_workers == 1 and launcher["name"] == "local":
         with noted_signals() as noted, closing(join(study.request, since=since)) as own:
             run_trials(own, "worker 1", lambda: bool(noted))
         if noted:
             raise RlzooError("stopped", code=ExitCode(SIGNAL_BASE + noted[0]))
         return
-    jobs = [
-        Job({"words": list(words), "since": since, "name": f"worker {n}"}, "rlzoo.tuning.worker:work", f"worker {n}")
-        for n in range(1, n_workers + 1)
-    ]
-    results = launch(jobs, {"name": "local"}, n_jobs=n_workers)
+    with offered(study.claims.store) as reach:
+        given = {"words": list(words), "since": since, "reach": reach}
+        names = [f"worker {n}" for n in range(1, n_workers + 1)]
+        jobs = [Job({**given, "name": name}, "rlzoo.tuning.worker:work", name) for name in names]
+        results = launch(jobs, launcher, n_jobs=n_workers, runs_dir=str(study.folder))
     code = sweep_exit_code(results)
     if code in STOPPED:
         raise RlzooError("stopped", code=ExitCode(code))

@@ -14,6 +14,7 @@ from rlzoo import console
 from rlzoo.launchers.signals import noted_signals
 from rlzoo.tuning.claims import NONE, NoPlace
 from rlzoo.tuning.ledger import state
+from rlzoo.tuning.reach import enter
 from rlzoo.tuning.records import drop_checkpoints, write_records
 from rlzoo.tuning.request import plan
 from rlzoo.tuning.storage import explained
@@ -31,7 +32,8 @@ COLLECT_SECONDS = 5.0
 
 def work(job: dict[str, Any]) -> dict[str, Any]:
     """Be a worker in a process of its own: the entry point of a launcher's job."""
-    with noted_signals() as noted, closing(join(plan(job["words"]), since=job["since"])) as study:
+    enter(job["reach"])
+    with noted_signals() as noted, closing(join(plan(job["words"], starts=False), since=job["since"])) as study:
         run_trials(study, job["name"], lambda: bool(noted))
     return {"exit_code": 128 + noted[0] if noted else 0}
 
