@@ -135,11 +135,12 @@ def differences(then: Mapping[str, Any], now: Mapping[str, Any]) -> tuple[Change
 
 
 def compare(first: Run, second: Run) -> dict[str, Difference | None]:
-    """The first difference of two runs' metrics, evaluations and final evaluations."""
+    """The first difference of two runs' metrics, evaluations and final evaluations, which trials mostly have none of."""
     tables = ((first.metrics_file, second.metrics_file), (first.evaluations_file, second.evaluations_file))
+    then, now = _final(first), _final(second)
     return {
         **{pair[0].name: compare_tables(*pair) for pair in tables},
-        "final evaluation": compare_values(_final(first), _final(second)),
+        "final evaluation": compare_values(then, now) if then else None,
     }
 
 
