@@ -18,6 +18,9 @@ from urllib.parse import urlsplit
 
 import grpc
 from optuna.storages import GrpcStorageProxy
+from optuna.storages._grpc.auto_generated import api_pb2_grpc
+from optuna.storages._grpc.client import GrpcClientCache
+from optuna.storages._grpc.servicer import OptunaStorageProxyService
 from optuna.storages._heartbeat import BaseHeartbeat
 
 from rlzoo.tuning.database import row_lock
@@ -30,12 +33,18 @@ MAX_CALLS = 1000
 """At the same time; those that wait for a lock are among them."""
 LOOK_SECONDS = 0.5
 """Between two looks whether a client that waits for a lock is still there."""
-READY_SECONDS = 20.0
-"""How long to wait for a proxy."""
+WAIT_SECONDS = 60.0
+"""How long to wait for a proxy, such as while it is started anew; what it was answering then fails."""
+BEAT_SECONDS = 10.0
 ALIVE = [("grpc.keepalive_time_ms", 20_000), ("grpc.keepalive_timeout_ms", 20_000)]
 """Both sides notice it when the other's machine is gone."""
 SERVER = [*ALIVE, ("grpc.http2.min_recv_ping_interval_without_data_ms", 10_000), ("grpc.so_reuseport", 0)]
-CLIENT = [*ALIVE, ("grpc.http2.max_pings_without_data", 0), ("grpc.max_receive_message_length", -1)]
+CLIENT = [
+    *ALIVE,
+    ("grpc.http2.max_pings_without_data", 0),
+    ("grpc.max_receive_message_length", -1),
+    ("grpc.max_reconnect_backoff_ms", 2000),
+]
 
 
 def address(url: str) -> tuple[str, int]:
@@ -66,8 +75,6 @@ def start_server(storage: RDBStorage, url: str, host: str, port: int) -> tuple[g
         RuntimeError: if it cannot listen there.
     """
     from optuna.storages import get_storage
-    from optuna.storages._grpc.auto_generated import api_pb2_grpc
-    from optuna.storages._grpc.servicer import OptunaStorageProxyService
 
     server = grpc.server(ThreadPoolExecutor(max_workers=MAX_CALLS), options=SERVER)
     api_pb2_grpc.add_StorageServiceServicer_to_server(OptunaStorageProxyService(get_storage(storage)), server)
@@ -126,9 +133,6 @@ class Proxy(GrpcStorageProxy, BaseHeartbeat):
     Args:
         url: `grpc://host:port`.
         heartbeat_seconds: between two signs of life of a trial.
-
-    Raises:
-        ConnectionError: if nobody answers there.
     """
 
     def __init__(self, url: str, heartbeat_seconds: int) -> None:
@@ -137,25 +141,28 @@ class Proxy(GrpcStorageProxy, BaseHeartbeat):
             warnings.simplefilter("ignore")  # Optuna calls it experimental
             super().__init__(host=f"[{host}]" if ":" in host else host, port=port)
         self._heartbeat_seconds = heartbeat_seconds
-        self._own = grpc.insecure_channel(f"{self._host}:{self._port}", options=CLIENT)
-        try:
-            self.wait_server_ready(READY_SECONDS)
-        except ConnectionError:
-            self.close()
-            raise ConnectionError(f"no proxy answers within {READY_SECONDS:g} s") from None
 
-    def close(self) -> None:
-        super().close()
-        self._own.close()
+    def _setup(self) -> None:
+        """Optuna's, with options for the channel."""
+        asked = [{"service": "optuna.StorageService"}, {"service": SERVICE, "method": "Stale"}]
+        waiting = {"name": asked, "waitForReady": True, "timeout": f"{WAIT_SECONDS:.3f}s"}
+        options = [*CLIENT, ("grpc.service_config", json.dumps({"methodConfig": [waiting]}))]
+        self._channel = grpc.insecure_channel(f"{self._host}:{self._port}", options=options)
+        self._stub = api_pb2_grpc.StorageServiceStub(self._channel)
+        self._cache = GrpcClientCache(self._stub)
 
     @contextmanager
     def lock(self, name: str) -> Iterator[None]:
         """Be the only one who has this lock in the database.
 
         Raises:
-            ConnectionError: if it was lost meanwhile.
+            ConnectionError: if nobody answers, or it was lost meanwhile.
         """
-        call = self._own.unary_stream(f"/{SERVICE}/Hold")(name.encode())
+        try:
+            grpc.channel_ready_future(self._channel).result(WAIT_SECONDS)
+        except grpc.FutureTimeoutError:
+            raise ConnectionError(f"no proxy answers within {WAIT_SECONDS:g} s") from None
+        call = self._channel.unary_stream(f"/{SERVICE}/Hold")(name.encode())
         try:
             next(call, None)
             yield
@@ -166,12 +173,12 @@ class Proxy(GrpcStorageProxy, BaseHeartbeat):
 
     def record_heartbeat(self, trial_id: int) -> None:
         try:
-            self._own.unary_unary(f"/{SERVICE}/Beat")(str(trial_id).encode())
+            self._channel.unary_unary(f"/{SERVICE}/Beat")(str(trial_id).encode(), timeout=BEAT_SECONDS)
         except grpc.RpcError:
             return  # the trial finds out for itself; the next sign may get through
 
     def _get_stale_trial_ids(self, study_id: int) -> list[int]:
-        found: list[int] = json.loads(self._own.unary_unary(f"/{SERVICE}/Stale")(str(study_id).encode()))
+        found: list[int] = json.loads(self._channel.unary_unary(f"/{SERVICE}/Stale")(str(study_id).encode()))
         return found
 
     def get_heartbeat_interval(self) -> int:

@@ -3,23 +3,18 @@
 from __future__ import annotations
 
 import multiprocessing
-import os
-import signal
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
+import deaths
 import pytest
 from postgres import MISSING, PASSWORD, running
-from short_studies import SHORT, Toy, started
+from short_studies import Toy, started
 
 from rlzoo.errors import RlzooError
-from rlzoo.tuning import storage, worker
-from rlzoo.tuning.ledger import state
-from rlzoo.tuning.request import plan
-from rlzoo.tuning.study import join
+from rlzoo.tuning import worker
 
-pytestmark = [pytest.mark.usefixtures("workdir"), pytest.mark.skipif(bool(MISSING), reason=MISSING), pytest.mark.slow]
+pytestmark = [pytest.mark.usefixtures("workdir"), pytest.mark.skipif(bool(MISSING), reason=MISSING)]
 
 
 @pytest.fixture(scope="module")
@@ -57,6 +52,7 @@ def _work(words: list[str], folder: str) -> None:
     worker.run_trials(study, folder, lambda: False)
 
 
+@pytest.mark.slow
 def test_twenty_with_folders_of_their_own_share_a_study(url: str) -> None:
     words = [f"storage={url}", "n_trials=40", "sampler=random", "study=twenty"]
     context = multiprocessing.get_context("fork")
@@ -71,40 +67,37 @@ def test_twenty_with_folders_of_their_own_share_a_study(url: str) -> None:
     assert sorted(trial.user_attrs["place"] for trial in ledger.finished) == list(range(40))
 
 
-def _slow_work(words: list[str], folder: str, lasts: float) -> None:
-    from short_studies import Toy
-
-    toy = Toy()
-
-    def run_trial(study, trial, name):
-        time.sleep(lasts)
-        return toy(study, trial, name)
-
-    worker.run_trial = run_trial
-    storage.HEARTBEAT_SECONDS, storage.GRACE_SECONDS = 1, 3
-    worker.SWEEP_SECONDS = 2.0
-    worker.run_trials(join(plan([*SHORT, *words, f"studies_dir={folder}"])), folder, lambda: False)
-
-
-def test_eight_workers_and_three_killed(url: str) -> None:
-    words = [f"storage={url}", "n_trials=30", "sampler=random", "study=killed"]
+@pytest.mark.parametrize(
+    ("n_trials", "lasts", "heartbeat"),
+    [(20, 0.5, deaths.HEARTBEAT), pytest.param(60, 4.0, (10, 30), marks=pytest.mark.slow)],
+)
+def test_eight_workers_and_three_killed(n_trials: int, lasts: float, heartbeat: tuple[int, int], url: str) -> None:
+    words = [f"storage={url}", f"n_trials={n_trials}", "sampler=random", f"study=killed{n_trials}"]
     study = started(*words)
-    context = multiprocessing.get_context("fork")
-    processes = [context.Process(target=_slow_work, args=(words, f"machine{n}", 1.0)) for n in range(8)]
-    for process in processes:
-        process.start()
-    for process in processes[:3]:
-        while not study.claims.ledger().running:
-            time.sleep(0.05)
-        time.sleep(1.5)
-        os.kill(process.pid, signal.SIGKILL)
-    for process in processes[3:]:
-        process.join(timeout=120)
-    assert [process.exitcode for process in processes[3:]] == [0] * 5
-    ledger = study.claims.ledger()
-    assert len(ledger.finished) == 30
-    assert sorted(trial.user_attrs["place"] for trial in ledger.finished) == list(range(30))
-    assert not ledger.running
-    assert not ledger.waiting
-    assert {state(trial) for trial in ledger.trials} <= {"complete", "pruned", "lost"}
-    assert 1 <= len(ledger.lost) <= 3
+    processes = deaths.start([words] * 8, lasts, heartbeat)
+    killed = deaths.kill(processes[:3], study)
+    deaths.check(processes[3:], study, killed, n_trials)
+
+
+def test_connections_that_the_server_dropped_are_made_anew(url: str, port: int, toy: Toy) -> None:
+    study = started(f"storage={url}", "n_trials=3", "study=dropped")
+    worker.run_one(study, "w")
+    assert terminate(port, "datname = 'studies'")
+    worker.run_trials(study, "w", lambda: False)
+    assert toy.done == [0, 1, 2]
+
+
+def test_a_lock_that_was_lost_with_its_connection_is_not_taken_for_held(url: str, port: int) -> None:
+    study = started(f"storage={url}", "study=lost")
+    with pytest.raises(RlzooError, match="connection") as found, study.claims.store.lock():
+        assert terminate(port, "state = 'idle in transaction'") == 1
+    assert found.value.code == 5
+
+
+def terminate(port: int, which: str) -> int:
+    """Let the server end connections other than this one; returns their number."""
+    import psycopg
+
+    with psycopg.connect(host="127.0.0.1", port=port, user="me", dbname="studies", password=PASSWORD) as own:
+        query = f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE pid <> pg_backend_pid() AND {which}"
+        return len(own.execute(query).fetchall())
