@@ -65,18 +65,19 @@ def evaluate(
         raise ValueError("give either n_episodes or n_timesteps")
     n_envs = env.num_envs
     shares = [math.inf if n_episodes is None else len(range(index, n_episodes, n_envs)) for index in range(n_envs)]
-    finished = [0] * n_envs
+    playing = {index for index, share in enumerate(shares) if share}  # those with episodes left to play
     set_episode_seeds(env, seeds)
     observations: Any = env.reset()
     states, starts = None, np.ones(n_envs, dtype=bool)
     steps = 0
-    while any(done < share for done, share in zip(finished, shares, strict=True)):
+    while playing:
         masks = {"action_masks": np.stack(env.env_method("action_masks"))} if masked else {}
         actions, states = policy.predict(observations, states, starts, deterministic, **masks)
         observations, _, starts, _ = env.step(actions)
         steps += n_envs
-        for index in map(int, np.flatnonzero(starts)):
-            finished[index] = len(env.env_method("get_episode_lengths", indices=[index])[0])
+        for index in map(int, starts.nonzero()[0]):
+            if len(env.env_method("get_episode_lengths", indices=[index])[0]) >= shares[index]:
+                playing.discard(index)
         if (n_timesteps is not None and steps >= n_timesteps) or (should_stop is not None and should_stop()):
             break
     evaluation = _collect(env, shares, seeds, deterministic)

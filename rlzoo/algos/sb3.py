@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from stable_baselines3.common.callbacks import BaseCallback
 from stable_baselines3.common.logger import KVWriter, Logger
+from torch.distributions import Distribution
 
 from rlzoo.algos import sb3_state
 from rlzoo.algos.greedy import Act, fits, greedy
@@ -66,12 +67,15 @@ class SB3Algorithm:
         if remaining <= 0:
             return
         bridge = _Bridge(self, callbacks)
+        logging: dict[str, Any] = {}
         if self.spec.family == "on_policy":
             # these count rollouts from the start of this call; a training that goes on would log other ones
             bridge.log_interval = signature(self.model.learn).parameters["log_interval"].default
-            self.model.learn(remaining, bridge, log_interval=None, reset_num_timesteps=False)  # type: ignore[arg-type]
-        else:
-            self.model.learn(remaining, bridge, reset_num_timesteps=False)
+            logging = {"log_interval": None}
+        try:
+            self.model.learn(remaining, bridge, reset_num_timesteps=False, **logging)
+        finally:
+            Distribution.set_default_validate_args(bridge.validates)
 
     def predict(
         self,
@@ -183,16 +187,20 @@ class _Bridge(BaseCallback):
         self.callbacks = callbacks
         self.log_interval: int | None = None
         """Rollouts from one line of the log to the next, where the algorithm does not see to it itself."""
+        self.validates: bool = Distribution._validate_args
+        """Whether torch looks at the numbers of distributions; in updates it does not, which would take a tenth."""
 
     def _on_training_start(self) -> None:
         for callback in self.callbacks:
             callback.on_start(self.algorithm)
 
     def _on_rollout_start(self) -> None:
+        Distribution.set_default_validate_args(self.validates)
         if not hasattr(self.model, "boundary_before_update"):
             self.boundary()
 
     def _on_rollout_end(self) -> None:
+        Distribution.set_default_validate_args(False)  # what is NaN in an update makes its losses NaN
         if self.log_interval is not None:
             model: Any = self.model
             n_rollouts = model.num_timesteps // (model.n_steps * model.n_envs)

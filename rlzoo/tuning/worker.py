@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import gc
 import time
-from collections.abc import Callable
-from contextlib import closing
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
 from typing import Any
 
 import optuna
@@ -50,22 +50,45 @@ def run_trials(study: Study, name: str, should_stop: Callable[[], bool]) -> None
         RlzooError: if a signal ended a training (130, 143), too many failed, or the storage fails. The trial of that
             moment is back in the queue.
     """
-    swept = collected = time.monotonic()
-    while not should_stop():
-        if time.monotonic() - swept > SWEEP_SECONDS:
-            study.claims.sweep()
-            swept = time.monotonic()
-        try:
-            run_one(study, name)
-        except NoPlace:
-            if study.claims.ledger().done:
-                return
-            if study.claims.store.has_leases:
-                study.claims.sweep()  # the trial that is waited for may be nobody's
-            _wait(should_stop)
-        if time.monotonic() - collected > COLLECT_SECONDS:
-            gc.collect()  # environments and networks hold on to each other
-            collected = time.monotonic()
+    swept = time.monotonic()
+    with _collecting() as collect:
+        while not should_stop():
+            if time.monotonic() - swept > SWEEP_SECONDS:
+                study.claims.sweep()
+                swept = time.monotonic()
+            try:
+                run_one(study, name)
+            except NoPlace:
+                if study.claims.ledger().done:
+                    return
+                if study.claims.store.has_leases:
+                    study.claims.sweep()  # the trial that is waited for may be nobody's
+                _wait(should_stop)
+            collect()
+
+
+@contextmanager
+def _collecting() -> Iterator[Callable[[], None]]:
+    """Gives what looks now and then for memory of past trials: their environments and networks hold on to each other.
+
+    What is there after the first look, modules nearly all of it, is left out of the further ones.
+    """
+    last = time.monotonic()
+    theirs = gc.get_freeze_count() > 0  # somebody else's, which is not ours to undo
+
+    def collect() -> None:
+        nonlocal last
+        if time.monotonic() - last > COLLECT_SECONDS:
+            gc.collect()
+            if not gc.get_freeze_count():
+                gc.freeze()
+            last = time.monotonic()
+
+    try:
+        yield collect
+    finally:
+        if not theirs:
+            gc.unfreeze()
 
 
 def run_one(study: Study, name: str) -> None:
