@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import inspect
 import warnings
 from collections.abc import Callable, Iterator, Mapping
@@ -10,7 +11,8 @@ from dataclasses import dataclass
 from importlib import util
 from typing import TYPE_CHECKING, Any
 
-from rlzoo.errors import Problem
+from rlzoo.errors import Problem, show
+from rlzoo.redaction import redact
 from rlzoo.registry import did_you_mean, load
 
 if TYPE_CHECKING:
@@ -48,9 +50,15 @@ SAMPLERS: dict[str, Engine] = {
     ),
     "random": Engine("optuna.samplers:RandomSampler", "independent draws", {}),
     "cmaes": Engine(
-        "optuna.samplers:CmaEsSampler", "evolution of a covariance", {}, "cmaes", exact=False, several=False
+        "optuna.samplers:CmaEsSampler",
+        "evolution of a covariance; choices are drawn independently",
+        {"warn_independent_sampling": False},
+        "cmaes",
+        several=False,
     ),
-    "gp": Engine("optuna.samplers:GPSampler", "Gaussian process (needs SciPy)", {}, "scipy"),
+    "gp": Engine(
+        "optuna.samplers:GPSampler", "Gaussian process (needs SciPy)", {"warn_independent_sampling": False}, "scipy"
+    ),
     "nsgaii": Engine("optuna.samplers:NSGAIISampler", "genetic algorithm", {}),
     "qmc": Engine(
         "optuna.samplers:QMCSampler",
@@ -98,29 +106,62 @@ def problems(key: str, named: Named, table: Mapping[str, Engine]) -> list[Proble
         return [Problem(key, f"unknown {key} {name!r}{did_you_mean(name, table)}", f"one of: {', '.join(table)}")]
     engine = table[name]
     if engine.package and util.find_spec(engine.package) is None:
-        return [
-            Problem(
-                key,
-                f"{name} needs {engine.package}, which is not installed",
-                f"pip install {engine.package}",
-                missing=True,
-            )
-        ]
-    if engine.package == "optunahub":
-        return []
-    known = _options(load(engine.reference))
-    given = {} if isinstance(named, str) else named[name]
+        message = f"{name} needs {engine.package}, which is not installed"
+        command = "pip install optunahub" if name == "auto" else 'pip install "hydra-rlzoo[tune]"'
+        return [Problem(key, message, command, missing=True)]
+    given: Mapping[str, Any] = {} if isinstance(named, str) else named[name]
+    try:
+        known = _options(make_of(name, engine))
+    except Exception as error:  # AutoSampler is fetched: whatever its code and the network raise
+        hint = "it is fetched from OptunaHub once; is the network there? sampler=tpe needs none"
+        return [Problem(key, f"{name} cannot be loaded: {redact(str(error)) or type(error).__name__}", hint)]
     found = []
-    for option in given:
+    for option, value in given.items():
         if option not in known:
             message = f"has no {option!r}{did_you_mean(option, known)}"
-            found.append(Problem(f"{key}.{name}", message, f"it has: {', '.join(known)}"))
-    missing = [option for option, required in known.items() if required and option not in {**engine.options, **given}]
-    if name != "grid":
-        found += [
-            Problem(f"{key}.{name}", f"needs {option}", f"{key}={{{name}: {{{option}: …}}}}") for option in missing
-        ]
-    return found
+            found.append(Problem(f"{key}.{name}", message, f"it has: {', '.join(known) or 'no options'}"))
+        elif not known[option].takes(value):
+            message = f"{option} must be {known[option]}, not {show(value)}"
+            found.append(Problem(f"{key}.{name}", message))
+    for option, kind in known.items():
+        if kind.required and option not in {**engine.options, **given}:
+            found.append(Problem(f"{key}.{name}", f"needs {option}", f"{key}={{{name}: {{{option}: …}}}}"))
+    return found or _refused(key, name, engine, given)
+
+
+def notices(key: str, named: Named) -> list[str]:
+    """What the user should hear about a sampler or a pruner of a request."""
+    name = name_of(named)
+    engine = {"sampler": SAMPLERS, "pruner": PRUNERS}[key].get(name)
+    if engine is None or engine.exact:
+        return []
+    fetched = "its code is fetched from OptunaHub; " if name == "auto" else ""
+    return [f"{key}={name}: {fetched}a study that is interrupted goes on, but with other values than without"]
+
+
+def _refused(key: str, name: str, engine: Engine, given: Mapping[str, Any]) -> list[Problem]:
+    """What the sampler or the pruner itself says of its options."""
+    if name == "grid":
+        return []
+    try:
+        with _stable_enough(), warnings.catch_warnings():
+            warnings.simplefilter("ignore", FutureWarning)  # an option that will go works until then
+            make_of(name, engine)(**{**engine.options, **given, **({"seed": 0} if key == "sampler" else {})})
+    except Exception as error:
+        return [Problem(f"{key}.{name}", " ".join(str(error).split()))]
+    return []
+
+
+def make_of(name: str, engine: Engine) -> Callable[..., Any]:
+    """The class of a sampler or a pruner."""
+    return _auto() if name == "auto" else load(engine.reference)
+
+
+@functools.cache
+def _auto() -> Callable[..., Any]:
+    """AutoSampler, whose code is fetched."""
+    with _stable_enough():
+        return load(SAMPLERS["auto"].reference)("samplers/auto_sampler").AutoSampler
 
 
 def make_pruner(named: Named) -> BasePruner:
@@ -141,12 +182,10 @@ def make_sampler(named: Named, space: Space, *, seed: int, number: int) -> BaseS
     given = {} if isinstance(named, str) else dict(named[name])
     options = {**engine.options, **given}
     drawn = (seed * SEED_OFFSET + number) % 2**31
-    make = load(engine.reference)
+    make = make_of(name, engine)
     if name == "grid":
         return make(options.pop("search_space", grid(space)), seed=seed, **options)
     with _stable_enough():
-        if name == "auto":
-            return make("samplers/auto_sampler").AutoSampler(seed=drawn, **options)
         return make(seed=seed if name == "qmc" else drawn, **options)  # one sequence: the trial's number is its place
 
 
@@ -183,11 +222,38 @@ def grid(space: Space) -> dict[str, list[Any]]:
     return found
 
 
-def _options(what: Callable[..., Any]) -> dict[str, bool]:
-    """The keywords of a class that a request may give, and whether each has to be given."""
-    taken = ("seed", "self", "search_space") if what.__name__ == "GridSampler" else ("seed", "self")
-    return {
-        name: parameter.default is parameter.empty
-        for name, parameter in inspect.signature(what).parameters.items()
-        if name not in taken and parameter.kind in (parameter.POSITIONAL_OR_KEYWORD, parameter.KEYWORD_ONLY)
-    }
+PLAIN = {"int": (int,), "float": (int, float), "bool": (bool,), "str": (str,), "None": (type(None),)}
+"""Types that an option may have here, by their names in a signature."""
+
+
+@dataclass(frozen=True)
+class Option:
+    """A keyword of a sampler or a pruner that plain data can be given for.
+
+    Attributes:
+        types: names of PLAIN.
+        required: whether it has no default.
+    """
+
+    types: tuple[str, ...]
+    required: bool
+
+    def takes(self, value: Any) -> bool:
+        """Whether the value has one of the types; `true` is no number."""
+        if isinstance(value, bool):
+            return "bool" in self.types
+        return any(isinstance(value, PLAIN[name]) for name in self.types)
+
+    def __str__(self) -> str:
+        return " or ".join("null" if name == "None" else name for name in self.types)
+
+
+def _options(what: Callable[..., Any]) -> dict[str, Option]:
+    """The keywords that a request may give; those that take functions and the like are left out."""
+    found = {}
+    for name, parameter in inspect.signature(what).parameters.items():
+        kind = parameter.annotation
+        types = tuple(part.strip() for part in (kind.__name__ if isinstance(kind, type) else str(kind)).split("|"))
+        if name != "seed" and PLAIN.keys() >= set(types):
+            found[name] = Option(types, parameter.default is parameter.empty)
+    return found

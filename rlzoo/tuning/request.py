@@ -111,6 +111,7 @@ def find(
         problems += [problem for each in space.parameters for problem in _refused(each, base, make_env)]
     problems += _search_problems(own, space)
     if config is not None:
+        notices += [*engines.notices("sampler", config.sampler), *engines.notices("pruner", config.pruner)]
         problems += _study_problems(config, train, composition)
     return config, train, space, problems, notices
 

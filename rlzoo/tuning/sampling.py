@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from copy import copy
 from typing import TYPE_CHECKING, Any
 
 from optuna.samplers import BaseSampler
@@ -31,10 +32,11 @@ class PlacedSampler(BaseSampler):
     def __init__(self, named: Named, space: Space, seed: int) -> None:
         self._named, self._space, self._seed = named, space, seed
         self._sampler: BaseSampler | None = None
+        self._number = 0
 
     def before_trial(self, study: optuna.Study, trial: FrozenTrial) -> None:
-        number = trial.user_attrs.get(PLACE, trial.number) + STRIDE * trial.user_attrs.get(ATTEMPT, 0)
-        self._sampler = engines.make_sampler(self._named, self._space, seed=self._seed, number=number)
+        self._number = trial.user_attrs.get(PLACE, trial.number) + STRIDE * trial.user_attrs.get(ATTEMPT, 0)
+        self._sampler = engines.make_sampler(self._named, self._space, seed=self._seed, number=self._number)
         if DRAWN not in trial.user_attrs:
             self._sampler.before_trial(study, trial)
 
@@ -46,7 +48,12 @@ class PlacedSampler(BaseSampler):
     def sample_relative(
         self, study: optuna.Study, trial: FrozenTrial, search_space: dict[str, BaseDistribution]
     ) -> dict[str, Any]:
-        return self._inner.sample_relative(study, trial, search_space) if search_space else {}
+        if not search_space:
+            return {}
+        if engines.name_of(self._named) == "cmaes":  # it draws by the trial's number, which counts lost ones
+            trial = copy(trial)
+            trial.number = self._number
+        return self._inner.sample_relative(study, trial, search_space)
 
     def sample_independent(
         self, study: optuna.Study, trial: FrozenTrial, param_name: str, param_distribution: BaseDistribution

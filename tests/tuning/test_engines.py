@@ -1,0 +1,128 @@
+"""Every sampler and pruner by its name: made with an option, used for a short study, wrong options reported at once."""
+
+from __future__ import annotations
+
+import sys
+
+import pytest
+from short_studies import SHORT, Toy, started
+
+from rlzoo.errors import ConfigError
+from rlzoo.tuning import engines, worker
+from rlzoo.tuning.request import TuneRequest, plan
+
+pytestmark = pytest.mark.usefixtures("workdir")
+
+CHOICES = ["search_space.gamma=null", "search_space.decay_rate=null"]
+CHOICES += ["search_space.learning_rate={type: choice, values: [0.1, 0.5]}"]
+CHOICES += ["search_space.min_epsilon={type: choice, values: [0.0, 0.1, 0.2]}"]
+
+SAMPLERS = {
+    "tpe": "n_startup_trials: 2",
+    "random": "",
+    "cmaes": "n_startup_trials: 2, with_margin: true",
+    "gp": "n_startup_trials: 2, deterministic_objective: true",
+    "nsgaii": "population_size: 2",
+    "qmc": "qmc_type: halton",
+    "grid": "",
+}
+PRUNERS = {
+    "none": "",
+    "median": "n_startup_trials: 1, n_warmup_steps: 0",
+    "percentile": "percentile: 50, n_startup_trials: 1, n_warmup_steps: 0",
+    "successive_halving": "min_resource: 1",
+    "hyperband": "max_resource: 2",
+    "wilcoxon": "p_threshold: 0.2",
+    "threshold": "upper: 0.9",
+}
+
+
+def of(key: str, name: str, options: str, *words: str) -> TuneRequest:
+    try:
+        return plan([*SHORT, *words, f"{key}={{{name}: {{{options}}}}}"])
+    except ConfigError as error:
+        if all(problem.missing for problem in error.problems):
+            pytest.skip(error.problems[0].message)
+        raise
+
+
+def test_all_of_them_are_tried_here() -> None:
+    assert {*SAMPLERS, "auto"} == engines.SAMPLERS.keys()
+    assert PRUNERS.keys() == engines.PRUNERS.keys()
+
+
+@pytest.mark.parametrize("name", SAMPLERS)
+def test_a_sampler_proposes_the_values_of_a_study(name: str, toy: Toy) -> None:
+    words = ["n_trials=5", *(CHOICES if name == "grid" else [])]
+    of("sampler", name, SAMPLERS[name], *words)
+    study = started(*words, f"sampler={{{name}: {{{SAMPLERS[name]}}}}}", "enqueue=[]")
+    worker.run_trials(study, "w", lambda: False)
+    finished = study.claims.ledger().finished
+    assert len(finished) == 5
+    assert len({str(trial.params) for trial in finished}) == 5
+
+
+@pytest.mark.parametrize("name", PRUNERS)
+def test_a_pruner_ends_what_it_should(name: str, toy: Toy) -> None:
+    of("pruner", name, PRUNERS[name])
+    study = started("n_trials=5", "sampler=random", "enqueue=[]", f"pruner={{{name}: {{{PRUNERS[name]}}}}}")
+    worker.run_trials(study, "w", lambda: False)
+    ledger = study.claims.ledger()
+    assert len(ledger.finished) == 5
+    if name == "none":
+        assert not ledger.pruned
+    if name == "threshold":  # the toy reports its learning rate and twice that
+        assert [trial.params["learning_rate"] * 2 > 0.9 for trial in ledger.finished] == [
+            trial in ledger.pruned for trial in ledger.finished
+        ]
+    if name in ("median", "percentile"):
+        assert ledger.pruned
+
+
+@pytest.mark.parametrize(
+    ("word", "message"),
+    [
+        ("sampler=tpee", "unknown sampler 'tpee'; did you mean 'tpe'?"),
+        ("sampler={tpe: {n_startup: 1}}", "has no 'n_startup'; did you mean 'n_startup_trials'?"),
+        ("sampler={tpe: {n_startup_trials: few}}", "n_startup_trials must be int, not 'few'"),
+        ("sampler={tpe: {multivariate: 1}}", "multivariate must be bool or null, not 1"),
+        ("sampler={tpe: {gamma: 3}}", "has no 'gamma'"),  # it takes a function
+        ("sampler={random: {seed: 3}}", "has no 'seed'"),  # the study's
+        ("sampler={grid: {search_space: {}}}", "has no 'search_space'"),
+        ("sampler={nsgaii: {population_size: 1}}", "must be greater than or equal to 2"),
+        ("sampler={tpe: {}, random: {}}", "takes one name with its options, not 2"),
+        ("pruner=medain", "unknown pruner 'medain'; did you mean 'median'?"),
+        ("pruner={median: {n_startup_trials: true}}", "n_startup_trials must be int, not true"),
+        ("pruner={percentile: {percentile: 200}}", "Percentile must be between 0 and 100"),
+        ("pruner=threshold", "Either lower or upper must be specified"),
+    ],
+)
+def test_wrong_options_are_reported_before_anything_starts(word: str, message: str) -> None:
+    with pytest.raises(ConfigError) as found:
+        plan([*SHORT, word])
+    assert message in "; ".join(problem.message for problem in found.value.problems)
+
+
+def test_all_that_is_wrong_is_reported_at_once() -> None:
+    with pytest.raises(ConfigError) as found:
+        plan([*SHORT, "sampler={tpe: {a: 1, n_startup_trials: x}}", "pruner={median: {b: 1}}", "storage=sqlit"])
+    assert len(found.value.problems) == 4
+
+
+def test_those_that_do_not_go_on_exactly_are_named() -> None:
+    [notice] = [n for n in plan([*SHORT, "pruner=hyperband"]).notices if "pruner" in n]
+    assert notice == "pruner=hyperband: a study that is interrupted goes on, but with other values than without"
+    assert not [n for n in plan([*SHORT, "pruner=median"]).notices if "interrupted" in n]
+    [notice] = engines.notices("sampler", {"auto": {}})
+    assert "its code is fetched from OptunaHub" in notice
+
+
+@pytest.mark.parametrize(("name", "package"), [("cmaes", "cmaes"), ("gp", "scipy"), ("auto", "optunahub")])
+def test_what_is_not_installed_is_said_with_the_line_that_installs_it(
+    name: str, package: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(engines.util, "find_spec", lambda module: None if module == package else sys)
+    [problem] = engines.problems("sampler", name, engines.SAMPLERS)
+    assert problem.message == f"{name} needs {package}, which is not installed"
+    assert problem.hint == ("pip install optunahub" if name == "auto" else 'pip install "hydra-rlzoo[tune]"')
+    assert problem.missing
