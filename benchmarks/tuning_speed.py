@@ -8,8 +8,9 @@ into the queue of rl_zoo3's study, whose code is unchanged. Counted is the CPU t
 A last process of each side runs the first chunk again with clocks inside (`parts`). The result is written to
 `results/tuning_speed.json`.
 
-`python -m benchmarks.tuning_speed --workers` runs the same study with one worker and with two, and measures wall time;
-where other processes take more than a few percent of the machine, it says so instead of a number.
+`python -m benchmarks.tuning_speed --workers --steps 250000 --trials 6` runs the same study with one worker and with two
+on CartPole, in turn (`--chunks` times), and measures wall time: for an idle machine and trials of a minute or more.
+Where other processes take more than a few percent of the machine, it says so instead of a number.
 """
 
 from __future__ import annotations
@@ -24,11 +25,14 @@ import sys
 import sysconfig
 import tempfile
 import time
+from contextlib import suppress
+from datetime import datetime
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-RESULTS = Path(__file__).parent / "results" / "tuning_speed.json"
+HERE = Path(__file__).parents[1]
+RESULTS = HERE / "benchmarks" / "results" / "tuning_speed.json"
 N_ENVS = 16
 """As both have it for LunarLander."""
 N_EVALUATIONS, N_EPISODES = 10, 5
@@ -71,7 +75,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         os.chdir(folder)
         if arguments.workers:
-            keep("workers", workers(arguments.steps, arguments.trials))
+            keep("workers", workers(arguments.steps, arguments.trials, arguments.chunks))
         else:
             name = f"pruner {arguments.pruner}, {arguments.evaluations} evaluations"
             keep(name, beside(arguments))
@@ -95,8 +99,7 @@ class Side:
         self.name, self.study, self.cpu = name, study, []
         self._arguments = arguments
         self._environment = dict(os.environ)
-        here = Path(__file__).parents[1]
-        paths = [here] if name == "rlzoo" else [arguments.zoo.absolute(), sysconfig.get_path("purelib"), here]
+        paths = [HERE] if name == "rlzoo" else [arguments.zoo.absolute(), sysconfig.get_path("purelib"), HERE]
         self._environment["PYTHONPATH"] = os.pathsep.join(map(str, paths))
 
     def run(self, n_trials: int, *, parts: str = "", steps: int = 0) -> float:
@@ -235,8 +238,74 @@ def circumstances(arguments: argparse.Namespace) -> dict[str, Any]:
     }
 
 
-def workers(steps: int, n_trials: int) -> dict[str, Any]:
-    raise NotImplementedError
+def workers(steps: int, n_trials: int, repeats: int) -> dict[str, Any]:
+    """The same study with one worker and with two, in turn; its trials differ in a number that takes no time."""
+    runs: dict[str, list[dict[str, float]]] = {"1": [], "2": []}
+    for repeat in range(repeats):
+        for n_workers in runs:
+            runs[n_workers].append(timed_study(n_workers, f"workers-{n_workers}-{repeat}", steps, n_trials))
+            print(f"{n_workers} workers: {runs[n_workers][-1]}", flush=True)
+    others = max(run["share of others"] for run in runs["1"] + runs["2"])
+    result: dict[str, Any] = {
+        "task": f"PPO on CartPole, {steps} steps a trial, {n_trials} trials, one thread",
+        "machine": f"{platform.machine()}, {os.cpu_count()} cores",
+        "runs": runs,
+    }
+    if others > LOAD:
+        said = f"not measurable under load: others took up to {others:.0%} of the machine, at most {LOAD:.0%} may be"
+        return {**result, "times one worker": said}
+    for name in ("trials per hour", "trials per hour without start-up"):
+        rates = {n: statistics.median(run[name] for run in found) for n, found in runs.items()}
+        result[f"two workers over one, {name}"] = round(rates["2"] / rates["1"], 3)
+    return result
+
+
+def timed_study(n_workers: str, study: str, steps: int, n_trials: int) -> dict[str, float]:
+    fixed = {"n_steps": 256, "batch_size": 64, "n_epochs": 10}
+    words = [sys.executable, "-m", "rlzoo", "tune", "algo=ppo", "env=CartPole", "hyperparams=none"]
+    words += [f"algo.{key}={value}" for key, value in fixed.items()]
+    searched = "n_steps batch_size n_epochs gamma gae_lambda clip_range ent_coef max_grad_norm net_arch activation_fn"
+    words += [f"search_space.{key}=null" for key in searched.split()] + ["search_space.constraints=null"]
+    words += [f"total_timesteps={steps}", f"n_trials={n_trials}", f"workers={n_workers}", f"study={study}", "seed=1"]
+    words += ["sampler=random", "pruner=none", "enqueue=[]", "top_k=0", "device=cpu", "torch_threads=1"]
+    began, busy = time.monotonic(), machine_seconds()
+    with Path(f"{study}.log").open("wb") as log:
+        process = subprocess.Popen(words, env={**os.environ, "PYTHONPATH": str(HERE)}, stdout=log, stderr=log)
+        own = watched(process)
+    assert process.returncode == 0, Path(f"{study}.log").read_text()
+    seconds, busy = time.monotonic() - began, machine_seconds() - busy
+    records = [json.loads(path.read_text()) for path in Path("studies", study, "trials").glob("*.json")]
+    times = [datetime.fromisoformat(record[key]) for record in records for key in ("began", "ended")]
+    return {
+        "seconds": round(seconds, 1),
+        "seconds of a trial": round(statistics.median(record["seconds"] for record in records), 1),
+        "trials per hour": round(3600 * n_trials / seconds, 2),
+        "trials per hour without start-up": round(3600 * n_trials / (max(times) - min(times)).total_seconds(), 2),
+        "share of others": round(max(0.0, busy - own) / (seconds * (os.cpu_count() or 1)), 3),
+    }
+
+
+def watched(process: subprocess.Popen[bytes]) -> float:
+    """Wait for a process; CPU seconds of it and all below it, to within the half second between two looks."""
+    import psutil
+
+    taken: dict[int, float] = {}
+    while process.poll() is None:
+        with suppress(psutil.Error):
+            root = psutil.Process(process.pid)
+            for each in (root, *root.children(recursive=True)):
+                with suppress(psutil.Error):
+                    taken[each.pid] = each.cpu_times().user + each.cpu_times().system
+        time.sleep(0.5)
+    return sum(taken.values())
+
+
+def machine_seconds() -> float:
+    """CPU seconds that all processes of this machine have taken since it started."""
+    import psutil
+
+    times = psutil.cpu_times()
+    return sum(times) - times.idle - getattr(times, "iowait", 0.0) - getattr(times, "guest", 0.0)
 
 
 if __name__ == "__main__":
