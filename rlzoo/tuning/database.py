@@ -113,6 +113,22 @@ def connect(url: str, **options: Any) -> Engine:
     return create_engine(with_driver(url), **{**engine_options(url), **options})
 
 
+def widen(engine: Engine) -> None:
+    """Let a study keep more than the 64 KiB that a TEXT of MySQL takes, such as the points of a large grid."""
+    from sqlalchemy import text
+
+    if engine.dialect.name != "mysql":
+        return
+    table, column = "study_user_attributes", "value_json"
+    kind = text(
+        "SELECT data_type FROM information_schema.columns WHERE table_schema = DATABASE()"
+        f" AND table_name = '{table}' AND column_name = '{column}'"
+    )
+    with engine.begin() as connection:
+        if connection.execute(kind).scalar() == "text":
+            connection.execute(text(f"ALTER TABLE {table} MODIFY {column} MEDIUMTEXT"))
+
+
 @contextmanager
 def row_lock(url: str, name: str) -> Iterator[None]:
     """A row of a table of ours, locked in the database: others wait for it, on whichever machine.

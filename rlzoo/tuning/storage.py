@@ -82,11 +82,13 @@ class Store:
         kind: `sqlite`, `journal`, or a database's URL.
         folder: of the study.
         busy_seconds: how long to wait for somebody else who writes.
+        foreign: the file, where it is not the one in the folder.
     """
 
     kind: str
     folder: Path
     busy_seconds: float = field(default_factory=lambda: BUSY_SECONDS)
+    foreign: Path | None = None
     _opened: list[Callable[[], None]] = field(default_factory=list)
     _reached: Proxy | None = None
     _held: dict[int, BaseFileLock] = field(default_factory=dict)
@@ -123,9 +125,9 @@ class Store:
 
     @property
     def file(self) -> Path | None:
-        """The file in the study's folder, if it is one."""
+        """The file that it is, in the study's folder as a rule; None for a database."""
         names = {"sqlite": "study.db", "journal": "journal.log"}
-        return self.folder / names[self.kind] if self.kind in names else None
+        return self.foreign or self.folder / names[self.kind] if self.kind in names else None
 
     def open(self) -> BaseStorage:
         """Open it, and make it if need be; to be called with the lock held."""
@@ -157,7 +159,8 @@ class Store:
                 heartbeat_interval=HEARTBEAT_SECONDS,
                 grace_period=LEASED_GRACE_SECONDS if self.has_leases else GRACE_SECONDS,
             )
-        self._opened.append(storage.engine.dispose)
+            self._opened.append(storage.engine.dispose)
+            database.widen(storage.engine)
         return storage
 
     def close(self) -> None:
