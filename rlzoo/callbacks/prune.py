@@ -7,6 +7,9 @@ from collections.abc import Callable, Mapping
 
 from rlzoo.protocols import Algorithm, Callback, Patience, Pruned
 
+PASSING = ("optimizer", "adam", "observation", "states", "rollout")
+"""Parts of the names of tensors that a training needs and the agent it makes does not."""
+
 
 class Prune(Callback):
     """Hears of evaluations as a metric logger, and ends the training as a callback.
@@ -49,4 +52,5 @@ class Prune(Callback):
     def on_end(self, algorithm: Algorithm) -> None:
         self.n_steps = algorithm.num_timesteps
         tensors = algorithm.state().tensors
-        self.size = sum(math.prod(tensor.shape) for name, tensor in tensors.items() if "optimizer" not in name)
+        learned = [tensor for name, tensor in tensors.items() if not any(part in name for part in PASSING)]
+        self.size = sum(math.prod(tensor.shape) for tensor in learned if tensor.shape)

@@ -10,7 +10,7 @@ from rlzoo.errors import ExitCode
 
 if TYPE_CHECKING:
     from rlzoo.cli import Arguments
-    from rlzoo.tuning.final import Final
+    from rlzoo.tuning.final import Candidate, Final
     from rlzoo.tuning.search import Tuned
 
 
@@ -76,6 +76,7 @@ def _final_data(final: Final) -> dict[str, Any]:
                 "mean": each.mean if each.scores else None,
                 "ci": None if each.interval is None else [each.interval.low, each.interval.high],
                 "error": each.error,
+                **({"second": each.second, "front": each in final.front} if each.seconds else {}),
             }
             for each in final.candidates
         ],
@@ -93,7 +94,7 @@ def _print(tuned: Tuned, second: str | None) -> None:
     ]
     print_table(columns, rows, title="Pareto front" if second else "best trials")
     if tuned.final is not None:
-        _print_final(tuned.final)
+        _print_final(tuned.final, second)
     states = [trial["state"] for trial in tuned.trials]
     counts = ", ".join(f"{states.count(state)} {state}" for state in dict.fromkeys(states))
     print(f"trials: {counts}")
@@ -105,25 +106,24 @@ def _print(tuned: Tuned, second: str | None) -> None:
     print(f"study: {tuned.folder}")
 
 
-def _print_final(final: Final) -> None:
+def _print_final(final: Final, second: str | None) -> None:
     from rlzoo.console import print_table
 
-    rows = [
-        (
-            each.label,
-            each.mean,
-            f"[{each.interval.low:.2f}, {each.interval.high:.2f}]" if each.interval else "",
-            len(each.scores),
-        )
-        if each.scores
-        else (each.label, each.error.partition("\n")[0], "", 0)
-        for each in final.candidates
-    ]
-    print_table(("candidate", "mean", "95 % CI", "seeds"), rows, title="on fresh seeds")
-    if final.gain is not None:
+    front = final.front
+    columns = ("candidate", "mean", "95 % CI", "seeds", *([second, "on the front"] if second else []))
+    rows = [_row(each, (each.second, each in front) if second else ()) for each in final.candidates]
+    print_table(columns, rows, title="on fresh seeds")
+    if final.gain is not None and not second:
         gain = final.gain
         sure = "" if gain.low > 0 else ": it may be chance"
         print(f"{final.winner.label} beats the defaults by {gain.mean:.2f} [{gain.low:.2f}, {gain.high:.2f}]{sure}")
+
+
+def _row(each: Candidate, more: tuple[float, bool] | tuple[()]) -> tuple[object, ...]:
+    if not each.scores:
+        return each.label, each.error.partition("\n")[0], "", 0, *("" for _ in more)
+    interval = f"[{each.interval.low:.2f}, {each.interval.high:.2f}]" if each.interval else ""
+    return each.label, each.mean, interval, len(each.scores), *((more[0], "yes" if more[1] else "") if more else ())
 
 
 def _print_plan(request: Any) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import shutil
+import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -19,6 +20,7 @@ from rlzoo.launchers.job import JobResult
 from rlzoo.runs import write_text
 from rlzoo.tuning.intervals import Interval, of_difference, of_mean
 from rlzoo.tuning.ledger import Ledger
+from rlzoo.tuning.objective import pareto, second_score
 from rlzoo.tuning.queue import defaults, drawn
 from rlzoo.tuning.reach import enter, offered
 from rlzoo.tuning.request import TuneRequest, plan
@@ -40,6 +42,7 @@ class Candidate:
         trial: its number, None for the defaults.
         settings: what it changes, by key.
         scores: one for each fresh seed, the same seeds for all.
+        seconds: of the second objective, if there is one; less is better.
         error: why it has not all of them.
     """
 
@@ -48,10 +51,16 @@ class Candidate:
     settings: Mapping[str, Any]
     scores: tuple[float, ...] = ()
     error: str = ""
+    seconds: tuple[float, ...] = ()
 
     @property
     def mean(self) -> float:
         return math.fsum(self.scores) / len(self.scores) if self.scores else -math.inf
+
+    @property
+    def second(self) -> float:
+        """The mean of the second objective."""
+        return math.fsum(self.seconds) / len(self.seconds) if self.seconds else math.inf
 
     @property
     def interval(self) -> Interval | None:
@@ -74,6 +83,12 @@ class Final:
         return next(each for each in self.candidates if each.trial is None)
 
     @property
+    def front(self) -> tuple[Candidate, ...]:
+        """With two objectives, the candidates that no other one is better than in both."""
+        both = [each for each in self.candidates if each.seconds]
+        return tuple(pareto(both, lambda each: (each.mean, each.second)))
+
+    @property
     def gain(self) -> Interval | None:
         """The 95 % interval of what the winner is better than the defaults by; None where it is they, or one seed."""
         if self.winner.trial is None:
@@ -89,8 +104,8 @@ def decide(study: Study, words: Sequence[str], say: Callable[[str], None]) -> Fi
     """
     config = study.request.config
     ledger = study.claims.ledger()
-    best = ledger.best(config.top_k)
-    if not best or config.second_objective is not None:
+    best = ledger.best(config.top_k) if config.second_objective is None else ledger.front()[: config.top_k]
+    if not best:
         return None
     with study.claims.store.lock("final"):
         candidates = [_candidate(study, trial) for trial in best] + [Candidate(DEFAULTS, None, {})]
@@ -109,6 +124,7 @@ def run_job(job: Mapping[str, Any]) -> dict[str, Any]:
     request = plan(job["words"], starts=False)
     composition = composition_of(request, job["settings"] if job["trial"] is not None else None)
     path = Path(job["path"])
+    began = time.monotonic()
     trained = train_once(
         replace(parse(composition.values), seed=job["seed"]),
         path,
@@ -117,7 +133,8 @@ def run_job(job: Mapping[str, Any]) -> dict[str, Any]:
         details={"trial": job["trial"], "words": list(request.base.words)},
     )
     shutil.rmtree(path / "checkpoints", ignore_errors=True) if job["k"] else None
-    kept = {"of": job["of"], "score": trained.score, "steps": trained.steps}
+    second = second_score(request.config.second_objective, time.monotonic() - began, trained.size)
+    kept = {"of": job["of"], "score": trained.score, "steps": trained.steps, "second": second}
     write_text(path.with_name(f"{path.name}.json"), json.dumps(kept) + "\n")
     return {"run": str(path), "result": kept}
 
@@ -139,7 +156,8 @@ def _job(study: Study, words: Sequence[str], candidate: Candidate, k: int) -> di
     seed = trial_seed(study.seed, FRESH, k)
     values = composition_of(study.request, None if candidate.trial is None else candidate.settings).values
     judged = {key: values[key] for key in ("algo", "env", "total_timesteps", "eval", "stop")}
-    of = json.loads(json.dumps({**judged, "seed": seed, "objective": [config.objective, config.n_last]}, default=str))
+    objective = [config.objective, config.n_last, *([config.second_objective] if config.second_objective else [])]
+    of = json.loads(json.dumps({**judged, "seed": seed, "objective": objective}, default=str))
     folder = study.folder / "final" / candidate.label.replace(" ", "_")
     path = str((folder / f"seed{k}").absolute())
     return {
@@ -188,22 +206,23 @@ def _here(job: Mapping[str, Any], index: int) -> JobResult:
     return JobResult(index, run=answer["run"], result=answer["result"])
 
 
-def _kept(job: Mapping[str, Any]) -> float | None:
-    """The score of a job that was run before with the same settings."""
+def _kept(job: Mapping[str, Any]) -> tuple[float, float | None] | None:
+    """The score of a job that was run before with the same settings, and its second one."""
     path = Path(job["path"])
     try:
         kept = json.loads(path.with_name(f"{path.name}.json").read_text(encoding="utf-8"))
-        return float(kept["score"]) if kept["of"] == job["of"] else None
+        return (float(kept["score"]), kept.get("second")) if kept["of"] == job["of"] else None
     except (OSError, ValueError, KeyError, TypeError):
         return None
 
 
 def _filled(candidate: Candidate, jobs: Sequence[Mapping[str, Any]], errors: Mapping[str, str]) -> Candidate:
     own = [job for job in jobs if job["label"] == candidate.label]
-    scores = [_kept(job) for job in own]
-    found = tuple(score for score in scores if score is not None)
-    error = next((errors[job["path"]] for job in own if job["path"] in errors), "")
-    return replace(candidate, scores=found if len(found) == len(own) else (), error=error)
+    found = [kept for job in own if (kept := _kept(job)) is not None]
+    if len(found) < len(own):
+        return replace(candidate, error=next((errors[job["path"]] for job in own if job["path"] in errors), ""))
+    seconds = tuple(second for _, second in found if second is not None)
+    return replace(candidate, scores=tuple(score for score, _ in found), seconds=seconds)
 
 
 def _order(candidate: Candidate) -> tuple[float, bool]:

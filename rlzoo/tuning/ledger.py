@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING
 
 from optuna.trial import TrialState
 
+from rlzoo.tuning.objective import pareto
+
 if TYPE_CHECKING:
     from optuna.trial import FrozenTrial
 
@@ -116,6 +118,10 @@ class Ledger:
     def best(self, k: int = 1) -> list[FrozenTrial]:
         """The k best complete trials, the first of equals first."""
         return sorted(self.complete, key=lambda trial: (-(trial.values or [0.0])[0], trial.number))[:k]
+
+    def front(self) -> list[FrozenTrial]:
+        """The complete trials of two scores that no other is better than in both, the best in the first one first."""
+        return pareto(self.complete, lambda trial: (trial.values[0], trial.values[1]))
 
     def _taken(self) -> set[int]:
         holding = (*self.finished, *self.running, *self.waiting)

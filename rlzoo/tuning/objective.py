@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
+from typing import TypeVar
 
 from rlzoo.errors import ExitCode, RlzooError
+
+T = TypeVar("T")
 
 NEEDS_EVALUATIONS = ("last", "best", "area")
 """Objectives that are made of the evaluations on the way."""
@@ -35,4 +38,27 @@ def score(objective: str, means: Sequence[float], final: float, *, n_last: int) 
     found = math.fsum(values) / len(values)
     if not math.isfinite(found):
         raise RlzooError(f"the score is {found}", "the returns are not finite", ExitCode.TRAINING_FAILED)
+    return found
+
+
+def second_score(second: str | None, seconds: float, size: int) -> float | None:
+    """The second score of a training, less is better; None if there is no second objective.
+
+    Args:
+        second: `wall_time` or `size`.
+        seconds: that the training took.
+        size: numbers that it learned: weights, or entries of a table.
+    """
+    return None if second is None else seconds if second == "wall_time" else float(size)
+
+
+def pareto(items: Iterable[T], scores: Callable[[T], tuple[float, float]]) -> list[T]:
+    """Those that no other one is better than in both of its scores (more of the first, less of the second).
+
+    They come with the best in the first score first.
+    """
+    found: list[T] = []
+    for item in sorted(items, key=lambda each: (-scores(each)[0], scores(each)[1])):
+        if not found or scores(item)[1] < scores(found[-1])[1]:
+            found.append(item)
     return found

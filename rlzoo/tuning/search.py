@@ -136,7 +136,7 @@ def _stopped(study: Study, words: Sequence[str], code: ExitCode) -> RlzooError:
 
 def _tuned(study: Study, ledger: Ledger, final: Final | None, saved: Path | None) -> Tuned:
     several = study.request.config.second_objective is not None
-    best = study.claims.best_trials if several else ledger.best(max(1, study.request.config.top_k))
+    best = ledger.front() if several else ledger.best(max(1, study.request.config.top_k))
     return Tuned(
         study.folder,
         tuple(record_of(study, trial) for trial in ledger.trials),

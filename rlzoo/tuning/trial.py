@@ -30,7 +30,7 @@ from rlzoo.seeding import MAX_SEED
 from rlzoo.training import train
 from rlzoo.tuning import engines
 from rlzoo.tuning.ledger import DRAWN, ERROR, INFEASIBLE, OUTCOME, PLACE, WORKER
-from rlzoo.tuning.objective import score
+from rlzoo.tuning.objective import score, second_score
 from rlzoo.tuning.storage import explained
 from rlzoo.tuning.study import Study
 
@@ -109,9 +109,8 @@ def _train_seeds(
             if k + 1 < config.seeds_per_trial and trial.should_prune():
                 raise optuna.TrialPruned(f"pruned after {k + 1} seeds")
     mean = math.fsum(scores) / len(scores)
-    if several:
-        return mean, time.monotonic() - began if config.second_objective == "wall_time" else float(outcome["size"])
-    return mean
+    second = second_score(config.second_objective, (time.monotonic() - began) / len(scores), outcome["size"])
+    return mean if second is None else (mean, second)
 
 
 def train_once(

@@ -15,7 +15,7 @@ from rlzoo.config.compose import compose
 from rlzoo.tuning import worker
 from rlzoo.tuning.final import DEFAULTS, Candidate, Final, _order, decide
 from rlzoo.tuning.intervals import of_difference, of_mean, t_quantile
-from rlzoo.tuning.objective import score
+from rlzoo.tuning.objective import pareto, score
 from rlzoo.tuning.save import save
 
 pytestmark = pytest.mark.usefixtures("workdir")
@@ -50,6 +50,21 @@ def test_the_best_mean_wins_and_of_equals_the_defaults() -> None:
     final = Final(tuple(sorted((unfinished, two, one, same), key=_order)))
     assert [each.label for each in final.candidates] == ["defaults", "trial 1", "trial 2", "trial 3"]
     assert final.gain is None
+
+
+def test_with_two_objectives_the_front_is_tried_on_fresh_seeds() -> None:
+    points = {"a": (3.0, 9.0), "b": (3.0, 5.0), "c": (2.0, 6.0), "d": (1.0, 1.0), "e": (0.0, 1.0)}
+    assert pareto(points, points.__getitem__) == ["b", "d"]
+    words = ["n_trials=4", "top_k=2", "final_seeds=2", "enqueue=[]", "second_objective=size", "pruner=none"]
+    study = started(*words)
+    worker.run_trials(study, "w", lambda: False)
+    front = study.claims.ledger().front()
+    assert {trial.number for trial in front} <= {trial.number for trial in study.claims.best_trials}
+    final = decide(study, [*SHORT, *words], [].append)
+    assert final is not None
+    assert [each.seconds for each in final.candidates] == [(64.0, 64.0)] * len(final.candidates)  # 16 states, 4 actions
+    assert final.front == (final.winner,)
+    assert final.defaults in final.candidates
 
 
 def test_candidates_and_defaults_are_trained_on_the_same_fresh_seeds_once() -> None:
