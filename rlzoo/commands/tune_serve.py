@@ -33,6 +33,8 @@ LOOPBACK = ("127.0.0.1", "::1", "localhost")
 
 
 def main(arguments: Arguments) -> int:
+    import optuna
+
     from rlzoo import console
     from rlzoo.redaction import redact
 
@@ -40,6 +42,7 @@ def main(arguments: Arguments) -> int:
     from rlzoo.tuning.proxy import start_server
     from rlzoo.tuning.storage import Store
 
+    optuna.logging.set_verbosity(optuna.logging.ERROR)
     with noted_signals() as noted, closing(Store(url, Path())) as store:
         database = store.open_database(max_overflow=MAX_CONNECTIONS - 5)
         try:

@@ -35,6 +35,8 @@ LOOK_SECONDS = 0.5
 """Between two looks whether a client that waits for a lock is still there."""
 WAIT_SECONDS = 60.0
 """How long to wait for a proxy, such as while it is started anew; what it was answering then fails."""
+FIRST_SECONDS = 10.0
+"""Likewise, for the first time: it may be the wrong address."""
 BEAT_SECONDS = 10.0
 ALIVE = [("grpc.keepalive_time_ms", 20_000), ("grpc.keepalive_timeout_ms", 20_000)]
 """Both sides notice it when the other's machine is gone."""
@@ -141,6 +143,7 @@ class Proxy(GrpcStorageProxy, BaseHeartbeat):
             warnings.simplefilter("ignore")  # Optuna calls it experimental
             super().__init__(host=f"[{host}]" if ":" in host else host, port=port)
         self._heartbeat_seconds = heartbeat_seconds
+        self._has_answered = False
 
     def _setup(self) -> None:
         """Optuna's, with options for the channel."""
@@ -158,10 +161,12 @@ class Proxy(GrpcStorageProxy, BaseHeartbeat):
         Raises:
             ConnectionError: if nobody answers, or it was lost meanwhile.
         """
+        seconds = WAIT_SECONDS if self._has_answered else FIRST_SECONDS
         try:
-            grpc.channel_ready_future(self._channel).result(WAIT_SECONDS)
+            grpc.channel_ready_future(self._channel).result(seconds)
         except grpc.FutureTimeoutError:
-            raise ConnectionError(f"no proxy answers within {WAIT_SECONDS:g} s") from None
+            raise ConnectionError(f"no proxy answers within {seconds:g} s") from None
+        self._has_answered = True
         call = self._channel.unary_stream(f"/{SERVICE}/Hold")(name.encode())
         try:
             next(call, None)

@@ -135,7 +135,7 @@ def test_ctrl_c_ends_the_proxy_and_its_clients_say_what_is_missing(
 
 
 def test_where_nobody_answers_it_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(proxy, "WAIT_SECONDS", 0.5)
+    monkeypatch.setattr(proxy, "FIRST_SECONDS", 0.5)
     with pytest.raises(
         RlzooError, match=r"the storage grpc://127.0.0.1:9 fails: no proxy answers within 0.5 s"
     ) as found:
