@@ -43,6 +43,7 @@ def _files(written: Written) -> dict[str, object]:
 
 def _print(report: Report, written: Written, n: int) -> None:
     from rlzoo.console import print_pairs, print_table, say
+    from rlzoo.tuning.report.data import cost_text
     from rlzoo.tuning.report.page import verdict
 
     second = [report.second] if report.second else []
@@ -76,12 +77,11 @@ def _print(report: Report, written: Written, n: int) -> None:
         say(f"not drawn: {name}: {reason}")
     if written.missing:
         say(f"note: {written.missing}")
-    hours = report.cost["cpu_hours"]
     print_pairs(
         [
             ("trials", ", ".join(f"{count} {name}" for name, count in report.counts.items()) or "none yet"),
             ("finished", f"{report.n_finished} of {report.n_trials}"),
-            ("search cost", f"{report.cost['steps']:,.0f} steps, {hours:.2f} CPU hours"),
+            ("search cost", cost_text(report)),
             ("report", written.page),
         ]
     )

@@ -17,7 +17,7 @@ from optuna.storages.journal import BaseJournalBackend
 
 from rlzoo.errors import ExitCode, RlzooError
 from rlzoo.registry import did_you_mean
-from rlzoo.tuning.storage import Store, explained
+from rlzoo.tuning.storage import HEARTBEAT_SECONDS, Store, explained
 
 if TYPE_CHECKING:
     from optuna.storages import BaseStorage
@@ -64,6 +64,18 @@ def read(store: Store, name: str) -> Snapshot:
         return Snapshot(name, study.directions, study.user_attrs, trials)
 
 
+def names(store: Store) -> list[str]:
+    """The studies of a storage.
+
+    Raises:
+        RlzooError: if it is not there, or cannot be read.
+    """
+    import optuna
+
+    with explained(store), _opened(store) as storage:
+        return optuna.get_all_study_names(storage)
+
+
 @contextmanager
 def _opened(store: Store) -> Iterator[BaseStorage]:
     from optuna.storages import JournalStorage, RDBStorage
@@ -83,16 +95,18 @@ def _opened(store: Store) -> Iterator[BaseStorage]:
             storage = RDBStorage("sqlite://", engine_kwargs={"creator": lambda: copy, "poolclass": StaticPool})
             yield storage
             storage.engine.dispose()
-    elif "://" in store.kind and not store.kind.startswith("grpc"):
+    elif store.is_proxy:
+        from rlzoo.tuning.proxy import Proxy
+
+        with closing(Proxy(store.kind, HEARTBEAT_SECONDS)) as proxy:
+            yield proxy
+    else:
         _check_tables(store)
-        options = {"execution_options": {"postgresql_readonly": True}} if store.kind.startswith("postgresql") else {}
+        options = {**store.engine_options, "execution_options": {"postgresql_readonly": True}}
         with _compatible(store):
-            storage = RDBStorage(store.kind, engine_kwargs=options, skip_table_creation=True)
+            storage = RDBStorage(store.url, engine_kwargs=options, skip_table_creation=True)
             yield storage
             storage.engine.dispose()
-    else:
-        yield store.open()
-        store.close()
 
 
 def _copy(path: Path, busy_seconds: float) -> sqlite3.Connection:
@@ -100,6 +114,8 @@ def _copy(path: Path, busy_seconds: float) -> sqlite3.Connection:
     memory = sqlite3.connect(":memory:", check_same_thread=False)
     try:
         with closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True, timeout=busy_seconds)) as source:
+            source.execute("BEGIN")
+            source.execute("SELECT name FROM sqlite_master").fetchone()  # waits its time; a backup would wait for ever
             source.backup(memory)
     except sqlite3.OperationalError as error:
         memory.close()
@@ -137,7 +153,7 @@ def _check_tables(store: Store) -> None:
     """Whether a database has anything of Optuna's; asked first, as opening it would make the tables."""
     from sqlalchemy import create_engine, inspect
 
-    engine = create_engine(store.kind)
+    engine = create_engine(store.url, **store.engine_options)
     try:
         if not inspect(engine).has_table("studies"):
             raise RlzooError(f"there is no study in {_place(store)}", "is it the right database?")

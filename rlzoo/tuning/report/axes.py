@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -27,11 +28,13 @@ class Cell:
         value: a number, or the name of a choice: what JSON knows.
         text: as it is written.
         position: on its axis.
+        setting: what a training gets.
     """
 
     value: float | int | str | None
     text: str
     position: float
+    setting: Any
 
 
 @dataclass(frozen=True)
@@ -45,6 +48,7 @@ class Axis:
         scale: `one_minus` is the logarithm of the distance from 1, `two` counts doublings.
         low, high: ends of the range, as values; 0 and the last index for choices.
         choices: what can be drawn, by name.
+        settings: what a training gets of each.
     """
 
     name: str
@@ -54,14 +58,16 @@ class Axis:
     low: float
     high: float
     choices: tuple[Any, ...] = ()
+    settings: tuple[Any, ...] = ()
 
     def cell(self, raw: Any) -> Cell:
         """What was drawn as a value."""
         if self.scale == "choice":
+            index = self._index(raw)
             name = raw if raw is None or isinstance(raw, bool | int | float) else label(raw)
-            return Cell(name, label(raw), float(self._index(raw)))
+            return Cell(name, label(raw), float(index), self.settings[index] if index < len(self.settings) else raw)
         value = {"two": lambda: 2 ** int(raw), "one_minus": lambda: 1.0 - float(raw)}.get(self.scale, lambda: raw)()
-        return Cell(value, self.text(value), self.position(value))
+        return Cell(value, self.text(value), self.position(value), value)
 
     def position(self, value: float) -> float:
         """Where a number stands: equal distances are equal changes to the sampler."""
@@ -114,7 +120,9 @@ def axis_of(parameter: Parameter) -> Axis:
     transform: Any = parameter.transform
     names = (parameter.name, parameter.key, parameter.raw_name)
     if isinstance(transform, Choice):
-        return Axis(*names, "choice", 0, len(transform.values) - 1, tuple(transform.values))
+        return Axis(
+            *names, "choice", 0, len(transform.values) - 1, tuple(transform.values), tuple(transform.values.values())
+        )
     if isinstance(transform, OneMinus):
         return Axis(*names, "one_minus", 1.0 - transform.high, 1.0 - transform.low)
     scale: Any = "two" if isinstance(transform, PowerOfTwo) else "log" if transform.log else "linear"
@@ -139,8 +147,13 @@ def label(choice: Any) -> str:
 
 
 def cells(axes: Sequence[Axis], params: Mapping[str, Any]) -> dict[str, Cell]:
-    """The values of a trial by the parameters' names; what was not drawn is left out."""
-    return {axis.name: axis.cell(params[axis.raw_name]) for axis in axes if axis.raw_name in params}
+    """The values of a trial by the parameters' names; what was not drawn, or not as the axis has it, is left out."""
+    found = {}
+    for axis in axes:
+        if axis.raw_name in params:
+            with suppress(ValueError, TypeError, OverflowError):  # a trial of another study can have other kinds
+                found[axis.name] = axis.cell(params[axis.raw_name])
+    return found
 
 
 def _of_decades(low: float, high: float) -> list[float]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import statistics
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
@@ -52,10 +53,12 @@ def limits(values: Sequence[float]) -> tuple[float, float]:
     """The range to show: of all values, unless some lie so far away that nothing could be seen of the others."""
     low, high = min(values), max(values)
     if len(values) >= 4:
-        first, _, third = statistics.quantiles(values, n=4)
+        first, _, third = statistics.quantiles(values, n=4, method="inclusive")
         reach = FENCE * (third - first)
         if reach > 0:
             low, high = max(low, first - reach), min(high, third + reach)
+    if not math.isfinite(high - low):
+        raise Undrawable("the numbers lie too far apart")
     margin = 0.05 * (high - low) or max(abs(high) * 0.05, 0.5)
     return low - margin, high + margin
 

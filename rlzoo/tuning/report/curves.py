@@ -72,12 +72,12 @@ def _history(axes: Any, report: Report, values: Sequence[float], better: Any, *,
     if cut:
         heights = clip([each.last or 0.0 for each in cut], ends)
         axes.scatter(
-            [each.number for each in cut], heights, marker="x", s=24, color=GRAY, linewidths=1.2,
+            [each.number for each in cut], heights, marker="x", s=24, color=GRAY, linewidths=1.2, clip_on=False,
             label="pruned, at its last evaluation",
         )  # fmt: skip
     if values:
         numbers = [each.number for each in report.complete]
-        axes.scatter(numbers, clip(values, ends), s=26, color=BLUE, label="complete")
+        axes.scatter(numbers, clip(values, ends), s=26, color=BLUE, label="complete", clip_on=False)
         axes.step(
             numbers, clip(list(accumulate(values, better)), ends), where="post", color=ORANGE, linewidth=1.6,
             label="best so far",
@@ -90,7 +90,7 @@ def _history(axes: Any, report: Report, values: Sequence[float], better: Any, *,
         names = ", ".join(dict.fromkeys(str(each.enqueued) for each in begun))
         axes.scatter(
             [each.number for each in begun], heights, marker="D", s=70, facecolors="none", edgecolors=GREEN,
-            linewidths=1.6, label=f"not drawn: {names}",
+            linewidths=1.6, label=f"to begin with: {names}",
         )  # fmt: skip
     axes.set_ylim(*ends)
 
@@ -171,11 +171,11 @@ def draw_pareto(report: Report) -> Figure:
         axes.set_xscale("log")
         x_ends = (min(across) / 1.3, max(across) * 1.3)
     x, y = _pairs(others)
-    axes.scatter(clip(x, x_ends), clip(y, y_ends), s=26, color=GRAY, alpha=0.8, label="complete")
+    axes.scatter(clip(x, x_ends), clip(y, y_ends), s=26, color=GRAY, alpha=0.8, label="complete", clip_on=False)
     x, y = _pairs(sorted(front, key=lambda each: each.second or 0.0))
     x, y = clip(x, x_ends), clip(y, y_ends)
     axes.step([*x, x_ends[1]], [*y, y[-1]], where="post", color=ORANGE, linewidth=1.2, alpha=0.8)
-    axes.scatter(x, y, s=46, color=ORANGE, label="no other is better in both", zorder=3)
+    axes.scatter(x, y, s=46, color=ORANGE, label="no other is better in both", zorder=3, clip_on=False)
     for each in front:
         spot = (clip([each.second or 0.0], x_ends)[0], clip([each.score or 0.0], y_ends)[0])
         axes.annotate(str(each.number), spot, xytext=(5, -10), textcoords="offset points", fontsize=SMALL)

@@ -9,24 +9,19 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from rlzoo.config import yaml_file
-from rlzoo.errors import ExitCode, RlzooError, clean
-from rlzoo.registry import did_you_mean
+from rlzoo.errors import RlzooError, clean
 from rlzoo.tuning import reading
 from rlzoo.tuning.final import search_cost
 from rlzoo.tuning.ledger import ENQUEUED, ERROR, INFEASIBLE, OUTCOME, WORKER, Ledger, state
 from rlzoo.tuning.report.axes import Axis, Cell, axis_of, axis_of_distribution, cells
 from rlzoo.tuning.report.comparison import Comparison, compare
+from rlzoo.tuning.report.place import described, find
 from rlzoo.tuning.space_file import read as read_space
-from rlzoo.tuning.storage import Store, problems_of
+from rlzoo.tuning.storage import Store
 from rlzoo.tuning.study import QUEUE, REQUEST, SEED
 
 if TYPE_CHECKING:
     from optuna.trial import FrozenTrial
-
-YAML = "study.yaml"
-FILES = {"study.db": "sqlite", "journal.log": "journal"}
-LATEST = "latest"
 
 
 @dataclass(frozen=True)
@@ -152,14 +147,12 @@ def collect(study: str, studies_dir: str, storage: str | None) -> Report:
     """
     folder, name, kind = find(study, Path(studies_dir).expanduser(), storage)
     store = Store.of(kind, folder) if kind != "sqlite" or not (folder / "study.db").is_file() else Store(kind, folder)
-    if storage is None and store.file is not None and not store.file.is_file() and not (folder / YAML).is_file():
-        raise RlzooError(f"{folder} is no study's folder", "study= is the name of a study, or its folder")
     found = reading.read(store, name)
     request = found.attributes.get(REQUEST)
     if not isinstance(request, Mapping) or not isinstance(request.get("search"), Mapping):
         message = f"the study {name!r} is none of rlzoo's, or is being made in this moment"
         raise RlzooError(message, "optuna-dashboard shows every study of Optuna's")
-    latest = _yaml(folder).get("search", {})
+    latest = described(folder).get("search", {})
     n_trials = _n_trials(found.attributes, request, latest)
     ledger = Ledger(found.trials, n_trials)
     axes = _axes(request, found.trials)
@@ -178,47 +171,6 @@ def collect(study: str, studies_dir: str, storage: str | None) -> Report:
         search_cost(ledger),
         None if seed is None else compare(folder / "final", {**request, "search": search}, int(seed)),
     )
-
-
-def find(study: str, studies_dir: Path, storage: str | None) -> tuple[Path, str, str]:
-    """The folder of a study, its name in its storage, and that storage.
-
-    Raises:
-        RlzooError: if there is no such study here and no storage is named.
-    """
-    if storage is not None and (problems := problems_of(storage)):
-        code = ExitCode.MISSING if all(each.missing for each in problems) else ExitCode.WRONG_REQUEST
-        raise RlzooError(str(problems[0]), code=code)
-    there = _folders(studies_dir)
-    if study == LATEST and not there:
-        raise RlzooError(f"there is no study in {studies_dir}", "study= names one, or its folder; studies_dir= a place")
-    given = Path(study).expanduser()
-    folder = there[-1] if study == LATEST else given if _is_study(given) else studies_dir / study
-    if not _is_study(folder) and storage is None:
-        names = [each.name for each in there]
-        hint = f"{studies_dir} has: {', '.join(names[-10:])}" if names else "studies_dir= says where studies are"
-        raise RlzooError(f"there is no study {study!r} in {studies_dir}{did_you_mean(study, names)}", hint)
-    kept = _yaml(folder)
-    own = next((kind for file, kind in FILES.items() if (folder / file).is_file()), "sqlite")
-    kind = storage or str(kept.get("search", {}).get("storage") or own)
-    return folder, str(kept.get("study") or folder.resolve().name), kind
-
-
-def _folders(studies_dir: Path) -> list[Path]:
-    """The folders of studies, the one that something happened to last at the end."""
-    found = [each for each in studies_dir.iterdir() if _is_study(each)] if studies_dir.is_dir() else []
-    files = (YAML, *FILES)
-    newest = {each: max((each / f).stat().st_mtime for f in files if (each / f).is_file()) for each in found}
-    return sorted(found, key=lambda each: (newest[each], each.name))
-
-
-def _is_study(folder: Path) -> bool:
-    return any((folder / name).is_file() for name in (YAML, *FILES))
-
-
-def _yaml(folder: Path) -> dict[str, Any]:
-    path = folder / YAML
-    return yaml_file.read(path).values if path.is_file() else {}
 
 
 def _n_trials(attributes: Mapping[str, Any], request: Mapping[str, Any], latest: Mapping[str, Any]) -> int:
@@ -264,6 +216,13 @@ def _finite(value: float) -> float | None:
     return value if math.isfinite(value) else None
 
 
+def cost_text(report: Report) -> str:
+    """What the search took."""
+    hours = report.cost["cpu_hours"]
+    cpu = f"{hours:.2f} CPU hours" if hours >= 0.1 else f"{hours * 3600:.0f} CPU seconds"
+    return f"{report.cost['steps']:,.0f} steps, {cpu}"
+
+
 def as_data(report: Report, importance: Mapping[str, Any]) -> dict[str, Any]:
     """What a report says, as plain data without pictures."""
     return {
@@ -271,6 +230,7 @@ def as_data(report: Report, importance: Mapping[str, Any]) -> dict[str, Any]:
         "folder": str(report.folder),
         "storage": report.storage,
         "seed": report.seed,
+        "second_objective": report.second,
         "n_trials": report.n_trials,
         "finished": report.n_finished,
         "trials": report.counts,

@@ -85,7 +85,7 @@ def _shares(
             for each, loss in zip(trials, losses, strict=True)
         )
         evaluator = optuna.importance.PedAnovaImportanceEvaluator(target_quantile=quantile)
-        there = [name for name in names if any(name in each.params for each in trials)]
-        found = evaluator.evaluate(study, there)
+        varied = [name for name in names if len({each.params[name] for each in trials if name in each.params}) > 1]
+        found = {**dict.fromkeys(names, 0.0), **evaluator.evaluate(study, varied)}  # it would rank constants too
     total = sum(found.values())
     return {name: value / total for name, value in found.items()} if total > 0 else {}

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import json
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 from xml.etree import ElementTree
 
 from rlzoo.errors import clean
 from rlzoo.tuning.report.curves import score_label, second_label
+from rlzoo.tuning.report.data import cost_text
 from rlzoo.tuning.report.style import SCRIPT, STYLE
 
 if TYPE_CHECKING:
@@ -63,7 +65,6 @@ def _policy() -> str:
 def _header(report: Report) -> Element:
     train, search = report.request.get("train", {}), report.search
     counts = ", ".join(f"{count} {name}" for name, count in report.counts.items()) or "none yet"
-    hours = report.cost["cpu_hours"]
     facts = {
         "task": f"{train.get('algo', {}).get('name')} on {train.get('env', {}).get('id')},"
         f" {int(train.get('total_timesteps') or 0):,} steps a training",
@@ -71,7 +72,7 @@ def _header(report: Report) -> Element:
         "trials": counts,
         "objective": score_label(report) + (f"; and {second_label(report)}" if report.second else ""),
         "sampler, pruner": f"{named(search.get('sampler'))}, {named(search.get('pruner'))}",
-        "search cost": f"{report.cost['steps']:,.0f} steps, {hours:.2f} CPU hours",
+        "search cost": cost_text(report),
     }
     items = [_tag("div", [_tag("dt", name), _tag("dd", value)]) for name, value in facts.items()]
     return _tag("header", [_tag("h1", report.name), _tag("dl", items, {"class": "facts"})])
@@ -87,7 +88,9 @@ def _best(report: Report) -> Element:
     rows = [[_number(each.number), *_scores(each, report), *_values(each, names)] for each in shown]
     first = shown[0]
     keys = {axis.name: axis.key for axis in report.axes}
-    settings = "\n".join(f"{keys[name]}: {cell.text}" for name, cell in first.values.items())
+    settings = "\n".join(
+        f"{keys[name]}: {json.dumps(cell.setting, default=str)}" for name, cell in first.values.items()
+    )
     details = _tag("details", [_tag("summary", f"Settings of trial {first.number}"), _tag("pre", settings)])
     return _section(title, _table(columns, rows), details)
 

@@ -79,7 +79,15 @@ def draw_slices(report: Report) -> Figure:
         x = [each.values[axis.name].position + _apart(axis, each.number) for each in having]
         y = clip([each.score or 0.0 for each in having], ends)
         dots = panel.scatter(
-            x, y, c=[each.number for each in having], cmap=SHADES, norm=shades, s=20, edgecolors="black", linewidths=0.3
+            x,
+            y,
+            c=[each.number for each in having],
+            cmap=SHADES,
+            norm=shades,
+            s=20,
+            edgecolors="black",
+            linewidths=0.3,
+            clip_on=False,
         )
         plain(panel)
         panel.set_title(axis.name, fontsize=SMALL + 1)

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import io
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import suppress
 from typing import TYPE_CHECKING, NamedTuple
 
 from rlzoo.tuning.report import curves, parameters
-from rlzoo.tuning.report.canvas import Undrawable
+from rlzoo.tuning.report.canvas import Undrawable, limits
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from rlzoo.tuning.report.importance import Importance
 
 DPI = 120
+FAR = " What lies far from all others stands at the edge."
 
 
 class Picture(NamedTuple):
@@ -43,12 +45,13 @@ NAMES = ("pareto", "history", "importance", "slices", "parallel", "intermediate"
 
 def draw(report: Report, importance: Importance) -> list[Picture]:
     """Every picture of a report, in the order in which they are read."""
+    far = FAR if any(_is_far(report)) else ""
     found = [
         _picture(
             "history",
             "Optimization history",
             "Every trial by its number. Pruned trials stand where their last evaluation was; failed ones and"
-            " draws that a constraint ruled out are left out.",
+            " draws that a constraint ruled out are left out." + far,
             lambda: curves.draw_history(report),
         ),
         _picture(
@@ -61,13 +64,13 @@ def draw(report: Report, importance: Importance) -> list[Picture]:
         _picture(
             "slices",
             "Slices",
-            "Scores of the complete trials over each parameter, later trials lighter.",
+            "Scores of the complete trials over each parameter, later trials lighter." + far,
             lambda: parameters.draw_slices(report),
         ),
         _picture(
             "parallel",
             "Parallel coordinates",
-            "Each line is a complete trial, from parameter to parameter to its score, better ones lighter.",
+            "Each line is a complete trial, from parameter to parameter to its score, better ones lighter." + far,
             lambda: parameters.draw_parallel(report, importance),
         ),
         _picture(
@@ -87,11 +90,21 @@ def draw(report: Report, importance: Importance) -> list[Picture]:
         front = _picture(
             "pareto",
             "Pareto front",
-            "Complete trials by both objectives, with the numbers of those that no other is better than in both.",
+            "Complete trials by both objectives, with the numbers of those that no other is better than in both." + far,
             lambda: curves.draw_pareto(report),
         )
         return [front, *found]
     return found
+
+
+def _is_far(report: Report) -> Iterator[bool]:
+    """Whether some scores, or second objectives, lie outside of what is shown."""
+    last = [each.last for each in report.pruned]
+    for values in ([*(each.score for each in report.complete), *last], [each.second for each in report.complete]):
+        there = [value for value in values if value is not None]
+        with suppress(Undrawable):
+            low, high = limits(there) if there else (0.0, 0.0)
+            yield bool(there) and (min(there) < low or max(there) > high)
 
 
 def _picture(name: str, title: str, caption: str, figure: Callable[[], Figure]) -> Picture:
