@@ -20,7 +20,7 @@ from rlzoo.registry import did_you_mean
 from rlzoo.tuning.storage import HEARTBEAT_SECONDS, Store, explained
 
 if TYPE_CHECKING:
-    from optuna.storages import BaseStorage
+    from optuna.storages import BaseStorage, RDBStorage
     from optuna.study import StudyDirection
     from optuna.trial import FrozenTrial
 
@@ -93,8 +93,7 @@ def _opened(store: Store) -> Iterator[BaseStorage]:
         assert store.file is not None
         with closing(_copy(store.file, store.busy_seconds)) as copy, _compatible(store):
             storage = RDBStorage("sqlite://", engine_kwargs={"creator": lambda: copy, "poolclass": StaticPool})
-            yield storage
-            storage.engine.dispose()
+            yield from _disposed(storage)
     elif store.is_proxy:
         from rlzoo.tuning.proxy import Proxy
 
@@ -105,8 +104,15 @@ def _opened(store: Store) -> Iterator[BaseStorage]:
         options = {**store.engine_options, "execution_options": {"postgresql_readonly": True}}
         with _compatible(store):
             storage = RDBStorage(store.url, engine_kwargs=options, skip_table_creation=True)
-            yield storage
-            storage.engine.dispose()
+            yield from _disposed(storage)
+
+
+def _disposed(storage: RDBStorage) -> Iterator[RDBStorage]:
+    """The storage, whose connections are closed behind it."""
+    try:
+        yield storage
+    finally:
+        storage.engine.dispose()
 
 
 def _copy(path: Path, busy_seconds: float) -> sqlite3.Connection:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import multiprocessing
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,9 +11,12 @@ import deaths
 import pytest
 from postgres import MISSING, PASSWORD, running
 from short_studies import Toy, started
+from sqlalchemy import inspect
 
+from rlzoo.cli import main
 from rlzoo.errors import RlzooError
 from rlzoo.tuning import worker
+from rlzoo.tuning.database import connect
 
 pytestmark = [pytest.mark.usefixtures("workdir"), pytest.mark.skipif(bool(MISSING), reason=MISSING)]
 
@@ -101,3 +105,23 @@ def terminate(port: int, which: str) -> int:
     with psycopg.connect(host="127.0.0.1", port=port, user="me", dbname="studies", password=PASSWORD) as own:
         query = f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE pid <> pg_backend_pid() AND {which}"
         return len(own.execute(query).fetchall())
+
+
+def test_a_report_reads_and_changes_nothing(url: str, toy: Toy, capsys: pytest.CaptureFixture[str]) -> None:
+    study = started(f"storage={url}", "n_trials=3", "study=reported")
+    worker.run_trials(study, "w", lambda: False)
+    assert main(["tune", "report", "study=reported", "--json"]) == 0
+    there = json.loads(capsys.readouterr().out)
+    assert there["trials"] == {"complete": 3} and Path(there["report"]).is_file()
+    words = ["study=reported", f"storage={url}", "studies_dir=elsewhere", "folder=page", "--json"]
+    assert main(["tune", "report", *words]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert found["best"] == there["best"] and not Path("elsewhere").exists()
+    assert main(["tune", "report", "study=reportd", f"storage={url}"]) == 2
+    assert "did you mean 'reported'" in capsys.readouterr().err
+    empty = url.replace("/studies", "/postgres")
+    assert main(["tune", "report", "study=reported", f"storage={empty}"]) == 2
+    assert "there is no study in postgresql://me@127.0.0.1" in capsys.readouterr().err
+    engine = connect(empty)
+    assert inspect(engine).get_table_names() == []  # looking for one made none
+    engine.dispose()
