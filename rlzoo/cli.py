@@ -39,6 +39,7 @@ COMMANDS = {
 SUBCOMMANDS: dict[str, dict[str, str]] = {
     "tune": {
         "report": "what a study found, as a page with pictures: rlzoo tune report study=ppo-CartPole",
+        "import": "begin with the best trials of another study: rlzoo tune import storage=x.db algo=ppo env=Pong",
         "serve": "let workers reach a database through this machine: rlzoo tune serve storage=postgresql://me@host/studies",
     }
 }
@@ -52,10 +53,11 @@ OPTIONS = {
             *"tune evaluate record package push-to-hub load-from-hub leaderboard certify doctor reproduce".split(),
             *"verify-resume list show validate".split(),
             "tune report",
+            "tune import",
         ),
     ),
     "-m": ("multirun", ("train",)),
-    "--dry-run": ("dry_run", ("train", "tune")),
+    "--dry-run": ("dry_run", ("train", "tune", "tune import")),
     "--cfg": ("config", ("train",)),
 }
 """Each option's field of `Arguments`, and the commands that take it."""

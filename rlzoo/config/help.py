@@ -13,6 +13,7 @@ USAGE = {
     "train": "rlzoo train [group=choice ...] [key=value ...] [-m] [--dry-run] [--cfg job]",
     "tune": "rlzoo tune [group=choice ...] [key=value ...] [search_space.key=value ...] [--dry-run] [--json]",
     "tune serve": "rlzoo tune serve storage=postgresql://me@host/studies [host=...] [port=...]",
+    "tune import": "rlzoo tune import storage=... [from_study=...] [words of rlzoo tune ...] [--dry-run] [--json]",
     "tune report": "rlzoo tune report [study=...] [key=value ...] [--json]",
     "evaluate": "rlzoo evaluate [run=...] [key=value ...] [env.key=value ...] [--json]",
     "enjoy": "rlzoo enjoy [run=...] [key=value ...] [env.key=value ...]",
@@ -37,6 +38,10 @@ and every value of the result is shown with the file and line it came from.""",
     "list": """\
 runs takes runs_dir=…; hub takes user=, tag=, env=, algo= and n= (models to show, 20), and shows the scores that the
 models' cards state, the best of each environment first.""",
+    "tune import": """\
+The words of rlzoo tune say which study is to begin with them; it is made, or gets them behind what it begins with. They
+are run again and count like every trial: scores of another task, budget or seed are not believed. Studies of rl_zoo3
+are taken too; a value outside of the search space becomes the closest one inside.""",
     "tune serve": """\
 Workers take part with storage=grpc://host:port. Nothing is encrypted and nobody is asked for a password: between
 machines that do not trust their network take a tunnel, such as ssh -L 13000:localhost:13000. The same study may be

@@ -52,6 +52,18 @@ class TuneReportConfig:
 
 
 @dataclass(frozen=True)
+class TuneImportConfig:
+    """The words of `rlzoo tune import` besides those of `rlzoo tune`."""
+
+    __pydantic_config__ = {"extra": "forbid"}
+
+    storage: str
+    from_study: str | None
+    n_best: Positive
+    into: str
+
+
+@dataclass(frozen=True)
 class TuneServeConfig:
     """The words of `rlzoo tune serve`."""
 

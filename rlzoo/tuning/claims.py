@@ -38,6 +38,8 @@ CARRIED = (PLACE, ATTEMPT, DRAWN, ENQUEUED)
 
 
 NONE = -1
+QUEUE = "queue"
+"""Name of the queue among what is kept with a study."""
 
 
 class NoPlace(Exception):  # noqa: N818 - nothing went wrong
@@ -141,7 +143,7 @@ class Claims(optuna.Study):
 
     def _new(self, ledger: Ledger, place: Place) -> FrozenTrial:
         kept: dict[str, Any] = {PLACE: place.number, ATTEMPT: place.attempt}
-        given = self.queue.get(str(place.number))
+        given = self.user_attrs.get(QUEUE, self.queue).get(str(place.number))  # it may have grown since
         if given is None or (place.attempt and not given.get("always")):
             return create_trial(state=TrialState.WAITING, user_attrs=kept)
         return create_trial(

@@ -16,13 +16,14 @@ from rlzoo.errors import ExitCode, RlzooError, show
 from rlzoo.redaction import redact_values
 from rlzoo.runs import write_text
 from rlzoo.tuning import engines
+from rlzoo.tuning.claims import QUEUE as QUEUE
 from rlzoo.tuning.claims import Claims
 from rlzoo.tuning.queue import queue_of
 from rlzoo.tuning.request import TuneRequest
 from rlzoo.tuning.sampling import PlacedSampler
 from rlzoo.tuning.storage import Store, explained
 
-REQUEST, SEED, QUEUE = "request", "seed", "queue"
+REQUEST, SEED = "request", "seed"
 """Names of what is kept with a study in the storage."""
 FREE = (
     "seed n_seeds n_jobs runs_dir launcher logger device torch_threads signal_grace checkpoint stop.minutes"
