@@ -84,6 +84,7 @@ def find(
     """The parts of a request, what is wrong with them, and notices."""
     own = {key: value for key, value in composition.values.items() if key in OWN_KEYS and key != "search_space"}
     config, problems = check_schema(TuneConfig, own)
+    problems = [*composition.problems, *problems]  # what is laid over it below has none of its words' own
     base = without(composition, OWN_KEYS)
     n_workers = config.workers if config is not None else 1
     side_by_side = lay(base, {"n_jobs": n_workers})  # that many trainings share this machine's memory

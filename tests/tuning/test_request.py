@@ -49,6 +49,24 @@ def test_what_the_algorithm_refuses_is_refused_in_its_space() -> None:
     assert found["search_space.activation_fn"].startswith("can become rlu: algo.policy_kwargs.activation_fn unknown")
 
 
+@pytest.mark.parametrize(
+    ("key", "values", "message"),
+    [
+        ("env.wrappers.atari.frame_skp", "[2, 4]", "can become 2: env.wrappers.atari.frame_skp"),
+        ("env.wrappers.atari.frame_skip", "[4, 0]", "can become 0: env.wrappers.atari.frame_skip"),
+        ("env.wrappers.atri.frame_skip", "[2, 4]", "can become 2: env.wrappers.atri"),
+        ("env.kwargs.mod", "[1, 2]", "can become 1: env.kwargs"),
+        ("env.n_envs", "[1, 0]", "can become 0: env.n_envs"),
+    ],
+)
+def test_what_the_environment_refuses_is_refused_in_its_space(key: str, values: str, message: str) -> None:
+    word = f"search_space.skip={{type: choice, key: {key}, values: {values}}}"
+    with pytest.raises(ConfigError) as found:
+        plan(["algo=dqn", "env=SpaceInvaders", "algo.buffer_size=1000", word])
+    [problem] = [each for each in found.value.problems if each.key == "search_space.skip"]
+    assert problem.message.startswith(message)
+
+
 def test_two_objectives_are_not_pruned() -> None:
     assert set(problems("second_objective=wall_time")) == {"pruner"}
     assert set(problems("second_objective=wall_time", "pruner=none", "sampler=cmaes")) >= {"sampler"}
@@ -106,3 +124,10 @@ def test_what_is_searched_need_not_fit_before() -> None:
     assert notice.startswith(
         "algo.gamma is searched: the value given is only where a trial begins; search_space.gamma=null"
     )
+
+
+def test_words_that_cannot_be_read_are_no_request() -> None:
+    with pytest.raises(ConfigError, match="cannot read 'report'"):
+        plan([*REQUEST, "report"])
+    with pytest.raises(ConfigError, match="unknown env 'CartPol'; did you mean 'CartPole'"):
+        plan(["algo=ppo", "env=CartPol"])
