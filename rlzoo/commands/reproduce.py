@@ -135,7 +135,7 @@ def differences(then: Mapping[str, Any], now: Mapping[str, Any]) -> tuple[Change
 
 
 def compare(first: Run, second: Run) -> dict[str, Difference | None]:
-    """The first difference of two runs' metrics, evaluations and final evaluations, which trials mostly have none of."""
+    """The first difference of two runs' metrics, evaluations and, where the first has them, final evaluations."""
     tables = ((first.metrics_file, second.metrics_file), (first.evaluations_file, second.evaluations_file))
     then, now = _final(first), _final(second)
     return {
