@@ -81,9 +81,6 @@ def test_a_study_through_the_proxy_is_the_study_in_the_database(database: str, s
     assert toy.done == [0, 1, 2, 3]
     there = started(f"storage={database}", "n_trials=6", "study=same").claims
     assert [t.params for t in there.ledger().finished] == [t.params for t in through.claims.ledger().finished]
-    alone = started("n_trials=4", "study=alone", "sampler=tpe")
-    worker.run_trials(alone, "w", lambda: False)
-    assert [t.params for t in there.ledger().finished] == [t.params for t in alone.claims.ledger().finished]
 
 
 @needs_postgresql
@@ -111,6 +108,7 @@ def test_locks_are_the_databases(database: str, served: str) -> None:
 
 
 @needs_postgresql
+@pytest.mark.slow
 def test_ctrl_c_ends_the_proxy_and_its_clients_say_what_is_missing(
     database: str, toy: Toy, monkeypatch: pytest.MonkeyPatch
 ) -> None:

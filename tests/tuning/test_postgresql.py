@@ -73,7 +73,7 @@ def test_twenty_with_folders_of_their_own_share_a_study(url: str) -> None:
 
 @pytest.mark.parametrize(
     ("n_trials", "lasts", "heartbeat"),
-    [(20, 0.5, deaths.HEARTBEAT), pytest.param(60, 4.0, (10, 30), marks=pytest.mark.slow)],
+    [(14, 0.5, deaths.HEARTBEAT), pytest.param(60, 4.0, (10, 30), marks=pytest.mark.slow)],
 )
 def test_eight_workers_and_three_killed(n_trials: int, lasts: float, heartbeat: tuple[int, int], url: str) -> None:
     words = [f"storage={url}", f"n_trials={n_trials}", "sampler=random", f"study=killed{n_trials}"]
