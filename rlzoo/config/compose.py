@@ -136,7 +136,8 @@ def lay(base: Composition, settings: Mapping[str, Any]) -> Composition:
     for key, value in settings.items():
         tree.set(tuple(key.split(".")), value)
     resolved, problems = resolve(tree.values)
-    return replace(base, values=resolved, tree=tree, problems=tuple(problems))
+    unread = dict.fromkeys((*base.problems, *problems))  # a word that could not be read is none the better for others
+    return replace(base, values=resolved, tree=tree, problems=tuple(unread))
 
 
 def expand_jobs(words: Sequence[str]) -> tuple[list[list[str]], list[Problem]]:

@@ -41,6 +41,12 @@ def test_everything_wrong_is_said_at_once() -> None:
     assert found["pruner.median"] == "has no 'n_warm'; did you mean 'n_warmup_steps'?"
 
 
+def test_a_word_that_cannot_be_read_starts_no_search() -> None:
+    assert set(problems('search_space.odd={type: choice, values: {"<b>": 50}}', "n_trials=0")) >= {"n_trials"}
+    with pytest.raises(ConfigError, match=r"search_space\.odd"):
+        plan([*REQUEST, 'search_space.odd={type: choice, values: {"<b>": 50}}'])
+
+
 def test_what_the_algorithm_refuses_is_refused_in_its_space() -> None:
     found = problems(
         "+search_space.ent_coef={type: float, low: -1, high: 1}", "search_space.activation_fn.values=[tanh,rlu]"
