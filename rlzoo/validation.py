@@ -25,7 +25,7 @@ from rlzoo.config.schema import (
     TrainConfig,
     VerifyResumeConfig,
 )
-from rlzoo.config.tune_schema import TuneReportConfig, TuneServeConfig
+from rlzoo.config.tune_schema import TuneImportConfig, TuneReportConfig, TuneServeConfig
 from rlzoo.errors import ConfigError, Problem, RlzooError
 from rlzoo.preflight import find_problems, secret_problems
 from rlzoo.redaction import redact_values
@@ -47,6 +47,7 @@ WITHOUT_GROUPS: dict[str, type[Any]] = {
     "certify": CertifyConfig,
     "tune-report": TuneReportConfig,
     "tune-serve": TuneServeConfig,
+    "tune-import": TuneImportConfig,
 }
 """Commands whose words are all in their own file."""
 

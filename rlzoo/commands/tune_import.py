@@ -29,6 +29,7 @@ def main(arguments: Arguments) -> int:
     from rlzoo.tuning.source import open_source
 
     config, request, words = _request(arguments.words)
+    assert config.storage is not None
     source = open_source(config.storage, config.from_study)
     chosen = choose(source, request, config.n_best)
     taken: Sequence[Taken] = chosen.taken
@@ -55,11 +56,14 @@ def _request(given: Sequence[str]) -> tuple[TuneImportConfig, TuneRequest, list[
     """
     from rlzoo.tuning.engines import name_of
     from rlzoo.tuning.request import plan
+    from rlzoo.tuning.source import WHERE
 
     own = [word for word in given if key_of(word) in OWN_WORDS]
     asked = override(paths.root() / "conf" / "tune-import.yaml", own, has_groups=False)
     config, problems = check(TuneImportConfig, asked.values)
     problems = [asked.locate(problem) for problem in (*asked.problems, *problems)]
+    if asked.values.get("storage") is None:
+        problems.append(Problem("storage", "says where the other study is, and is missing", f"storage= takes {WHERE}"))
     words = [word for word in given if word not in own]
     if config is not None and config.into != "sqlite":
         words.append(f"storage={config.into}")

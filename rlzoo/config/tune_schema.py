@@ -57,7 +57,7 @@ class TuneImportConfig:
 
     __pydantic_config__ = {"extra": "forbid"}
 
-    storage: str
+    storage: str | None
     from_study: str | None
     n_best: Positive
     into: str

@@ -151,7 +151,7 @@ def test_of_another_algorithm_what_both_have(toy: Toy, capsys: pytest.CaptureFix
         (["storage=."], "storage: . is no study's folder"),
         (["storage=text"], "text is neither an SQLite file nor a journal of Optuna's"),
         (["storage=empty.db"], "there is no study in that storage"),
-        (["n_best=0"], "storage: "),
+        (["n_best=0"], "storage: says where the other study is, and is missing"),
         (["storage=text", "sampler=grid"], "grid tries every point of the space"),
         (["storage=text", "n_best=0", "n_trials=0"], "2 problems with this request"),
         (["storage=postgresql://me:secret@host/x"], "holds a password"),

@@ -76,6 +76,7 @@ def a_killed_worker_costs_nothing(*words: str) -> str:
     return errors
 
 
+@pytest.mark.slow
 def test_a_killed_worker_of_submitit_costs_no_trial_and_adds_none() -> None:
     pytest.importorskip("submitit")
     errors = a_killed_worker_costs_nothing(*SUBMITIT)
