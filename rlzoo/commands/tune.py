@@ -104,6 +104,7 @@ def _print(tuned: Tuned, second: str | None) -> None:
     if tuned.saved is not None:
         print(f"saved: {tuned.saved}, which rlzoo train applies from here on")
     print(f"study: {tuned.folder}")
+    print(f"its pictures: rlzoo tune report study={tuned.folder}")
 
 
 def _print_final(final: Final, second: str | None) -> None:
