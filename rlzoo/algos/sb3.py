@@ -13,6 +13,7 @@ from stable_baselines3.common.logger import KVWriter, Logger
 from torch.distributions import Distribution
 
 from rlzoo.algos import sb3_state
+from rlzoo.algos.collecting import collecting
 from rlzoo.algos.greedy import Act, fits, greedy
 from rlzoo.algos.replay_state import ReplayBufferState
 from rlzoo.algos.specs import AlgoSpec
@@ -73,7 +74,8 @@ class SB3Algorithm:
             bridge.log_interval = signature(self.model.learn).parameters["log_interval"].default
             logging = {"log_interval": None}
         try:
-            self.model.learn(remaining, bridge, reset_num_timesteps=False, **logging)
+            with collecting(self.model.policy):
+                self.model.learn(remaining, bridge, reset_num_timesteps=False, **logging)
         finally:
             Distribution.set_default_validate_args(bridge.validates)
 
