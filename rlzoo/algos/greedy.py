@@ -17,6 +17,8 @@ from stable_baselines3.common.policies import ActorCriticPolicy
 from stable_baselines3.common.torch_layers import FlattenExtractor, MlpExtractor
 from stable_baselines3.dqn.policies import DQNPolicy, QNetwork
 
+from rlzoo.algos.short_ways import Network, is_hooked, network
+
 if TYPE_CHECKING:
     from stable_baselines3.common.policies import BasePolicy
 
@@ -32,7 +34,7 @@ def greedy(policy: BasePolicy) -> Act | None:
         ones, classes of others.
     """
     space = policy.observation_space
-    if not (isinstance(space, spaces.Box) and len(space.shape) == 1):
+    if not (isinstance(space, spaces.Box) and len(space.shape) == 1) or is_hooked(policy):
         return None
     if type(policy) is ActorCriticPolicy:
         return _actor_critic(policy)
@@ -47,10 +49,10 @@ def fits(policy: BasePolicy, observations: Any) -> bool:
 
 
 def _actor_critic(policy: Any) -> Act | None:
-    extractor, head, space = policy.mlp_extractor, policy.action_net, policy.action_space
+    extractor, head, space = policy.mlp_extractor, network(policy.action_net), policy.action_space
     if type(policy.pi_features_extractor) is not FlattenExtractor or type(extractor) is not MlpExtractor:
         return None
-    layers = extractor.policy_net
+    layers = network(extractor.policy_net)
     if type(policy.action_dist) is DiagGaussianDistribution and not policy.squash_output:
         outputs = _outputs(policy, lambda observations: head(layers(observations)))
 
@@ -77,14 +79,14 @@ def _actor_critic(policy: Any) -> Act | None:
 
 
 def _q_network(policy: Any) -> Act | None:
-    network = policy.q_net
-    if type(network) is not QNetwork or type(network.features_extractor) is not FlattenExtractor:
+    q_net = policy.q_net
+    if type(q_net) is not QNetwork or type(q_net.features_extractor) is not FlattenExtractor:
         return None
-    outputs = _outputs(policy, network.q_net)
+    outputs = _outputs(policy, network(q_net.q_net))
     return lambda observations: outputs(observations).argmax(axis=1)
 
 
-def _outputs(policy: Any, network: Callable[[torch.Tensor], torch.Tensor]) -> Callable[[np.ndarray], np.ndarray]:
+def _outputs(policy: Any, net: Network) -> Callable[[np.ndarray], np.ndarray]:
     """What a network of the policy says of observations, as arrays."""
     device = policy.device
 
@@ -92,7 +94,7 @@ def _outputs(policy: Any, network: Callable[[torch.Tensor], torch.Tensor]) -> Ca
         if policy.training:
             policy.set_training_mode(False)
         with torch.no_grad():
-            found = network(torch.as_tensor(observations, device=device).float())
+            found = net(torch.as_tensor(observations, device=device).float())
         array: np.ndarray = found.cpu().numpy()
         return array
 

@@ -13,9 +13,9 @@ from stable_baselines3.common.logger import KVWriter, Logger
 from torch.distributions import Distribution
 
 from rlzoo.algos import sb3_state
-from rlzoo.algos.collecting import collecting
 from rlzoo.algos.greedy import Act, fits, greedy
 from rlzoo.algos.replay_state import ReplayBufferState
+from rlzoo.algos.short_ways import short_ways
 from rlzoo.algos.specs import AlgoSpec
 from rlzoo.protocols import Callback, MetricLogger, State
 from rlzoo.registry import load
@@ -74,7 +74,7 @@ class SB3Algorithm:
             bridge.log_interval = signature(self.model.learn).parameters["log_interval"].default
             logging = {"log_interval": None}
         try:
-            with collecting(self.model.policy):
+            with short_ways(self.model.policy):
                 self.model.learn(remaining, bridge, reset_num_timesteps=False, **logging)
         finally:
             Distribution.set_default_validate_args(bridge.validates)

@@ -8,8 +8,8 @@ import torch
 from stable_baselines3 import A2C, PPO
 from stable_baselines3.common.vec_env import DummyVecEnv
 
-from rlzoo.algos.collecting import collecting, is_plain
 from rlzoo.algos.sb3 import SB3Algorithm
+from rlzoo.algos.short_ways import is_plain, short_ways
 from rlzoo.algos.specs import find_spec
 from rlzoo.envs.make import make_raw
 
@@ -37,7 +37,7 @@ def test_a_step_is_that_of_forward(name: str, n: int) -> None:
     for short in (False, True):
         torch.manual_seed(1)
         if short:
-            with collecting(policy), torch.no_grad():
+            with short_ways(policy), torch.no_grad():
                 assert "forward" in vars(policy)
                 found.append([policy(observations) for _ in range(20)])
         else:
@@ -66,7 +66,7 @@ def test_other_policies_are_left_alone() -> None:
     hooked.action_net.register_forward_hook(lambda module, inputs, output: output)
     assert not is_plain(hooked)
     for policy in (states, hooked):
-        with collecting(policy):
+        with short_ways(policy):
             assert "forward" not in vars(policy)
 
 
@@ -74,5 +74,5 @@ def test_what_is_not_a_number_is_said_as_by_the_library() -> None:
     policy = model_of("categorical").policy
     with torch.no_grad():
         policy.action_net.bias.fill_(float("nan"))
-        with collecting(policy), pytest.raises(ValueError, match="invalid values"):
+        with short_ways(policy), pytest.raises(ValueError, match="invalid values"):
             policy(torch.zeros(1, 4))
