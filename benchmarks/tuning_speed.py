@@ -33,8 +33,6 @@ from typing import Any
 
 HERE = Path(__file__).parents[1]
 RESULTS = HERE / "benchmarks" / "results" / "tuning_speed.json"
-N_ENVS = 16
-"""As both have it for LunarLander."""
 N_EVALUATIONS, N_EPISODES = 10, 5
 SPACE = {
     "learning_rate": "{type: float, low: 1.0e-5, high: 2.0e-3, log: true}",
@@ -48,7 +46,6 @@ SPACE = {
     "max_grad_norm": "{type: float, low: 0.3, high: 2.0}",
 }
 """rl_zoo3's, with the bounds of the two numbers that say how long a trial takes given on the command line."""
-START_STEPS = 32 * N_ENVS
 FIRST = {
     "learning_rate": 3e-4, "log2_n_steps": 5, "log2_batch_size": 9, "n_epochs": 1, "one_minus_gamma": 0.01,
     "one_minus_gae_lambda": 0.05, "clip_range": 0.2, "ent_coef": 1e-3, "max_grad_norm": 0.5, "net_arch": "tiny",
@@ -65,6 +62,9 @@ def main() -> None:
     parser.add_argument("--chunks", type=int, default=4, help="processes of each side")
     parser.add_argument("--trials", type=int, default=3, help="trials of a process")
     parser.add_argument("--steps", type=int, default=16_384, help="environment steps of a trial")
+    parser.add_argument(
+        "--n-envs", type=int, default=16, help="environments side by side; both have 16 for LunarLander"
+    )
     parser.add_argument("--smallest-batch", type=int, default=16)
     parser.add_argument("--pruner", choices=["none", "median"], default="none")
     parser.add_argument("--evaluations", type=int, default=N_EVALUATIONS, help="evaluations of a trial")
@@ -77,7 +77,7 @@ def main() -> None:
         if arguments.workers:
             keep("workers", workers(arguments.steps, arguments.trials, arguments.chunks))
         else:
-            name = f"pruner {arguments.pruner}, {arguments.evaluations} evaluations"
+            name = f"pruner {arguments.pruner}, {arguments.evaluations} evaluations, {arguments.n_envs} environments"
             keep(name, beside(arguments))
 
 
@@ -116,14 +116,14 @@ class Side:
     def _ours(self, n_trials: int, steps: int) -> list[str]:
         given = self._arguments
         steps = steps or given.steps
-        bounds = {"N_STEPS": steps // N_ENVS, "BATCH": given.smallest_batch}
+        bounds = {"N_STEPS": steps // given.n_envs, "BATCH": given.smallest_batch}
         space = []
         for key, text in SPACE.items():
             for name, value in bounds.items():
                 text = text.replace(name, str(value))
             space.append(f"search_space.{key}={text}")
         return [
-            "rlzoo", "tune", "algo=ppo", "env=LunarLander", "hyperparams=none", f"env.n_envs={N_ENVS}", *space,
+            "rlzoo", "tune", "algo=ppo", "env=LunarLander", "hyperparams=none", f"env.n_envs={given.n_envs}", *space,
             f"total_timesteps={steps}", f"eval.freq={steps // given.evaluations}", f"eval.n_episodes={N_EPISODES}",
             "objective=last", "n_last=1", f"n_trials={n_trials}", f"study={self.study}", "sampler=random",
             f"pruner={given.pruner}", "enqueue=[]", "top_k=0", "device=cpu", "torch_threads=1", f"seed={given.seed}",
@@ -136,7 +136,7 @@ class Side:
             "-n", str(steps or given.steps), "--n-trials", str(n_trials), "--n-evaluations", str(given.evaluations),
             "--eval-episodes", str(N_EPISODES), "--n-jobs", "1", "--sampler", "random", "--pruner", given.pruner,
             "--storage", self.storage, "--study-name", self.study, "--num-threads", "1", "--device", "cpu",
-            "--no-optim-plots", "--seed", str(given.seed), "-f", f"{self.study}-logs",
+            "-params", f"n_envs:{given.n_envs}", "--no-optim-plots", "--seed", str(given.seed), "-f", f"{self.study}-logs",
         ]  # fmt: skip
 
     @property
@@ -212,7 +212,7 @@ def started(name: str, arguments: argparse.Namespace) -> float:
         side = Side(name, arguments, f"{name}-start-{k}")
         if name == "rl_zoo3":
             enqueue(side, [FIRST])
-        found.append(side.run(1, steps=START_STEPS))
+        found.append(side.run(1, steps=32 * arguments.n_envs))
     return min(found)
 
 
@@ -229,7 +229,7 @@ def measured_parts(name: str, arguments: argparse.Namespace, pairs: list[Any]) -
 
 def circumstances(arguments: argparse.Namespace) -> dict[str, Any]:
     return {
-        "task": f"PPO of Stable-Baselines3 on LunarLander-v3, {N_ENVS} environments, {arguments.steps} steps a trial, "
+        "task": f"PPO of Stable-Baselines3 on LunarLander-v3, {arguments.n_envs} environments, {arguments.steps} steps a trial, "
         f"{arguments.evaluations} evaluations of {N_EPISODES} greedy episodes, random sampler, {arguments.pruner} as "
         "pruner, SQLite, one thread; no evaluation after the training, no fresh seeds for the best",
         "trials": arguments.chunks * arguments.trials,
