@@ -136,7 +136,8 @@ class Side:
             "-n", str(steps or given.steps), "--n-trials", str(n_trials), "--n-evaluations", str(given.evaluations),
             "--eval-episodes", str(N_EPISODES), "--n-jobs", "1", "--sampler", "random", "--pruner", given.pruner,
             "--storage", self.storage, "--study-name", self.study, "--num-threads", "1", "--device", "cpu",
-            "-params", f"n_envs:{given.n_envs}", "--no-optim-plots", "--seed", str(given.seed), "-f", f"{self.study}-logs",
+            "-params", f"n_envs:{given.n_envs}", "--no-optim-plots", "--seed", str(given.seed),
+            "-f", f"{self.study}-logs",
         ]  # fmt: skip
 
     @property
@@ -229,9 +230,10 @@ def measured_parts(name: str, arguments: argparse.Namespace, pairs: list[Any]) -
 
 def circumstances(arguments: argparse.Namespace) -> dict[str, Any]:
     return {
-        "task": f"PPO of Stable-Baselines3 on LunarLander-v3, {arguments.n_envs} environments, {arguments.steps} steps a trial, "
-        f"{arguments.evaluations} evaluations of {N_EPISODES} greedy episodes, random sampler, {arguments.pruner} as "
-        "pruner, SQLite, one thread; no evaluation after the training, no fresh seeds for the best",
+        "task": "PPO of Stable-Baselines3 on LunarLander-v3, random sampler, SQLite, one thread, greedy evaluations, "
+        "none after the training, no fresh seeds for the best",
+        **{key: getattr(arguments, key) for key in ("n_envs", "steps", "evaluations", "pruner", "seed")},
+        "episodes of an evaluation": N_EPISODES,
         "trials": arguments.chunks * arguments.trials,
         "machine": f"{platform.machine()}, {os.cpu_count()} cores, load {os.getloadavg()[0]:.1f} at the end",
         "versions": {name: version(name) for name in ("torch", "stable_baselines3", "gymnasium", "numpy", "optuna")},
