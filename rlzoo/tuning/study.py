@@ -85,6 +85,7 @@ def begin(request: TuneRequest) -> Study:
         storage = store.open()
         notes: list[str] = []
         if request.study not in optuna.get_all_study_names(storage):
+            _check_free(folder)
             second = [optuna.study.StudyDirection.MINIMIZE] if request.config.second_objective else []
             directions = [optuna.study.StudyDirection.MAXIMIZE, *second]
             optuna.create_study(storage=storage, study_name=request.study, directions=directions)
@@ -96,6 +97,21 @@ def begin(request: TuneRequest) -> Study:
         attributes = _attributes(request.study, storage)
         _write_yaml(request, folder, attributes)
     return _study(request, folder, store, storage, attributes, tuple(notes))
+
+
+def _check_free(folder: Path) -> None:
+    """That no trials are there, which those of a new study would replace.
+
+    Raises:
+        RlzooError: with the study that they are of, as far as its file says.
+    """
+    if not any((folder / "trials").glob("*")):
+        return
+    file = folder / "study.yaml"
+    kept = yaml_file.read(file).values if file.is_file() else {}
+    whose = f"of the study {kept['study']}, which is kept in {kept['search']['storage']}," if kept else "of a study"
+    hint = "a study goes on under its own name and storage=; give a new one a name of its own, study=…"
+    raise RlzooError(f"trials {whose} are in {folder} already", hint)
 
 
 def join(request: TuneRequest, *, since: int = 0) -> Study:

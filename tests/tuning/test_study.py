@@ -65,6 +65,22 @@ def test_another_request_under_its_name_is_refused_with_all_that_differs() -> No
     assert found.value.code == 2
 
 
+def test_trials_of_another_study_are_not_replaced() -> None:
+    run = started().trial_dir(0)
+    run.mkdir(parents=True)
+    with pytest.raises(RlzooError, match="trials of the study s, which is kept in sqlite, are in studies/s already"):
+        started("storage=journal")
+    Path("studies/s").rename("studies/renamed")
+    with pytest.raises(RlzooError, match="trials of the study s, which is kept in sqlite, are in studies/renamed"):
+        started("study=renamed")
+    Path("studies/renamed/study.yaml").unlink()
+    with pytest.raises(RlzooError, match="trials of a study are in studies/renamed already"):
+        started("study=renamed")
+    assert Path("studies/renamed/trials/0000").is_dir()
+    Path("studies/renamed").rename("studies/s")
+    assert started("n_trials=9").claims.ledger().trials == []
+
+
 def test_a_searched_setting_of_the_base_may_differ() -> None:
     """A tuned set that was saved changes what is searched anyway."""
     started()
