@@ -100,7 +100,7 @@ def find(
         for key, name in sorted(searched.items())
         if key in given
     ]
-    problems += train_problems
+    problems += [each for each in train_problems if each not in problems]
     if not isinstance(section, Mapping):
         algo = composition.choices.get("algo")
         hint = "search_space.<setting>={type: float, low: 0, high: 1} on the command line, or conf/search_space/"
@@ -110,7 +110,7 @@ def find(
     problems += space_problems
     if not train_problems:
         problems += [problem for each in space.parameters for problem in _refused(each, base, make_env)]
-    problems += _search_problems(own, space)
+    problems += [*_search_problems(own, space), *_place_problems(own)]
     if config is not None:
         notices += [*engines.notices("sampler", config.sampler), *engines.notices("pruner", config.pruner)]
         problems += _study_problems(config, train, composition)
@@ -140,21 +140,29 @@ def _is_below(key: str, section: str) -> bool:
     return key == section or key.startswith(f"{section}.")
 
 
+def _place_problems(own: Mapping[str, Any]) -> list[Problem]:
+    """What is wrong with where the study is kept, as far as the values have the right types."""
+    kept, name = own.get("storage"), own.get("study")
+    found = storage.problems_of(kept) if isinstance(kept, str) else []
+    if isinstance(name, str) and not NAME.fullmatch(name):
+        hint = "letters, digits, - . and _, at most 100; studies_dir= is for the place"
+        found.append(Problem("study", f"{name!r} cannot be the name of a folder", hint))
+    return found
+
+
 def _study_problems(config: TuneConfig, train: TrainConfig | None, composition: Composition) -> list[Problem]:
-    """What is wrong with where the study is kept, and with what it is to be judged by."""
-    found = storage.problems_of(config.storage)
+    """What is wrong with who runs the trials, and with what they are to be judged by."""
+    found = []
     most = max(MIN_PROCESSES, PROCESSES_PER_CORE * available_cpus())
     here = train is None or not reach.leaves_this_machine(train.launcher)
     if here and config.workers > most:
         found.append(Problem("workers", f"must be at most {most} on this machine, not {config.workers}"))
-    if config.study is not None and not NAME.fullmatch(config.study):
-        message = f"{config.study!r} cannot be the name of a folder"
-        found.append(
-            Problem("study", message, "letters, digits, - . and _, at most 100; studies_dir= is for the place")
-        )
     if train is not None and config.objective in NEEDS_EVALUATIONS and train.frequency(train.eval.freq, 10) == 0:
         message = f"{config.objective} is made of evaluations on the way, and eval.freq is 0"
         found.append(Problem("objective", message, "objective=final, or eval.freq=auto"))
+    if train is not None and train.n_seeds > 1:
+        message = "is for rlzoo train: a search trains each trial, and what is compared at the end, on several seeds"
+        found.append(Problem("n_seeds", message, f"seeds_per_trial={train.n_seeds}, final_seeds={train.n_seeds}"))
     if config.save and (config.top_k == 0 or config.second_objective is not None):
         message = "takes the winner of the comparison at the end, and there is none"
         found.append(Problem("save", message, "top_k=3, and no second_objective"))

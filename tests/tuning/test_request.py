@@ -31,11 +31,13 @@ def test_everything_wrong_is_said_at_once() -> None:
         "sampler=tpee",
         "pruner={median: {n_warm: 1}}",
         "n_trials=0",
+        "storage=foo",
+        "study=a/b",
         "objective=mean",
         "env.n_envs=0",
         "search_space.gamma.high=2",
     )
-    wrong = "sampler pruner.median n_trials objective env.n_envs search_space.gamma.high"
+    wrong = "sampler pruner.median n_trials storage study objective env.n_envs search_space.gamma.high"
     assert set(found) == set(wrong.split())
     assert found["sampler"] == "unknown sampler 'tpee'; did you mean 'tpe'?"
     assert found["pruner.median"] == "has no 'n_warm'; did you mean 'n_warmup_steps'?"
@@ -45,6 +47,17 @@ def test_a_word_that_cannot_be_read_starts_no_search() -> None:
     assert set(problems('search_space.odd={type: choice, values: {"<b>": 50}}', "n_trials=0")) >= {"n_trials"}
     with pytest.raises(ConfigError, match=r"search_space\.odd"):
         plan([*REQUEST, 'search_space.odd={type: choice, values: {"<b>": 50}}'])
+
+
+def test_a_word_that_cannot_be_read_is_said_once() -> None:
+    with pytest.raises(ConfigError) as found:
+        plan([*REQUEST, "search_space.constraints=[a <= b]"])
+    assert len([each for each in found.value.problems if "cannot read" in each.message]) == 1
+
+
+def test_seeds_of_a_training_are_none_of_a_search() -> None:
+    with pytest.raises(ConfigError, match="seeds_per_trial=3"):
+        plan([*REQUEST, "n_seeds=3"])
 
 
 def test_what_the_algorithm_refuses_is_refused_in_its_space() -> None:
