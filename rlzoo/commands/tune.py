@@ -138,7 +138,9 @@ def _print_plan(request: Any) -> None:
     print_table(("parameter", "setting", "range", "when"), rows, title=f"study {request.study}")
     pairs = {key: getattr(config, key) for key in ("n_trials", "workers", "sampler", "pruner", "objective", "storage")}
     steps = config.n_trials * config.seeds_per_trial * request.train.total_timesteps
+    candidates = config.top_k + 1 if config.top_k else 0  # with the defaults
     pairs["steps at most"] = f"{steps:,}"
+    pairs["and in the end"] = f"{candidates * config.final_seeds * request.train.total_timesteps:,}"
     print_pairs([(key, value) for key, value in pairs.items()])
 
 

@@ -123,7 +123,8 @@ class Watch:
 
 def summary(ledger: Ledger) -> str:
     """The trials by what became of them, and the best."""
-    counts = {"running": ledger.running, "pruned": ledger.pruned, "failed": ledger.failed, "lost": ledger.lost}
+    names = ("running", "pruned", "failed", "lost", "infeasible")
+    counts = {name: getattr(ledger, name) for name in names}
     said = ", ".join(f"{len(trials)} {name}" for name, trials in counts.items() if trials)
     text = f"{len(ledger.finished)}/{ledger.n_trials} trials" + (f" ({said})" if said else "")
     best = ledger.best()

@@ -12,6 +12,7 @@ from short_studies import OPEN, SHORT, Toy, started
 from rlzoo.errors import RlzooError
 from rlzoo.tuning import claims, engines, worker
 from rlzoo.tuning.claims import NoPlace
+from rlzoo.tuning.display import summary
 from rlzoo.tuning.ledger import Ledger, state
 from rlzoo.tuning.request import plan
 from rlzoo.tuning.study import Study, join
@@ -118,6 +119,7 @@ def test_what_breaks_a_constraint_is_not_tried_and_not_counted() -> None:
     assert len(ledger.finished) == 3
     assert ledger.infeasible
     assert ledger.infeasible[0].user_attrs["infeasible"] == ["learning_rate < 0.05"]
+    assert f"3/3 trials ({len(ledger.infeasible)} infeasible)" in summary(ledger)
     assert all(trial.params["learning_rate"] < 0.05 for trial in ledger.finished)
 
 

@@ -46,11 +46,12 @@ def test_from_the_words_to_the_winner(capsys: pytest.CaptureFixture[str]) -> Non
 
 
 def test_a_dry_run_shows_the_space_and_makes_nothing(capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["tune", *SHORT, "n_trials=7", "--dry-run"]) == 0
+    assert main(["tune", *SHORT, "n_trials=7", "top_k=2", "final_seeds=3", "--dry-run"]) == 0
     out = capsys.readouterr().out
     assert "0.9 to 0.999 (log of the distance from 1)" in out
     assert "algo.learning_rate" in out
-    assert "1,400" in out  # steps at most
+    assert "1,400" in out  # 7 trials of 200 steps at most
+    assert "1,800" in out  # the best 2 and the defaults, 3 times each, in the end
     assert list(Path().iterdir()) == []
 
 
