@@ -147,6 +147,8 @@ def _place_problems(own: Mapping[str, Any]) -> list[Problem]:
     if isinstance(name, str) and not NAME.fullmatch(name):
         hint = "letters, digits, - . and _, at most 100; studies_dir= is for the place"
         found.append(Problem("study", f"{name!r} cannot be the name of a folder", hint))
+    if name == "latest":
+        found.append(Problem("study", "'latest' is the newest study to rlzoo tune report", "give it another name"))
     return found
 
 

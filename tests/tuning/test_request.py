@@ -55,6 +55,10 @@ def test_a_word_that_cannot_be_read_is_said_once() -> None:
     assert len([each for each in found.value.problems if "cannot read" in each.message]) == 1
 
 
+def test_no_study_is_called_as_the_newest_one_is() -> None:
+    assert "newest" in problems("study=latest")["study"]
+
+
 def test_seeds_of_a_training_are_none_of_a_search() -> None:
     with pytest.raises(ConfigError, match="seeds_per_trial=3"):
         plan([*REQUEST, "n_seeds=3"])
