@@ -86,6 +86,7 @@ def _final_data(final: Final) -> dict[str, Any]:
 
 def _print(tuned: Tuned, second: str | None) -> None:
     from rlzoo.console import print_table
+    from rlzoo.tuning.final import spent
 
     columns = ("trial", "score", *([second] if second else []), "values")
     rows = [
@@ -98,9 +99,7 @@ def _print(tuned: Tuned, second: str | None) -> None:
     states = [trial["state"] for trial in tuned.trials]
     counts = ", ".join(f"{states.count(state)} {state}" for state in dict.fromkeys(states))
     print(f"trials: {counts}")
-    hours = tuned.cost["cpu_hours"]
-    cpu = f"{hours:.2f} CPU hours" if hours >= 0.1 else f"{hours * 3600:.0f} CPU seconds"
-    print(f"search cost: {tuned.cost['steps']:,.0f} steps, {cpu}")
+    print(f"search cost: {spent(tuned.cost)}")
     if tuned.saved is not None:
         print(f"saved: {tuned.saved}, which rlzoo train applies from here on")
     print(f"study: {tuned.folder}")
@@ -109,6 +108,7 @@ def _print(tuned: Tuned, second: str | None) -> None:
 
 def _print_final(final: Final, second: str | None) -> None:
     from rlzoo.console import print_table
+    from rlzoo.tuning.final import may_be_chance
 
     front = final.front
     columns = ("candidate", "mean", "95 % CI", "seeds", *([second, "on the front"] if second else []))
@@ -116,8 +116,8 @@ def _print_final(final: Final, second: str | None) -> None:
     print_table(columns, rows, title="on fresh seeds")
     if final.gain is not None and not second:
         gain = final.gain
-        sure = "" if gain.low > 0 else ": it may be chance"
-        print(f"{final.winner.label} beats the defaults by {gain.mean:.2f} [{gain.low:.2f}, {gain.high:.2f}]{sure}")
+        interval = f"{gain.mean:.2f} [{gain.low:.2f}, {gain.high:.2f}]"
+        print(f"{final.winner.label} beats the defaults by {interval}{may_be_chance(gain)}")
 
 
 def _row(each: Candidate, more: tuple[float, bool] | tuple[()]) -> tuple[object, ...]:

@@ -43,7 +43,7 @@ def _files(written: Written) -> dict[str, object]:
 
 def _print(report: Report, written: Written, n: int) -> None:
     from rlzoo.console import print_pairs, print_table, say
-    from rlzoo.tuning.report.data import cost_text
+    from rlzoo.tuning.final import spent
     from rlzoo.tuning.report.page import verdict
 
     second = [report.second] if report.second else []
@@ -81,7 +81,7 @@ def _print(report: Report, written: Written, n: int) -> None:
         [
             ("trials", ", ".join(f"{count} {name}" for name, count in report.counts.items()) or "none yet"),
             ("finished", f"{report.n_finished} of {report.n_trials}"),
-            ("search cost", cost_text(report)),
+            ("search cost", spent(report.cost)),
             ("report", written.page),
         ]
     )

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 from rlzoo import console
 from rlzoo.errors import RlzooError
-from rlzoo.tuning.ledger import INFEASIBLE, OUTCOME, WORKER, Ledger, state
+from rlzoo.tuning.ledger import ENQUEUED, INFEASIBLE, OUTCOME, WORKER, Ledger, state
 from rlzoo.tuning.records import write_records
 from rlzoo.tuning.study import Study, join
 from rlzoo.tuning.worker import SWEEP_SECONDS
@@ -80,7 +80,8 @@ class Watch:
         for trial in ledger.trials:
             if trial.state.is_finished() and trial.number not in self._seen:
                 self._seen.add(trial.number)
-                if state(trial) != "infeasible" and (self._live is None or state(trial) == "failed"):
+                wanted = ENQUEUED in trial.user_attrs if state(trial) == "infeasible" else True  # draws are many
+                if wanted and (self._live is None or state(trial) in ("failed", "infeasible")):
                     console.say(f"{line(trial)} | {self.progress(ledger)}")
 
     def progress(self, ledger: Ledger) -> str:

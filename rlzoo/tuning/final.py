@@ -237,3 +237,15 @@ def search_cost(ledger: Ledger) -> dict[str, float]:
         "steps": sum(int(each.get("steps", 0)) for each in outcomes),
         "cpu_hours": sum(float(each.get("cpu_seconds", 0.0)) for each in outcomes) / 3600,
     }
+
+
+def spent(cost: Mapping[str, float]) -> str:
+    """`search_cost` in words."""
+    hours = cost["cpu_hours"]
+    cpu = f"{hours:.2f} CPU hours" if hours >= 0.1 else f"{hours * 3600:.0f} CPU seconds"
+    return f"{cost['steps']:,.0f} steps, {cpu}"
+
+
+def may_be_chance(gain: Interval) -> str:
+    """What to add to a gain whose interval holds zero."""
+    return "" if gain.low > 0 else ": it may be chance"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
@@ -13,7 +14,7 @@ from rlzoo.config.compose import compose
 from rlzoo.config.provenance import is_section
 from rlzoo.errors import ExitCode, RlzooError
 from rlzoo.runs import write_text
-from rlzoo.tuning.final import Candidate, Final, composition_of, search_cost
+from rlzoo.tuning.final import Candidate, Final, composition_of, may_be_chance, search_cost, spent
 from rlzoo.tuning.intervals import Interval
 from rlzoo.tuning.study import Study
 
@@ -36,13 +37,19 @@ def save(study: Study, final: Final) -> Path | None:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         if path.exists():
-            before = path.with_name(f"{path.name}.before")
+            before = _free(path)
             path.replace(before)
             console.say(f"the tuned set that was there is now {before}")
     except OSError as error:
         raise RlzooError(f"cannot write {path}: {error.strerror}", "is it yours?", ExitCode.STORAGE) from error
     write_text(path, f"{_header(study, final, winner)}\n{yaml_file.dump(difference)}")
     return path
+
+
+def _free(path: Path) -> Path:
+    """A name for the file that is there now: none that was kept before is lost."""
+    names = (path.with_name(f"{path.name}.before{n or ''}") for n in itertools.count())
+    return next(name for name in names if not name.exists())
 
 
 def _header(study: Study, final: Final, winner: Candidate) -> str:
@@ -55,8 +62,8 @@ def _header(study: Study, final: Final, winner: Candidate) -> str:
         f"date: {datetime.now(UTC).date().isoformat()}",
         f"score: {_text(winner)} over {len(winner.scores)} training seeds of {steps:,} steps ({what})",
         f"defaults: {_text(final.defaults)} over the same seeds",
-        *([f"gain: {_interval(final.gain)} (95 % confidence)"] if final.gain else []),
-        f"search: {cost['steps']:,.0f} steps, {cost['cpu_hours']:.2f} CPU hours, seed {study.seed}",
+        *([f"gain: {_interval(final.gain)} (95 % confidence{may_be_chance(final.gain)})"] if final.gain else []),
+        f"search: {spent(cost)}, seed {study.seed}",
     ]
     return "".join(f"# {line}\n" for line in lines)
 

@@ -83,7 +83,8 @@ class Space:
             try:
                 values[parameter.name] = near = parameter.transform.nearest(value)
             except ValueError as error:
-                said.append(f"{parameter.key} is drawn: {error}")
+                reason = "it is not given, and `default:` in the space does not say what that means"
+                said.append(f"{parameter.key} is drawn: {reason if value is None else error}")
             else:
                 if not same(near, value):
                     said.append(f"{parameter.key} is {near:g} in place of {value:g}")

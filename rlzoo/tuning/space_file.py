@@ -57,7 +57,10 @@ def _parameter(
     transform = _transform(path, settings, problems)
     if len(problems) > count:
         return None
-    return Parameter(name, key, transform, when, _default(path, settings.get("default"), transform, problems))
+    default = settings.get("default")  # one that the range no longer holds is the nearest, or none
+    if isinstance(transform, Choice):
+        default = transform.values.get(default)
+    return Parameter(name, key, transform, when, default)
 
 
 def _key_problems(path: str, key: Any, config: Mapping[str, Any]) -> list[Problem]:
@@ -131,19 +134,6 @@ def _choice(path: str, values: Any, problems: list[Problem]) -> Choice | None:
         problems.append(Problem(f"{path}.values", "is empty"))
         return None
     return Choice(named_values)
-
-
-def _default(path: str, default: Any, transform: Any, problems: list[Problem]) -> Any:
-    """The value of `default:`, which names a choice by its name."""
-    if default is None:
-        return None
-    if isinstance(transform, Choice) and default in transform.values:
-        return transform.values[default]
-    try:
-        transform.raw(default)
-    except ValueError as error:
-        problems.append(Problem(f"{path}.default", str(error)))
-    return default
 
 
 def _range(path: str, kind: str, options: Mapping[str, Any], problems: list[Problem]) -> Any:

@@ -159,7 +159,6 @@ def test_every_mistake_of_a_space_is_said_at_once() -> None:
             "max_grad_norm": 3,
             "speed": {"type": "float", "low": 0, "high": 1, "key": "total_timesteps"},
             "target_kl": {"type": "one_minus", "low": 0.1, "high": 0.9},
-            "clip_range_vf": {"type": "float", "low": 0.1, "high": 0.9, "default": 1},
             "constraints": ["n_steps", "n_steps < n_step", "__import__('os') == 1", "1 <"],
         }
     ) == {
@@ -177,7 +176,6 @@ def test_every_mistake_of_a_space_is_said_at_once() -> None:
         "vf_coef.when": "'normalise' is no parameter that is drawn before",
         "max_grad_norm": "must say what is searched, not 3",
         "speed.key": "must name a setting of algo or env, not 'total_timesteps'",
-        "clip_range_vf.default": "1 lies outside of 0.1 to 0.9",
         "target_kl.high": "must lie above 0 and up to 0.5: it is the distance from 1",
         "constraints": "'1 <' cannot be read",
     }
@@ -232,6 +230,14 @@ def test_what_stands_for_a_default_is_what_the_library_takes(algo: str) -> None:
         env = DummyVecEnv([lambda env_id=cfg.env.id: gymnasium.make(env_id)])
         networks.append(str(create(cfg.algo, env, seed=0, device="cpu", inference=True).model.policy))
     assert networks[0] == networks[1]
+
+
+def test_a_default_outside_of_a_changed_range_is_no_mistake() -> None:
+    words = ["search_space.activation_fn.values=[relu,elu]", "search_space.n_quantiles.high=100"]
+    base, space = composed("algo=ppo", "env=CartPole", "hyperparams=none", words[0])
+    assert "algo.policy_kwargs.activation_fn is drawn: it is not given" in "; ".join(space.nearest(base.values)[1])
+    base, space = composed("algo=qrdqn", "env=CartPole", "hyperparams=none", words[1])
+    assert space.nearest(base.values)[0]["n_quantiles"] == 100
 
 
 def test_the_nearest_that_can_be_drawn() -> None:

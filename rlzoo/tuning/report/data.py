@@ -216,13 +216,6 @@ def _finite(value: float) -> float | None:
     return value if math.isfinite(value) else None
 
 
-def cost_text(report: Report) -> str:
-    """What the search took."""
-    hours = report.cost["cpu_hours"]
-    cpu = f"{hours:.2f} CPU hours" if hours >= 0.1 else f"{hours * 3600:.0f} CPU seconds"
-    return f"{report.cost['steps']:,.0f} steps, {cpu}"
-
-
 def as_data(report: Report, importance: Mapping[str, Any]) -> dict[str, Any]:
     """What a report says, as plain data without pictures."""
     return {

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 from xml.etree import ElementTree
 
 from rlzoo.errors import clean
+from rlzoo.tuning.final import may_be_chance, spent
 from rlzoo.tuning.report.curves import score_label, second_label
-from rlzoo.tuning.report.data import cost_text
 from rlzoo.tuning.report.style import SCRIPT, STYLE
 
 if TYPE_CHECKING:
@@ -72,7 +72,7 @@ def _header(report: Report) -> Element:
         "trials": counts,
         "objective": score_label(report) + (f"; and {second_label(report)}" if report.second else ""),
         "sampler, pruner": f"{named(search.get('sampler'))}, {named(search.get('pruner'))}",
-        "search cost": cost_text(report),
+        "search cost": spent(report.cost),
     }
     items = [_tag("div", [_tag("dt", name), _tag("dd", value)]) for name, value in facts.items()]
     return _tag("header", [_tag("h1", report.name), _tag("dl", items, {"class": "facts"})])
@@ -124,8 +124,8 @@ def verdict(report: Report) -> str:
     gain = found.gain
     if gain is None:
         return f"{found.winner.label} has the best mean."
-    sure = "" if gain.low > 0 else ": it may be chance"
-    return f"{found.winner.label} beats the defaults by {gain.mean:.2f} [{gain.low:.2f}, {gain.high:.2f}]{sure}."
+    interval = f"{gain.mean:.2f} [{gain.low:.2f}, {gain.high:.2f}]"
+    return f"{found.winner.label} beats the defaults by {interval}{may_be_chance(gain)}."
 
 
 def _picture(picture: Picture) -> Element:
