@@ -20,7 +20,7 @@ from rlzoo.config.yaml_file import KeyPath
 from rlzoo.errors import ConfigError, Problem, RlzooError
 from rlzoo.registry import did_you_mean
 
-GROUPS = ("algo", "env", "logger", "launcher", "experiment", "family@_global_")
+GROUPS = ("algo", "env", "logger", "launcher", "experiment", "search_space", "family@_global_")
 ALIASES = {"algo": {"recurrent_ppo": "ppo_lstm"}}
 """Other names of choices; they compose the choice itself, with its tuned sets."""
 EMPTY: dict[str, dict[str, str]] = {"logger": {"logger": "logger=csv"}, "experiment": {}}
@@ -66,6 +66,8 @@ def compose(command: str, words: Sequence[str]) -> Composition:
     parsed, problems = overrides.parse(words)
     groups, values, tuned, group_problems = _sort_words(parsed)
     problems += group_problems
+    if command != "tune" and groups.pop("search_space", None):
+        problems.append(Problem("search_space", "is searched by rlzoo tune", "", str(COMMAND_LINE)))
     entries, choices = _defaults(command, groups, problems)
     tuned_name, tuned_problems = _tuned_file(tuned, choices)
     problems += tuned_problems

@@ -1,7 +1,10 @@
 """A request to tune is checked as a whole before anything starts."""
 
+from pathlib import Path
+
 import pytest
 
+from rlzoo.config.compose import compose
 from rlzoo.errors import ConfigError
 from rlzoo.tuning import engines
 from rlzoo.tuning.request import plan
@@ -88,6 +91,16 @@ def test_what_the_environment_refuses_is_refused_in_its_space(key: str, values: 
         plan(["algo=dqn", "env=SpaceInvaders", "algo.buffer_size=1000", word])
     [problem] = [each for each in found.value.problems if each.key == "search_space.skip"]
     assert problem.message.startswith(message)
+
+
+def test_another_space_can_be_named_also_one_of_your_own(workdir: Path) -> None:
+    Path("conf/search_space").mkdir(parents=True)
+    Path("conf/search_space/mine.yaml").write_text("learning_rate: {type: float, low: 1.0e-4, high: 1.0e-3}\n")
+    assert [each.name for each in plan([*REQUEST, "search_space=mine"]).space.parameters] == ["learning_rate"]
+    found = problems("search_space=min")
+    assert found == {"search_space": "unknown search_space 'min'; did you mean 'mine'?"}
+    composition = compose("train", [*REQUEST, "search_space=mine"])
+    assert [each.key for each in composition.problems] == ["search_space"]
 
 
 def test_two_objectives_are_not_pruned() -> None:
