@@ -11,6 +11,7 @@ from rlzoo.errors import ExitCode
 if TYPE_CHECKING:
     from rlzoo.cli import Arguments
     from rlzoo.tuning.final import Candidate, Final
+    from rlzoo.tuning.request import TuneRequest
     from rlzoo.tuning.search import Tuned
 
 
@@ -21,7 +22,10 @@ def main(arguments: Arguments) -> int:
     for notice in dict.fromkeys(request.notices):
         _say(f"note: {notice}")
     if arguments.dry_run:
-        _print_plan(request)
+        if arguments.json:
+            print(json.dumps(plan_data(request)))
+        else:
+            _print_plan(request)
         return ExitCode.DONE
     from rlzoo.tuning.search import search
 
@@ -127,21 +131,37 @@ def _row(each: Candidate, more: tuple[float, bool] | tuple[()]) -> tuple[object,
     return each.label, each.mean, interval, len(each.scores), *((more[0], "yes" if more[1] else "") if more else ())
 
 
-def _print_plan(request: Any) -> None:
+def plan_data(request: TuneRequest) -> dict[str, Any]:
+    """What a request would do, as plain data."""
+    config, steps = request.config, request.train.total_timesteps
+    candidates = config.top_k + 1 if config.top_k else 0  # with the defaults
+    return {
+        "study": request.study,
+        "parameters": [
+            {
+                "name": each.name,
+                "key": each.key,
+                "range": _range(each.transform),
+                "when": {name: list(values) for name, values in each.when.items()},
+            }
+            for each in request.space.parameters
+        ],
+        **{key: getattr(config, key) for key in ("n_trials", "workers", "sampler", "pruner", "objective", "storage")},
+        "steps at most": config.n_trials * config.seeds_per_trial * steps,
+        "and in the end": candidates * config.final_seeds * steps,
+    }
+
+
+def _print_plan(request: TuneRequest) -> None:
     from rlzoo.console import print_pairs, print_table
 
-    config = request.config
+    data = plan_data(request)
     rows = [
-        (each.name, each.key, _range(each.transform), ", ".join(f"{k}: {_values_of(v)}" for k, v in each.when.items()))
-        for each in request.space.parameters
+        (each["name"], each["key"], each["range"], ", ".join(f"{k}: {_values_of(v)}" for k, v in each["when"].items()))
+        for each in data.pop("parameters")
     ]
-    print_table(("parameter", "setting", "range", "when"), rows, title=f"study {request.study}")
-    pairs = {key: getattr(config, key) for key in ("n_trials", "workers", "sampler", "pruner", "objective", "storage")}
-    steps = config.n_trials * config.seeds_per_trial * request.train.total_timesteps
-    candidates = config.top_k + 1 if config.top_k else 0  # with the defaults
-    pairs["steps at most"] = f"{steps:,}"
-    pairs["and in the end"] = f"{candidates * config.final_seeds * request.train.total_timesteps:,}"
-    print_pairs([(key, value) for key, value in pairs.items()])
+    print_table(("parameter", "setting", "range", "when"), rows, title=f"study {data.pop('study')}")
+    print_pairs([(key, f"{value:,}" if isinstance(value, int) else value) for key, value in data.items()])
 
 
 def _range(transform: Any) -> str:

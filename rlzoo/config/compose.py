@@ -66,7 +66,7 @@ def compose(command: str, words: Sequence[str]) -> Composition:
     parsed, problems = overrides.parse(words)
     groups, values, tuned, group_problems = _sort_words(parsed)
     problems += group_problems
-    if command != "tune" and groups.pop("search_space", None):
+    if command != "tune" and groups.pop("search_space", ""):
         problems.append(Problem("search_space", "is searched by rlzoo tune", "", str(COMMAND_LINE)))
     entries, choices = _defaults(command, groups, problems)
     tuned_name, tuned_problems = _tuned_file(tuned, choices)

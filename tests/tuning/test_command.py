@@ -52,6 +52,10 @@ def test_a_dry_run_shows_the_space_and_makes_nothing(capsys: pytest.CaptureFixtu
     assert "algo.learning_rate" in out
     assert "1,400" in out  # 7 trials of 200 steps at most
     assert "1,800" in out  # the best 2 and the defaults, 3 times each, in the end
+    assert main(["tune", *SHORT, "n_trials=7", "--dry-run", "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert found["steps at most"] == 1400
+    assert {"name": "learning_rate", "key": "algo.learning_rate"}.items() <= found["parameters"][0].items()
     assert list(Path().iterdir()) == []
 
 
