@@ -81,6 +81,7 @@ def start_server(storage: RDBStorage, url: str, host: str, port: int) -> tuple[g
     server = grpc.server(ThreadPoolExecutor(max_workers=MAX_CALLS), options=SERVER)
     api_pb2_grpc.add_StorageServiceServicer_to_server(OptunaStorageProxyService(get_storage(storage)), server)
     own = {
+        "Ping": grpc.unary_unary_rpc_method_handler(lambda request, context: b""),
         "Hold": grpc.unary_stream_rpc_method_handler(_Locks(url).hold),
         "Beat": grpc.unary_unary_rpc_method_handler(_answering(storage.record_heartbeat)),
         "Stale": grpc.unary_unary_rpc_method_handler(_answering(storage._get_stale_trial_ids)),
@@ -163,8 +164,10 @@ class Proxy(GrpcStorageProxy, BaseHeartbeat):
         """
         seconds = WAIT_SECONDS if self._has_answered else FIRST_SECONDS
         try:
-            grpc.channel_ready_future(self._channel).result(seconds)
-        except grpc.FutureTimeoutError:
+            self._channel.unary_unary(f"/{SERVICE}/Ping")(b"", timeout=seconds, wait_for_ready=True)
+        except grpc.RpcError as error:
+            if error.code() not in (grpc.StatusCode.DEADLINE_EXCEEDED, grpc.StatusCode.UNAVAILABLE):
+                raise
             raise ConnectionError(f"no proxy answers within {seconds:g} s") from None
         self._has_answered = True
         call = self._channel.unary_stream(f"/{SERVICE}/Hold")(name.encode())
