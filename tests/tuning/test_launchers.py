@@ -90,6 +90,7 @@ def test_a_killed_worker_of_ray_costs_no_trial_and_adds_none() -> None:
     assert a_killed_worker_costs_nothing(*RAY).count("RAY_AUTH_MODE") <= 1  # one Ray for the search and for its end
 
 
+@pytest.mark.slow
 def test_a_worker_whose_time_is_over_is_put_back_and_goes_on() -> None:
     pytest.importorskip("submitit")
     words = ("n_trials=2", "workers=1", "total_timesteps=20000", "storage=journal", *SUBMITIT)

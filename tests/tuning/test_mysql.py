@@ -43,6 +43,7 @@ def test_eight_workers_and_three_killed(url: str) -> None:
     deaths.check(processes[3:], study, killed, 20)
 
 
+@pytest.mark.slow  # MariaDB takes its time to begin
 @needs_mysql
 def test_a_study_is_made_joined_and_gone_on_with(url: str, toy: Toy) -> None:
     words = [f"storage={url}", "study=first"]
