@@ -65,9 +65,7 @@ def main() -> None:
             words = [*RECIPES[name], f"hyperparams={hyperparams}", *JUDGED, seeds]
             report[side] = train(words, folder, side, options.workers)
         if "found" in report:
-            report["comparison"] = {
-                by: compare(report["found"][by], report["defaults"][by]) for by in ("final", "area")
-            }
+            report["comparison"] = {by: compare(report["found"][by], report["defaults"][by]) for by in NUMBERS}
             report["judged by"] = OBJECTIVE[name]
         (RESULTS / f"tune-{name}.json").write_text(json.dumps(report, indent=1) + "\n")
         show(report)

@@ -34,15 +34,18 @@ def save(study: Study, final: Final) -> Path | None:
     values = composition_of(request, winner.settings).values
     difference = {key: found for key in SECTIONS if (found := _changed(plain[key], values[key], (key,))) is not _SAME}
     path = Path("hyperparams") / algo / f"{env}.yaml"
+    text = f"{_header(study, final, winner)}\n{yaml_file.dump(difference)}"
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
+        if path.exists() and path.read_text(encoding="utf-8", errors="replace") == text:
+            return path
         if path.exists():
             before = _free(path)
             path.replace(before)
             console.say(f"the tuned set that was there is now {before}")
     except OSError as error:
         raise RlzooError(f"cannot write {path}: {error.strerror}", "is it yours?", ExitCode.STORAGE) from error
-    write_text(path, f"{_header(study, final, winner)}\n{yaml_file.dump(difference)}")
+    write_text(path, text)
     return path
 
 

@@ -101,6 +101,11 @@ def test_a_saved_set_is_what_training_applies() -> None:
     assert found["algo"]["learning_rate"] == trial.params["learning_rate"]
     assert (found["env"]["max_steps"], found["total_timesteps"]) == (50, 200)
     assert subprocess.run([sys.executable, "-m", "rlzoo", "validate", str(path)], check=False).returncode == 0
+    assert "may be chance" in header
+    before = [path.with_name("FrozenLake.yaml.before"), path.with_name("FrozenLake.yaml.before1")]
     save(study, Final((winner, Candidate(DEFAULTS, None, {}, (1.0, 2.0)))))
-    assert Path("hyperparams/q_learning/FrozenLake.yaml.before").is_file()
+    assert not before[0].exists()  # it is the same
+    for one in (1.5, 1.75):
+        save(study, Final((winner, Candidate(DEFAULTS, None, {}, (one, 2.0)))))
+    assert before[0].read_text() == header and before[1].is_file()
     assert save(study, Final((Candidate(DEFAULTS, None, {}, (9.0, 9.0)), winner))) is None
