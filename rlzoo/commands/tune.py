@@ -10,7 +10,7 @@ from rlzoo.errors import ExitCode
 
 if TYPE_CHECKING:
     from rlzoo.cli import Arguments
-    from rlzoo.tuning.final import Candidate, Final
+    from rlzoo.tuning.final import Final
     from rlzoo.tuning.request import TuneRequest
     from rlzoo.tuning.search import Tuned
 
@@ -112,23 +112,13 @@ def _print(tuned: Tuned, second: str | None) -> None:
 
 def _print_final(final: Final, second: str | None) -> None:
     from rlzoo.console import print_table
-    from rlzoo.tuning.final import may_be_chance
+    from rlzoo.tuning.final import may_be_chance, table_of
 
-    front = final.front
-    columns = ("candidate", "mean", "95 % CI", "seeds", *([second, "on the front"] if second else []))
-    rows = [_row(each, (each.second, each in front) if second else ()) for each in final.candidates]
-    print_table(columns, rows, title="on fresh seeds")
+    print_table(*table_of(final.candidates, second), title="on fresh seeds")
     if final.gain is not None and not second:
         gain = final.gain
         interval = f"{gain.mean:.2f} [{gain.low:.2f}, {gain.high:.2f}]"
         print(f"{final.winner.label} beats the defaults by {interval}{may_be_chance(gain)}")
-
-
-def _row(each: Candidate, more: tuple[float, bool] | tuple[()]) -> tuple[object, ...]:
-    if not each.scores:
-        return each.label, each.error.partition("\n")[0], "", 0, *("" for _ in more)
-    interval = f"[{each.interval.low:.2f}, {each.interval.high:.2f}]" if each.interval else ""
-    return each.label, each.mean, interval, len(each.scores), *((more[0], "yes" if more[1] else "") if more else ())
 
 
 def plan_data(request: TuneRequest) -> dict[str, Any]:

@@ -43,7 +43,7 @@ def _files(written: Written) -> dict[str, object]:
 
 def _print(report: Report, written: Written, n: int) -> None:
     from rlzoo.console import print_pairs, print_table, say
-    from rlzoo.tuning.final import spent
+    from rlzoo.tuning.final import spent, table_of
     from rlzoo.tuning.report.page import verdict
 
     second = [report.second] if report.second else []
@@ -60,17 +60,9 @@ def _print(report: Report, written: Written, n: int) -> None:
     if rows:
         print_table(columns, rows, title="Pareto front" if second else "best trials")
     if report.comparison is not None:
-        table = [
-            (
-                each.label,
-                each.mean,
-                f"[{each.interval.low:.2f}, {each.interval.high:.2f}]" if each.interval else "",
-                len(each.scores),
-            )
-            for each in report.comparison.candidates
-        ]
-        print_table(("candidate", "mean", "95 % CI", "seeds"), table, title="on fresh seeds")
-        print(verdict(report))
+        print_table(*table_of(report.comparison.candidates, report.second), title="on fresh seeds")
+        if sentence := verdict(report):
+            print(sentence)
     if report.failed:
         print_table(("trial", "error"), [(each.number, each.note) for each in report.failed[:n]], title="failures")
     for name, reason in written.not_drawn.items():

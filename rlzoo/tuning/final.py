@@ -239,6 +239,21 @@ def search_cost(ledger: Ledger) -> dict[str, float]:
     }
 
 
+def table_of(candidates: Sequence[Candidate], second: str | None) -> tuple[list[str], list[list[Any]]]:
+    """Columns and rows of a table of candidates; `second` is the second objective."""
+    columns = ["candidate", "mean", "95 % CI", "seeds", *([second, "on the front"] if second else [])]
+    front = Final(tuple(candidates)).front
+    rows: list[list[Any]] = []
+    for each in candidates:
+        if not each.scores:
+            rows.append([each.label, each.error.partition("\n")[0], "", 0, *([None, ""] if second else [])])
+            continue
+        interval = f"[{each.interval.low:.2f}, {each.interval.high:.2f}]" if each.interval else ""
+        more = [each.second, "yes" if each in front else ""] if second else []
+        rows.append([each.label, each.mean, interval, len(each.scores), *more])
+    return columns, rows
+
+
 def spent(cost: Mapping[str, float]) -> str:
     """`search_cost` in words."""
     hours = cost["cpu_hours"]

@@ -16,6 +16,7 @@ from rlzoo.tuning import worker
 from rlzoo.tuning.final import DEFAULTS, Candidate, Final, _order, decide
 from rlzoo.tuning.intervals import of_difference, of_mean, t_quantile
 from rlzoo.tuning.objective import pareto, score
+from rlzoo.tuning.report.data import collect
 from rlzoo.tuning.save import save
 
 pytestmark = pytest.mark.usefixtures("workdir")
@@ -65,6 +66,11 @@ def test_with_two_objectives_the_front_is_tried_on_fresh_seeds() -> None:
     assert [each.seconds for each in final.candidates] == [(64.0, 64.0)] * len(final.candidates)  # 16 states, 4 actions
     assert final.front == (final.winner,)
     assert final.defaults in final.candidates
+    shown = collect("s", "studies", None).comparison
+    assert shown is not None and shown.done and shown.gain is None
+    assert [(each.label, each.scores, each.seconds) for each in shown.candidates] == [
+        (each.label, each.scores, each.seconds) for each in final.candidates
+    ]
 
 
 def test_candidates_and_defaults_are_trained_on_the_same_fresh_seeds_once() -> None:

@@ -38,7 +38,7 @@ class Comparison:
     @property
     def gain(self) -> Interval | None:
         """What the winner is better than the defaults by; None while it is not known, or where it is they."""
-        if not self.done or all(each.trial is not None for each in self.candidates):
+        if not self.done or all(each.trial is not None for each in self.candidates) or self.candidates[0].seconds:
             return None
         return Final(self.candidates).gain
 
@@ -53,6 +53,7 @@ class Comparison:
                     "scores": list(each.scores),
                     "mean": each.mean if each.scores else None,
                     "ci": None if each.interval is None else [each.interval.low, each.interval.high],
+                    **({"second": each.second} if each.seconds else {}),
                 }
                 for each in self.candidates
             ],
@@ -68,7 +69,8 @@ def compare(folder: Path, request: Mapping[str, Any], seed: int) -> Comparison |
     """
     search = request["search"]
     n_seeds = int(search.get("final_seeds") or 0)
-    objective = [search.get("objective"), search.get("n_last")]
+    second = search.get("second_objective")
+    objective = [search.get("objective"), search.get("n_last"), *([second] if second else [])]
     kept: dict[str, list[Mapping[str, Any]]] = {}
     for path in sorted(folder.glob("*/seed*.json")):
         result = _read(path)
@@ -81,13 +83,18 @@ def compare(folder: Path, request: Mapping[str, Any], seed: int) -> Comparison |
     candidates = []
     for name, results in kept.items():
         alike = {
-            each["of"].get("seed"): float(each["score"]) for each in results if _alike(each["of"], reference["of"])
+            each["of"].get("seed"): (float(each["score"]), each.get("second"))
+            for each in results
+            if _alike(each["of"], reference["of"])
         }
-        scores = tuple(alike[each] for each in seeds if each in alike)
+        found = [alike[each] for each in seeds if each in alike]
+        scores = tuple(score for score, _ in found)
+        seconds = tuple(float(other) for _, other in found if second and isinstance(other, int | float))
         number = name.removeprefix("trial_")
         trial = int(number) if number.isdecimal() else None
         if scores:
-            candidates.append(Candidate(DEFAULTS if trial is None else f"trial {trial}", trial, {}, scores))
+            label = DEFAULTS if trial is None else f"trial {trial}"
+            candidates.append(Candidate(label, trial, {}, scores, seconds=seconds))
     ranked = sorted(candidates, key=lambda each: (-each.mean, each.trial is not None))
     return Comparison(tuple(ranked), n_seeds) if ranked else None
 

@@ -13,6 +13,7 @@ from rlzoo.errors import RlzooError, clean
 from rlzoo.tuning import reading
 from rlzoo.tuning.final import search_cost
 from rlzoo.tuning.ledger import ENQUEUED, ERROR, INFEASIBLE, OUTCOME, WORKER, Ledger, state
+from rlzoo.tuning.objective import pareto
 from rlzoo.tuning.report.axes import Axis, Cell, axis_of, axis_of_distribution, cells
 from rlzoo.tuning.report.comparison import Comparison, compare
 from rlzoo.tuning.report.place import described, find
@@ -122,16 +123,9 @@ class Report:
     @property
     def best(self) -> list[Trial]:
         """The best first; with two objectives those that no other is better than, by their scores."""
-        ranked = sorted(self.complete, key=lambda each: (-(each.score or 0.0), each.second or 0.0, each.number))
-        if not self.second:
-            return ranked
-        front: list[Trial] = []
-        for each in ranked:
-            if all(
-                other.second is not None and each.second is not None and each.second < other.second for other in front
-            ):
-                front.append(each)
-        return front
+        if self.second:
+            return pareto(self.complete, lambda each: (each.score or 0.0, each.second or 0.0))
+        return sorted(self.complete, key=lambda each: (-(each.score or 0.0), each.number))
 
 
 def collect(study: str, studies_dir: str, storage: str | None) -> Report:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from xml.etree import ElementTree
 
 from rlzoo.errors import clean
-from rlzoo.tuning.final import may_be_chance, spent
+from rlzoo.tuning.final import may_be_chance, spent, table_of
 from rlzoo.tuning.report.curves import score_label, second_label
 from rlzoo.tuning.report.style import SCRIPT, STYLE
 
@@ -98,16 +98,12 @@ def _best(report: Report) -> Element:
 def _comparison(report: Report) -> Element:
     found = report.comparison
     assert found is not None
-    rows = []
-    for each in found.candidates:
-        interval = f"[{each.interval.low:.2f}, {each.interval.high:.2f}]" if each.interval else ""
-        rows.append(
-            [_text(each.label), _number(each.mean, f"{each.mean:.2f}"), _text(interval), _number(len(each.scores))]
-        )
+    columns, plain = table_of(found.candidates, report.second)
+    rows = [[_cell(value) for value in row] for row in plain]
     return _section(
         "On fresh seeds",
         _tag("p", "The best trials and the defaults, trained again on seeds that the search never saw."),
-        _table(["candidate", "mean", "95 % CI", "seeds"], rows),
+        _table(columns, rows),
         _tag("p", verdict(report)),
     )
 
@@ -119,6 +115,8 @@ def verdict(report: Report) -> str:
         return ""
     if found.winner is None:
         return f"Not finished: each is to be trained on {found.n_seeds} seeds."
+    if report.second:
+        return ""
     if found.winner.trial is None:
         return "No candidate beat the defaults."
     gain = found.gain
@@ -202,6 +200,13 @@ def _number(value: Any, text: str | None = None) -> Element:
     if value is None:
         return _tag("td", "", {"class": "number"})
     return _tag("td", str(value) if text is None else text, {"class": "number", "data-value": repr(value)})
+
+
+def _cell(value: Any) -> Element:
+    """A cell of whatever it is."""
+    if isinstance(value, int | float):
+        return _number(value, f"{value:.2f}" if isinstance(value, float) else None)
+    return _text(value or "")
 
 
 def _text(text: str) -> Element:
