@@ -40,18 +40,18 @@ def workers_of_running(study: Study) -> list[tuple[int, int]]:
 def kill_and_count(words: list[str], kills: int, wait: float, n_trials: int) -> None:
     study = started(*words)
     process = command(*words)
-    killed: list[int] = []
+    killed: dict[int, float] = {}
     chance = random.Random(3)
     while len(killed) < kills:
         assert process.poll() is None, process.communicate()
         time.sleep(chance.uniform(0.1, wait))
         for number, pid in workers_of_running(study)[:1]:
-            os.kill(pid, signal.SIGKILL)
-            killed.append(number)
-            began = time.monotonic()
-            while not any(trial.number == number for trial in study.claims.ledger().lost):
-                assert time.monotonic() - began < 60
-                time.sleep(0.1)
+            if number not in killed:
+                os.kill(pid, signal.SIGKILL)
+                killed[number] = time.monotonic()
+    while waiting := killed.keys() - {trial.number for trial in study.claims.ledger().lost}:
+        assert all(time.monotonic() - killed[number] < 60 for number in waiting)
+        time.sleep(0.1)
     out, errors = process.communicate(timeout=500)
     assert process.returncode == 0, errors
     ledger = study.claims.ledger()
@@ -76,8 +76,8 @@ def test_a_killed_worker_costs_no_trial_and_adds_none() -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("storage", ["sqlite", "journal"])
 def test_eight_workers_and_three_killed(storage: str) -> None:
-    words = ["n_trials=80", "workers=8", "total_timesteps=5000", f"storage={storage}"]
-    kill_and_count(words, kills=3, wait=1.0, n_trials=80)
+    words = ["n_trials=80", "workers=8", "total_timesteps=400_000", f"storage={storage}"]
+    kill_and_count(words, kills=3, wait=0.5, n_trials=80)
 
 
 def test_a_stopped_search_says_how_to_go_on_and_goes_on() -> None:
