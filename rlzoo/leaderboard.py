@@ -9,9 +9,8 @@ from typing import TypeVar
 
 from rlzoo import course
 from rlzoo.algos.specs import ALGOS, ALIASES
-from rlzoo.config import files
+from rlzoo.config import aliases, env_names, files
 from rlzoo.config.choices import read_choice
-from rlzoo.envs import aliases, shipped
 from rlzoo.errors import Problem
 from rlzoo.registry import did_you_mean
 from rlzoo.scores import LeftOut, Score, course_envs, variant_of
@@ -97,8 +96,8 @@ def check_names(scores: Iterable[Score | LeftOut], env: str | None, algo: str | 
     found = list(scores)
     problems = []
     if env is not None:
-        known = {*files.options("env"), *shipped.short_names(), *(score.env for score in found if score.env)}
-        if not {env, aliases.current(env)} & known:
+        known = {*files.options("env"), *env_names.short_names(), *(score.env for score in found if score.env)}
+        if not {env, aliases.current(env), env_names.name_of(env)} & known:
             problems.append(Problem("env", f"there is no {env!r}{did_you_mean(env, known)}", "rlzoo list envs"))
     if algo is not None:
         known = {*ALGOS, *ALIASES, *(score.algo for score in found if score.algo)}
@@ -108,9 +107,10 @@ def check_names(scores: Iterable[Score | LeftOut], env: str | None, algo: str | 
 
 
 def _is_of(score: Score | LeftOut, env: str) -> bool:
-    if files.find(f"env/{env}") is None:
-        return score.env == aliases.current(env)
-    values = read_choice("env", env)
+    name = env_names.name_of(env)
+    if aliases.current(env) in env_names.short_names() or files.find(f"env/{name}") is None:
+        return score.env == aliases.current(env)  # an id is that of every variant
+    values = read_choice("env", name)
     env_id = str(values["id"])
     if env_id == "???":  # env=gym, env=atari: any of theirs
         return False

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from rlzoo import console, origin
-from rlzoo.config import yaml_file
+from rlzoo.config import aliases, env_names, yaml_file
 from rlzoo.errors import ExitCode, RlzooError, clean
 from rlzoo.redaction import redact_values
 
@@ -257,7 +257,7 @@ def _folder(text: str, root: Path) -> Path:
         return root
     algo, _, env_id = text.rstrip("/").partition("/")
     named = bool(algo.strip(".")) and not {".", ".."} & set(Path(text).parts) and not Path(text).is_absolute()
-    return root / folder_name(algo) / folder_name(env_id) if named else root / ".none"
+    return root / folder_name(algo) / folder_name(aliases.current(env_id)) if named else root / ".none"
 
 
 def _typed(text: str, root: Path) -> list[Run]:
@@ -266,10 +266,12 @@ def _typed(text: str, root: Path) -> list[Run]:
     if not env or "/" in env or _folder(algo, root) == root / ".none":
         return []
     found = []
+    name = env_names.name_of(env)
     for run in find_runs(_folder(algo, root)):
         with suppress(RlzooError):  # a damaged one is no answer
             words = run.read_info().get("words")
-            if isinstance(words, list) and f"env={env}" in words:
+            typed = [str(word)[4:] for word in words if str(word).startswith("env=")] if isinstance(words, list) else []
+            if any(word == env or env_names.name_of(word) == name for word in typed):
                 found.append(run)
     return found
 

@@ -15,8 +15,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from rlzoo import course
+from rlzoo.config import aliases, env_names
 from rlzoo.config.choices import read_choice
-from rlzoo.envs import aliases, shipped
 from rlzoo.errors import RlzooError, shorten
 from rlzoo.hub.published import SOURCE as PUBLISHED
 from rlzoo.runs import Run, find_runs
@@ -191,7 +191,7 @@ def _read_run(run: Run, n_episodes: int) -> Score | LeftOut:
 
 @lru_cache(maxsize=256)
 def _usual_kwargs(env_id: str) -> Mapping[str, Any]:
-    name = shipped.short_names().get(env_id)
+    name = env_names.short_names().get(env_id)
     if name is None:
         return read_choice("env", "atari").get("kwargs") or {} if "NoFrameskip" in env_id else {}
     try:

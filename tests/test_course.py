@@ -7,10 +7,9 @@ import pytest
 
 from rlzoo import course
 from rlzoo.algos.specs import find_spec
-from rlzoo.config import files
+from rlzoo.config import aliases, files
 from rlzoo.config.choices import read_choice
 from rlzoo.config.compose import compose
-from rlzoo.envs import aliases
 from rlzoo.preflight import find_problems
 from rlzoo.scores import env_of
 from rlzoo.standing import command

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from rlzoo.config import files, overrides, yaml_file
+from rlzoo.config import env_names, files, overrides, yaml_file
 from rlzoo.config.overrides import Word
 from rlzoo.config.paths import short_path
 from rlzoo.config.provenance import COMMAND_LINE, Origin, Tree, is_section
@@ -64,6 +64,8 @@ def compose(command: str, words: Sequence[str]) -> Composition:
         ConfigError: if the files that take part cannot be found out; without them there is nothing to check.
     """
     parsed, problems = overrides.parse(words)
+    parsed, notices, env_problems = _known_env(parsed)
+    problems += env_problems
     groups, values, tuned, group_problems = _sort_words(parsed)
     problems += group_problems
     if command != "tune" and groups.pop("search_space", ""):
@@ -74,7 +76,6 @@ def compose(command: str, words: Sequence[str]) -> Composition:
 
     tree = Tree()
     applied: list[str] = []
-    notices: list[str] = []
     unread: list[str] = []
     for config_path, package in _insert_tuned(entries, tuned, tuned_name, choices):
         file = _file_at(config_path)
@@ -176,6 +177,34 @@ def _file_at(config_path: str) -> files.ConfigFile:
     return found or files.ConfigFile(Path(config_path).expanduser(), shipped=False)
 
 
+def _known_env(parsed: Sequence[Word]) -> tuple[list[Word], list[str], list[Problem]]:
+    """The words with the name that `env=` means in place of an id, with what is to be said about it."""
+    kwargs: dict[str, Any] = {}
+    for word in parsed:
+        if word.key == "env.kwargs" and isinstance(word.value, dict):
+            kwargs |= word.value
+        elif word.key.startswith("env.kwargs."):
+            kwargs[word.key.removeprefix("env.kwargs.")] = word.value
+    imports = any(word.key == "env.imports" for word in parsed)
+    named: list[Word] = []
+    below: list[Word] = []
+    notices: list[str] = []
+    problems: list[Problem] = []
+    for word in parsed:
+        found = None
+        if word.key == "env" and isinstance(word.value, str):
+            found = env_names.resolve(word.value, kwargs, imports=imports)
+        if isinstance(found, env_names.Choice):
+            below = [Word(f"{key}={value}", key, value) for key, value in found.settings.items()]
+            notices += [found.notice] if found.notice else []
+            word = Word(f"env={found.name}", "env", found.name)
+        elif found is not None:
+            problems.append(replace(found, where=str(COMMAND_LINE)))
+            continue
+        named.append(word)
+    return [*below, *named], notices, problems
+
+
 def _sort_words(parsed: Sequence[Word]) -> tuple[dict[str, str], list[Word], str, list[Problem]]:
     """Split words into group choices, values, and the choice of a tuned set."""
     groups: dict[str, str] = {}
@@ -212,7 +241,7 @@ def _check_choice(word: Word) -> list[Problem]:
             continue
         hint = f"rlzoo list {group}s shows all" if group in ("algo", "env") else f"one of: {', '.join(names)}"
         if group == "env":
-            hint = f"any registered environment: env=gym env.id={choice}; {hint}"
+            hint = f"any registered environment by its id, a package's own too: env=package:Id-v0; {hint}"
         if group == "algo":
             hint = f"your own class: algo=custom algo.name=package.module:Class; {hint}"
         message = f"unknown {group} {choice!r}{did_you_mean(str(choice), names)}"
@@ -245,8 +274,10 @@ def _tuned_file(tuned: str, choices: dict[str, Any]) -> tuple[str, list[Problem]
             return "", []
         message = f"there is no tuned set for {algo}/{env}{did_you_mean(f'{algo}/{env}', names)}"
         return "", [Problem("hyperparams", message, "rlzoo list hyperparams shows all", str(COMMAND_LINE))]
-    if tuned in names:
-        return f"hyperparams/{tuned}", []
+    named = tuned.partition("/")
+    for name in (tuned, f"{named[0]}/{env_names.name_of(named[2])}"):
+        if name in names:
+            return f"hyperparams/{name}", []
     if tuned.endswith((".yaml", ".yml")) and Path(tuned).expanduser().is_file():
         return tuned, []
     message = f"there is no tuned set {tuned!r}{did_you_mean(tuned, names)}"

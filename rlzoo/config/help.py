@@ -6,7 +6,7 @@ import textwrap
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from rlzoo.config import files, paths, yaml_file
+from rlzoo.config import env_names, files, paths, yaml_file
 from rlzoo.config.yaml_file import YamlFile
 
 USAGE = {
@@ -102,7 +102,8 @@ def print_help(command: str, summary: str, words: Sequence[str]) -> None:
             _print_choice("search_space", algo, "null leaves one out, search_space.gamma.high= changes one")
         return
     if command in WITH_GROUPS:
-        _print_choice("env", chosen.get("env", "gym"), "every environment has these; its own file changes some")
+        env = env_names.name_of(chosen.get("env", "gym"))
+        _print_choice("env", env, "every environment has these; its own file changes some")
         if "algo" in chosen:
             _print_choice("algo", chosen["algo"], "")
         else:

@@ -7,7 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from rlzoo.envs import aliases, registration, shipped, spaces, wrappers
+from rlzoo.config import aliases, env_names
+from rlzoo.envs import registration, spaces, wrappers
 from rlzoo.errors import ExitCode, Problem, RlzooError
 from rlzoo.registry import did_you_mean
 
@@ -71,12 +72,12 @@ def check_env(env: Mapping[str, Any], *, declared_holds: bool) -> EnvCheck:
     env_id, problems, notices = _identity(env["id"])
     problems = problems or _packages(env_id, env)
     declared = declared_holds and None not in (env["observation_space"], env["action_space"])
-    if not problems and not (declared and env_id in shipped.short_names()):
+    if not problems and not (declared and env_id in env_names.short_names()):
         problems = _look_up(env_id, env)
     problems += wrappers.check(env["wrappers"]) + _check_monitor(env["monitor_kwargs"])
     problems += _check_normalize(env["normalize"])
     if not declared and env["action_space"] is None:
-        name = aliases.short_name(env_id, shipped.short_names())
+        name = env_names.short_name(env_id)
         notices += [f"{env_id} is shipped as env={name}: tuned hyperparameters go by that name"] if name else []
     if problems:
         return EnvCheck(env_id, problems, notices)
@@ -92,13 +93,13 @@ def _identity(env_id: str) -> tuple[str, list[Problem], list[str]]:
     alias = aliases.resolve(env_id)
     if alias is None:
         return env_id, [], []
-    name = shipped.short_names().get(alias.id)
+    name = env_names.short_names().get(alias.id)
     choice = f"env={name}" if name else f"env.id={alias.id}"
     if alias.same:
         return alias.id, [], [f"{env_id} is called {alias.id} today: {alias.note}"]
     return (
         env_id,
-        [Problem("env.id", f"{env_id} is an old version, and {alias.id} differs: {alias.note}", f"use {choice}")],
+        [Problem("env.id", alias.differs(env_id), f"use {choice}")],
         [],
     )
 
@@ -225,7 +226,7 @@ def _parsed(env_id: str, env: Mapping[str, Any], problems: list[Problem]) -> _Fo
     if len(found) < 2:
         return None
     masked = env_id == "TaxiMasked-v0" or "action_masker" in env["wrappers"]
-    return _Found(found[0], found[1], masked or (False if env_id in shipped.short_names() else None))
+    return _Found(found[0], found[1], masked or (False if env_id in env_names.short_names() else None))
 
 
 def _made(env_id: str, env: Mapping[str, Any], problems: list[Problem], notices: list[str]) -> _Found | None:

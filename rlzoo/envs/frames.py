@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple, SupportsFloat
 
 import gymnasium
 
-from rlzoo.envs import aliases, display, registration
+from rlzoo.config import aliases
+from rlzoo.envs import display, registration
 from rlzoo.errors import RlzooError
 
 if TYPE_CHECKING:

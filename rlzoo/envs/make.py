@@ -6,7 +6,8 @@ from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any, Literal
 
-from rlzoo.envs import aliases, display, registration, wrappers
+from rlzoo.config import aliases
+from rlzoo.envs import display, registration, wrappers
 from rlzoo.envs.normalization import load_statistics
 from rlzoo.errors import ExitCode, RlzooError
 from rlzoo.protocols import State

@@ -2,34 +2,15 @@
 
 from __future__ import annotations
 
-import re
 import sys
 from collections.abc import Iterable
 from importlib import import_module
 from importlib.util import find_spec
 from typing import Any
 
-from rlzoo.envs import aliases, shipped
+from rlzoo.config import aliases, env_names
 from rlzoo.errors import ExitCode, Problem, RlzooError
 from rlzoo.registry import did_you_mean, nearest
-
-_ELSEWHERE = (
-    (re.compile(r"ALE/|.*NoFrameskip-v\d"), "ale_py", "it is an Atari game: env=atari env.id={id}"),
-    (re.compile(r"Panda"), "panda_gym", "env.imports=[panda_gym] registers it"),
-    (
-        re.compile(r"Fetch|Hand|AntMaze|PointMaze|Adroit|FrankaKitchen"),
-        "gymnasium_robotics",
-        "env.imports=[gymnasium_robotics] registers it",
-    ),
-    (re.compile(r"MiniGrid-|BabyAI-"), "minigrid", "env.imports=[minigrid] registers it"),
-    (re.compile(r"Vizdoom"), "vizdoom.gymnasium_wrapper", "env.imports=[vizdoom.gymnasium_wrapper] registers it"),
-)
-"""Ids that a package registers once it is imported, and what to do about them until then."""
-
-
-def package_of(env_id: str) -> str | None:
-    """The module that registers an id once it is imported, of those that are known; None for any other id."""
-    return next((module for pattern, module, _ in _ELSEWHERE if pattern.match(env_id)), None)
 
 
 def installed(module: str) -> bool:
@@ -55,11 +36,11 @@ def unknown(name: str) -> Problem:
     """What to say about an id that Gymnasium does not know."""
     import gymnasium
 
-    short_names = shipped.short_names()
+    short_names = env_names.short_names()
     message = f"{name!r} is not known to Gymnasium"
     if (near := nearest(name, short_names.values(), 1)) and near[0].lower() == name.lower():
         return Problem("env.id", message, f"it is shipped under this short name: env={near[0]}")
-    for pattern, module, hint in _ELSEWHERE:
+    for pattern, module, hint in env_names.ELSEWHERE:
         if module not in sys.modules and pattern.match(name):
             return Problem("env.id", message, hint.format(id=name))
     versions = sorted(

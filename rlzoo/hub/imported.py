@@ -13,10 +13,10 @@ from rlzoo import strangers
 from rlzoo.algos.signatures import check as check_algo
 from rlzoo.algos.signatures import check_values
 from rlzoo.algos.specs import find_spec
-from rlzoo.config import paths, yaml_file
+from rlzoo.config import aliases, env_names, paths, yaml_file
 from rlzoo.config.parse import check, parse
 from rlzoo.config.schema import TrainConfig
-from rlzoo.envs import aliases, registration, shipped
+from rlzoo.envs import registration
 from rlzoo.envs.check import check_env
 from rlzoo.errors import ConfigError, ExitCode, Problem, RlzooError
 from rlzoo.hub.published import Published
@@ -114,7 +114,7 @@ def defaults(algo: str, env_id: str) -> dict[str, Any]:
         raise RlzooError(
             f"{name} is no algorithm of rlzoo's, and nothing downloaded names a class", code=ExitCode.UNSAFE
         )
-    short = shipped.short_names().get(env_id)
+    short = env_names.short_names().get(env_id)
     env = _shipped(f"env/{short or ('atari' if is_atari(env_id) else 'gym')}")
     if short is None:
         env |= {"summary": env_id}
@@ -132,7 +132,7 @@ def defaults(algo: str, env_id: str) -> dict[str, Any]:
 
 def is_atari(env_id: str) -> bool:
     """Whether an id is one of the Arcade Learning Environment's."""
-    return registration.package_of(env_id) == "ale_py"
+    return env_names.package_of(env_id) == "ale_py"
 
 
 def env_id_of(named: Sequence[str], source: Source, *, where: str) -> str:
@@ -152,7 +152,7 @@ def env_id_of(named: Sequence[str], source: Source, *, where: str) -> str:
     if alias is None:
         return env_id
     if not alias.same:
-        text = f"{env_id} is an old version, and {alias.id} differs: {alias.note}"
+        text = alias.differs(env_id)
         raise ConfigError(
             [Problem("env.id", text, f"env.id={alias.id} loads it all the same; expect other scores", where)]
         )
@@ -302,7 +302,7 @@ def _is_known(env_id: str) -> bool:
 
 
 def _imports(env_id: str) -> list[str]:
-    module = registration.package_of(env_id)
+    module = env_names.package_of(env_id)
     return [module] if module is not None else []
 
 

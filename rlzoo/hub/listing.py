@@ -13,9 +13,9 @@ from itertools import islice
 from typing import Any
 
 from rlzoo.algos.specs import ALGOS, ALIASES
+from rlzoo.config import aliases
 from rlzoo.config.choices import read_choice
 from rlzoo.config.files import find as find_file
-from rlzoo.envs import aliases
 from rlzoo.errors import clean, shorten
 from rlzoo.registry import did_you_mean
 

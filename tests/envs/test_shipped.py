@@ -3,9 +3,9 @@ from pathlib import Path
 import gymnasium
 import pytest
 
-from rlzoo.config import yaml_file
+from rlzoo.config import env_names, yaml_file
 from rlzoo.config.compose import compose
-from rlzoo.envs import aliases, check, make, registration, shipped, spaces
+from rlzoo.envs import check, make, registration, spaces
 from rlzoo.envs.make import make_raw
 
 CONF = Path(__file__).parents[2] / "conf"
@@ -74,17 +74,17 @@ def test_families_name_only_themselves():
 
 
 def test_short_names_by_id():
-    names = shipped.short_names()
+    names = env_names.short_names()
     assert sorted(names.values()) == [name for name in NAMES if name not in VARIANTS]
     assert names["LunarLander-v3"] == "LunarLander"
-    assert aliases.short_name("LunarLander-v2", names) == "LunarLander"
-    assert aliases.short_name("MyEnv-v0", names) is None
+    assert env_names.short_name("LunarLander-v2") == "LunarLander"
+    assert env_names.short_name("MyEnv-v0") is None
 
 
 @pytest.mark.parametrize(("name", "plain"), VARIANTS.items())
 def test_an_id_of_several_files_goes_by_the_plain_name(name, plain, env_values):
     assert env_values(name)["id"] == env_values(plain)["id"]
-    assert shipped.short_names()[env_values(name)["id"]] == plain
+    assert env_names.short_names()[env_values(name)["id"]] == plain
 
 
 @pytest.mark.parametrize(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
 from dataclasses import dataclass
 
 
@@ -18,6 +17,10 @@ class Alias:
     id: str
     same: bool
     note: str
+
+    def differs(self, env_id: str) -> str:
+        """Why `id` does not stand in for the old one."""
+        return f"{env_id} is an old version, and {self.id} differs: {self.note}"
 
 
 SAME = {
@@ -97,8 +100,3 @@ def current(env_id: str) -> str:
     """The id itself, or today's id of the same environment."""
     alias = resolve(env_id)
     return alias.id if alias is not None and alias.same else env_id
-
-
-def short_name(env_id: str, shipped: Mapping[str, str]) -> str | None:
-    """What `env=` takes for an id, given the ids that are shipped and their short names; None if it is not shipped."""
-    return shipped.get(current(env_id))

@@ -4,7 +4,8 @@ import gymnasium
 import numpy as np
 import pytest
 
-from rlzoo.envs import aliases, registration
+from rlzoo.config import aliases
+from rlzoo.envs import registration
 
 OLD_ROBOTS = [f"{name}-v{version}" for name in aliases._ROBOTS for version in (2, 3, 4)]
 V5_SAME = ["HalfCheetah-v4", "Swimmer-v4"]
