@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import platform
-import shlex
 import subprocess
 import sys
 import threading
@@ -14,7 +13,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-from rlzoo.redaction import redact
+from rlzoo.redaction import redact, redact_command
 
 PACKAGES = (
     "hydra-rlzoo", "stable-baselines3", "sb3-contrib", "torch", "gymnasium", "numpy", "hydra-core", "omegaconf",
@@ -39,7 +38,7 @@ def collect() -> dict[str, Any]:
     """The circumstances as JSON-able values. torch is asked only if it has been imported."""
     return {
         "started": datetime.now(UTC).isoformat(timespec="seconds"),
-        "command": redact(shlex.join(sys.argv)),
+        "command": redact_command(sys.argv),
         "versions": {name: found for name in PACKAGES if (found := _version(name)) is not None},
         "python": platform.python_version(),
         "platform": platform.platform(),

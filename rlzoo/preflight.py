@@ -24,7 +24,7 @@ from rlzoo.envs.check import check_env
 from rlzoo.errors import ConfigError, Problem, RlzooError
 from rlzoo.launchers import check as check_launcher
 from rlzoo.loggers import check as check_loggers
-from rlzoo.redaction import secret_keys
+from rlzoo.redaction import redact, secret_keys
 from rlzoo.training import cuda_devices
 
 SPACES = ("env.observation_space", "env.action_space")
@@ -112,10 +112,14 @@ def _find_problems(
 
 
 def secret_problems(composition: Composition) -> list[Problem]:
-    """Settings named like secrets: a configuration is written, shown and shared."""
+    """Settings named like secrets, and a folder named by one: a configuration is written, shown and shared."""
     where = "secrets come from the environment (HF_TOKEN, WANDB_API_KEY, …) or the Hub's token store"
     message = "is named like a secret, which a configuration never holds"
-    return [Problem(key, message, where) for key in secret_keys(composition.values) if composition.typed(key)]
+    found = [Problem(key, message, where) for key in secret_keys(composition.values) if composition.typed(key)]
+    runs_dir = composition.values.get("runs_dir")
+    if isinstance(runs_dir, str) and redact(runs_dir) != runs_dir:
+        found.append(Problem("runs_dir", "has a secret in the name of a folder, which everybody sees", where))
+    return found
 
 
 def _incomplete_file(composition: Composition, problems: list[Problem]) -> list[Problem]:

@@ -9,21 +9,38 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from functools import cache, lru_cache
 from pathlib import Path
+from shlex import quote
 from typing import Any
 
 HIDDEN = "***"
 SHORTEST = 8
 """Characters of the shortest value of the environment that is looked for: shorter ones are part of other words."""
 
-_SECRET_WORDS = {"token", "secret", "password", "passwd", "passphrase", "apikey", "credential", "credentials"}
-_KEY_WORDS = {"api", "access", "private", "secret", "auth", "encryption"}
+_SECRET_WORDS = frozenset(
+    "token secret password passwd passphrase apikey credential credentials creds pw pat pem dsn jwt auth authorization "
+    "cookie cookies webhook".split()
+)
+"""Words that a name of a secret ends with, be it of a setting or of an environment variable."""
+_SECRET_ENDS = frozenset("pass private signature sas otp".split())
+"""Words that the name of a variable ends with if it holds a secret; a setting of such a name may be anything."""
+_ANYWHERE = frozenset("pw pat pem dsn jwt cookie cookies creds webhook".split())
+"""Words that make a secret of a variable wherever they stand in its name, unless that ends like one of `_ABOUT`."""
+_ABOUT = frozenset(
+    "dir domain enabled expires expiry file folder format host method mode name path port sock timeout ttl type user "
+    "username version".split()
+)
+"""What is said about a secret, and is none: `SSH_AUTH_SOCK`, `COOKIE_DOMAIN`, `PEM_FILE`."""
+_KEY_WORDS = frozenset(
+    "api access account auth deploy encryption host license master private secret service signing ssh storage".split()
+)
 _WORD = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|\d+")
 _VARIABLE = re.compile(
-    r"TOKEN(?!IZ|S)|SECRET|PASSW(OR)?D|PASSPHRASE|API_?KEY|ACCESS_?KEY|PRIVATE_?KEY|CREDENTIAL", re.I
+    r"TOKEN(?!IZ|S)|SECRET|PASSW(OR)?D|PASSPHRASE|API_?KEY|ACCESS_?KEY|PRIVATE_?KEY|CREDENTIAL|CONNECTION_?STRING", re.I
 )
+"""Words that are long enough to be found inside of others: `PGPASSWORD`, `HFTOKEN`."""
 
 _SETTING = re.compile(
     r"""(?<![\w.-])(?P<key>[\w.-]{1,200}+)(?P<between>["']?[ \t]*
@@ -36,6 +53,9 @@ _TOKEN = re.compile(
     r"|-----BEGIN [A-Z ]*PRIVATE KEY-----[\s\S]*?(?:-----END [A-Z ]*PRIVATE KEY-----|\Z)"
 )
 _URL = re.compile(r"(://[^/\s:@]*:)[^\s/]+(?=@)")
+_URL_PASSWORD = re.compile(r"://[^/\s:@]*:([^\s/]+)@")
+_URL_KEY = re.compile(r"://([^/\s:@]{16,})@")
+"""A key in the place of the user, as in `SENTRY_DSN`; shorter ones are names."""
 _HEADER = re.compile(r"\b(bearer|basic)(\s+)[\w.~+/=-]{16,}", re.IGNORECASE)
 
 
@@ -46,6 +66,12 @@ def redact(text: str) -> str:
     text = _SETTING.sub(_hide_value, _TOKEN.sub(HIDDEN, _HEADER.sub(rf"\1\2{HIDDEN}", text)))
     known = _known_values(_environment())
     return known.sub(HIDDEN, text) if known is not None else text
+
+
+def redact_command(words: Iterable[str]) -> str:
+    """A command line without secrets, each word quoted for a shell; a secret with quotes in it is found before."""
+    shown = ((word, redact(word)) for word in words)
+    return redact(" ".join(quote(word) if word == hidden else hidden for word, hidden in shown))
 
 
 def redact_values(values: Any) -> Any:
@@ -77,8 +103,8 @@ def _secrets(environment: frozenset[str]) -> frozenset[str]:
 def is_secret(key: str, value: object) -> bool:
     """Whether a setting of that name holds a secret: its name ends like one, and its value is text or a long number.
 
-    `hf_token`, `apiKey` and `aws_secret_access_key` are such names; `tokenizer`, `n_tokens`, `keys_mode` and
-    `token_dim` are none.
+    `hf_token`, `apiKey`, `gh_pat` and `aws_secret_access_key` are such names; `tokenizer`, `n_tokens`, `keys_mode`,
+    `pattern` and `token_dim` are none.
     """
     if isinstance(value, Mapping | list | tuple):
         return any(is_secret(key, child) for child in (value.values() if isinstance(value, Mapping) else value))
@@ -98,8 +124,22 @@ def secret_keys(values: Mapping[str, Any], above: str = "") -> Iterator[str]:
 
 @lru_cache(maxsize=4096)
 def _is_secret_name(key: str) -> bool:
-    words = [word.lower() for word in _WORD.findall(key.rpartition(".")[2])]
-    return bool(words) and (words[-1] in _SECRET_WORDS or (words[-1] == "key" and bool(_KEY_WORDS & set(words[-2:-1]))))
+    return _ends_like_a_secret(_words(key.rpartition(".")[2]))
+
+
+def _ends_like_a_secret(words: list[str]) -> bool:
+    last, before = words[-1:], words[-2:-1]
+    if last == ["key"]:
+        return bool(_KEY_WORDS.intersection(before))
+    return bool(_SECRET_WORDS.intersection(last)) or (last == ["pwd"] and bool(before))  # PWD alone is a folder
+
+
+def _words(name: str) -> list[str]:
+    """`awsSecretKey` and `AWS_SECRET_KEY_2` as aws, secret, key: a number at the end only counts."""
+    words = [word.lower() for word in _WORD.findall(name)]
+    while words and words[-1].isdigit():
+        words.pop()
+    return words
 
 
 def _hidden(value: Any) -> Any:
@@ -119,12 +159,29 @@ def _hide_value(match: re.Match[str]) -> str:
 
 
 def _environment() -> frozenset[str]:
-    return frozenset(value for name, value in os.environ.items() if len(value) >= SHORTEST and _is_variable(name))
+    """The values of variables that hold a secret, line by line too, and the passwords in URLs of any variable."""
+    found = {value for name, value in os.environ.items() if _is_variable(name)}
+    for value in list(found):
+        found.update(map(str.strip, value.splitlines()), _URL_KEY.findall(value))
+    found.update(*(_passwords(value) for value in os.environ.values() if "://" in value))
+    return frozenset(value for value in found if len(value) >= SHORTEST)
 
 
 @lru_cache(maxsize=4096)
 def _is_variable(name: str) -> bool:
-    return _VARIABLE.search(name) is not None
+    words = _words(name)
+    if _VARIABLE.search(name) is not None or _ends_like_a_secret(words) or _SECRET_ENDS.intersection(words[-1:]):
+        return True
+    return bool(_ANYWHERE.intersection(words)) and not _ABOUT.intersection(words[-1:])
+
+
+@lru_cache(maxsize=64)
+def _passwords(text: str) -> frozenset[str]:
+    """Passwords in the URLs of a text, as they are written there and as they are meant."""
+    from urllib.parse import unquote
+
+    found = _URL_PASSWORD.findall(text)
+    return frozenset([*found, *map(unquote, found)])
 
 
 @lru_cache(maxsize=4)

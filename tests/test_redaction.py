@@ -9,7 +9,7 @@ import pytest
 import yaml
 
 from rlzoo import redaction
-from rlzoo.redaction import is_secret, redact, redact_values, secret_keys
+from rlzoo.redaction import is_secret, redact, redact_command, redact_values, secret_keys
 
 
 @pytest.mark.parametrize(
@@ -61,6 +61,46 @@ def test_values_of_the_environment_are_hidden_wherever_they_appear(monkeypatch, 
     assert redact(text) == f"a ***, b ***, abc parallel 10000000 {tmp_path}"
 
 
+SECRET_VARIABLES = """
+    GH_PAT GH_PAT_2 DB_PW DB_PW_PROD MYSQL_PWD DB_PASS TLS_PEM SENTRY_DSN PROXY_AUTH HTTP_AUTHORIZATION SESSION_COOKIE
+    COOKIES KEY_PASSPHRASE GIT_CREDENTIAL AWS_CREDS SSH_PRIVATE SIGNING_KEY REQUEST_SIGNATURE SERVICE_JWT STORAGE_SAS
+    SLACK_WEBHOOK_URL AZURE_STORAGE_CONNECTION_STRING PGPASSWORD hf_token dbPassword
+""".split()
+OTHER_VARIABLES = """
+    PATH PATTERN COMPAT AUTHOR GIT_AUTHOR_NAME PWD OLDPWD PYTHONPATH SSH_AUTH_SOCK XAUTHORITY COOKIE_DOMAIN PEM_FILE
+    KEYBOARD XKB_KEY MAX_TOKENS TOKENIZERS_PARALLELISM GIT_ASKPASS PASSED COMPASS SIGNATURES PRIVATE_DIR AUTH_METHOD
+""".split()
+
+
+@pytest.mark.parametrize("name", SECRET_VARIABLES)
+def test_variables_that_hold_secrets(name, monkeypatch):
+    monkeypatch.setenv(name, "zebra-crossing-77")
+    assert redact("a zebra-crossing-77b") == "a ***b"
+
+
+@pytest.mark.parametrize("name", OTHER_VARIABLES)
+def test_variables_that_hold_none(name, monkeypatch):
+    monkeypatch.setenv(name, "zebra-crossing-77")
+    assert redact("a zebra-crossing-77b") == "a zebra-crossing-77b"
+
+
+def test_passwords_in_the_urls_of_variables_are_hidden_alone_too(monkeypatch):
+    monkeypatch.setenv("HTTPS_PROXY", "http://me:zebra%20crossing@proxy:3128")
+    monkeypatch.setenv("RESULTS_URI", "s3://bucket/zebra-path")
+    monkeypatch.setenv("SENTRY_DSN", "https://0123456789abcdef@host/1")
+    monkeypatch.setenv("TLS_PEM", "-----BEGIN THING-----\nfirst-line-of-it\nsecond-line-of-it\n-----END THING-----\n")
+    assert redact("zebra crossing, zebra%20crossing, me, proxy") == "***, ***, me, proxy"
+    assert redact("s3://bucket/zebra-path") == "s3://bucket/zebra-path"
+    assert redact("key 0123456789abcdef of host") == "key *** of host"
+    assert redact("has second-line-of-it alone") == "has *** alone"
+
+
+def test_a_command_line_keeps_its_quotes_and_no_secret(monkeypatch):
+    monkeypatch.setenv("DB_PW", "it's a zebra")
+    shown = redact_command(["rlzoo", "train", "env.summary=a b", "notes=x it's a zebra", "hub.token=abc"])
+    assert shown == "rlzoo train 'env.summary=a b' notes=x *** hub.token=***"
+
+
 def test_stored_secrets_are_hidden(monkeypatch, tmp_path):
     (tmp_path / "token").write_text("stored-hub-token\n")
     (tmp_path / "netrc").write_text("machine api.wandb.ai login user password stored-wandb-key\n")
@@ -100,13 +140,21 @@ def test_data_keeps_its_structure():
     assert list(secret_keys(values)) == ["env.kwargs.api_key", "credentials", "password"]
 
 
-@pytest.mark.parametrize("key", "token hf_token hfToken API_KEY apikey client_secret aws.secret_access_key".split())
+NAMES = (
+    "token hf_token hfToken API_KEY apikey client_secret aws.secret_access_key gh_pat db.pw mysql_pwd auth sentryDsn"
+)
+
+
+@pytest.mark.parametrize("key", NAMES.split())
 def test_names_of_secrets(key):
     assert is_secret(key, "x")
     assert not is_secret(key, "") and not is_secret(key, None) and not is_secret(key, True) and not is_secret(key, 3)
 
 
-@pytest.mark.parametrize("key", "tokenizer tokens n_tokens token_dim keys_mode key monkey secretary".split())
+@pytest.mark.parametrize(
+    "key",
+    "tokenizer tokens n_tokens token_dim keys_mode key monkey secretary pattern path pwd author pass private".split(),
+)
 def test_names_of_others(key):
     assert not is_secret(key, "abc")
 

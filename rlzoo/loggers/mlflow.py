@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import time
 from collections.abc import Mapping
 from typing import Any
@@ -14,6 +15,7 @@ DEFAULT_STORE = "sqlite:///mlflow.db"
 
 PARAMS_AT_ONCE = 100
 PARAM_LENGTH = 500
+KEY_LENGTH = 250
 
 
 def open_logger(
@@ -52,7 +54,7 @@ class MlflowLogger:
 
         now = int(time.time() * 1000)  # ms since 1970
         self._client.log_batch(
-            self._run_id, metrics=[Metric(name, float(value), now, step) for name, value in metrics.items()]
+            self._run_id, metrics=[Metric(_key(name), float(value), now, step) for name, value in metrics.items()]
         )
 
     def close(self) -> None:
@@ -66,5 +68,10 @@ def flatten(config: Mapping[str, Any], prefix: str = "") -> dict[str, str]:
         if isinstance(value, Mapping) and value:
             flat.update(flatten(value, f"{prefix}{key}."))
         else:
-            flat[f"{prefix}{key}"] = str(value)
+            flat[_key(f"{prefix}{key}".replace("/", "_"))] = str(value)
     return flat
+
+
+def _key(name: str) -> str:
+    """A name as MLflow takes it."""
+    return re.sub(r"[^\w\-. :/]", "_", name)[:KEY_LENGTH]

@@ -5,25 +5,30 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from importlib.util import find_spec
 from typing import Any, Self
 
 from rlzoo import console, registry
 from rlzoo.errors import Problem
 from rlzoo.protocols import MetricLogger, State, Stateful
-from rlzoo.redaction import redact_values
+from rlzoo.redaction import redact, redact_values
 from rlzoo.runs import Run
 
 
 @dataclass(frozen=True)
 class LoggerSpec:
-    """One logger: its opener's keywords are its options. `package` is the module it needs, `extra` what installs it."""
+    """One logger: its opener's keywords are its options. `package` is the module it needs, `extra` what installs it.
+
+    `places` are options that say where the service is: it is reached by them as they are, and is not told them.
+    """
 
     name: str
     opener: str
     summary: str
     package: str | None = None
     extra: str | None = None
+    places: tuple[str, ...] = ()
 
 
 LOGGERS = {
@@ -32,7 +37,7 @@ LOGGERS = {
         LoggerSpec("csv", "rlzoo.loggers.csv:open_logger", "metrics.csv and timings.csv in the run (always on)"),
         LoggerSpec("tensorboard", "rlzoo.loggers.tensorboard:open_logger", "event files in the run", "tensorboard"),
         LoggerSpec("wandb", "rlzoo.loggers.wandb:open_logger", "Weights & Biases", "wandb", "wandb"),
-        LoggerSpec("mlflow", "rlzoo.loggers.mlflow:open_logger", "MLflow", "mlflow", "mlflow"),
+        LoggerSpec("mlflow", "rlzoo.loggers.mlflow:open_logger", "MLflow", "mlflow", "mlflow", ("tracking_uri",)),
         LoggerSpec("trackio", "rlzoo.loggers.trackio:open_logger", "Trackio, local or a Space", "trackio", "trackio"),
     )
 }
@@ -69,6 +74,7 @@ def open_loggers(
     """The named loggers, CSV whether named or not, and `extra` (a progress display) behind one.
 
     `config` is what ran, for the services that show it. A logger that cannot be opened is left out with a warning.
+    What they are told, configuration and options, is without secrets: this is the one door to them.
     """
     config = redact_values(config)
     opened: dict[str, MetricLogger] = {"csv": _opener(LOGGERS["csv"])(run, config)}
@@ -76,7 +82,9 @@ def open_loggers(
         if name in opened:
             continue
         try:
-            opened[name] = _opener(registry.lookup(LOGGERS, name, "logger"))(run, config, **(options or {}))
+            spec = registry.lookup(LOGGERS, name, "logger")
+            places = {option: value for option, value in (options or {}).items() if option in spec.places}
+            opened[name] = _opener(spec)(run, config, **redact_values(options or {}) | places)
         except Exception as error:
             console.warn(f"no {name} log for this run: {_reason(error)}")
     opened.update({f"extra {index}": logger for index, logger in enumerate(extra)})
@@ -101,6 +109,7 @@ class Loggers:
         self.close()
 
     def log(self, metrics: Mapping[str, float], step: int) -> None:
+        metrics = {_shown(name): value for name, value in metrics.items()}
         for name, logger in list(self._loggers.items()):
             try:
                 logger.log(metrics, step)
@@ -131,6 +140,12 @@ class Loggers:
         elif not self._csv_failed:  # a full disk may be emptied: the run's own numbers are tried again every time
             self._csv_failed = True
             console.warn(f"metrics could not be written, training goes on: {_reason(error)}")
+
+
+@lru_cache(maxsize=4096)
+def _shown(name: str) -> str:
+    """A metric's name: an environment or an algorithm may have made it of anything."""
+    return redact(name)
 
 
 def _is_installed(package: str) -> bool:

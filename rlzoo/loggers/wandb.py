@@ -20,7 +20,10 @@ def open_logger(
     notes: str | None = None,
     mode: str | None = None,
 ) -> WandbLogger:
-    """A W&B run named after the run directory; its own files lie in `<run>/wandb`."""
+    """A W&B run named after the run directory; its own files lie in `<run>/wandb`.
+
+    W&B's record of the environment is off: it holds the command line as it was typed, the host and the user.
+    """
     import wandb
 
     handle = wandb.init(
@@ -34,7 +37,9 @@ def open_logger(
         dir=str(run.path),
         config=dict(config),
         reinit="create_new",
-        settings=wandb.Settings(silent=True, disable_git=True, save_code=False, console="off", init_timeout=30),
+        settings=wandb.Settings(
+            silent=True, disable_git=True, save_code=False, console="off", init_timeout=30, x_disable_meta=True
+        ),
     )
     return WandbLogger(handle)
 

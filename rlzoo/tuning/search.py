@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Sequence
 from contextlib import closing
 from dataclasses import dataclass
@@ -14,6 +13,7 @@ from rlzoo.errors import ExitCode, RlzooError
 from rlzoo.launchers import Job, launch, ready, sweep_exit_code
 from rlzoo.launchers.job import SIGNAL_BASE
 from rlzoo.launchers.signals import noted_signals
+from rlzoo.redaction import redact_command
 from rlzoo.tuning.display import Watch, summary
 from rlzoo.tuning.final import STOPPED, Final, decide, search_cost
 from rlzoo.tuning.ledger import Ledger
@@ -92,7 +92,7 @@ def _search(study: Study, words: Sequence[str]) -> Tuned:
 
 def command(words: Sequence[str]) -> str:
     """The command that goes on with the study."""
-    return f"rlzoo tune {shlex.join(words)}"
+    return f"rlzoo tune {redact_command(words)}"
 
 
 def _run(study: Study, words: Sequence[str]) -> None:

@@ -240,7 +240,22 @@ CANARIES = {
     "diff": "canary-in-an-uncommitted-change",
     "remote": "canary-in-a-git-remote",
     "word": "canary-typed-as-a-setting",
+    "GH_PAT": "canary-of-a-pat",
+    "DB_PW_PROD": "canary of a pw's",
+    "TLS_PEM": "canary-of-a-pem",
+    "SENTRY_DSN": "canary-of-a-dsn",
+    "PROXY_AUTH": "canary-of-an-auth",
+    "SESSION_COOKIE": "canary-of-a-cookie",
+    "KEY_PASSPHRASE": "canary-of-a-passphrase",
+    "GIT_CREDENTIAL": "canary-of-a-credential",
+    "SSH_PRIVATE": "canary-of-a-private",
+    "REQUEST_SIGNATURE": "canary-of-a-signature",
+    "MYSQL_PWD": "canary-of-a-pwd",
+    "CACHE_URL": "canary-of-a-url",
 }
+VARIABLES = [name for name in CANARIES if name.isupper()]
+PLAIN = {"PWD": "plain-folder", "AUTHOR": "plain-author", "SSH_AUTH_SOCK": "plain-socket", "PATTERN": "plain-pattern"}
+"""Variables that hold no secret: their values stay."""
 
 LEAKY = """
 import os
@@ -277,12 +292,12 @@ def test_canaries_are_found_nowhere(shop, tmp_path, record_property):
         subprocess.run([*git, *words], cwd=work, check=True)
     (work / "settings.yaml").write_text(f"a: 2\napi_key: {CANARIES['diff']}\nnetrc: {CANARIES['netrc']}\n")
     env = {"HOME": str(home), "XDG_STATE_HOME": str(home / "state"), "CANARY_TOKEN": CANARIES["CANARY_TOKEN"]}
+    env |= {name: CANARIES[name] for name in VARIABLES} | PLAIN
+    env["CACHE_URL"] = f"redis://me:{CANARIES['CACHE_URL']}@host:1/0"
     env |= {"HF_TOKEN_PATH": None, "HF_HOME": None, "NETRC": None, "XDG_CACHE_HOME": None, "RLZOO_PLAIN": "1"}
     small = "total_timesteps=128 algo.n_steps=32 algo.batch_size=32 eval.final_n_episodes=1 eval.freq=64".split()
-    texts = [
-        f"env.summary='postgresql://me:{CANARIES['url']}@host/db {CANARIES['CANARY_TOKEN']} {CANARIES['hub']}'",
-        "logger=[csv,tensorboard]",
-    ]
+    secrets = [f"postgresql://me:{CANARIES['url']}@host/db", CANARIES["hub"], *(CANARIES[name] for name in VARIABLES)]
+    texts = [f'env.summary="{" ".join([*secrets, *PLAIN.values()])}"', "logger=[csv,tensorboard]"]
     commands = [
         (0, ["train", "algo=ppo", "env=CartPole", *small, *texts]),
         (0, ["train", "algo=ppo", "env=CartPole", *small, *texts, "--cfg", "job"]),
@@ -291,6 +306,8 @@ def test_canaries_are_found_nowhere(shop, tmp_path, record_property):
         (0, ["train", "algo=ppo", "env=CartPole", *small, *texts, "--dry-run"]),
         (4, ["train", "algo=ppo", "env=gym", "env.id=leaky:Leaky-v0", *small, *texts, "env.max_restarts=0"]),
         (0, ["evaluate", "run=ppo/CartPole-v1", "n_episodes=1"]),
+        (0, ["package", "run=ppo/CartPole-v1", "n_episodes=1", "video=false"]),
+        (2, ["train", "algo=ppo", "env=CartPole", f"runs_dir=runs-{CANARIES['GH_PAT']}"]),
         (0, ["train", "resume=ppo/CartPole-v1", "total_timesteps=512"]),
         (0, ["list", "runs", "--json"]),
         (2, ["train", "algo=ppo", "env=CartPole", f"hub_token={CANARIES['word']}"]),
@@ -305,8 +322,12 @@ def test_canaries_are_found_nowhere(shop, tmp_path, record_property):
         assert child.wait() == code, (words, child.output)
         screen += child.output
     found = {"screen": screen.encode()} | {
-        str(path.relative_to(work)): path.read_bytes() for path in (work / "runs").rglob("*") if path.is_file()
+        str(path.relative_to(work)): path.read_bytes()
+        for folder in ("runs", "packages")
+        for path in (work / folder).rglob("*")
+        if path.is_file()
     }
+    assert all(text in found["packages/ppo-CartPole-v1/README.md"].decode() for text in PLAIN.values())
     assert any("tensorboard/" in name for name in found) and any(name.endswith("train.log") for name in found)
     log = next(content for name, content in found.items() if "Leaky" in name and name.endswith("train.log"))
     assert b"cannot log in with ***" in log

@@ -143,6 +143,7 @@ def _serve() -> None:
 
 
 def _child(request: dict[str, Any]) -> None:
+    from rlzoo import redaction
     from rlzoo.cli import main
 
     code = 1
@@ -161,6 +162,8 @@ def _child(request: dict[str, Any]) -> None:
             os.environ.pop(name, None)
             if value is not None:
                 os.environ[name] = value
+        redaction._stored.cache_clear()  # a new process reads the stored secrets of its own home
+        redaction._known_values.cache_clear()
         _run_file(Path(request["before"]))
         if request["at"]:
             time.sleep(max(0.0, request["at"] - time.time()))

@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 import threading
+import time
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -155,5 +156,82 @@ print(json.dumps([found.info.run_name, found.info.status, found.data.params, his
 def test_mlflow_parameters_are_flat_keys():
     from rlzoo.loggers.mlflow import flatten
 
-    flat = flatten({"algo": {"gamma": 0.9, "kwargs": {}}, "seed": None})
-    assert flat == {"algo.gamma": "0.9", "algo.kwargs": "{}", "seed": "None"}
+    flat = flatten({"algo": {"gamma": 0.9, "kwargs": {}}, "env": {"kwargs": {"a[0]*": 1}}, "seed": None})
+    assert flat == {"algo.gamma": "0.9", "algo.kwargs": "{}", "env.kwargs.a_0__": "1", "seed": "None"}
+
+
+SECRETS = {
+    "CANARY_TOKEN": "canary-token-7391",
+    "CANARY_PAT": "canary-pat-7392",
+    "CANARY_PW": "canary pw'7393",
+    "CANARY_DSN": "https://canary-dsn-key-7394@host/1",
+    "CANARY_URL": "postgresql://me:canary-password-7395@host/db",
+    "CANARY_PEM": "-----BEGIN THING-----\ncanary-pem-line-7396\n-----END THING-----",
+}
+UNKNOWN = "hf_canaryOfNoVariable7397"
+"""A token in no variable, known by its form."""
+PLANTED = {
+    "tensorboard": {"flush_seconds": 1},
+    "wandb": {"mode": "offline", "tags": ["marker TEXT"]},
+    "mlflow": {"tracking_uri": "sqlite:///mlflow.db", "tags": {"marker": "TEXT", "TEXT": "x"}},
+    "trackio": {"space_id": None, "private": None},
+}
+"""Options that are no free text; every other gets the secrets."""
+
+
+def every_option(name: str, text: str) -> dict:
+    """Every option that a logger has, with a text wherever one goes."""
+    import inspect
+
+    from rlzoo import registry
+    from rlzoo.loggers.table import LOGGERS
+
+    parameters = inspect.signature(registry.load(LOGGERS[name].opener)).parameters.values()
+    names = [parameter.name for parameter in parameters if parameter.kind is parameter.KEYWORD_ONLY]
+    return json.loads(
+        json.dumps({option: "TEXT" for option in names} | PLANTED[name]).replace("TEXT", json.dumps(text)[1:-1])
+    )
+
+
+@pytest.mark.parametrize("name", PLANTED)
+def test_no_byte_of_a_tracker_holds_a_secret(name, tmp_path):
+    """In the command line, the configuration, its keys, every option, a metric's name and the environment."""
+    from rlzoo.loggers.table import LOGGERS
+
+    if find_spec(LOGGERS[name].package) is None:
+        pytest.skip(f"{name} is not installed")
+    parts = ["canary-token-7391", "canary-pat-7392", "canary pw'7393", "canary-dsn-key-7394", "canary-password-7395"]
+    parts += ["canary-pem-line-7396", UNKNOWN]
+    text = " ".join([*SECRETS.values(), *parts]).replace("\n", " ")
+    code = """
+import json, sys
+from pathlib import Path
+from rlzoo.loggers.table import open_loggers
+from rlzoo.runs import Run
+name, options, text = sys.argv[1], json.loads(sys.argv[2]), sys.argv[3]
+run = Run.create(Path("runs"), algo="ppo", env_id="CartPole-v1", seed=3)
+config = {"marker": "harmless-marker", "env": {"summary": text, "kwargs": {text: text, "list": [text]}}}
+loggers = open_loggers({name: options}, run, config)
+assert loggers.names == ("csv", name), loggers.names
+loggers.log({"harmless-metric": 1.0, "name of " + sys.argv[4]: 2.0}, 10)
+loggers.close()
+"""
+    own = {"HOME": "home", "TRACKIO_DIR": "trackio", "WANDB_CONFIG_DIR": "wb", "WANDB_CACHE_DIR": "wb"}
+    environ = {**os.environ, **SECRETS, **{key: str(tmp_path / value) for key, value in own.items()}}
+    environ |= {"HF_HUB_OFFLINE": "1", "WANDB_API_KEY": "canary-wandb-key-" + "0" * 23}
+    command = [sys.executable, "-c", code, name, json.dumps(every_option(name, " ".join(parts))), text, " ".join(parts)]
+    done = subprocess.run(command, cwd=tmp_path, env=environ, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    wanted = {"harmless-marker", "harmless-metric"}
+    deadline = time.monotonic() + 60  # W&B's own process writes on a little after finish() has returned
+    while missing := {marker for marker in wanted if not found_in(tmp_path, marker)}:
+        assert time.monotonic() < deadline, f"{name} never wrote {missing}"
+        time.sleep(0.2)
+    assert [(part, hits) for part in [*parts, "canary-wandb-key"] if (hits := found_in(tmp_path, part))] == []
+
+
+def found_in(folder: Path, text: str) -> list[str]:
+    """The files that hold a text, as it is or as JSON writes it."""
+    forms = {text.encode(), json.dumps(text)[1:-1].encode()}
+    files = (path for path in folder.rglob("*") if path.is_file())
+    return [str(path.relative_to(folder)) for path in files if any(form in path.read_bytes() for form in forms)]
