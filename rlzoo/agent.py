@@ -36,7 +36,7 @@ def load(
 
     Args:
         run: a run, its directory, `"latest"` or `"algo/env"`.
-        checkpoint: `"best"`, `"last"` or a step; by default the best one, or the last if nothing was evaluated.
+        checkpoint: `"best"`, `"last"` or a step; by default the last, or `best` if that was shown to be better.
         device: where the policy runs: `auto`, `cpu`, `cuda`, `cuda:1`.
         config: the run's configuration with a changed environment; by default the run's own.
         trust: use a run that was not made here although it names modules to import.

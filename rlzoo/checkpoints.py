@@ -11,7 +11,7 @@ import json
 import os
 import secrets
 import shutil
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 
 from rlzoo.errors import ExitCode, RlzooError, clean
 from rlzoo.protocols import Algorithm, State
-from rlzoo.runs import Checkpoint, Run
+from rlzoo.runs import CANDIDATES, Checkpoint, Run
 from rlzoo.state_files import not_finite, parse_state, write_state
 
 if TYPE_CHECKING:
@@ -122,6 +122,46 @@ def save(
     return run.checkpoint(name)
 
 
+def promote(run: Run, candidate: Checkpoint, selection: Mapping[str, Any]) -> Checkpoint:
+    """Make a candidate that was shown to be better than the last checkpoint the run's `best`.
+
+    Args:
+        run: the run.
+        candidate: one of its candidates; its files get a second name.
+        selection: JSON-able values that say how that was found out.
+
+    Raises:
+        RlzooError: if the candidate is damaged or `best` cannot be written.
+    """
+    verify(candidate)
+    manifest = read_manifest(candidate)
+    with _building(run, "best") as folder:
+        _link(candidate, folder, manifest["files"])
+        manifest |= {"selected": True, "selection": dict(selection)}
+        manifest["sha256"] = _digest(manifest)
+        _write_synced(folder / "manifest.json", json.dumps(manifest, indent=2).encode())
+        _sync(folder)
+    return run.checkpoint("best")
+
+
+def retract_best(run: Run) -> None:
+    """Take away the `best` of an earlier selection: the training has gone on, and none is better than `last` now."""
+    best = run.checkpoint("best")
+    if best.was_selected and _written_by(run, best):
+        remove(best)
+
+
+def fingerprint(checkpoint: Checkpoint) -> tuple[str, ...]:
+    """Hashes of what was learned: two checkpoints that have the same play the same.
+
+    Raises:
+        RlzooError: if the manifest is missing or damaged.
+    """
+    files = read_manifest(checkpoint)["files"]
+    named = sorted(name for name in files if Path(name).stem in (ALGORITHM, NORMALIZATION))
+    return tuple(files[name]["sha256"] for name in named if name.endswith(".safetensors"))
+
+
 def verify(checkpoint: Checkpoint) -> None:
     """Check sizes and SHA-256 of every file of a checkpoint.
 
@@ -215,7 +255,7 @@ def prune(run: Run, keep: int) -> None:
     steps = [checkpoint for checkpoint in run.checkpoints() if checkpoint.name.isdigit()]
     for checkpoint in steps[: max(0, len(steps) - keep)]:
         if _written_by(run, checkpoint):
-            _remove(checkpoint.path)
+            remove(checkpoint)
 
 
 def recover(run: Run) -> None:
@@ -223,7 +263,7 @@ def recover(run: Run) -> None:
     for checkpoint in run.checkpoints():
         if checkpoint.path.name != checkpoint.name:
             checkpoint.path.rename(run.checkpoint(checkpoint.name).path)
-    for leftover in run.leftovers():
+    for leftover in (*run.leftovers(), *run.leftovers(CANDIDATES)):
         shutil.rmtree(leftover.path, ignore_errors=True)
     for path in run.temporaries():
         path.unlink(missing_ok=True)
@@ -242,8 +282,8 @@ def _building(run: Run, name: str) -> Iterator[Path]:
     """A new directory to fill, which takes its place when the block ends without an error."""
     final = run.checkpoint(name).path
     nonce = secrets.token_hex(4)
-    folder = final.with_name(f".{name}.{nonce}.new")
-    old = final.with_name(f".{name}.{nonce}.old")
+    folder = final.with_name(f".{final.name}.{nonce}.new")
+    old = final.with_name(f".{final.name}.{nonce}.old")
     try:
         folder.mkdir(parents=True)
         yield folder
@@ -268,13 +308,17 @@ def _link_parts(source: Checkpoint, folder: Path, only: Collection[str] | None =
     files = {name: entry for name, entry in read_manifest(source)["files"].items() if name != "model.zip"}
     if only is not None:
         files = {name: entry for name, entry in files.items() if Path(name).stem in only}
-    for name in files:
+    _link(source, folder, files)
+    return files
+
+
+def _link(source: Checkpoint, folder: Path, names: Iterable[str]) -> None:
+    for name in names:
         try:
             os.link(source.path / name, folder / name)
         except OSError:
             shutil.copyfile(source.path / name, folder / name)
             _sync(folder / name)
-    return files
 
 
 def read_manifest(checkpoint: Checkpoint) -> dict[str, Any]:
@@ -307,7 +351,8 @@ def _digest(manifest: Mapping[str, Any]) -> str:
 
 
 def _damaged(checkpoint: Checkpoint, what: str) -> RlzooError:
-    run = Run(checkpoint.path.parent.parent)
+    is_candidate = checkpoint.path.parent.name == CANDIDATES
+    run = Run(checkpoint.path.parents[2 if is_candidate else 1])
     others = [other.name for other in run.checkpoints() if other.name != checkpoint.name]
     hint = f"the run also has: {', '.join(others)} (checkpoint=<name>)" if others else "the run has no other"
     return RlzooError(f"checkpoint {checkpoint.path} is damaged: {what}", hint, ExitCode.STORAGE)
@@ -320,8 +365,9 @@ def _written_by(run: Run, checkpoint: Checkpoint) -> bool:
         return False
 
 
-def _remove(path: Path) -> None:
+def remove(checkpoint: Checkpoint) -> None:
     """Take a checkpoint away at once: a half-removed one never has its name."""
+    path = checkpoint.path
     hidden = path.with_name(f".{path.name}.{secrets.token_hex(4)}.old")
     path.rename(hidden)
     shutil.rmtree(hidden, ignore_errors=True)

@@ -57,10 +57,10 @@ def learning_curve(run: Run, path: Path) -> bool:
         axes.plot(
             evaluations.steps, evaluations.means, color="tab:blue", marker="o", markersize=4, label="evaluation, ± std"
         )
-        best = _last_best(evaluations.means)
-        axes.plot(
-            evaluations.steps[best], evaluations.means[best], "*", color="tab:orange", markersize=14, label="best"
-        )
+        best = run.checkpoint("best")
+        if best.was_selected and best.num_timesteps in evaluations.steps:
+            mean = evaluations.means[evaluations.steps.index(best.num_timesteps)]
+            axes.plot(best.num_timesteps, mean, "*", color="tab:orange", markersize=14, label="best, which ships")
     values = run.read_config()
     axes.set_title(f"{values['algo']['name']} on {values['env']['id']}, seed {values['seed']}")
     axes.set_xlabel("environment steps")
@@ -113,11 +113,6 @@ def _number(cell: str | None) -> float:
 def _band(curve: Curve) -> tuple[list[float], list[float]]:
     pairs = list(zip(curve.means, curve.spread or (), strict=True))
     return [mean - std for mean, std in pairs], [mean + std for mean, std in pairs]
-
-
-def _last_best(means: Sequence[float]) -> int:
-    """The best of them, of equals the last: the one that was kept."""
-    return max(range(len(means)), key=lambda index: (means[index], index))
 
 
 def _short(value: float) -> str:

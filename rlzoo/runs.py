@@ -23,6 +23,7 @@ CHECKPOINT = re.compile(r"(\d+|best|last)\Z")
 MAX_BYTES = 8 * 2**20
 """Of a run's small files; much larger ones are not what rlzoo wrote."""
 LEFTOVER = re.compile(r"\.(\d+|best|last)\.[0-9a-f]+\.(new|old)\Z")
+CANDIDATES = "candidates"
 TEMPORARY = re.compile(r"\.[a-z]+\.(?:yaml|json|csv)\.(\d+)\.tmp\Z")
 
 
@@ -51,6 +52,14 @@ class Checkpoint:
     @property
     def num_timesteps(self) -> int:
         return int(json.loads(self.manifest.read_text())["num_timesteps"])
+
+    @property
+    def was_selected(self) -> bool:
+        """Whether it was shown to be better than the last checkpoint of its run, on episodes of that test alone."""
+        try:
+            return bool(json.loads(self.manifest.read_text(encoding="utf-8")).get("selected"))
+        except (OSError, ValueError, AttributeError, RecursionError):
+            return False  # damaged: whoever reads it will say so
 
 
 @dataclass(frozen=True)
@@ -166,16 +175,29 @@ class Run:
         steps = sorted((name for name in whole if name.isdigit()), key=int)
         return [whole[name] for name in (*steps, *(name for name in ("best", "last") if name in whole))]
 
-    def leftovers(self) -> list[Checkpoint]:
+    def candidates(self) -> list[Checkpoint]:
+        """Checkpoints that evaluations on the way have nominated, named by their steps, in their order."""
+        paths = [path for path in (self.checkpoints_dir / CANDIDATES).glob("*") if path.name.isdecimal()]
+        found = [Checkpoint(path) for path in sorted(paths, key=lambda path: int(path.name))]
+        return [candidate for candidate in found if candidate.exists()]
+
+    def leftovers(self, folder: str = ".") -> list[Checkpoint]:
         """Directories that a killed training was still writing or removing, complete or not; new ones first."""
-        found = [path for path in self.checkpoints_dir.glob(".*") if LEFTOVER.match(path.name)]
+        found = [path for path in (self.checkpoints_dir / folder).glob(".*") if LEFTOVER.match(path.name)]
         return [Checkpoint(path) for path in sorted(found, key=lambda path: (path.suffix == ".old", path.name))]
 
     def by_default(self) -> list[Checkpoint]:
-        """The checkpoints in the order in which they are taken if none is named: best, last, the newest steps."""
+        """The checkpoints in the order in which they are taken if none is named.
+
+        That is `best` where it was shown to be better than `last`, then `last`, then the newest steps. A `best` without
+        such a test, as older versions of rlzoo wrote it, comes after all of them.
+        """
         existing = {checkpoint.name: checkpoint for checkpoint in self.checkpoints()}
         steps = [step for step in existing if step.isdigit()]
-        return [existing[name] for name in ("best", "last", *reversed(steps)) if name in existing]
+        names = ["last", *reversed(steps)]
+        if "best" in existing:
+            names.insert(0 if existing["best"].was_selected else len(names), "best")
+        return [existing[name] for name in names if name in existing]
 
     def temporaries(self) -> list[Path]:
         """Small files that a killed process was still writing; its number is in their names."""
@@ -188,6 +210,7 @@ class Run:
     def find_checkpoint(self, name: str | None = None) -> Checkpoint:
         """The checkpoint of that name, or the nearest to that step; by default the first of `by_default`."""
         existing = {checkpoint.name: checkpoint for checkpoint in self.checkpoints()}
+        existing |= {candidate_name(int(candidate.name)): candidate for candidate in self.candidates()}
         steps = [step for step in existing if step.isdigit()]
         if name is None:
             if found := self.by_default():
@@ -274,6 +297,11 @@ def _typed(text: str, root: Path) -> list[Run]:
             if any(word == env or env_names.name_of(word) == name for word in typed):
                 found.append(run)
     return found
+
+
+def candidate_name(step: int) -> str:
+    """The name of a candidate's checkpoint, for `Run.checkpoint`."""
+    return f"{CANDIDATES}/{step}"
 
 
 def folder_name(env_id: str) -> str:

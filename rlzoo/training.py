@@ -6,18 +6,20 @@ import logging
 import signal
 import time
 import traceback
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from datetime import UTC, datetime
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from rlzoo import console
 from rlzoo.config.parse import dump, fingerprint
 from rlzoo.config.schema import TrainConfig
 from rlzoo.console import LogFile, LogFormatter
 from rlzoo.errors import ExitCode, RlzooError
+from rlzoo.evaluation import finite
 from rlzoo.protocols import Algorithm, Callback, Evaluation, Pruned, Stateful
-from rlzoo.runs import Checkpoint, Run
+from rlzoo.runs import Checkpoint, Run, candidate_name
 
 if TYPE_CHECKING:
     from stable_baselines3.common.vec_env import VecEnv
@@ -49,8 +51,8 @@ def train(
         final: False leaves out the evaluation at the end where there was one on the way.
 
     Returns:
-        The final evaluation of the run's best checkpoint (of the last one, if there was no evaluation on the way);
-        without a final one the last on the way.
+        The final evaluation of the checkpoint that ships, the last one or `best`; without a final one the last on the
+        way.
 
     Raises:
         RlzooError: with exit code 4 if the training fails, after the traceback was written to train.log, or with 130
@@ -151,21 +153,22 @@ def _learn(
 
 
 def evaluate_final(cfg: TrainConfig, run: Run, should_stop: Callable[[], bool]) -> Evaluation | None:
-    """Evaluate the run's `last` and, where there is one, its `best` checkpoint on the fixed evaluation seeds.
+    """Choose the checkpoint that ships, and evaluate it and the last one on the fixed evaluation seeds.
 
     Returns:
-        The evaluation of the best one (else of the last), or None if `should_stop` cut it short: what was played up to
-        then is no fair sample and is not kept.
+        The evaluation of the one that ships, or None if `should_stop` cut it short: what was played up to then is no
+        fair sample and is not kept.
     """
-    from rlzoo.agent import load
     from rlzoo.evaluation import summary
 
-    evaluation, entries = None, []
-    for name in ("last", "best"):
-        if not run.checkpoint(name).exists():
-            continue
-        agent = load(run, name, device=cfg.device, config=cfg)
-        evaluation = agent.evaluate(n_episodes=cfg.eval.n_final, n_envs=cfg.eval.n_envs, should_stop=should_stop)
+    selection = _select(cfg, run, should_stop)
+    if should_stop():
+        return None
+    ships = "best" if selection is not None and selection["winner"] != "last" else "last"
+    trained = run.checkpoint("last").num_timesteps
+    entries = []
+    for name in dict.fromkeys(("last", ships)):
+        evaluation = _played(cfg, run, name, should_stop)
         if should_stop():
             return None
         entries.append(
@@ -174,12 +177,92 @@ def evaluate_final(cfg: TrainConfig, run: Run, should_stop: Callable[[], bool]) 
                 "source": "train",
                 "checkpoint": name,
                 "num_timesteps": run.checkpoint(name).num_timesteps,
+                "trained_timesteps": trained,
+                "ships": name == ships,
+                **({"selection": selection} if name == ships and selection is not None else {}),
                 **summary(evaluation),
             }
         )
     for entry in entries:
         run.append_result(entry)
     return evaluation
+
+
+def _played(cfg: TrainConfig, run: Run, name: str, should_stop: Callable[[], bool]) -> Evaluation:
+    from rlzoo.agent import load
+
+    agent = load(run, name, device=cfg.device, config=cfg)
+    return agent.evaluate(n_episodes=cfg.eval.n_final, n_envs=cfg.eval.n_envs, should_stop=should_stop)
+
+
+def _select(cfg: TrainConfig, run: Run, should_stop: Callable[[], bool]) -> dict[str, Any] | None:
+    """Let the candidates play against the last checkpoint; a winner becomes `best`, else there is no `best`.
+
+    Returns:
+        What was played, for the record; None if there are no candidates, or `should_stop` cut it short.
+    """
+    from rlzoo import checkpoints
+    from rlzoo.agent import Agent, load
+    from rlzoo.seeding import episode_seeds
+    from rlzoo.selection import N_CANDIDATES, STREAM, choose
+
+    last = run.checkpoint("last")
+    learned = checkpoints.fingerprint(last)
+    means = {found.name: checkpoints.read_manifest(found)["mean_reward"] for found in run.candidates()}
+    named = sorted(means, key=lambda name: (means[name], int(name)))[-N_CANDIDATES:]
+    candidates = [found for found in run.candidates() if found.name in named]
+    candidates = [found for found in candidates if checkpoints.fingerprint(found) != learned]
+    seeds = episode_seeds(cfg.eval.seed, STREAM, cfg.eval.selection_n_episodes)
+    agents: dict[int, Agent] = {}
+
+    def play(k: int, first: int, n: int) -> Sequence[float]:
+        if k not in agents:
+            name = "last" if k < 0 else candidate_name(int(candidates[k].name))
+            agents[k] = load(run, name, device=cfg.device, config=cfg)
+        played = agents[k].evaluate(seeds=seeds[first : first + n], n_envs=cfg.eval.n_envs, should_stop=should_stop)
+        if should_stop():
+            raise _CutError
+        return played.returns
+
+    try:
+        choice = choose(play, len(candidates), len(seeds))
+    except _CutError:
+        return None
+    if not choice.n_episodes:
+        checkpoints.retract_best(run)
+        return None
+    names = {-1: "last", **{k: found.name for k, found in enumerate(candidates)}}
+    selection = {
+        "winner": names[-1 if choice.winner is None else choice.winner],
+        "finalist": None if choice.finalist is None else names[choice.finalist],
+        "p_value": choice.p_value,
+        "level": choice.level,
+        "n_episodes": choice.n_episodes,
+        "means_on_the_way": {found.name: finite(means[found.name]) for found in candidates},
+        "returns": {names[k]: [finite(value) for value in returns] for k, returns in choice.returns.items()},
+        "seeds": seeds[: max(map(len, choice.returns.values()))],
+    }
+    if choice.winner is None:
+        checkpoints.retract_best(run)
+    else:
+        checkpoints.promote(run, candidates[choice.winner], selection)
+    console.say(_in_words(selection))
+    return selection
+
+
+def _in_words(selection: Mapping[str, Any]) -> str:
+    """What the selection found, in a line."""
+    finalist, winner = selection["finalist"], selection["winner"]
+    if finalist is None:
+        return "last ships: it plays better than every candidate of the evaluations on the way"
+    tested = f"{len(selection['returns'][finalist])} paired episodes, p = {selection['p_value']:.2g}"
+    if winner == "last":
+        return f"last ships: step {int(finalist):,} is not shown to be better ({tested})"
+    return f"best ships: step {int(winner):,} is better than last ({tested})"
+
+
+class _CutError(Exception):
+    """The selection was cut short."""
 
 
 def _worth_keeping(interrupt: Interrupt, evaluations: Evaluations, algorithm: Algorithm) -> bool:

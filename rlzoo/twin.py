@@ -55,6 +55,7 @@ def shorten(cfg: TrainConfig, total_timesteps: int | None = None) -> tuple[Train
         cfg.eval,
         freq=max(1, total // 5) if cfg.frequency(cfg.eval.freq, 10) else 0,
         n_episodes=min(cfg.eval.n_episodes, 2),
+        selection_n_episodes=0,
         final_n_episodes=1,
         seeds=None,
         n_envs=min(cfg.eval.n_envs, 2),

@@ -127,7 +127,7 @@ def test_evaluation_seeds_and_actions_follow_the_run(tmp_path):
     run, _, env = train(tmp_path, *SETUPS["ppo"], "eval.seed=500", "eval.final_n_episodes=4")
     env.close()
     agent = load(run)
-    assert agent.checkpoint.name == "best"
+    assert agent.checkpoint.name == "last"
     evaluation = agent.evaluate()
     assert evaluation.seeds == (500, 501, 502, 503) and evaluation.deterministic
     assert agent.evaluate(seeds=[9, 1]).seeds == (9, 1)

@@ -27,6 +27,9 @@ def run(tmp_path):
     made.config_file.write_text("algo: {name: ppo}\nenv: {id: CartPole-v1}\nseed: 3\n")
     made.metrics_file.write_text(METRICS)
     made.evaluations_file.write_text(EVALUATIONS)
+    best = made.checkpoint("best").manifest
+    best.parent.mkdir(parents=True)
+    best.write_text('{"num_timesteps": 400, "selected": true}')
     return made
 
 
@@ -50,7 +53,17 @@ def test_a_picture_is_drawn_with_the_same_bytes_each_time(run, tmp_path):
     legend = picture.shape[1] // 2
     star = oranges[oranges[:, 1] > legend]
     assert len(star) > 30
-    assert star[:, 1].mean() > blues[:, 1].mean()  # the last of equals is the best: on the right
+    assert star[:, 1].mean() > blues[:, 1].mean()  # the checkpoint that ships, on the right
+
+
+def test_without_a_best_that_was_shown_to_be_better_there_is_no_star(run, tmp_path):
+    from matplotlib.image import imread
+
+    assert learning_curve(run, tmp_path / "star.png")
+    run.checkpoint("best").manifest.write_text('{"num_timesteps": 400}')
+    assert learning_curve(run, tmp_path / "none.png")
+    star, none = (imread(tmp_path / name)[..., :3] for name in ("star.png", "none.png"))
+    assert (star != none).any()
 
 
 def test_without_numbers_there_is_no_picture(run, tmp_path):

@@ -125,18 +125,24 @@ def test_checkpoints_are_listed_by_step_then_best_and_last(tmp_path):
         put_checkpoint(run, name)
     (run.checkpoints_dir / "700").mkdir()  # never finished
     put_checkpoint(run, "notes")
+    put_checkpoint(run, "candidates/800")
+    assert [candidate.name for candidate in run.candidates()] == ["800"]
     assert [checkpoint.name for checkpoint in run.checkpoints()] == ["500", "9000", "10000", "best", "last"]
 
 
-def test_the_default_checkpoint_is_best_then_last_then_the_newest_step(tmp_path):
+def test_the_default_checkpoint_is_a_tested_best_then_last_then_the_newest_step(tmp_path):
     run = make_run(tmp_path)
     with pytest.raises(RlzooError, match="has no checkpoint") as error:
         run.find_checkpoint()
     assert "it has none" in error.value.hint
-    for name in ("9000", "10000", "last", "best"):
+    put_checkpoint(run, "best")  # of an older version: the best of noisy evaluations
+    assert run.find_checkpoint().name == "best"
+    for name in ("9000", "10000", "last"):
         put_checkpoint(run, name)
-        expected = {"9000": "9000", "10000": "10000", "last": "last", "best": "best"}[name]
-        assert run.find_checkpoint().name == expected
+        assert run.find_checkpoint().name == name
+    best = run.checkpoint("best").manifest
+    best.write_text(json.dumps({**json.loads(best.read_text()), "selected": True}))
+    assert run.find_checkpoint().name == "best"
     assert run.find_checkpoint("9000").name == "9000"
     assert run.find_checkpoint("7").name == "9000"  # the nearest
     assert run.find_checkpoint("9501").name == "10000"

@@ -48,12 +48,13 @@ def test_a_run_directory_holds_what_the_design_says():
     ):
         assert (run.path / name).is_file(), name
     assert list(run.tensorboard_dir.glob("events*"))
-    assert [checkpoint.name for checkpoint in run.checkpoints()] == ["256", "384", "best", "last"]
+    assert [checkpoint.name for checkpoint in run.checkpoints()] == ["256", "384", "last"]
     info = run.read_info()
     assert (info["status"], info["hyperparams"]) == ("finished", [])
     assert info["words"] == [*PPO, "seed=3"]
     results = run.read_results()
-    assert [entry["checkpoint"] for entry in results] == ["last", "best"]
+    assert [(entry["checkpoint"], entry["ships"]) for entry in results] == [("last", True)]
+    assert results[0]["num_timesteps"] == results[0]["trained_timesteps"] == 512
     for entry in results:
         returns = np.array(entry["returns"])
         assert len(returns) == entry["n_episodes"] == 3
@@ -88,8 +89,8 @@ def test_evaluation_does_not_change_training(setting):
     sampled = rlzoo.train(*words, "eval.freq=100", "eval.n_episodes=3", "eval.n_envs=2", "eval.deterministic=false")
     assert same(weights(off), weights(greedy))
     assert same(weights(off), weights(sampled))
-    assert not off.checkpoint("best").exists()
-    assert greedy.checkpoint("best").exists()
+    assert not off.candidates()
+    assert greedy.candidates()
 
 
 def test_a_run_matches_stable_baselines3_itself():

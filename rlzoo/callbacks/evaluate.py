@@ -1,10 +1,11 @@
-"""Evaluates the policy while it trains, and keeps the best. The training is the same with and without it."""
+"""Evaluates the policy while it trains, and keeps candidates. The training is the same with and without it."""
 
 from __future__ import annotations
 
 import json
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Sequence
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from rlzoo import checkpoints, console
@@ -14,8 +15,9 @@ from rlzoo.errors import ExitCode, RlzooError
 from rlzoo.evaluation import evaluate
 from rlzoo.loggers.csv import CsvTable
 from rlzoo.protocols import Algorithm, Callback, Evaluation, MetricLogger, Patience, State
-from rlzoo.runs import Run
+from rlzoo.runs import Checkpoint, Run, candidate_name
 from rlzoo.seeding import episode_seeds, isolated
+from rlzoo.selection import N_CANDIDATES
 from rlzoo.state_files import not_finite
 
 if TYPE_CHECKING:
@@ -26,12 +28,13 @@ class Evaluations(Callback):
     """Plays `eval.n_episodes` at the first step at or after every multiple of `eval.freq` environment steps.
 
     It has an environment of its own, seeds of its own for every evaluation, and puts back every generator it uses.
-    Results go to evaluations.csv and as `eval/...` to the logger; the best mean so far (the latest of equals) is saved
-    as the checkpoint `best`.
+    Results go to evaluations.csv and as `eval/...` to the logger. The checkpoints with the best means so far (of equals
+    the later ones) are kept as candidates: at the end of the training one of them may turn out to be better than the
+    last checkpoint (`rlzoo.selection`).
 
     Attributes:
         last: the newest evaluation, None before the first.
-        best_mean: the best mean return so far.
+        candidates: mean return of each candidate by its step.
         logger: who else hears of the results.
         cut: whether an evaluation was asked to stop on the way. What comes after that is another training.
     """
@@ -45,7 +48,7 @@ class Evaluations(Callback):
         should_stop: Callable[[], bool] | None = None,
     ) -> None:
         self.last: Evaluation | None = None
-        self.best_mean = -math.inf
+        self.candidates: dict[int, float] = {}
         self.logger = logger
         self.cut = False
         self._cfg, self._run, self._env = cfg, run, env
@@ -79,11 +82,14 @@ class Evaluations(Callback):
             self._eval_env = None
 
     def state(self) -> State:
-        return State(values={"due": self._due, "best_mean": self.best_mean, "rows": self._table.rows_on_disk()})
+        candidates = [[step, mean] for step, mean in sorted(self.candidates.items())]
+        return State(values={"due": self._due, "candidates": candidates, "rows": self._table.rows_on_disk()})
 
     def restore(self, state: State) -> None:
-        self._due, self.best_mean = state.values["due"], state.values["best_mean"]
+        self._due = state.values["due"]
+        self.candidates = {int(step): float(mean) for step, mean in state.values.get("candidates", ())}
         self._table.truncate(state.values["rows"])
+        self._drop(self._run.candidates(), kept=set(self.candidates))
 
     def _evaluate(self, algorithm: Algorithm, step: int) -> None:
         evaluation = self._play(algorithm, step)
@@ -91,13 +97,49 @@ class Evaluations(Callback):
             self.cut = True  # the episodes that ended early would not be a fair sample
             return
         self.last = evaluation
-        mean = evaluation.mean_reward
-        is_best = math.isfinite(mean) and mean >= self.best_mean
-        best = is_best and not_finite(algorithm.state()) is None
-        self._record(evaluation, step, best=best)
-        if best:
-            self.best_mean = evaluation.mean_reward
-            self._save_best(algorithm, evaluation)
+        kept = self._is_candidate(evaluation.mean_reward) and not_finite(algorithm.state()) is None
+        self._record(evaluation, step, candidate=kept)
+        if kept:
+            self._keep(algorithm, evaluation.mean_reward, step)
+
+    def _is_candidate(self, mean: float) -> bool:
+        if not self._cfg.eval.selection_n_episodes:
+            return False
+        return math.isfinite(mean) and (
+            len(self.candidates) < N_CANDIDATES or mean >= min(self.candidates.values(), default=-math.inf)
+        )
+
+    def _keep(self, algorithm: Algorithm, mean: float, step: int) -> None:
+        """Save a candidate; one that is no longer among the best goes, unless a checkpoint on disk counts on it."""
+        info = {"mean_reward": mean, "at_boundary": False}
+        try:
+            checkpoints.save(
+                self._run, candidate_name(step), algorithm=algorithm, env=self._env, model_zip=True, info=info
+            )
+        except RlzooError as error:
+            if error.code != ExitCode.STORAGE:
+                raise
+            console.warn(error)
+            return
+        best = sorted({**self.candidates, step: mean}.items(), key=lambda item: (item[1], item[0]))
+        self.candidates = dict(best[-N_CANDIDATES:])
+        found = self._run.candidates()
+        if len(found) > N_CANDIDATES:
+            self._drop(found, kept={*self.candidates, *self._counted_on()})
+
+    def _drop(self, found: Sequence[Checkpoint], kept: Collection[int]) -> None:
+        for candidate in found:
+            if int(candidate.name) not in kept:
+                checkpoints.remove(candidate)
+
+    def _counted_on(self) -> set[int]:
+        """The candidates of the checkpoints on disk, from which the training may be resumed."""
+        steps: set[int] = set()
+        for checkpoint in self._run.checkpoints():
+            with suppress(OSError, ValueError, TypeError, KeyError):
+                values = json.loads((checkpoint.path / "evaluations.json").read_text(encoding="utf-8"))
+                steps |= {int(step) for step, _ in values["candidates"]}
+        return steps
 
     def _play(self, algorithm: Algorithm, step: int) -> Evaluation:
         cfg = self._cfg
@@ -127,7 +169,7 @@ class Evaluations(Callback):
         sync_statistics(self._env, self._eval_env)
         return self._eval_env
 
-    def _record(self, evaluation: Evaluation, step: int, *, best: bool) -> None:
+    def _record(self, evaluation: Evaluation, step: int, *, candidate: bool) -> None:
         row: dict[str, Any] = {
             "timesteps": step,
             "mean_reward": evaluation.mean_reward,
@@ -135,7 +177,7 @@ class Evaluations(Callback):
             "mean_ep_length": evaluation.mean_length,
             "n_episodes": evaluation.n_episodes,
             "deterministic": evaluation.deterministic,
-            "best": best,
+            "candidate": candidate,
             "returns": json.dumps(evaluation.returns),
             "lengths": json.dumps(evaluation.lengths),
             "seeds": json.dumps(evaluation.seeds),
@@ -147,12 +189,3 @@ class Evaluations(Callback):
         if self.logger is not None:
             metrics = {f"eval/{key}": row[key] for key in ("mean_reward", "std_reward", "mean_ep_length")}
             self.logger.log(metrics, step)
-
-    def _save_best(self, algorithm: Algorithm, evaluation: Evaluation) -> None:
-        info = {"mean_reward": evaluation.mean_reward, "at_boundary": False}
-        try:
-            checkpoints.save(self._run, "best", algorithm=algorithm, env=self._env, model_zip=True, info=info)
-        except RlzooError as error:
-            if error.code != ExitCode.STORAGE:
-                raise
-            console.warn(error)

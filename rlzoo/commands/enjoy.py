@@ -67,8 +67,8 @@ def enjoy(
     Args:
         run: a run, its directory, `"latest"` or `"algo/env"`.
         env_words: changes to the run's environment: `"env.kwargs.gravity=-5"`.
-        checkpoint: `"best"`, `"last"`, a step, or `"all"`, one after the other; by default the best one, or the last if
-            nothing was evaluated.
+        checkpoint: `"best"`, `"last"`, a step, or `"all"`, one after the other; by default the last, or `best`
+            if that was shown to be better.
         n_episodes: whole episodes to watch, of each checkpoint.
         n_timesteps: watch this many steps instead, however many episodes they are.
         seeds: one seed for each episode; by default those of the final evaluation.

@@ -69,7 +69,7 @@ def evaluate(
     Args:
         run: a run, its directory, `"latest"` or `"algo/env"`.
         env_words: changes to the run's environment: `"env.kwargs.gravity=-5"`.
-        checkpoint: `"best"`, `"last"` or a step; by default the best one, or the last if nothing was evaluated.
+        checkpoint: `"best"`, `"last"` or a step; by default the last, or `best` if that was shown to be better.
         n_episodes: episodes to play.
         n_timesteps: play this many steps over all environments instead, and count the episodes that ended.
         seeds: one seed for each episode; by default they count up from the run's `eval.seed`.

@@ -75,7 +75,7 @@ def record(  # noqa: PLR0913 - the keys of conf/record.yaml
         run: a run, its directory, `"latest"` or `"algo/env"`.
         env_words: changes to the run's environment: `"env.kwargs.gravity=-5"`.
         checkpoint: `"best"`, `"last"`, a step, or `"all"`: one film of the whole training, with the steps so far above
-            the pictures; by default the best one, or the last if nothing was evaluated.
+            the pictures; by default the last, or `best` if that was shown to be better.
         n_episodes: whole episodes to film, of each checkpoint.
         n_timesteps: film this many steps instead, however many episodes they are.
         seeds: one seed for each episode; by default those of the final evaluation.

@@ -10,7 +10,7 @@ from typing import Any, TypeVar, get_type_hints
 
 from pydantic import TypeAdapter, ValidationError
 
-from rlzoo.config.schema import CHANGEABLE, WHERE, AlgoConfig, TrainConfig
+from rlzoo.config.schema import ADDED, CHANGEABLE, WHERE, AlgoConfig, TrainConfig
 from rlzoo.errors import MAX_PROBLEMS, ConfigError, Problem, show
 from rlzoo.redaction import redact_values
 from rlzoo.registry import did_you_mean
@@ -46,12 +46,20 @@ def check(schema: type[T], values: Mapping[str, Any]) -> tuple[T | None, list[Pr
     Returns:
         The typed object, or None and the problems.
     """
+    if schema is TrainConfig:
+        values = complete(values)
     problems = [Problem(key, "needs a value", f"{key}=…") for key in _mandatory(values, ())]
     try:
         typed: T = _adapter(schema).validate_python(_nest_algo(values) if schema is TrainConfig else dict(values))
     except ValidationError as error:
         return None, problems + _problems(error, schema, values, known={problem.key for problem in problems})
     return (None if problems else typed), problems
+
+
+def complete(values: Mapping[str, Any]) -> dict[str, Any]:
+    """The configuration of a run, with the settings that were added since it was written."""
+    sections = {name: values[name] for name in ADDED if isinstance(values.get(name), Mapping)}
+    return {**values, **{name: {**ADDED[name], **section} for name, section in sections.items()}}
 
 
 def dump(config: TrainConfig) -> dict[str, Any]:

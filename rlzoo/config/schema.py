@@ -92,6 +92,7 @@ class EvalConfig:
 
     freq: NonNegative | Literal["auto"]
     n_episodes: Positive
+    selection_n_episodes: NonNegative
     final_n_episodes: Positive
     n_envs: Positive
     deterministic: Bool | Literal["auto"]
@@ -123,6 +124,9 @@ class StopConfig:
     episodes: Positive | None
     minutes: Annotated[Float, Field(gt=0)] | None
 
+
+ADDED = {"eval": {"selection_n_episodes": 20}}
+"""Settings that runs of earlier versions do not have, with what they mean there."""
 
 CHANGEABLE = ("total_timesteps", "eval", "checkpoint", "stop", "logger", "signal_grace", "on_nan")
 """Settings that a training may go on with changed; all others are what it was started with."""

@@ -93,7 +93,7 @@ def stage(  # noqa: PLR0913  the words of the command
         folder: where to; a package of the same name that was made there before is replaced, and what its owner wrote
             into its README.md is kept.
         repo_id: the repository it is for, which its card names.
-        checkpoint: `"best"`, `"last"` or a step; by default the best one, or the last if nothing was evaluated.
+        checkpoint: `"best"`, `"last"` or a step; by default the last, or `best` if that was shown to be better.
         n_episodes: episodes of the evaluation; by default one for each of the run's `eval.seeds`, or 10.
         seeds: one seed for each episode; by default the run's `eval.seeds`, or fresh ones that count up from its
             `eval.seed` + 1,000,000.

@@ -30,7 +30,7 @@ FREE = (
     " env.vec_env env.step_timeout env.max_restarts env.summary eval.n_envs"
 ).split()
 """Settings that a study may go on with changed, as scores stay comparable: these, and those below them."""
-AT_THE_END = ("eval.final_n_episodes", "eval.seeds")
+AT_THE_END = ("eval.selection_n_episodes", "eval.final_n_episodes", "eval.seeds")
 """Likewise, unless the evaluation at the end is the score."""
 FIXED = ("objective", "n_last", "second_objective", "seeds_per_trial")
 """Settings of the search that it may not."""

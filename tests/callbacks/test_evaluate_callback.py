@@ -19,7 +19,7 @@ from rlzoo.config.compose import compose
 from rlzoo.config.parse import dump, parse
 from rlzoo.config.schema import TrainConfig
 from rlzoo.envs import make
-from rlzoo.protocols import State
+from rlzoo.protocols import Callback, State
 from rlzoo.runs import Run
 from rlzoo.seeding import episode_seeds, seed_everything
 
@@ -127,24 +127,56 @@ def test_what_is_recorded(tmp_path):
     assert evaluations.last is not None and list(evaluations.last.returns) == json.loads(rows[-1]["returns"])
 
 
-def test_the_best_is_kept_with_its_weights(tmp_path):
-    cfg = config(*PPO, "total_timesteps=1200", "eval.freq=200", "eval.n_episodes=2", "algo.learning_rate=0.003")
+def test_the_best_three_are_kept_with_their_weights_and_of_equals_the_later(tmp_path):
+    cfg = config(*PPO, "total_timesteps=1600", "eval.freq=200", "eval.n_episodes=1", "algo.learning_rate=0.003")
     run, _, evaluations = train(cfg, tmp_path)
     rows = list(csv.DictReader(run.evaluations_file.read_text().splitlines()))
-    means = [float(row["mean_reward"]) for row in rows]
-    assert evaluations.best_mean == max(means)
-    best_row = rows[max(i for i, mean in enumerate(means) if mean == max(means))]
-    contents = checkpoints.read(run.checkpoint("best"))
-    assert contents.num_timesteps == int(best_row["timesteps"])
-    assert contents.manifest["mean_reward"] == max(means)
-    assert run.checkpoint("best").model_zip.is_file()
-    assert [row["best"] for row in rows] == [str(mean >= max(means[: i + 1])) for i, mean in enumerate(means)]
+    means = {int(row["timesteps"]): float(row["mean_reward"]) for row in rows}
+    best = sorted(means, key=lambda step: (means[step], step))[-3:]
+    assert evaluations.candidates == {step: means[step] for step in best}
+    assert [candidate.name for candidate in run.candidates()] == [str(step) for step in sorted(best)]
+    for candidate in run.candidates():
+        contents = checkpoints.read(candidate)
+        assert contents.num_timesteps == int(candidate.name)
+        assert contents.manifest["mean_reward"] == means[int(candidate.name)]
+        assert candidate.model_zip.is_file()
+    seen: list[float] = []
+    for row in rows:
+        mean = float(row["mean_reward"])
+        assert row["candidate"] == str(len(seen) < 3 or mean >= sorted(seen)[-3])
+        seen.append(mean)
+    assert not run.checkpoint("best").exists()
+
+
+def test_a_candidate_that_a_checkpoint_counts_on_stays_on_disk(tmp_path):
+    """Else a training that is resumed from there would lack it."""
+    cfg = config(*PPO, "total_timesteps=1600", "eval.freq=200", "eval.n_episodes=1", "algo.learning_rate=0.003")
+    kept: list[list[str]] = []
+
+    class Saving(Callback):
+        def on_step(self, algorithm: Any) -> bool:
+            if algorithm.num_timesteps == 600:
+                parts = {"evaluations": evaluations.state()}
+                checkpoints.save(run, "last", algorithm=algorithm, env=None, others=parts)
+                kept.append([candidate.name for candidate in run.candidates()])
+            return True
+
+    run = Run.create(tmp_path, algo=cfg.algo.name, env_id=cfg.env.id, seed=3)
+    env = make(cfg.env, n_envs=cfg.env.n_envs, seed=3)
+    evaluations = Evaluations(cfg, run, env)
+    create(cfg.algo, env, seed=3, device="cpu").learn(1600, [evaluations, Saving()])
+    assert kept == [["200", "400", "600"]]
+    assert {"200", "400", "600"} <= {candidate.name for candidate in run.candidates()}
+    assert {str(step) for step in evaluations.candidates} != {"200", "400", "600"}, "the test needs better ones later"
+    evaluations.restore(checkpoints.read(run.checkpoint("last")).parts["evaluations"])
+    assert [candidate.name for candidate in run.candidates()] == ["200", "400", "600"]
+    env.close()
 
 
 def test_normalisation_statistics_are_those_of_the_moment(tmp_path):
     cfg = config(*SDE, "total_timesteps=400", "eval.freq=200", "eval.n_episodes=1", "eval.max_steps=20")
     run, _, _ = train(cfg, tmp_path)
-    contents = checkpoints.read(run.checkpoint("best"))
+    contents = checkpoints.read(run.candidates()[-1])
     assert contents.normalization is not None
     assert contents.normalization.values["obs_count"] == pytest.approx(contents.num_timesteps + 2, abs=0.01)
 
@@ -169,4 +201,4 @@ def test_state_survives(tmp_path):
     second = Evaluations(cfg, run, env)
     second.restore(state)
     env.close()
-    assert second.best_mean == first.best_mean and second.state() == first.state()
+    assert second.candidates == first.candidates and second.state() == first.state()

@@ -10,6 +10,7 @@ from rlzoo.cli import main
 from rlzoo.commands.record import record
 from rlzoo.errors import RlzooError
 from tests.films import read
+from tests.selected import with_best
 
 
 @pytest.fixture(scope="module")
@@ -18,7 +19,8 @@ def run(tmp_path_factory):
     root = tmp_path_factory.mktemp("record")
     words = ["algo=ppo", "env=CartPole", "hyperparams=none", "algo.n_steps=32", "algo.batch_size=32", "logger=[]"]
     words += ["total_timesteps=96", "checkpoint.freq=32", "checkpoint.keep=10", "eval.freq=64", "eval.n_episodes=1"]
-    return rlzoo.train(*words, "eval.final_n_episodes=1", "seed=0", "device=cpu", f"runs_dir={root / 'runs'}")
+    words += ["eval.final_n_episodes=1", "seed=0", "device=cpu", f"runs_dir={root / 'runs'}"]
+    return with_best(rlzoo.train(*words))
 
 
 def films(run):

@@ -15,8 +15,10 @@ import pytest
 
 from rlzoo.errors import RlzooError
 from rlzoo.legacy.file_names import inside
+from rlzoo.runs import Run
 from tests.faults.hostile_runs import HOSTILE_NAMES, SECRET, Attack, attacks, evil
 from tests.faults.warm import Warm
+from tests.selected import with_best
 
 SECONDS, MEMORY = 10.0, 2**30
 FAMILIES = ("A9", "A10", "A11", "A12", "A13", "A18", "A19", "A22", "A24", "A25")
@@ -83,6 +85,7 @@ def shop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shop]:
     child = warm.start(*words.split(), "seed=1", "logger=csv", cwd=folder, env={"XDG_STATE_HOME": str(state)})
     assert child.wait() == 0, child.output
     (run,) = (path.parent for path in folder.glob("runs/*/*/*/info.json"))
+    with_best(Run(run))
     yield Shop(warm, folder, run, state)
     warm.close()
 

@@ -82,7 +82,7 @@ def as_run(staged, folder):
     folder.mkdir(parents=True)
     shutil.copyfile(staged.folder / "config.yaml", folder / "config.yaml")
     shutil.copyfile(staged.folder / "rlzoo" / "info.json", folder / "info.json")
-    shutil.copytree(staged.folder / "rlzoo" / "checkpoint", folder / "checkpoints" / "best")
+    shutil.copytree(staged.folder / "rlzoo" / "checkpoint", folder / "checkpoints" / "last")
     return Run(folder)
 
 
@@ -143,7 +143,7 @@ def test_seeds_are_fresh(staged):
 def test_rlzoo_plays_the_same_episodes_from_the_published_files(staged, tmp_path):
     run, package = staged
     again = as_run(package, tmp_path / "run")
-    checkpoints.verify(again.checkpoint("best"))
+    checkpoints.verify(again.checkpoint("last"))
     assert again.read_info()["package"]["name"] == package.name
     evaluation = rlzoo.evaluate(again, seeds=package.evaluation.seeds)
     assert evaluation.returns == package.evaluation.returns
@@ -201,7 +201,7 @@ def test_stable_baselines3_opens_the_zip(ppo, tmp_path):
     from stable_baselines3 import PPO
     from stable_baselines3.common.vec_env import DummyVecEnv, VecNormalize
 
-    for checkpoint in ("best", "200"):
+    for checkpoint in ("last", "200"):
         folder = stage(ppo, tmp_path / checkpoint, checkpoint=checkpoint, n_episodes=1, video=False).folder
         env = VecNormalize.load(folder / "vec_normalize.pkl", DummyVecEnv([lambda: gymnasium.make("Pendulum-v1")]))
         assert (env.training, env.norm_reward) == (True, True)
@@ -266,7 +266,7 @@ def test_a_networks_weights_are_a_plain_state_dict(reinforce, tmp_path):
 
     folder = stage(reinforce, tmp_path / "r", n_episodes=1, video=False).folder
     weights = torch.load(folder / "model.pt", weights_only=True)
-    learned = checkpoints.read(reinforce.checkpoint("best")).algorithm.tensors
+    learned = checkpoints.read(reinforce.checkpoint("last")).algorithm.tensors
     assert weights
     for name, tensor in weights.items():
         assert np.array_equal(tensor.numpy(), learned[name])
@@ -409,7 +409,7 @@ def test_a_strangers_run(ppo, tmp_path):
     run = Run(tmp_path / "run")
     shutil.copytree(ppo.path, run.path)
     run.config_file.write_text(yaml.safe_dump(run.read_config()))
-    run.checkpoint("best").model_zip.write_bytes(b"not a zip")
+    run.checkpoint("last").model_zip.write_bytes(b"not a zip")
     package = stage(run, tmp_path / "a", n_episodes=1, video=False)
     assert zipfile.is_zipfile(package.folder / f"{package.name}.zip")
     values = run.read_config()
@@ -422,7 +422,7 @@ def test_a_strangers_run(ppo, tmp_path):
 
 
 def test_a_damaged_zip_of_ones_own_is_not_published(ppo, tmp_path):
-    model_zip = ppo.checkpoint("best").model_zip
+    model_zip = ppo.checkpoint("last").model_zip
     good = model_zip.read_bytes()
     try:
         model_zip.write_bytes(good[:-1] + b"x")
