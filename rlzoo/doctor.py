@@ -59,7 +59,6 @@ EXTRAS: dict[str, tuple[str, dict[str, str]]] = {
     "slurm": ("launcher=submitit_slurm", {"submitit": "submitit"}),
     "tune": ("sampler=cmaes, gp or qmc, pruner=wilcoxon", {"cmaes": "cmaes", "scipy": "scipy"}),
     "postgresql": ("storage=postgresql://…", {"psycopg": "psycopg"}),
-    "mysql": ("storage=mysql://…", {"pymysql": "PyMySQL"}),
     "grpc": ("storage=grpc://…", {"grpc": "grpcio"}),
     "dashboard": ("studies in the browser", {"optuna_dashboard": "optuna-dashboard"}),
 }

@@ -7,12 +7,15 @@ from pathlib import Path
 
 import pytest
 
+from rlzoo.machine import gl_libraries
+
 # Before torch, pygame, mujoco, wandb or huggingface_hub are imported; workers and child processes inherit them.
 os.environ["OMP_NUM_THREADS"] = "1"
 os.environ.setdefault("CUDA_VISIBLE_DEVICES", "")  # the tests promise numbers of the CPU; `-m gpu` runs set it
 os.environ.setdefault("SDL_VIDEODRIVER", "dummy")
 os.environ.setdefault("SDL_AUDIODRIVER", "dummy")
-os.environ.setdefault("MUJOCO_GL", "egl")
+for library in gl_libraries()[:1]:  # importing mujoco fails if it is told to take one that is not there
+    os.environ.setdefault("MUJOCO_GL", library.lower())
 os.environ["WANDB_MODE"] = "offline"
 os.environ["WANDB_SILENT"] = "true"
 os.environ["HF_HUB_OFFLINE"] = "1"

@@ -96,7 +96,9 @@ def test_the_hub_that_is_not_asked_is_a_state_and_the_token_is_not_shown(sick):
 def test_a_whole_installation_is_no_failure(tmp_path):
     result = run("--json", cwd=tmp_path, HF_HOME=str(tmp_path), HF_TOKEN="")
     found = json.loads(result.stdout)
-    broken = [check for check in found["checks"] if check["state"] == "broken"]
+    broken = [
+        check for check in found["checks"] if check["state"] == "broken" and check["name"] != "GL"
+    ]  # the system's
     assert (result.returncode, found["ok"], broken) == (0, True, [])
     checks = {check["name"]: check for check in found["checks"]}
     assert checks["display"]["state"] == ("missing" if sys.platform == "linux" else "ok")

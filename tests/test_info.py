@@ -8,6 +8,7 @@ import sys
 import time
 
 from rlzoo import info
+from tests.system import needs
 
 
 def test_versions_machine_and_time_are_recorded():
@@ -28,6 +29,7 @@ def test_threads_are_recorded_once_torch_is_there():
     assert info.device()["torch_threads"] == torch.get_num_threads()
 
 
+@needs("git", "--version")
 def test_git_commit_and_dirty_files(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("GIT_CEILING_DIRECTORIES", str(tmp_path.parent))
@@ -41,6 +43,7 @@ def test_git_commit_and_dirty_files(tmp_path, monkeypatch):
     assert info.git_state() == {"commit": state["commit"], "dirty": True}
 
 
+@needs("git", "--version")
 def test_uncommitted_changes_are_kept_without_secrets_and_within_bounds(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("GIT_CEILING_DIRECTORIES", str(tmp_path.parent))

@@ -2,7 +2,6 @@
 
 import random
 
-import gymnasium
 import numpy as np
 import pytest
 import torch
@@ -13,6 +12,7 @@ from rlzoo.errors import ExitCode, RlzooError
 from rlzoo.film import enlarged
 from rlzoo.recording import record, record_progress
 from tests.films import difference, read
+from tests.system import mujoco_cannot_draw
 
 ON_POLICY = ("algo=ppo", "algo.n_steps=32", "algo.batch_size=32", "algo.n_epochs=1", "total_timesteps=32")
 SHORT = ("eval.max_steps=50",)
@@ -27,18 +27,6 @@ AGENTS = {
     "Pixelcopter": (("algo=reinforce", "total_timesteps=50"), 30),
 }
 """What each environment's agent is trained with, and the frames per second of its film."""
-
-
-def mujoco_draws():
-    env = gymnasium.make("HalfCheetah-v5", render_mode="rgb_array")
-    try:
-        env.reset()
-        env.render()
-    except Exception:
-        return False
-    finally:
-        env.close()
-    return True
 
 
 @pytest.fixture(scope="module")
@@ -91,8 +79,8 @@ def played_again(agent, seed, actions):
 
 @pytest.mark.parametrize("name", AGENTS)
 def test_a_film_of_an_episode(name, agents, tmp_path, monkeypatch):
-    if name == "HalfCheetah" and not mujoco_draws():
-        pytest.skip("no library that MuJoCo draws with: apt-get install libegl1 libgl1-mesa-dri")
+    if name == "HalfCheetah" and mujoco_cannot_draw():
+        pytest.skip(mujoco_cannot_draw())
     agent = agents(name)
     sampled = {"deterministic": False} if name == "HalfCheetah" else {}  # else it hardly moves
     with monkeypatch.context() as patch:

@@ -73,7 +73,7 @@ def _request(words: list[str]) -> tuple[str, TuneServeConfig]:
     given = request.values.get("storage")
     url = given if isinstance(given, str) else os.environ.get(storage.VARIABLE, "")
     kind = url.partition(":")[0].partition("+")[0]
-    example = "storage=postgresql://me@host/studies or storage=mysql://me@host/studies"
+    example = "storage=postgresql://me@host/studies"
     if not url:
         problems.append(Problem("storage", "is missing", f"{example}, or {storage.VARIABLE}"))
     elif kind in UNSERVED:

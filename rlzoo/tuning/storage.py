@@ -116,7 +116,7 @@ class Store:
         """What SQLAlchemy opens it with."""
         if self.kind == "sqlite":
             return {"connect_args": {"timeout": self.busy_seconds}}
-        return database.engine_options(self.kind)
+        return database.ENGINE_OPTIONS
 
     @property
     def from_environment(self) -> bool:
@@ -160,7 +160,6 @@ class Store:
                 grace_period=LEASED_GRACE_SECONDS if self.has_leases else GRACE_SECONDS,
             )
             self._opened.append(storage.engine.dispose)
-            database.widen(storage.engine)
         return storage
 
     def close(self) -> None:

@@ -17,6 +17,7 @@ import rlzoo
 from rlzoo.cli import main
 from rlzoo.commands.enjoy import enjoy
 from rlzoo.errors import ExitCode, RlzooError
+from tests.system import needs
 
 ON_POLICY = ("algo=ppo", "algo.n_steps=32", "algo.batch_size=32", "algo.n_epochs=1", "total_timesteps=32")
 HOME = "\x1b[H"
@@ -142,12 +143,11 @@ def test_ctrl_c_ends_it_with_the_episodes_so_far(run):
     assert "Traceback" not in output
 
 
+@needs("Xvfb", "-help")
 def test_a_window(run):
     pytest.importorskip("pyvirtualdisplay")
-    from rlzoo.envs.display import has_xvfb, virtual_screen
+    from rlzoo.envs.display import virtual_screen
 
-    if not has_xvfb():
-        pytest.skip("no display: apt-get install xvfb")
     environment = {name: value for name, value in os.environ.items() if name != "SDL_VIDEODRIVER"}
     with virtual_screen("a test"):
         environment["DISPLAY"] = os.environ["DISPLAY"]

@@ -10,6 +10,7 @@ import pytest
 
 from rlzoo.envs import display
 from rlzoo.errors import ExitCode, RlzooError
+from tests.system import needs
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="X11")
 
@@ -35,7 +36,8 @@ def screen_size():
         library.XCloseDisplay(server)
 
 
-@pytest.mark.skipif(not display.has_xvfb() or ctypes.util.find_library("X11") is None, reason="apt-get install xvfb")
+@needs("Xvfb", "-help")
+@pytest.mark.skipif(ctypes.util.find_library("X11") is None, reason="needs libX11")
 def test_what_needs_a_screen_gets_a_virtual_one(monkeypatch):
     pytest.importorskip("pyvirtualdisplay")
     monkeypatch.delitem(sys.modules, "mujoco", raising=False)  # which has its own way

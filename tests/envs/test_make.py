@@ -8,6 +8,7 @@ from stable_baselines3.common.vec_env import DummyVecEnv, SubprocVecEnv
 from rlzoo.envs import make
 from rlzoo.envs.make import build, make_raw
 from rlzoo.errors import ExitCode, RlzooError
+from tests.system import mujoco_cannot_draw
 
 
 def roll(env, n=60, seed=0):
@@ -104,6 +105,8 @@ def test_nothing_is_drawn_unless_asked(env_config):
 
 
 def test_mujoco_draws_without_a_display(env_config):
+    if mujoco_cannot_draw():
+        pytest.skip(mujoco_cannot_draw())
     env = make(
         env_config("InvertedPendulum", kwargs={"width": 64, "height": 64}), n_envs=1, seed=0, render_mode="rgb_array"
     )

@@ -19,6 +19,7 @@ from rlzoo.runs import Run
 from tests.faults.hostile_runs import HOSTILE_NAMES, SECRET, Attack, attacks, evil
 from tests.faults.warm import Warm
 from tests.selected import with_best
+from tests.system import needs
 
 SECONDS, MEMORY = 10.0, 2**30
 FAMILIES = ("A9", "A10", "A11", "A12", "A13", "A18", "A19", "A22", "A24", "A25")
@@ -276,6 +277,7 @@ gymnasium.register(id="Leaky-v0", entry_point=Leaky, max_episode_steps=20)
 """
 
 
+@needs("git", "--version")
 def test_canaries_are_found_nowhere(shop, tmp_path, record_property):
     """A21: secrets in the environment, stores, settings, a URL, git and a crash; none reaches a file or the screen."""
     home, work = tmp_path / "home", tmp_path / "work"

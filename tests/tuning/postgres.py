@@ -12,10 +12,22 @@ from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
 
+import pytest
+
+from tests.system import lacks
+
+PROGRAMS = ("initdb", "pg_ctl", "postgres")
 FOLDERS = [*sorted(Path("/usr/lib/postgresql").glob("*/bin"), reverse=True), Path("/usr/local/bin"), Path("/usr/bin")]
-BIN = next((folder for folder in FOLDERS if (folder / "initdb").exists() and (folder / "pg_ctl").exists()), None)
-MISSING = "" if BIN is not None and find_spec("psycopg") is not None else "needs PostgreSQL and psycopg"
 PASSWORD = "geheim-wort-99"
+
+
+def _missing(folder: Path) -> str:
+    return next((said for name in PROGRAMS if (said := lacks(str(folder / name), "--version"))), "")
+
+
+BIN = next((folder for folder in FOLDERS if not _missing(folder)), None)
+MISSING = f"needs PostgreSQL, {_missing(FOLDERS[0])}" if BIN is None else ""
+MISSING = MISSING if find_spec("psycopg") else "needs psycopg"
 
 
 @contextmanager
@@ -23,26 +35,37 @@ def running() -> Iterator[int]:
     """Start a server with the user `me`, who has a password, and the database `studies`; gives its port."""
     assert BIN is not None
     folder = Path(tempfile.mkdtemp(prefix="rlzoo-pg-"))
-    as_user = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"] if os.getuid() == 0 else []
-    if as_user:
+    user = {"user": 65534, "group": 65534, "extra_groups": []} if os.getuid() == 0 else {}
+    if user:
         os.chown(folder, 65534, 65534)  # the server does not run as root
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     (folder / "password").write_text(PASSWORD)
     (folder / "password").chmod(0o644)
-    data = folder / "data"
-    call = [*as_user, BIN / "initdb", "-D", data, "-U", "me", "-A", "scram-sha-256", f"--pwfile={folder / 'password'}"]
-    subprocess.run(list(map(str, call)), check=True, capture_output=True, cwd=folder)
+    data, log = folder / "data", folder / "log"
+
+    def call(program: str, *words: str) -> str:
+        """What is said if it fails; into a file, as the server keeps what it inherits open."""
+        with (folder / "said").open("w+") as said:
+            done = subprocess.run([BIN / program, "-D", data, *words], stdout=said, stderr=said, cwd=folder, **user)
+            said.seek(0)
+            return f"{program} fails: {said.read().strip()}" if done.returncode else ""
+
     options = f"-p {port} -k {folder} -c listen_addresses=127.0.0.1 -c fsync=off"
-    start = [*as_user, BIN / "pg_ctl", "-D", data, "-o", options, "-l", folder / "log", "-w", "start"]
-    subprocess.run(list(map(str, start)), check=True, stdout=subprocess.DEVNULL, cwd=folder)
     try:
-        environment = {**os.environ, "PGPASSWORD": PASSWORD}
-        call = [str(BIN / "createdb"), "-h", "127.0.0.1", "-p", str(port), "-U", "me", "studies"]
-        subprocess.run(call, check=True, env=environment, capture_output=True)
+        # what the server's package is made of is not ours to know: where it cannot start, it is not there
+        said = call("initdb", "-U", "me", "-A", "scram-sha-256", f"--pwfile={folder / 'password'}")
+        said = said or call("pg_ctl", "-o", options, "-l", str(log), "-w", "start")
+        if said:
+            pytest.skip(f"PostgreSQL in {BIN} cannot be started: {said.splitlines()[-1]}")
+        import psycopg
+
+        with psycopg.connect(
+            host="127.0.0.1", port=port, user="me", dbname="postgres", password=PASSWORD, autocommit=True
+        ) as own:
+            own.execute("CREATE DATABASE studies")
         yield port
     finally:
-        stop = [*as_user, BIN / "pg_ctl", "-D", data, "-m", "immediate", "stop"]
-        subprocess.run(list(map(str, stop)), check=False, stdout=subprocess.DEVNULL, cwd=folder)
+        call("pg_ctl", "-m", "immediate", "stop")
         shutil.rmtree(folder, ignore_errors=True)

@@ -14,7 +14,7 @@ import pytest
 from short_studies import SHORT, Toy, started
 
 from rlzoo.errors import ConfigError, RlzooError
-from rlzoo.tuning import journal, storage, worker
+from rlzoo.tuning import database, journal, storage, worker
 from rlzoo.tuning.request import plan
 from rlzoo.tuning.storage import Store
 from rlzoo.tuning.study import begin
@@ -42,6 +42,37 @@ def test_what_is_no_storage_is_refused() -> None:
     assert "oracle is not known" in problem("oracle://host/x")
     assert "in the study's folder" in problem("sqlite:///x.db")
     assert not Path("studies").exists()
+
+
+@pytest.mark.parametrize("url", ["mysql://me@host/x", "mysql+pymysql://host/x", "mariadb+mariadbconnector://host/x"])
+def test_databases_that_are_not_known_are_refused_with_those_that_are(url: str) -> None:
+    found = problem(url)
+    assert found.startswith(f"{url.partition(':')[0].partition('+')[0]} is not known as a database")
+    assert "postgresql://" in found and "storage=sqlite" in found
+
+
+@pytest.mark.parametrize(
+    "option",
+    [
+        *("local_infile=1", "options=-c%20x%3D1", "passfile=/x", "sslkey=/x", "sslcert=/x", "service=x", "host=evil"),
+        *("hostaddr=10.0.0.1", "password=geheim99", "dsn=x", "sslcrl=/x", "krbsrvname=x", "read_default_file=/x"),
+    ],
+)
+def test_a_url_takes_few_options(option: str) -> None:
+    found = problem(f"postgresql://me@host/studies?sslmode=require&{option}")
+    assert found.startswith(f"its URL takes no '{option.partition('=')[0]}'; it takes: application_name")
+    assert "geheim99" not in found
+
+
+def test_which_driver_is_meant() -> None:
+    assert database.with_driver("postgresql://me:x@h:1/s") == "postgresql+psycopg://me:x@h:1/s"
+    assert database.with_driver("postgresql+psycopg2://me@h/s?sslmode=require").startswith("postgresql+psycopg2://")
+    assert database.problems("postgresql://me@h/s?sslmode=require&connect_timeout=3", variable="X") in (
+        [], database.problems("postgresql://me@h/s", variable="X"),
+    )  # fmt: skip
+    found = database.problems("postgresql+psycopg2://h/s", variable="X")
+    assert found == [] or (found[0].missing and found[0].hint == "pip install psycopg2-binary")
+    assert "pg8000 is no driver" in database.problems("postgresql+pg8000://h/s", variable="X")[0].message
 
 
 def test_the_environment_may_name_it_with_a_password(monkeypatch: pytest.MonkeyPatch) -> None:
