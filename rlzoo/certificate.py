@@ -13,7 +13,7 @@ from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from rlzoo import __version__
+from rlzoo import __version__, contained
 from rlzoo.algos.specs import ALGOS
 from rlzoo.console import warn
 from rlzoo.course import CERTIFIED, Level
@@ -57,6 +57,7 @@ def write(name: str, level: Level, standings: Sequence[Standing], folder: Path, 
     figure = draw(name, level, standings, day)
     paths = (folder / f"{STEM}.pdf", folder / f"{STEM}.png")
     about = {"Title": f"Certificate of {level.name}", "Author": f"rlzoo {__version__}", "Subject": name}
+    contained.require_way(folder / STEM)
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with _style():

@@ -18,7 +18,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from rlzoo.errors import ExitCode, RlzooError, clean
+from rlzoo import contained
+from rlzoo.config.records import Manifest, problem
+from rlzoo.errors import ExitCode, RlzooError, show
 from rlzoo.protocols import Algorithm, State
 from rlzoo.runs import CANDIDATES, Checkpoint, Run
 from rlzoo.state_files import not_finite, parse_state, write_state
@@ -189,12 +191,9 @@ def read(checkpoint: Checkpoint, only: Collection[str] | None = None) -> Content
     if ALGORITHM not in parts:
         raise _damaged(checkpoint, f"{ALGORITHM}.safetensors is missing")
     for name, expected in chosen.items():
-        if Path(name).name != name or Path(name).stem not in parts:
+        if Path(name).stem not in parts:
             _check_file(checkpoint, name, expected)
-    try:
-        return Contents({part: _read_part(checkpoint, part, chosen) for part in parts}, manifest)
-    except (OSError, ValueError, RecursionError) as error:
-        raise _damaged(checkpoint, str(error)) from error
+    return Contents({part: _read_part(checkpoint, part, chosen) for part in parts}, manifest)
 
 
 def _read_part(checkpoint: Checkpoint, part: str, files: Mapping[str, Any]) -> State:
@@ -206,11 +205,16 @@ def _read_part(checkpoint: Checkpoint, part: str, files: Mapping[str, Any]) -> S
         size = _check_size(checkpoint, name, files[name])
         if size > (MAX_JSON if name.endswith(".json") else MAX_PART):
             raise _damaged(checkpoint, f"{name} is larger than any that rlzoo writes")
-        with (checkpoint.path / name).open("rb") as file:
-            data[name] = file.read(size + 1)
+        try:
+            data[name] = contained.read(checkpoint.path / name, checkpoint.path, size)
+        except (OSError, ValueError) as error:
+            raise _damaged(checkpoint, f"{name} cannot be read: {error}") from error
         if hashlib.sha256(data[name]).hexdigest() != files[name]["sha256"]:
             raise _damaged(checkpoint, f"{name} is not what was written (SHA-256)")
-    return parse_state(part, *data.values())
+    try:
+        return parse_state(part, *data.values())
+    except (ValueError, RecursionError) as error:
+        raise _damaged(checkpoint, str(error)) from error
 
 
 def _check_file(checkpoint: Checkpoint, name: str, expected: Mapping[str, Any]) -> None:
@@ -221,8 +225,9 @@ def _check_file(checkpoint: Checkpoint, name: str, expected: Mapping[str, Any]) 
 
 def _check_size(checkpoint: Checkpoint, name: str, expected: Mapping[str, Any]) -> int:
     path = checkpoint.path / name
-    if Path(name).name != name or "\0" in name or not path.is_file():
-        raise _damaged(checkpoint, f"{clean(name)[:80]} is missing")
+    if not path.is_file():
+        raise _damaged(checkpoint, f"{name} is missing")
+    contained.require(path, checkpoint.path)
     size = path.stat().st_size
     if size != expected["size"]:
         raise _damaged(checkpoint, f"{name} has {size} bytes instead of {expected['size']}")
@@ -328,19 +333,17 @@ def read_manifest(checkpoint: Checkpoint) -> dict[str, Any]:
         RlzooError: if it is missing or damaged, or a newer rlzoo wrote it.
     """
     try:
-        with checkpoint.manifest.open("rb") as file:
-            manifest = json.loads(file.read(MAX_MANIFEST + 1).decode("utf-8"))
-        files, written = manifest["files"], manifest["format"]
-        if not isinstance(files, dict) or not all({"size", "sha256"} <= set(entry) for entry in files.values()):
-            raise TypeError
-        int(manifest.get("num_timesteps", 0))
+        manifest = json.loads(contained.read(checkpoint.manifest, checkpoint.path, MAX_MANIFEST).decode("utf-8"))
+        written = manifest["format"]
     except FileNotFoundError:
         raise _damaged(checkpoint, "manifest.json is missing") from None
     except (OSError, ValueError, KeyError, TypeError, RecursionError):
         raise _damaged(checkpoint, "manifest.json cannot be read") from None
     if written != FORMAT:
-        hint = f"it has format {written}, this rlzoo reads {FORMAT}; update rlzoo"
+        hint = f"it has format {show(written)}, this rlzoo reads {FORMAT}; update rlzoo"
         raise RlzooError(f"checkpoint {checkpoint.path} was written by another rlzoo", hint)
+    if wrong := problem(Manifest, manifest):
+        raise _damaged(checkpoint, f"manifest.json: {wrong}")
     if manifest.pop("sha256", None) != _digest(manifest):
         raise _damaged(checkpoint, "manifest.json is not what was written (SHA-256)")
     return manifest

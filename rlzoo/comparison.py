@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -10,6 +9,7 @@ from itertools import zip_longest
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from rlzoo import tables
 from rlzoo.protocols import State
 
 if TYPE_CHECKING:
@@ -39,9 +39,9 @@ def compare_tables(first: Path, second: Path) -> Difference | None:
             if both_absent
             else Difference(first.name, *("there" if p.is_file() else NOTHING for p in (first, second)))
         )
-    if first.read_bytes() == second.read_bytes():
+    if tables.read_bytes(first) == tables.read_bytes(second):
         return None
-    (columns, rows), (other_columns, other_rows) = read_table(first), read_table(second)
+    (columns, rows), (other_columns, other_rows) = tables.read(first), tables.read(second)
     for row, other in zip_longest(rows, other_rows):
         step = next(iter((row or other or {"": "?"}).values()))
         if row is None or other is None:
@@ -51,14 +51,6 @@ def compare_tables(first: Path, second: Path) -> Difference | None:
                 cells = (_cell(r.get(column, "")) for r in (row, other))
                 return Difference(f"step {step}, {column}", *cells)
     return Difference("columns", ", ".join(columns), ", ".join(other_columns))
-
-
-def read_table(path: Path) -> tuple[list[str], list[dict[str, str]]]:
-    """The columns and rows of a CSV file."""
-    with path.open(encoding="utf-8", newline="") as file:
-        reader = csv.DictReader(file)
-        rows = list(reader)
-    return list(reader.fieldnames or ()), rows
 
 
 def compare_states(first: State, second: State) -> Difference | None:

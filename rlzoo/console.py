@@ -17,6 +17,7 @@ from pathlib import Path
 from textwrap import TextWrapper
 from typing import IO, TYPE_CHECKING, Any, Literal, cast
 
+from rlzoo import contained
 from rlzoo.errors import clean
 from rlzoo.redaction import redact
 
@@ -68,6 +69,9 @@ class LogFile(logging.FileHandler):
 
     def __init__(self, path: Path) -> None:
         super().__init__(path, encoding="utf-8")
+
+    def _open(self) -> Any:
+        return contained.opened(Path(self.baseFilename), self.mode, encoding=self.encoding)
 
     def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802 - logging's name
         """The library's own would print a traceback for every line."""

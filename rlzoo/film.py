@@ -16,6 +16,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
+from rlzoo import contained
 from rlzoo.errors import ExitCode, RlzooError
 
 if TYPE_CHECKING:
@@ -46,6 +47,7 @@ class Film:
             raise RlzooError(f"a film is an .mp4 file, not {path.name!r}", "gif=true also makes a GIF beside it")
         if path.is_dir():
             raise RlzooError(f"{path} is a folder", "give a file name that ends in .mp4")
+        contained.require_way(path)
         self.path, self.fps, self.n_frames = path, fps, 0
         self.gif = path.with_suffix(".gif") if gif else None
         self._program = ffmpeg()

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from rlzoo import checkpoints, legacy_pickle
+from rlzoo import checkpoints, contained, legacy_pickle
 from rlzoo.algos.specs import find_spec
 from rlzoo.config.parse import parse
 from rlzoo.config.schema import TrainConfig
@@ -61,6 +61,7 @@ def find(text: str, runs_dir: str) -> Source:
         RlzooError: if there is nothing of that name, or it holds no weights.
     """
     path = Path(text).expanduser()
+    contained.require_way(path)
     if path.is_file():
         return _file(path)
     if (path / "manifest.json").is_file():

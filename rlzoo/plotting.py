@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import csv
 import math
 from collections.abc import Sequence
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from rlzoo import tables
+from rlzoo.errors import RlzooError
 from rlzoo.runs import Run
 
 TRAINING = "rollout/ep_rew_mean"
@@ -83,13 +84,10 @@ def evaluation_curve(run: Run) -> Curve:
 
 
 def _rows(path: Path) -> list[dict[str, str]]:
-    """The rows of a table; none if it is not there or cannot be read."""
-    if not path.is_file():
-        return []
+    """The rows of a table; none if it is not there or cannot be read: an agent plays without its curve."""
     try:
-        with path.open(encoding="utf-8", newline="") as file:
-            return list(csv.DictReader(file))
-    except (UnicodeDecodeError, csv.Error):  # somebody else's, or damaged: an agent plays without its curve
+        return tables.read(path)[1]
+    except RlzooError:
         return []
 
 

@@ -6,14 +6,14 @@ import json
 import os
 import re
 import secrets
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from rlzoo import console, origin
+from rlzoo import console, contained, origin
 from rlzoo.config import aliases, env_names, yaml_file
 from rlzoo.errors import ExitCode, RlzooError, clean
 from rlzoo.redaction import redact_values
@@ -51,15 +51,21 @@ class Checkpoint:
 
     @property
     def num_timesteps(self) -> int:
-        return int(json.loads(self.manifest.read_text())["num_timesteps"])
+        return int(self._moment()["num_timesteps"])
 
     @property
     def was_selected(self) -> bool:
         """Whether it was shown to be better than the last checkpoint of its run, on episodes of that test alone."""
         try:
-            return bool(json.loads(self.manifest.read_text(encoding="utf-8")).get("selected"))
-        except (OSError, ValueError, AttributeError, RecursionError):
+            return bool(self._moment().get("selected"))
+        except RlzooError:
             return False  # damaged: whoever reads it will say so
+
+    def _moment(self) -> dict[str, Any]:
+        from rlzoo.config.records import Moment
+
+        found: dict[str, Any] = _read_json(self.manifest, self.path, Moment)
+        return found
 
 
 @dataclass(frozen=True)
@@ -72,6 +78,7 @@ class Run:
     def create(cls, root: Path | str, *, algo: str, env_id: str, seed: int) -> Run:
         """Make a new, empty run directory `<root>/<algo>/<env id>/<UTC time>_seed<seed>_<id>`."""
         parent = Path(root) / folder_name(algo) / folder_name(env_id)
+        contained.require_way(parent)
         stamp = datetime.now(UTC).strftime("%Y%m%d-%H%M%S")
         try:
             parent.mkdir(parents=True, exist_ok=True)
@@ -98,6 +105,8 @@ class Run:
         """
         path = Path(text).expanduser()
         if (path / "config.yaml").is_file() and (path / "info.json").is_file():
+            contained.require_way(path)
+            contained.require_whole(path)
             return cls(path)
         found = list(find_runs(_folder(str(text), Path(root)))) or _typed(str(text), Path(root))
         newest = max(found, key=lambda run: run.path.name, default=None)
@@ -106,6 +115,7 @@ class Run:
             hint = f"newest run: {newest_known}" if newest_known else f"there are no runs under {root}"
             what = f"{path} is not a run" if path.exists() else f"there is no run {str(text)!r}"
             raise RlzooError(what, f"{hint}; run= takes a run directory, 'latest' or algo/env")
+        contained.require_whole(newest.path)
         return newest
 
     @property
@@ -232,23 +242,37 @@ class Run:
 
     def is_own(self) -> bool:
         """Whether its config.yaml was written by this user, as it is."""
-        return bool(_read(self.config_file, lambda text: [origin.is_own(text)], list)[0])
+        return origin.is_own(self.read_config_text())
 
     def read_config(self) -> dict[str, Any]:
-        values: dict[str, Any] = _read(
-            self.config_file, lambda text: yaml_file.parse_text(text, self.config_file).values, dict
-        )
-        return values
+        return self.parse_config(self.read_config_text()).values
+
+    def read_config_text(self) -> str:
+        return _read_text(self.config_file, self.path)
+
+    def parse_config(self, text: str) -> yaml_file.YamlFile:
+        """The values and lines of its config.yaml, of which this is the text."""
+        try:
+            return yaml_file.parse_text(text, self.config_file)
+        except RlzooError as error:
+            raise contained.damaged(self.config_file, clean(error.message.splitlines()[0])) from error
 
     def write_info(self, info: dict[str, Any]) -> None:
-        write_text(self.info_file, json.dumps(redact_values(info), indent=2, default=str) + "\n")
+        text = json.dumps(redact_values(info), indent=2, default=str, ensure_ascii=False)
+        write_text(self.info_file, text.encode(errors="replace").decode() + "\n")  # a word may be no text at all
 
     def read_info(self) -> dict[str, Any]:
-        info: dict[str, Any] = _read(self.info_file, json.loads, dict)
+        from rlzoo.config.records import Info
+
+        info: dict[str, Any] = _read_json(self.info_file, self.path, Info)
         return info
 
     def update_info(self, **changes: Any) -> None:
         self.write_info({**self.read_info(), **changes})
+
+    def read_git_diff(self) -> str:
+        """What was uncommitted; empty where nothing was."""
+        return _read_text(self.git_diff_file, self.path) if self.git_diff_file.is_file() else ""
 
     def append_result(self, entry: dict[str, Any]) -> None:
         """Add a dated evaluation to results.json."""
@@ -256,13 +280,15 @@ class Run:
         write_text(self.results_file, json.dumps([*entries, redact_values(entry)], indent=2, allow_nan=False) + "\n")
 
     def read_results(self) -> list[dict[str, Any]]:
-        entries: list[Any] = _read(self.results_file, json.loads, list) if self.results_file.is_file() else []
-        if not all(isinstance(entry, dict) for entry in entries):
-            raise _damaged(self.results_file, "its entries are not mappings")
+        from rlzoo.config.records import Result
+
+        if not self.results_file.is_file():
+            return []
+        entries: list[dict[str, Any]] = _read_json(self.results_file, self.path, list[Result])
         try:
             json.dumps(entries, allow_nan=False)
         except ValueError:
-            raise _damaged(self.results_file, "it holds numbers that are not finite") from None
+            raise contained.damaged(self.results_file, "it holds numbers that are not finite") from None
         return entries
 
 
@@ -309,33 +335,36 @@ def folder_name(env_id: str) -> str:
     return re.sub(r"[^\w.-]", "-", env_id)
 
 
-def _read(path: Path, parse: Callable[[str], Any], kind: type) -> Any:
+def _read_text(path: Path, home: Path) -> str:
     try:
-        with path.open("rb") as file:
-            data = file.read(MAX_BYTES + 1)
-        if len(data) > MAX_BYTES:
-            raise ValueError(f"it is larger than {MAX_BYTES // 2**20} MiB")
-        content = parse(data.decode("utf-8"))
-    except (ValueError, RlzooError) as error:
-        raise _damaged(path, clean(str(error).splitlines()[0])) from error
-    except RecursionError:
-        raise _damaged(path, "it is nested too deeply") from None
+        return contained.read(path, home, MAX_BYTES).decode("utf-8")
+    except ValueError as error:
+        raise contained.damaged(path, clean(error)) from error
     except OSError as error:
-        raise _damaged(path, error.strerror or str(error)) from error
-    if not isinstance(content, kind):
-        raise _damaged(path, f"it holds {clean(repr(content)[:40])}")
+        raise contained.damaged(path, error.strerror or str(error)) from error
+
+
+def _read_json(path: Path, home: Path, kind: Any) -> Any:
+    """The content of a JSON file, whose fields are as `kind` of `config.records` has them."""
+    from rlzoo.config.records import problem
+
+    text = _read_text(path, home)
+    try:
+        content = json.loads(text)
+    except ValueError as error:
+        raise contained.damaged(path, clean(str(error).splitlines()[0])) from error
+    except RecursionError:
+        raise contained.damaged(path, "it is nested too deeply") from None
+    if wrong := problem(kind, content):
+        raise contained.damaged(path, wrong)
     return content
-
-
-def _damaged(path: Path, reason: str) -> RlzooError:
-    return RlzooError(f"{path} is damaged: {reason}", "restore it, or move it away", ExitCode.STORAGE)
 
 
 def write_text(path: Path, text: str) -> None:
     """Replace a small file as a whole: a reader sees the old text or the new one, never a part."""
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
-        with temporary.open("w", encoding="utf-8") as file:
+        with contained.opened(temporary, "w", encoding="utf-8") as file:
             file.write(text)
             file.flush()
             os.fsync(file.fileno())

@@ -1,16 +1,14 @@
-"""Runs that others made: what their configuration names is not imported, and nothing is written through their links.
+"""Runs that others made: what their configuration names is not imported.
 
 A run made here says so by its signature (`rlzoo.origin`). Of any other, data is read: weights, settings, results.
 """
 
 from __future__ import annotations
 
-import os
-from collections.abc import Iterator, Mapping
-from pathlib import Path
+from collections.abc import Mapping
 from typing import Any
 
-from rlzoo import registry
+from rlzoo import contained, registry
 from rlzoo.errors import ExitCode, RlzooError
 from rlzoo.runs import Run
 
@@ -32,15 +30,17 @@ def admit(run: Run, values: Mapping[str, Any], *, trust: bool = False, training:
         training: it will be trained on, so its loggers are opened.
 
     Raises:
-        RlzooError: with exit code 7, naming everything that only a trusted run may have.
+        RlzooError: with exit code 7, naming everything that only a trusted run may have, or links that lead out of it,
+            which no run may have.
     """
+    contained.require_whole(run.path)  # of one's own too: only its configuration is signed
     if trust is True or run.is_own():
         return
     registry.forget_own_modules()
     found = [f"imports {name}" for name in modules(values)]
-    if training:
-        found += [f"logs to {name}" for name in values.get("logger") or () if name not in OWN_FILES]
-    found += [f"has a link to a place outside of it: {path}" for path in links(run)]
+    loggers = values.get("logger")
+    if training and isinstance(loggers, Mapping):
+        found += [f"logs to {name}" for name in loggers if name not in OWN_FILES]
     if found:
         raise RlzooError(
             f"{run.path} was not made here, and {'; '.join(found)}",
@@ -58,13 +58,3 @@ def modules(values: Mapping[str, Any]) -> list[str]:
     unknown = [str(name) for name in named if name and str(name).partition(".")[0] not in PACKAGES]
     classes = [str(algo.get("name")), *(map(str, wrappers) if isinstance(wrappers, Mapping) else ())]
     return [*unknown, *(name for name in classes if ":" in name)]
-
-
-def links(run: Run) -> Iterator[str]:
-    """Links in a run's folder that lead out of it."""
-    home = os.path.realpath(run.path)
-    for folder, folders, files in os.walk(run.path):
-        for name in (*folders, *files):
-            path = Path(folder) / name
-            if path.is_symlink() and not Path(os.path.realpath(path)).is_relative_to(home):
-                yield str(path.relative_to(run.path))

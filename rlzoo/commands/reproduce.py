@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from rlzoo import strangers
+from rlzoo import strangers, tables
 from rlzoo.comparison import (
     NOTHING,
     Changed,
@@ -18,7 +18,6 @@ from rlzoo.comparison import (
     changed_circumstances,
     compare_tables,
     compare_values,
-    read_table,
     show,
 )
 from rlzoo.config import paths
@@ -110,7 +109,7 @@ def reproduce(run: Run | Path | str, *, into: Path | str | None = None, trust: b
     if into is not None:
         cfg = dataclasses.replace(cfg, runs_dir=str(into))
     set_threads(cfg)  # from here on the threads are those of the training
-    then, now = {**info, "git_diff": _text(run.git_diff_file)}, {**collect(), "git_diff": git_diff()}
+    then, now = {**info, "git_diff": run.read_git_diff()}, {**collect(), "git_diff": git_diff()}
     changed = differences(then, now)
     say("\n  ".join([f"reproducing {run.path}; not as it was then:", *map(_line, changed)]) if changed else _AS_THEN)
     kept = {key: info.get(key) or [] for key in ("words", "hyperparams", "notices")}
@@ -147,9 +146,7 @@ def compare(first: Run, second: Run) -> dict[str, Difference | None]:
 def curve(first: Run, second: Run) -> tuple[tuple[int, float | None, float | None], ...]:
     """Steps and the mean rewards of both runs at every evaluation that one of them has."""
     means = [
-        {int(row["timesteps"]): float(row["mean_reward"]) for row in read_table(run.evaluations_file)[1]}
-        if run.evaluations_file.is_file()
-        else {}
+        {row.timesteps: row.mean_reward for row in tables.read_evaluations(run.evaluations_file)}
         for run in (first, second)
     ]
     return tuple((step, means[0].get(step), means[1].get(step)) for step in sorted({*means[0], *means[1]}))
@@ -179,10 +176,6 @@ def _final(run: Run) -> dict[str, dict[str, Any]]:
     """The evaluations at the end of the training, by checkpoint, without their dates."""
     entries = [entry for entry in run.read_results() if entry.get("source") == "train"]
     return {entry["checkpoint"]: {key: value for key, value in entry.items() if key != "date"} for entry in entries}
-
-
-def _text(path: Path) -> str:
-    return path.read_text(encoding="utf-8", errors="replace") if path.is_file() else ""
 
 
 def _lines(diff: str) -> str:

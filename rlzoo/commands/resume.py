@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from rlzoo import init_from, strangers
+from rlzoo import contained, init_from, strangers
 from rlzoo.config import overrides
 from rlzoo.config.compose import override
 from rlzoo.config.parse import check, dump, parse
@@ -102,12 +102,13 @@ def find_unfinished(cfg: TrainConfig) -> Run | None:
     for run in sorted(find_runs(folder), key=lambda run: run.path.name, reverse=True):
         try:
             unfinished = run.read_info().get("status") != "finished"
-            same = _training(run.read_config(), cfg) == wanted and (run.is_own() or not any(strangers.links(run)))
+            same = _training(run.read_config(), cfg) == wanted
+            contained.require_whole(run.path)
             if unfinished and same and not run_lock.in_use(run):
                 newest_boundary(run)
                 return run
         except RlzooError:
-            continue  # damaged, or killed before its first checkpoint
+            continue  # damaged, killed before its first checkpoint, or with links to elsewhere
     return None
 
 

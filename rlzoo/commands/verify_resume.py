@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from rlzoo import strangers
+from rlzoo import contained, strangers
 from rlzoo.comparison import Difference, compare_states, compare_tables
 from rlzoo.config import paths
 from rlzoo.config.compose import override
@@ -165,6 +165,7 @@ def _folder(keep: Path | str | None) -> Iterator[Path]:
             yield Path(name)
         return
     folder = Path(keep).expanduser()
+    contained.require_way(folder)
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise ConfigError([Problem("keep", f"{folder} is there already", "name a new folder", "command line")])
     yield folder

@@ -21,11 +21,23 @@ NOT_SET = "is not set"
 UNKNOWN = ("extra_forbidden", "unexpected_keyword_argument")
 KINDS = {
     "string_type": "text",
+    "bool_type": "true or false",
+    "int_type": "a whole number",
+    "float_type": "a number",
+    "finite_number": "a finite number",
+    "none_required": "null",
     "dict_type": "a mapping",
     "dataclass_type": "a mapping",
     "tuple_type": "a list",
     "list_type": "a list",
+    "too_short": "a list of {min_length} or more",
+    "too_long": "a list of at most {max_length}",
+    "greater_than_equal": "at least {ge}",
+    "less_than_equal": "at most {le}",
+    "greater_than": "greater than {gt}",
+    "less_than": "less than {lt}",
 }
+"""What is allowed where pydantic finds something else, as the end of "must be ..."."""
 
 
 def parse(values: Mapping[str, Any]) -> TrainConfig:
@@ -118,19 +130,15 @@ def _problems(error: ValidationError, schema: type, values: Mapping[str, Any], k
         elif found[0]["type"] == "missing":
             problems.append(Problem(key, NOT_SET))
         else:
-            allowed = " or ".join(dict.fromkeys(_allowed(detail) for detail in found))
-            problems.append(Problem(key, f"must be {allowed}, not {show(found[0]['input'])}"))
+            either = " or ".join(dict.fromkeys(allowed(detail) for detail in found))
+            problems.append(Problem(key, f"must be {either}, not {show(found[0]['input'])}"))
     return problems
 
 
-def _allowed(detail: Any) -> str:
+def allowed(detail: Any) -> str:
     """What an error says is allowed, as the end of "must be ..."."""
     if detail["type"] in KINDS:
-        return KINDS[detail["type"]]
-    if detail["type"] == "greater_than_equal":
-        return f"at least {detail['ctx']['ge']}"
-    if detail["type"] == "less_than_equal":
-        return f"at most {detail['ctx']['le']}"
+        return KINDS[detail["type"]].format(**detail.get("ctx", {}))
     text = detail["msg"].removeprefix("Value error, ").removeprefix("must be ").removeprefix("Input should be ")
     return str(text)
 

@@ -10,6 +10,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from rlzoo import contained
 from rlzoo.console import say
 from rlzoo.errors import ConfigError, ExitCode, Problem, RlzooError, clean
 from rlzoo.hub import client, layouts
@@ -63,6 +64,7 @@ def load_from_hub(
     if problem is not None:
         raise ConfigError([problem])
     target = Path(ROOT, *repo_id.split("/")) if folder is None else Path(folder).expanduser()
+    contained.require_way(target)
     wishes = Wishes(file, algo, env_id, trust)
     there = _there(target, repo_id)
     if there is not None and not force and revision == _about(there).get("commit"):

@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import json
-import shutil
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from rlzoo import checkpoints, plotting
-from rlzoo.config import yaml_file
+from rlzoo import checkpoints, contained, plotting, tables
+from rlzoo.config import records, yaml_file
 from rlzoo.config.parse import dump
 from rlzoo.errors import ExitCode, RlzooError
 from rlzoo.hub.privacy import portable, portable_words
 from rlzoo.info import PACKAGES
-from rlzoo.runs import Run
+from rlzoo.runs import MAX_BYTES, Run
 
 if TYPE_CHECKING:
     from rlzoo.agent import Agent
@@ -36,7 +35,7 @@ def write(folder: Path, name: str, agent: Agent) -> None:
     checkpoints.export(agent.checkpoint, folder / "rlzoo" / "checkpoint")
     for file in (run.metrics_file, run.evaluations_file):
         if file.is_file():
-            shutil.copyfile(file, folder / "rlzoo" / file.name)
+            (folder / "rlzoo" / file.name).write_bytes(tables.read_bytes(file))
     info = {**published_info(run), "package": {"format": FORMAT, "name": name, "checkpoint": agent.checkpoint.name}}
     _write_json(folder / INFO, info)
     plotting.learning_curve(run, folder / "learning_curve.png")
@@ -58,6 +57,7 @@ def require_free(folder: Path, name: str) -> str:
     Raises:
         RlzooError: if something else is there.
     """
+    contained.require_way(folder)
     if folder.is_dir() and not any(folder.iterdir()):
         return ""
     if not folder.exists() and not folder.is_symlink():
@@ -76,10 +76,10 @@ def require_free(folder: Path, name: str) -> str:
         message = f"{folder} also holds files that rlzoo did not write, and replacing it would remove them: {shown}"
         raise RlzooError(message, f"move them away, or {hint}", ExitCode.STORAGE)
     try:
-        return (folder / "README.md").read_text(encoding="utf-8")
+        return contained.read(folder / "README.md", folder, MAX_BYTES).decode("utf-8")
     except FileNotFoundError:
         return ""
-    except (OSError, UnicodeDecodeError) as error:
+    except (OSError, ValueError) as error:
         raise RlzooError(f"{folder}/README.md cannot be read", "move it away", ExitCode.STORAGE) from error
 
 
@@ -89,6 +89,7 @@ def require_package(folder: Path) -> None:
     Raises:
         RlzooError: if it is none.
     """
+    contained.require_way(folder)
     if _package(folder) is None:
         what = (
             "is no package of rlzoo's" if folder.is_dir() else "is not there" if not folder.exists() else "is no folder"
@@ -128,11 +129,12 @@ def _version(name: str) -> str | None:
 
 
 def _package(folder: Path) -> dict[str, Any] | None:
+    """What a package says of itself; None if it is none."""
     try:
-        package = json.loads((folder / INFO).read_text(encoding="utf-8"))["package"]
-    except (OSError, ValueError, KeyError, TypeError):
+        package = json.loads(contained.read(folder / INFO, folder, MAX_BYTES).decode("utf-8"))["package"]
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
         return None
-    return package if isinstance(package, dict) else None
+    return None if records.problem(records.Package, package) else package
 
 
 def _files(folder: Path) -> set[str]:

@@ -6,9 +6,7 @@ classes are those of Stable-Baselines3, Gymnasium and rl_zoo3, so that its `enjo
 
 from __future__ import annotations
 
-import csv
 import io
-import json
 from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
@@ -16,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import yaml
 
+from rlzoo import tables
 from rlzoo.algos.names import ACTIVATIONS, OPTIMIZERS
 from rlzoo.config.schema import EnvConfig, TrainConfig
 from rlzoo.envs.wrappers import WRAPPERS
@@ -109,15 +108,16 @@ def evaluations(run: Run) -> dict[str, Any]:
     """
     import numpy as np
 
-    if not run.evaluations_file.is_file():
-        return {}
-    with run.evaluations_file.open(encoding="utf-8", newline="") as file:
-        rows = [(int(r["timesteps"]), json.loads(r["returns"]), json.loads(r["lengths"])) for r in csv.DictReader(file)]
+    rows = [row for row in tables.read_evaluations(run.evaluations_file) if len(row.returns) == len(row.lengths)]
     if not rows:
         return {}
-    usual, _ = Counter(len(returns) for _, returns, _ in rows).most_common(1)[0]
-    steps, returns, lengths = zip(*(row for row in rows if len(row[1]) == usual), strict=True)
-    return {"timesteps": np.array(steps), "results": np.array(returns), "ep_lengths": np.array(lengths)}
+    usual, _ = Counter(len(row.returns) for row in rows).most_common(1)[0]
+    kept = [row for row in rows if len(row.returns) == usual]
+    return {
+        "timesteps": np.array([row.timesteps for row in kept]),
+        "results": np.array([row.returns for row in kept]),
+        "ep_lengths": np.array([row.lengths for row in kept]),
+    }
 
 
 def _write_metrics(path: Path, run: Run) -> None:

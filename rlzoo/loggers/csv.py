@@ -11,16 +11,13 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from rlzoo import console
+from rlzoo import console, contained, tables
 from rlzoo.errors import ExitCode, RlzooError
 from rlzoo.protocols import State
 from rlzoo.runs import Run
 
 CLOCKS = "time/"
 """Names that begin so depend on the machine; apart from them the same seed writes the same bytes."""
-MAX_BYTES = 2**26
-"""Of a table that is gone on with."""
-_HINT = "restore it, or move it away"
 
 
 def open_logger(run: Run, config: Mapping[str, Any]) -> CsvLogger:
@@ -92,7 +89,7 @@ class CsvTable:
         """
         if self._unsynced:
             try:
-                with self.path.open("r+b") as file:
+                with contained.opened(self.path, "r+b") as file:
                     os.fsync(file.fileno())
             except OSError as error:
                 raise RlzooError(f"cannot write {self.path}: {error.strerror}", code=ExitCode.STORAGE) from error
@@ -108,16 +105,13 @@ class CsvTable:
 
     def _open(self) -> None:
         """Continue a file; what follows its last whole line was never finished and is dropped."""
-        with self.path.open("rb") as file:
-            data = file.read(MAX_BYTES + 1)
-        whole = data[: data.rfind(b"\n") + 1]
-        if len(data) > MAX_BYTES:
-            raise RlzooError(f"{self.path} is larger than any that rlzoo writes", _HINT, ExitCode.STORAGE)
+        data = tables.read_bytes(self.path)
         try:
+            whole = data[: data.rfind(b"\n") + 1]
             rows = csv.reader(io.StringIO(whole.decode("utf-8"), newline=""))
             self._columns, self.n_rows, self._size = next(rows, []), sum(1 for _ in rows), len(whole)
         except (csv.Error, ValueError) as error:
-            raise RlzooError(f"{self.path} is damaged: {error}", _HINT, ExitCode.STORAGE) from error
+            raise contained.damaged(self.path, str(error)) from error
         if len(whole) < len(data):
             lost = len(data) - len(whole)
             console.warn(f"{self.path}: the last line was never finished and is dropped ({lost} bytes)")
@@ -126,11 +120,11 @@ class CsvTable:
     def _read(self, n_rows: int | None = None) -> list[list[str]]:
         if not self.n_rows:
             return []
-        with self.path.open(encoding="utf-8", newline="") as file:
+        with contained.opened(self.path, "r", encoding="utf-8", newline="") as file:
             return list(islice(csv.reader(file), 1, 1 + (self.n_rows if n_rows is None else n_rows)))
 
     def _append_bytes(self, data: bytes) -> None:
-        with self.path.open("ab", buffering=0) as file:
+        with contained.opened(self.path, "ab", buffering=0) as file:
             try:
                 file.truncate(self._size)
                 written = file.write(data)
@@ -146,7 +140,7 @@ class CsvTable:
         data = b"".join(_line(cells) for cells in [columns, *rows])
         temporary = self.path.with_name(f".{self.path.name}.{os.getpid()}.tmp")
         try:
-            with temporary.open("wb") as file:
+            with contained.opened(temporary, "wb") as file:
                 file.write(data)
                 file.flush()
                 os.fsync(file.fileno())

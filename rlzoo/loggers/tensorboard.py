@@ -12,6 +12,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from rlzoo import contained
 from rlzoo.protocols import State
 from rlzoo.runs import Run
 
@@ -30,6 +31,7 @@ class TensorBoardLogger:
 
     def __init__(self, run: Run, config: Mapping[str, Any], *, flush_seconds: float) -> None:
         run.tensorboard_dir.mkdir(exist_ok=True)
+        contained.require(run.tensorboard_dir, run.path)
         new = not any(run.tensorboard_dir.iterdir())
         self._config = config
         self._file = _EventFile(run.tensorboard_dir, flush_seconds)

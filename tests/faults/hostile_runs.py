@@ -406,6 +406,34 @@ def _locks(run: Path) -> Iterator[Attack]:
             yield Attack("A24", f"{name}_{who}", RESUME, plant(make), {0, 5, 7}, own=own)
 
 
+def _links(linked: Callable[[str, str], Prepare]) -> Iterator[Attack]:
+    """A25: further commands, the user's own run, and places that are named through somebody's folder."""
+    package = ("package", "run=sent", "video=false")
+    every = (EVALUATE, RESUME, package, ("reproduce", "run=sent"), ("verify-resume", "run=sent"), ("enjoy", "run=sent"))
+    for command in every:
+        file, folder = linked("evaluations.csv", "file"), linked("checkpoints", "")
+        yield Attack("A25", f"own_{command[0]}", command, file, UNSAFE, own=True)
+        yield Attack("A25", f"trust_{command[0]}", (*command, "trust=true"), folder, UNSAFE)
+    for command in ("list runs", "leaderboard", "certify"):
+        for name in ("config.yaml", "info.json", "results.json"):
+            words = (*command.split(), "runs_dir=.")
+            yield Attack("A25", f"scan_{name}_{words[0]}", words, linked(name, "file"), HARMLESS)
+    short = ("total_timesteps=64", "algo.n_steps=32", "algo.batch_size=32")
+    train = ("train", "algo=ppo", "env=CartPole", *short)
+    through = {
+        "runs_dir": (*train, "runs_dir=sent/videos/new"),
+        "init_from": (*train, "init_from=sent/videos/x.zip"),
+        "into": ("reproduce", "run=sent", "into=sent/videos"),
+        "keep": ("verify-resume", "run=sent", "keep=sent/videos/new"),
+        "folder": (*package, "folder=sent/videos/new"),
+        "certificate": ("certify", "runs_dir=.", "name=Ada", "folder=sent/videos"),
+        "film": ("record", "run=sent", "path=sent/videos/new.mp4"),
+    }
+    for key, words in through.items():
+        codes = {0} if key == "certificate" else {2} if key == "init_from" else UNSAFE  # nothing was passed
+        yield Attack("A25", f"through_{key}", words, linked("videos", ""), codes)
+
+
 def _places(run: Path) -> Iterator[Attack]:
     """A25: configurations and folders that point out of their run."""
     outside = put("runs_dir", value="../outside")
@@ -433,6 +461,7 @@ def _places(run: Path) -> Iterator[Attack]:
             yield Attack("A25", f"link_{name}_{command[0]}", command, linked(name, "file"), UNSAFE)
     for name in ("checkpoints", "tensorboard", "videos", "wandb"):
         yield Attack("A25", f"link_{name}", RESUME, linked(name, ""), {4, 5, 7})
+    yield from _links(linked)
     for index, name in enumerate(("../../outside/x", "..", "/etc/x", "a/../../x", "..\\x")):
         words = ("train", "algo=ppo", "env=gym", f"env.id={name}", "total_timesteps=64")
         yield Attack("A25", f"env_{index}", words, written({}), {2, 3})

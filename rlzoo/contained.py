@@ -1,0 +1,104 @@
+"""Files of one folder (a run, a checkpoint, a package), read and written without leaving it by a link.
+
+The folder itself, and those above it, may be links: where runs lie is the user's own word. Standard library only.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Iterator
+from pathlib import Path
+from typing import IO, Any
+
+from rlzoo.errors import ExitCode, RlzooError, clean
+
+MARKS = (("config.yaml", "info.json"), ("study.yaml",), ("manifest.json", "algorithm.json"), ("rlzoo/info.json",))
+"""Files by which a run, a study, a checkpoint and a package are known: somebody else may have filled such a folder."""
+HINT = "put the file or folder itself there; only a whole run, or the folder of all runs, may be a link"
+MAX_SHOWN = 5
+
+
+def require(path: Path, home: Path) -> None:
+    """Make sure that `path` lies in `home`, wherever links on the way between the two lead.
+
+    Raises:
+        RlzooError: with exit code 7.
+    """
+    if not _is_within(path, home):
+        raise RlzooError(f"{path} is a link, or lies behind one, that leads out of {home}", HINT, ExitCode.UNSAFE)
+
+
+def require_way(path: Path) -> None:
+    """Make sure that no run, study, checkpoint or package on the way to `path` leads out of itself by a link.
+
+    Raises:
+        RlzooError: with exit code 7.
+    """
+    path = Path(os.path.abspath(path))  # noqa: PTH100 - as it is written: links are what this is about
+    for home in path.parents:
+        if any(all((home / name).is_file() for name in names) for names in MARKS):
+            require(path, home)
+
+
+def require_whole(home: Path) -> None:
+    """Make sure that no link in a folder leads out of it.
+
+    Raises:
+        RlzooError: with exit code 7, naming those that do.
+    """
+    found = sorted(leading_out(home))
+    if found:
+        more = f" and {len(found) - MAX_SHOWN} more" if len(found) > MAX_SHOWN else ""
+        names = ", ".join(clean(name) for name in found[:MAX_SHOWN])
+        raise RlzooError(f"{home} has a link to a place outside of it: {names}{more}", HINT, ExitCode.UNSAFE)
+
+
+def leading_out(home: Path) -> Iterator[str]:
+    """Links below a folder that lead out of it, by their paths relative to it."""
+    for folder, folders, files in os.walk(home):
+        for name in (*folders, *files):
+            path = Path(folder) / name
+            if path.is_symlink() and not _is_within(path, home):
+                yield str(path.relative_to(home))
+
+
+def read(path: Path, home: Path, limit: int) -> bytes:
+    """The bytes of a file.
+
+    Args:
+        path: a file.
+        home: the folder that it has to lie in.
+        limit: bytes that it may have.
+
+    Raises:
+        OSError: if it cannot be read, or is no file but a pipe, say, which would never end.
+        ValueError: if it is larger.
+        RlzooError: with exit code 7, if a link leads out of `home`.
+    """
+    require(path, home)
+    with os.fdopen(os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0)), "rb") as file:
+        if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+            raise OSError("it is no file")
+        data = file.read(limit + 1)
+    if len(data) > limit:
+        raise ValueError(f"it is larger than {limit // 2**20} MiB")
+    return data
+
+
+def opened(path: Path, mode: str, **options: Any) -> IO[Any]:
+    """`path.open(mode, ...)`, but a link in the place of the file is an OSError."""
+    return open(path, mode, opener=_no_link, **options)
+
+
+def damaged(path: Path, reason: str) -> RlzooError:
+    """The error that a file is not what rlzoo wrote."""
+    return RlzooError(f"{path} is damaged: {reason}", "restore it, or move it away", ExitCode.STORAGE)
+
+
+def _is_within(path: Path, home: Path) -> bool:
+    return Path(os.path.realpath(path)).is_relative_to(os.path.realpath(home))
+
+
+def _no_link(path: str, flags: int) -> int:
+    return os.open(path, flags | getattr(os, "O_NOFOLLOW", 0), 0o666)
