@@ -8,7 +8,7 @@ from collections.abc import Callable, Collection, Sequence
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
-from rlzoo import checkpoints, console
+from rlzoo import checkpoints, console, contained
 from rlzoo.algos.specs import find_spec
 from rlzoo.config.schema import TrainConfig
 from rlzoo.errors import ExitCode, RlzooError
@@ -136,8 +136,9 @@ class Evaluations(Callback):
         """The candidates of the checkpoints on disk, from which the training may be resumed."""
         steps: set[int] = set()
         for checkpoint in self._run.checkpoints():
-            with suppress(OSError, ValueError, TypeError, KeyError):
-                values = json.loads((checkpoint.path / "evaluations.json").read_text(encoding="utf-8"))
+            with suppress(OSError, ValueError, TypeError, KeyError, RecursionError, RlzooError):
+                path = checkpoint.path / "evaluations.json"
+                values = json.loads(contained.read(path, checkpoint.path, checkpoints.MAX_JSON))
                 steps |= {int(step) for step, _ in values["candidates"]}
         return steps
 

@@ -101,6 +101,9 @@ class Result(TypedDict, total=False):
     source: str
     checkpoint: str
     num_timesteps: Count
+    trained_timesteps: Count
+    ships: bool
+    selection: dict[str, Any]
     env: Words
     n_episodes: Count | None
     mean_reward: Number | None
@@ -156,6 +159,8 @@ class Manifest(_Described, total=False):
     total_timesteps: Count
     training: str
     mean_reward: Number
+    selected: bool
+    selection: dict[str, Any]
     sha256: str
 
 
