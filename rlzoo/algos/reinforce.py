@@ -6,7 +6,8 @@ gamma^t of their update is left out.
 
 The defaults are those of the Hugging Face Deep RL Course: one hidden layer, an update after every episode, and returns
 standardised within it. An episode that was cut by a time limit counts as one that ended: plain returns know nothing of
-what would have come.
+what would have come. Where the only reward is the last one and nothing is discounted, all returns of an episode are the
+same, and standardised within it they are 0: nothing is learned. `normalize_returns=batch` is for such tasks.
 """
 
 from __future__ import annotations

@@ -14,6 +14,7 @@ from gymnasium import spaces
 from stable_baselines3.common.vec_env import DummyVecEnv, VecEnv
 from torch import nn
 
+import rlzoo
 from benchmarks.baselines import reinforce as course
 from rlzoo.algos.actor import Actor, draw, fast_forward
 from rlzoo.algos.core.returns import full_return, rewards_to_go, standardized
@@ -344,3 +345,15 @@ def test_images_and_dicts(both: bool) -> None:
     other.env, algorithm.env = algorithm.env, other.env
     other.learn(24)
     assert other.n_updates == 4  # with the step that was there already
+
+
+@pytest.mark.slow
+def test_chance_beats_certainty_where_two_cells_look_alike(tmp_path):
+    """The best policy without chance finds the dust from one of the two cells; the shipped set, from both."""
+    words = ["algo=reinforce", "env=AliasedGridworld", "seed=7", "logger=[]", "eval.freq=0", f"runs_dir={tmp_path}"]
+    run = rlzoo.train(*words)
+    sampled, greedy = (
+        rlzoo.evaluate(run, n_episodes=200, deterministic=greedy).mean_reward for greedy in (False, True)
+    )
+    assert sampled > 0.9
+    assert greedy < 0.7
