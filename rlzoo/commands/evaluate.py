@@ -56,7 +56,7 @@ def evaluate(
     run: Run | Path | str,
     *env_words: str,
     checkpoint: str | None = None,
-    n_episodes: int = 10,
+    n_episodes: int | None = None,
     n_timesteps: int | None = None,
     seeds: Sequence[int] | None = None,
     deterministic: bool | Literal["auto"] = "auto",
@@ -70,9 +70,10 @@ def evaluate(
         run: a run, its directory, `"latest"` or `"algo/env"`.
         env_words: changes to the run's environment: `"env.kwargs.gravity=-5"`.
         checkpoint: `"best"`, `"last"` or a step; by default the last, or `best` if that was shown to be better.
-        n_episodes: episodes to play.
+        n_episodes: episodes to play; by default as many as the run's final evaluation has.
         n_timesteps: play this many steps over all environments instead, and count the episodes that ended.
-        seeds: one seed for each episode; by default they count up from the run's `eval.seed`.
+        seeds: one seed for each episode; by default the run's `eval.seeds`, or those that count up from its
+            `eval.seed`.
         deterministic: greedy or sampled actions; `"auto"` follows the environment.
         n_envs: environments side by side, each with a fixed share of the episodes.
         device: where the policy runs.
@@ -98,7 +99,7 @@ def evaluate(
     if not problems:
         problems += device_problems(device)
     if seeds == []:
-        problems.append(Problem("seeds", "is empty", "null counts up from the run's eval.seed"))
+        problems.append(Problem("seeds", "is empty", "null takes the run's own"))
     if problems:
         raise ConfigError(problems)
     run.read_results()  # a damaged one is found before the episodes are played

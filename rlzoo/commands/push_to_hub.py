@@ -78,7 +78,7 @@ def push_to_hub(  # noqa: PLR0913 - the keys of conf/push-to-hub.yaml
         run: a run, its directory, `"latest"` or `"algo/env"`; None uploads the package `folder` as it is.
         repo_id: `owner/name`, or `name` for one's own; the repository is made if it is not there.
         checkpoint: `"best"`, `"last"` or a step; by default the last, or `best` if that was shown to be better.
-        n_episodes: episodes of the evaluation; by default one for each of the run's `eval.seeds`, or 10.
+        n_episodes: episodes of the evaluation; by default as many as the run's final evaluation has.
         seeds: one seed for each episode; by default fresh ones.
         deterministic: greedy or sampled actions; `"auto"` follows the environment.
         video: film one episode.

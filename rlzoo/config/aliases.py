@@ -96,6 +96,12 @@ def resolve(env_id: str) -> Alias | None:
     return None
 
 
+def older(env_id: str) -> list[str]:
+    """Ids of older versions that are the same environment with its default keywords: `LunarLander-v2` of v3."""
+    name = env_id.rpartition("-v")[0]
+    return [old for old, (new, _) in SAME.items() if new == env_id and old.rpartition("-v")[0] == name]
+
+
 def current(env_id: str) -> str:
     """The id itself, or today's id of the same environment."""
     alias = resolve(env_id)

@@ -170,7 +170,7 @@ class EvaluateConfig:
 
     run: str
     checkpoint: str | None
-    n_episodes: Positive
+    n_episodes: Positive | None
     n_timesteps: Positive | None
     seeds: tuple[Seed, ...] | None
     deterministic: Bool | Literal["auto"]

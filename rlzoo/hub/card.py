@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from rlzoo.algos.specs import AlgoSpec, find_spec
 from rlzoo.config import yaml_file
+from rlzoo.envs import aliases
 from rlzoo.hub import course_files, usage
 from rlzoo.hub.card_merge import license_of, merge, section
 from rlzoo.hub.own_files import published_config, published_info
@@ -96,6 +97,7 @@ def tags(agent: Agent) -> list[str]:
     found = [
         course_files.env_tag(agent),
         agent.config.env.id,
+        *_older_ids(agent),
         spec.name.rpartition(":")[2],
         *COURSE_TAGS.get(spec.name, ()),
         "deep-reinforcement-learning",
@@ -105,6 +107,15 @@ def tags(agent: Agent) -> list[str]:
         "rlzoo",
     ]
     return list(dict.fromkeys(found))
+
+
+def _older_ids(agent: Agent) -> list[str]:
+    """Ids that recipes of older versions have for the environment as it was played: readers of the course look there.
+
+    They are the same environment with its default keywords, and no other.
+    """
+    env = agent.config.env
+    return [] if env.kwargs else aliases.older(env.id)
 
 
 def score_text(result: Mapping[str, Any]) -> str:
@@ -139,6 +150,7 @@ def _title(folder: Path, agent: Agent, result: Mapping[str, Any]) -> str:
     ]
     if spec.paper:
         lines[3] += f" Paper: <{spec.paper}>."
+    lines += [_same(old) for old in _older_ids(agent)]
     if (folder / "replay.mp4").is_file():
         lines += [
             "",
@@ -147,6 +159,12 @@ def _title(folder: Path, agent: Agent, result: Mapping[str, Any]) -> str:
             "[replay.mp4](replay.mp4)",
         ]
     return "\n".join(lines)
+
+
+def _same(old: str) -> str:
+    alias = aliases.resolve(old)
+    assert alias is not None
+    return f"It was played in {alias.id}. Recipes of older versions call the same environment {old}: {alias.note}."
 
 
 def _usage(repo_id: str, name: str, agent: Agent, result: Mapping[str, Any]) -> str:
@@ -237,7 +255,9 @@ def _files(folder: Path, name: str) -> str:
         "vec_normalize.pkl": "the statistics that observations are normalised with; **pickle**",
         "q-learning.pkl": "the table of action values as the Deep RL Course shares it; **pickle**",
         "values.json": "what was learned about states",
-        "model.pt": "the weights as a state dict, `torch.load(..., weights_only=True)`; pickle that is read safely",
+        "model.pt": "the weights as a state dict of plain layers, `torch.load(..., weights_only=True)`; pickle that is "
+        "read safely",
+        "logs/": "the metrics of the training, for TensorBoard",
         "hyperparameters.json": "the settings of the algorithm",
         "config.yml": "the settings in the words of rl_zoo3; so are `args.yml` and `env_kwargs.yml`",
         "train_eval_metrics.zip": "the evaluations during training, as rl_zoo3 reads them",

@@ -34,15 +34,7 @@ def write(folder: Path, agent: Agent, evaluation: Evaluation) -> None:
         legacy_pickle.write_q_learning(folder / Q_LEARNING, as_numpy("q_values", state.tensors["q_values"]), values)
     elif tables := {name: as_numpy(name, state.tensors[name]).tolist() for name in TABLES if name in state.tensors}:
         _write_json(folder / "values.json", tables)
-    weights = _weights(agent, state)
-    if weights:
-        import torch
-
-        buffer = (
-            io.BytesIO()
-        )  # torch's own writing of a file says of a full disk only that there was an "iostream error"
-        torch.save(weights, buffer)
-        (folder / "model.pt").write_bytes(buffer.getvalue())
+    _write_weights(folder / "model.pt", agent, state)
     settings = hyperparameters(agent, evaluation)
     _write_json(folder / "hyperparameters.json", settings)
     described = {"algo": agent.config.algo.name, "env": agent.config.env.id, "hyperparameters": settings}
@@ -137,19 +129,16 @@ def _size(space: Any) -> Any:
     return (int(shape[0]) if len(shape) == 1 else list(shape)) if shape is not None else str(space)
 
 
-def _weights(agent: Agent, state: State) -> dict[str, Any]:
-    """A flat state dict of every network of the algorithm, `<network>.<parameter>`; of flat ones the vector."""
+def _write_weights(path: Path, agent: Agent, state: State) -> None:
     import torch
 
-    networks = {name: part for name, part in vars(agent.algorithm).items() if isinstance(part, torch.nn.Module)}
-    if networks:
-        return {
-            f"{name}.{key}": tensor.detach().cpu().clone(memory_format=torch.contiguous_format)
-            for name, network in networks.items()
-            for key, tensor in network.state_dict().items()
-        }
-    flat = {name: state.tensors[name] for name in ("weights", "mean") if name in state.tensors}
-    return {name: torch.tensor(as_numpy(name, array)) for name, array in flat.items()}
+    from rlzoo.hub.notebook_weights import weights
+
+    found = weights(find_spec(agent.config.algo.name).name, agent.algorithm, state)
+    if found:
+        buffer = io.BytesIO()  # torch's own writing of a file calls a full disk an "iostream error"
+        torch.save(found, buffer)
+        path.write_bytes(buffer.getvalue())
 
 
 def _write_json(path: Path, value: Any) -> None:

@@ -28,9 +28,14 @@ if TYPE_CHECKING:
 
 Q_TABLE, MODEL, HYPERPARAMETERS = "q-learning.pkl", "model.pt", "hyperparameters.json"
 SETTINGS = ("learning_rate", "gamma", "max_epsilon", "min_epsilon", "decay_rate")
+SAID = {"lr": "learning_rate", "learning_rate": "learning_rate", "gamma": "gamma", "activation_fn": "activation_fn"}
+"""What a `hyperparameters.json` says of a network's training; the last of them is rlzoo's word."""
 MAX_STEPS = 10**12
-REINFORCE_LAYER = re.compile(r"fc(\d)\.(weight|bias)")
-PPO_LAYER = re.compile(r"(actor|critic)\.(\d+)\.(weight|bias)")
+REINFORCE_LAYER = re.compile(r"(?:fc|actor\.layers\.)(\d+)\.(weight|bias)")
+PPO_LAYER = re.compile(r"(actor|critic)\.(?:layers\.)?(\d+)\.(weight|bias)")
+"""The course's names, and those of the `model.pt` that rlzoo 0.1 wrote."""
+STACKED = "network.actor_and_critic"
+"""What stands before the names of `algos.core.pair`, as rlzoo 0.1 wrote them."""
 STATE_DICT = "its author can share a state dict instead: torch.save(policy.state_dict(), 'model.pt')"
 
 
@@ -79,7 +84,7 @@ def read_torch(repository: Repository, file: str, run: Run, source: Source) -> t
     Raises:
         RlzooError: if it is refused or damaged, or holds another network than the course's.
     """
-    arrays = _arrays(repository.need(file), source)
+    arrays = _apart(_arrays(repository.need(file), source))
     said = _hyperparameters(repository, source)
     actor = _layers(arrays, REINFORCE_LAYER, "")
     critic: list[tuple[Any, Any]] = []
@@ -96,7 +101,7 @@ def read_torch(repository: Repository, file: str, run: Run, source: Source) -> t
         raise RlzooError(f"{file} holds a network of {algo}, not of {source.wishes.algo}", "leave out algo=")
     values = imported.defaults(algo, _env_id(said.get("env_id"), file, source))
     values["algo"]["net_arch"] = _sizes(actor)[1:-1]
-    for theirs, ours in (("lr", "learning_rate"), ("learning_rate", "learning_rate"), ("gamma", "gamma")):
+    for theirs, ours in SAID.items():
         if theirs in said:
             values["algo"][ours] = said[theirs]
     _lengths(values, said.get("max_t"), said.get("n_training_episodes"))
@@ -231,6 +236,24 @@ def _one(layers: list[tuple[Any, Any]], name: str) -> dict[str, Any]:
     found: dict[str, Any] = {}
     for index, (weight, bias) in enumerate(layers):
         found |= {f"{name}.{2 * index}.weight": weight, f"{name}.{2 * index}.bias": bias}
+    return found
+
+
+def _apart(arrays: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """Two networks that `algos.core.pair` keeps as one, by the course's names; any others as they are."""
+    weights, biases = (
+        [arrays[key] for key in (f"{STACKED}.{kind}.{depth}" for depth in range(len(arrays))) if key in arrays]
+        for kind in ("weights", "biases")
+    )
+    fits = all(array.ndim == 3 and len(array) == 2 for array in (*weights, *biases))
+    if not weights or len(weights) + len(biases) != len(arrays) or len(weights) != len(biases) or not fits:
+        return arrays
+    found = {}
+    for depth, (weight, bias) in enumerate(zip(weights, biases, strict=True)):
+        for place, part in enumerate(("actor", "critic")):
+            n_out = 1 if part == "critic" and depth == len(weights) - 1 else None
+            found[f"{part}.{2 * depth}.weight"] = weight[place].T[:n_out]
+            found[f"{part}.{2 * depth}.bias"] = bias[place, 0, :n_out]
     return found
 
 

@@ -11,6 +11,7 @@ from rlzoo import checkpoints, contained, plotting, tables
 from rlzoo.config import records, yaml_file
 from rlzoo.config.parse import dump
 from rlzoo.errors import ExitCode, RlzooError
+from rlzoo.hub import event_log
 from rlzoo.hub.privacy import portable, portable_words
 from rlzoo.info import PACKAGES
 from rlzoo.runs import MAX_BYTES, Run
@@ -28,7 +29,7 @@ KEPT = (
 
 
 def write(folder: Path, name: str, agent: Agent) -> None:
-    """Write config.yaml, requirements.txt, learning_curve.png and what lies in `rlzoo/`."""
+    """Write config.yaml, requirements.txt, learning_curve.png, and what lies in `logs/` and `rlzoo/`."""
     run = agent.run
     (folder / "config.yaml").write_text(yaml_file.dump(published_config(agent)), encoding="utf-8")
     (folder / "requirements.txt").write_text("".join(f"{line}\n" for line in requirements()), encoding="utf-8")
@@ -36,6 +37,7 @@ def write(folder: Path, name: str, agent: Agent) -> None:
     for file in (run.metrics_file, run.evaluations_file):
         if file.is_file():
             (folder / "rlzoo" / file.name).write_bytes(tables.read_bytes(file))
+    event_log.write(folder, run)
     info = {**published_info(run), "package": {"format": FORMAT, "name": name, "checkpoint": agent.checkpoint.name}}
     _write_json(folder / INFO, info)
     plotting.learning_curve(run, folder / "learning_curve.png")

@@ -32,8 +32,6 @@ from rlzoo.runs import Run, folder_name
 if TYPE_CHECKING:
     from rlzoo.agent import Agent
 
-N_EPISODES = 10
-"""Episodes of the evaluation, unless the run names the seeds of its own."""
 FRESH = 1_000_000
 """The evaluation's seeds count up from the run's `eval.seed` and this: nothing was trained or chosen on them."""
 
@@ -94,7 +92,7 @@ def stage(  # noqa: PLR0913  the words of the command
             into its README.md is kept.
         repo_id: the repository it is for, which its card names.
         checkpoint: `"best"`, `"last"` or a step; by default the last, or `best` if that was shown to be better.
-        n_episodes: episodes of the evaluation; by default one for each of the run's `eval.seeds`, or 10.
+        n_episodes: episodes of the evaluation; by default as many as the run's final evaluation has.
         seeds: one seed for each episode; by default the run's `eval.seeds`, or fresh ones that count up from its
             `eval.seed` + 1,000,000.
         deterministic: greedy or sampled actions; `"auto"` follows the environment.
@@ -187,7 +185,7 @@ def _seeds(agent: Agent, n_episodes: int | None, seeds: Sequence[int] | None) ->
     if seeds is not None:
         return [int(seed) for seed in seeds]
     fixed = list(agent.config.eval.seeds or ())
-    n = n_episodes or len(fixed) or N_EPISODES
+    n = n_episodes or agent.config.eval.n_final
     return [*fixed[:n], *episode_seeds(agent.config.eval.seed + FRESH, None, n - len(fixed[:n]))]
 
 

@@ -63,9 +63,15 @@ def _rlzoo(repo_id: str, agent: Agent, result: Mapping[str, Any]) -> list[str]:
         "import rlzoo",
         "",
         f'run = rlzoo.load_from_hub("{repo_id}"{trust})',
-        f"evaluation = rlzoo.evaluate(run, seeds={list(result['seeds'])}{trust})",
+        f"evaluation = rlzoo.evaluate(run, seeds={_seeds(list(result['seeds']))}{trust})",
         'print(f"{evaluation.mean_reward:.2f} +/- {evaluation.std_reward:.2f}")',
     ]
+
+
+def _seeds(seeds: list[int]) -> str:
+    first = seeds[0] if seeds else 0
+    counting = range(first, first + len(seeds))
+    return f"range({first}, {counting.stop})" if len(seeds) > MAX_SEEDS and seeds == list(counting) else str(seeds)
 
 
 def _sb3(repo_id: str, name: str, agent: Agent, spec: AlgoSpec, result: Mapping[str, Any]) -> list[str]:

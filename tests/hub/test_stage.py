@@ -1,8 +1,10 @@
 """The folder that is published: what is in it, that others and rlzoo itself read it, and that nothing private is."""
 
+import csv
 import getpass
 import json
 import pickle
+import re
 import shutil
 import socket
 import sys
@@ -113,8 +115,10 @@ def test_the_files_of_each_kind(staged):
     expected |= {"hyperparameters.json", "model.pt"} if algo == "reinforce" else set()
     expected |= {"hyperparameters.json", "q-learning.pkl"} if algo == "q_learning" else set()
     there = {path.relative_to(package.folder).as_posix() for path in package.folder.rglob("*") if path.is_file()}
-    assert there == set(package.files) == expected
-    assert set(json.loads((package.folder / "rlzoo" / "info.json").read_text())["package"]["files"]) == expected
+    (events,) = there - expected
+    assert re.fullmatch(r"logs/events\.out\.tfevents\.\d{10}\.rlzoo", events)
+    assert there == set(package.files)
+    assert set(json.loads((package.folder / "rlzoo" / "info.json").read_text())["package"]["files"]) == there
     assert package.files["README.md"] == (package.folder / "README.md").stat().st_size
 
 
@@ -267,15 +271,67 @@ def test_a_networks_weights_are_a_plain_state_dict(reinforce, tmp_path):
     folder = stage(reinforce, tmp_path / "r", n_episodes=1, video=False).folder
     weights = torch.load(folder / "model.pt", weights_only=True)
     learned = checkpoints.read(reinforce.checkpoint("last")).algorithm.tensors
-    assert weights
-    for name, tensor in weights.items():
-        assert np.array_equal(tensor.numpy(), learned[name])
+    for name, theirs in (("fc1", "actor.layers.0"), ("fc2", "actor.layers.2")):
+        for kind in ("weight", "bias"):
+            assert np.array_equal(weights.pop(f"{name}.{kind}").numpy(), learned[f"{theirs}.{kind}"])
+    assert weights == {}
     told = json.loads((folder / "hyperparameters.json").read_text())
     assert {key: told[key] for key in ("h_size", "gamma", "lr", "max_t", "env_id", "state_space", "action_space")} == {
         "h_size": 16, "gamma": 1.0, "lr": 0.01, "max_t": 500, "env_id": "CartPole-v1", "state_space": 4,
         "action_space": 2,
     }  # fmt: skip
     undo_last_result(reinforce)
+
+
+def test_tensorboard_shows_the_metrics(staged):
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    _, package = staged
+    read = EventAccumulator(str(package.folder / "logs"), size_guidance={"scalars": 0}).Reload()
+    with (package.folder / "rlzoo" / "metrics.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    expected = {
+        name: [(int(row["step"]), pytest.approx(float(row[name]))) for row in rows if row[name]]
+        for name in rows[0]
+        if name != "step"
+    }
+    tags = read.Tags()
+    assert set(tags.pop("scalars")) == expected.keys()
+    assert not any(tags.values())  # no configuration and no pictures
+    for name, values in expected.items():
+        assert [(event.step, event.value) for event in read.Scalars(name)] == values
+
+
+def course_leaderboard(card, tag):
+    """What the course's leaderboard makes of a card: found by a tag, it takes the first metric of the first result."""
+    if tag not in card["tags"]:
+        return None
+    mean, std = card["model-index"][0]["results"][0]["metrics"][0]["value"].split(" +/- ")
+    return float(mean) - float(std)
+
+
+@pytest.mark.parametrize(
+    ("words", "tags", "others"),
+    [
+        (["algo=q_learning", "env=Taxi"], ["Taxi-v4", "Taxi-v3"], ["Taxi-v2"]),
+        (["algo=q_learning", "env=Taxi", "env.kwargs.is_rainy=true"], ["Taxi-v4"], ["Taxi-v3"]),
+        (["algo=sarsa", "env=CliffWalking"], ["CliffWalking-v1", "CliffWalking-v0"], []),
+        (["algo=cem", "env=LunarLander"], ["LunarLander-v3", "LunarLander-v2"], []),
+        (["algo=cem", "env=CartPole"], ["CartPole-v1"], ["Cartpole-v1", "CartPole-v0"]),
+    ],
+)
+def test_the_courses_reader_finds_it_by_the_id_of_its_day(words, tags, others, root, tmp_path):
+    run = train(root, *words, "total_timesteps=200", "env.max_steps=50", "eval.freq=0")
+    folder = stage(run, tmp_path / "a", video=False).folder
+    text = (folder / "README.md").read_text()
+    card = yaml.safe_load(text.split("---")[1])
+    result = json.loads((folder / "results.json").read_text())["result"]
+    for tag in tags:
+        assert course_leaderboard(card, tag) == pytest.approx(result, abs=0.011)
+    assert not {*others} & {*card["tags"]}
+    played = card["model-index"][0]["results"][0]["dataset"]
+    assert played["type"].startswith(tags[0]) and played["name"] == played["type"]  # what was played, nothing else
+    assert all(f"the same environment {older}: only" in text for older in tags[1:])
 
 
 def test_rl_zoo3_finds_its_settings(dqn, ppo, tmp_path):
@@ -431,6 +487,19 @@ def test_a_damaged_zip_of_ones_own_is_not_published(ppo, tmp_path):
     finally:
         model_zip.write_bytes(good)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_it_is_evaluated_as_at_the_end_of_its_training(root, tmp_path):
+    """The course plays a hundred episodes on the lake: what evaluates and what packages do so too, unless asked."""
+    words = ["total_timesteps=2000", "seed=0", "logger=[]", f"runs_dir={root / 'runs'}"]
+    run = rlzoo.train("experiment=unit2_frozenlake", *words)
+    assert [entry["n_episodes"] for entry in run.read_results()] == [100]
+    package = stage(run, tmp_path / "a", video=False)
+    assert package.evaluation.n_episodes == rlzoo.evaluate(run).n_episodes == 100
+    results = json.loads((tmp_path / "a" / "results.json").read_text())
+    assert (results["n_eval_episodes"], len(results["seeds"])) == (100, 100)
+    assert pickle.loads((tmp_path / "a" / "q-learning.pkl").read_bytes())["n_eval_episodes"] == 100
+    assert rlzoo.evaluate(run, n_episodes=3).n_episodes == 3
 
 
 def test_fixed_seeds_of_the_run_are_its_protocol(root, tmp_path):
