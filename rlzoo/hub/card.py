@@ -7,8 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rlzoo.algos.specs import AlgoSpec, find_spec
-from rlzoo.config import yaml_file
-from rlzoo.envs import aliases
+from rlzoo.config import aliases, yaml_file
 from rlzoo.hub import course_files, usage
 from rlzoo.hub.card_merge import license_of, merge, section
 from rlzoo.hub.own_files import published_config, published_info

@@ -478,7 +478,7 @@ def test_a_strangers_run(ppo, tmp_path):
 
 
 def test_a_damaged_zip_of_ones_own_is_not_published(ppo, tmp_path):
-    model_zip = ppo.checkpoint("last").model_zip
+    model_zip = ppo.find_checkpoint().model_zip
     good = model_zip.read_bytes()
     try:
         model_zip.write_bytes(good[:-1] + b"x")
