@@ -270,7 +270,7 @@ def test_a_networks_weights_are_a_plain_state_dict(reinforce, tmp_path):
 
     folder = stage(reinforce, tmp_path / "r", n_episodes=1, video=False).folder
     weights = torch.load(folder / "model.pt", weights_only=True)
-    learned = checkpoints.read(reinforce.checkpoint("last")).algorithm.tensors
+    learned = checkpoints.read(reinforce.find_checkpoint()).algorithm.tensors
     for name, theirs in (("fc1", "actor.layers.0"), ("fc2", "actor.layers.2")):
         for kind in ("weight", "bias"):
             assert np.array_equal(weights.pop(f"{name}.{kind}").numpy(), learned[f"{theirs}.{kind}"])
@@ -465,7 +465,7 @@ def test_a_strangers_run(ppo, tmp_path):
     run = Run(tmp_path / "run")
     shutil.copytree(ppo.path, run.path)
     run.config_file.write_text(yaml.safe_dump(run.read_config()))
-    run.checkpoint("last").model_zip.write_bytes(b"not a zip")
+    run.find_checkpoint().model_zip.write_bytes(b"not a zip")
     package = stage(run, tmp_path / "a", n_episodes=1, video=False)
     assert zipfile.is_zipfile(package.folder / f"{package.name}.zip")
     values = run.read_config()
