@@ -73,12 +73,12 @@ def choose(play: Play, n_candidates: int, n_episodes: int) -> Choice:
     if not n_candidates or smallest_p(n_screened + n_tested) >= level:
         return played(None)
     for k in returns:
-        returns[k] += play(k, 0, n_screened) if n_screened else []
+        returns[k].extend(play(k, 0, n_screened) if n_screened else ())
     finalist = max(range(n_candidates), key=lambda k: (math.fsum(returns[k]), k))
     if n_screened and math.fsum(returns[finalist]) < math.fsum(returns[-1]):
         return played(None)
     for k in (-1, finalist):
-        returns[k] += play(k, n_screened, n_tested)
+        returns[k].extend(play(k, n_screened, n_tested))
     return played(finalist, sign_flip_p(np.subtract(returns[finalist], returns[-1])))
 
 
