@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from rlzoo.errors import RlzooError
@@ -17,6 +18,8 @@ TRIM = 0.25
 
 N_RESAMPLES = 2000
 CONFIDENCE = 95.0  # %
+MIN_SEEDS = 5
+"""Training seeds that an interval over seeds needs; with fewer, their scores themselves are shown."""
 
 
 class Interval(NamedTuple):
@@ -25,6 +28,37 @@ class Interval(NamedTuple):
     iqm: float
     low: float
     high: float
+
+
+@dataclass(frozen=True)
+class OverSeeds:
+    """The scores of one setting over its training seeds: each is the mean return of one agent's evaluation."""
+
+    means: tuple[float, ...]
+
+    @property
+    def mean(self) -> float:
+        return math.fsum(self.means) / len(self.means)
+
+    @property
+    def std(self) -> float | None:
+        """Population standard deviation over seeds, never over episodes; None of a single seed."""
+        import numpy as np
+
+        return float(np.std(self.means)) if len(self.means) > 1 else None
+
+    @property
+    def interval(self) -> Interval | None:
+        """Interquartile mean over seeds with its 95 % bootstrap interval; None below `MIN_SEEDS` seeds."""
+        return bootstrap_iqm(self.means) if len(self.means) >= MIN_SEEDS else None
+
+    @property
+    def spread(self) -> str:
+        """The interval in words, or the seeds' own scores in order where they are too few for one."""
+        if self.interval is not None:
+            iqm, low, high = self.interval
+            return f"IQM {iqm:.2f} [{low:.2f}, {high:.2f}]"
+        return ", ".join(f"{mean:.2f}" for mean in sorted(self.means))
 
 
 def evaluate(

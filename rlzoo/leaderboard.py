@@ -2,20 +2,41 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterable
-from dataclasses import dataclass, replace
-from typing import TypeVar
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any, TypeVar
 
 from rlzoo import course
 from rlzoo.algos.specs import ALGOS, ALIASES
 from rlzoo.config import aliases, env_names, files
 from rlzoo.config.choices import read_choice
 from rlzoo.errors import Problem
+from rlzoo.evaluation import OverSeeds
 from rlzoo.registry import did_you_mean
 from rlzoo.scores import LeftOut, Score, course_envs, variant_of
 
 S = TypeVar("S", Score, LeftOut)
+R = TypeVar("R")
+
+
+@dataclass(frozen=True)
+class Group:
+    """The runs of one algorithm on one environment that differ in nothing but their seeds.
+
+    Attributes:
+        differs: settings in which they differ from the algorithm's other groups there: `total_timesteps=6000`.
+        scores: one for each run, in the order of their seeds.
+    """
+
+    env: str
+    variant: str
+    algo: str
+    differs: str
+    scores: tuple[Score, ...]
+
+    @property
+    def over_seeds(self) -> OverSeeds:
+        return OverSeeds(tuple(score.mean for score in self.scores))
 
 
 @dataclass(frozen=True)
@@ -28,56 +49,75 @@ class Board:
     rows: tuple[tuple[int, Score], ...]
 
 
+@dataclass(frozen=True)
+class GroupBoard:
+    """The algorithms on one environment in the order of their means over seeds, equal ones share a rank."""
+
+    env: str
+    variant: str
+    title: str
+    rows: tuple[tuple[int, Group], ...]
+
+
 def rank(scores: Iterable[Score]) -> list[tuple[int, Score]]:
     """The scores, best first, with their ranks: 1, 2, 2, 4."""
     ordered = sorted(scores, key=lambda score: (-score.result, -score.mean, score.date, score.where))
-    ranked: list[tuple[int, Score]] = []
-    for index, score in enumerate(ordered):
-        before = ranked[-1] if ranked else None
-        tied = before is not None and (before[1].result, before[1].mean) == (score.result, score.mean)
-        ranked.append((before[0] if before is not None and tied else index + 1, score))
-    return ranked
+    return _ranked(ordered, lambda score: (score.result, score.mean))
 
 
 def boards(scores: Iterable[Score]) -> list[Board]:
     """One board for each environment: those of the course first, in the order of its units, then the others."""
+    return [Board(*key, _title(*key), tuple(rank(found))) for key, found in _by_env(scores)]
+
+
+def group_boards(scores: Iterable[Score]) -> list[GroupBoard]:
+    """One board of algorithms for each environment; runs that differ in more than their seeds are kept apart."""
+    found = []
+    for key, of_env in _by_env(scores):
+        groups = [group for algo in dict.fromkeys(score.algo for score in of_env) for group in _groups(algo, of_env)]
+        ordered = sorted(groups, key=lambda group: (-group.over_seeds.mean, group.algo, group.differs))
+        found.append(GroupBoard(*key, _title(*key), tuple(_ranked(ordered, lambda group: group.over_seeds.mean))))
+    return found
+
+
+def _groups(algo: str, scores: Sequence[Score]) -> list[Group]:
+    """The runs of an algorithm by what may change their numbers, the checkpoint and its number of steps too."""
+    by_settings: dict[tuple[tuple[str, str], ...], list[Score]] = {}
+    for score in scores:
+        if score.algo == algo:
+            own = {**score.settings, "checkpoint": score.checkpoint, "episodes": str(score.n_episodes)}
+            if score.deterministic is not None:
+                own["actions"] = "deterministic" if score.deterministic else "sampled"
+            by_settings.setdefault(tuple(sorted(own.items())), []).append(score)
+    all_settings = [dict(key) for key in by_settings]
+    keys = sorted({key for one in all_settings for key in one})
+    differing = [key for key in keys if len({one.get(key) for one in all_settings}) > 1]
+    return [
+        Group(
+            found[0].env,
+            found[0].variant,
+            algo,
+            ", ".join(f"{key}={one.get(key, 'null')}" for key in differing),
+            tuple(sorted(found, key=lambda score: (score.seed is None, score.seed or 0, score.where))),
+        )
+        for one, found in zip(all_settings, by_settings.values(), strict=True)
+    ]
+
+
+def _by_env(scores: Iterable[Score]) -> list[tuple[tuple[str, str], list[Score]]]:
     groups: dict[tuple[str, str], list[Score]] = {}
     for score in scores:
         groups.setdefault((score.env, score.variant), []).append(score)
     order = {key: place for place, (key, _) in enumerate(course_envs())}
-    keys = sorted(groups, key=lambda key: (order.get(key, len(order)), key))
-    return [Board(*key, _title(*key), tuple(rank(groups[key]))) for key in keys]
+    return [(key, groups[key]) for key in sorted(groups, key=lambda key: (order.get(key, len(order)), key))]
 
 
-def by_algorithm(scores: Iterable[Score]) -> list[Score]:
-    """One score for each algorithm on each environment: the averages over its runs, which are over training seeds.
-
-    `iqm` and `ci` are those of the runs' means, of two runs at least.
-    """
-    from rlzoo.evaluation import bootstrap_iqm
-
-    groups: dict[tuple[str, str, str], list[Score]] = {}
-    for score in scores:
-        groups.setdefault((score.env, score.variant, score.algo), []).append(score)
-    summed = []
-    for group in groups.values():
-        means = [score.mean for score in group]
-        interval = bootstrap_iqm(means) if len(group) > 1 else None
-        first = replace(group[0], tags=(), seed=None, steps=None, checkpoint="", deterministic=None)
-        summed.append(
-            replace(
-                first,
-                where=max(group, key=lambda score: (score.result, score.mean)).where,
-                mean=math.fsum(means) / len(group),
-                std=math.fsum(score.std for score in group) / len(group),
-                n_episodes=sum(s.n_episodes or 0 for s in group) or None,
-                iqm=interval.iqm if interval else None,
-                ci=(interval.low, interval.high) if interval else None,
-                date=max(score.date for score in group),
-                n_runs=len(group),
-            )
-        )
-    return summed
+def _ranked(ordered: Sequence[R], value: Callable[[R], Any]) -> list[tuple[int, R]]:
+    ranks: list[int] = []
+    for index, row in enumerate(ordered):
+        tied = index > 0 and value(ordered[index - 1]) == value(row)
+        ranks.append(ranks[-1] if tied else index + 1)
+    return list(zip(ranks, ordered, strict=True))
 
 
 def select(scores: Iterable[S], env: str | None = None, algo: str | None = None) -> list[S]:

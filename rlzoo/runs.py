@@ -191,6 +191,14 @@ class Run:
         found = [Checkpoint(path) for path in sorted(paths, key=lambda path: int(path.name))]
         return [candidate for candidate in found if candidate.exists()]
 
+    def trained_timesteps(self, at_least: int = 0) -> int:
+        """Steps of the whole training so far: those of the newest checkpoint on disk, or `at_least`."""
+        found = [at_least]
+        for checkpoint in self.checkpoints():
+            with suppress(OSError, ValueError, KeyError, TypeError):  # a damaged one: whoever reads it will say so
+                found.append(checkpoint.num_timesteps)
+        return max(found)
+
     def leftovers(self, folder: str = ".") -> list[Checkpoint]:
         """Directories that a killed training was still writing or removing, complete or not; new ones first."""
         found = [path for path in (self.checkpoints_dir / folder).glob(".*") if LEFTOVER.match(path.name)]

@@ -1,14 +1,15 @@
 """The results of agents: of runs on this machine, and of models on the Hub as their cards state them.
 
 The number that counts is the result, mean - std of the returns, as in the Deep RL Course. A run has the result of its
-newest evaluation that counts: by `train` (of `best`, where there is one, else of `last`), `evaluate` or `package`, of
-at least as many whole episodes as are asked for, on the environment that the run was trained in: what `evaluate
-env.kwargs.gravity=-5` found is no result of the run.
+newest evaluation that counts: by `train`, `evaluate` or `package`, of the checkpoint that is asked for, of at least as
+many whole episodes as are asked for, on the environment that the run was trained in: what `evaluate
+env.kwargs.gravity=-5` found is no result of the run, and episodes that were counted within a number of steps
+(`n_timesteps`) favour short ones.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
@@ -21,6 +22,14 @@ from rlzoo.errors import RlzooError, shorten
 from rlzoo.hub.published import SOURCE as PUBLISHED
 from rlzoo.runs import Run, find_runs
 
+Which = Literal["any", "last", "ships"]
+
+IRRELEVANT = frozenset(
+    "env.summary env.extra env.vec_env env.step_timeout env.max_restarts env.observation_space env.action_space"
+    " stop.minutes hydra-core omegaconf safetensors".split()
+)
+"""Settings and packages that change no number of a run."""
+
 LARGEST = 1e300
 """Numbers beyond it are no score: their difference may not be finite."""
 
@@ -30,16 +39,18 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Score:
-    """The result of one agent, or of one algorithm over its runs.
+    """The result of one agent.
 
     Attributes:
         where: the run's path, or `owner/name` on the Hub.
         env: today's id of its environment.
         variant: how its keywords differ from those that rlzoo ships: `is_slippery=false`.
-        mean, std: of the returns of `n_episodes` episodes; of several runs, the averages.
-        iqm, ci: interquartile mean of the returns and its 95 % interval over these episodes; or over several runs.
+        mean, std: of the returns of `n_episodes` episodes.
+        iqm, ci: interquartile mean of the returns and its 95 % interval over these episodes.
+        steps: after which its checkpoint was taken.
+        trained: steps of the whole training.
         tags: of a model on the Hub.
-        n_runs: how many runs it sums up.
+        settings: what may change the numbers of a run besides its seed, by key.
     """
 
     where: str
@@ -54,11 +65,12 @@ class Score:
     ci: tuple[float, float] | None = None
     seed: int | None = None
     steps: int | None = None
+    trained: int | None = None
     checkpoint: str = ""
     deterministic: bool | None = None
     date: str = ""
     tags: tuple[str, ...] = field(default=(), repr=False)
-    n_runs: int = 1
+    settings: Mapping[str, str] = field(default_factory=dict, repr=False, compare=False)
 
     @property
     def result(self) -> float:
@@ -78,13 +90,19 @@ class LeftOut:
     damaged: bool = False
 
 
-def read_runs(runs: Iterable[Run], n_episodes: int) -> tuple[list[Score], list[LeftOut]]:
-    """The score of every run that has one; a damaged run is left out and hides no other."""
+def read_runs(runs: Iterable[Run], n_episodes: int, checkpoint: Which = "any") -> tuple[list[Score], list[LeftOut]]:
+    """The score of every run that has one; a damaged run is left out and hides no other.
+
+    Args:
+        runs: whose.
+        n_episodes: episodes that an evaluation must have to count.
+        checkpoint: evaluations of which checkpoint count: `last`, the one that `ships`, or `any`.
+    """
     scores: list[Score] = []
     left_out: list[LeftOut] = []
     for run in runs:
         try:
-            found = _read_run(run, n_episodes)
+            found = _read_run(run, n_episodes, checkpoint)
         except RlzooError as error:
             found = LeftOut(str(run.path), error.message, damaged=True)
         except (KeyError, TypeError, ValueError, AttributeError):
@@ -126,10 +144,13 @@ def read_models(models: Iterable[Model]) -> tuple[list[Score], list[LeftOut]]:
     return scores, left_out
 
 
-def choose(entries: Sequence[Mapping[str, Any]], n_episodes: int) -> Mapping[str, Any] | str:
+def choose(
+    entries: Sequence[Mapping[str, Any]], n_episodes: int, checkpoint: str | None = None
+) -> Mapping[str, Any] | str:
     """The evaluation that counts among a run's, or why there is none.
 
-    Entries lie in the order in which they were made, `train` writes `last` before `best`: the last one is the newest.
+    Entries lie in the order in which they were made, and `train` writes that of the checkpoint that ships last. Of
+    which checkpoint it is matters only if `checkpoint` names one.
     What somebody published about an agent that came from the Hub was not measured here, and does not count.
     """
     entries = [entry for entry in entries if entry.get("source") != PUBLISHED]
@@ -138,6 +159,14 @@ def choose(entries: Sequence[Mapping[str, Any]], n_episodes: int) -> Mapping[str
     own = [entry for entry in entries if not entry.get("env")]
     if not own:
         return "it was evaluated only on a changed environment"
+    own = [entry for entry in own if entry.get("mode") != "timesteps"]
+    if not own:
+        return "it was evaluated only for a number of steps (n_timesteps), which favours short episodes"
+    if checkpoint is not None:
+        others = list(dict.fromkeys(str(entry.get("checkpoint")) for entry in own))
+        own = [entry for entry in own if entry.get("checkpoint") == checkpoint]
+        if not own:
+            return f"only its checkpoint {' and '.join(others)} was evaluated, not {checkpoint}"
     episodes = [entry for entry in own if _is_count(entry.get("n_episodes")) and entry["n_episodes"] >= n_episodes]
     if not episodes:
         most = max((entry["n_episodes"] for entry in own if _is_count(entry.get("n_episodes"))), default=0)
@@ -158,14 +187,43 @@ def variant_of(env_id: str, kwargs: Mapping[str, Any]) -> str:
     return shorten(", ".join(f"{key}={_yaml(changed[key])}" for key in sorted(changed)), 80)
 
 
-def _read_run(run: Run, n_episodes: int) -> Score | LeftOut:
+def trained_timesteps(entry: Mapping[str, Any], entries: Sequence[Mapping[str, Any]]) -> int | None:
+    """Steps of the whole training that an evaluation's agent had; None if its record does not say."""
+    of_last = [other.get("num_timesteps") for other in entries if other.get("checkpoint") == "last"]
+    candidates = [entry.get("trained_timesteps"), *reversed(of_last)]
+    return next((steps for steps in candidates if _is_count(steps)), None)
+
+
+def settings(config: Mapping[str, Any], info: Mapping[str, Any]) -> dict[str, str]:
+    """What may change the numbers of a run besides its seed, as far as it says: by dotted key, as text."""
+    kept = {key: config.get(key) for key in ("algo", "env", "init_from", "total_timesteps", "stop")}
+    flat = dict(_flat(kept, ""))
+    for key in ("max_steps", "deterministic"):
+        flat[f"eval.{key}"] = (config.get("eval") or {}).get(key)
+    versions = info.get("versions")
+    flat |= dict(versions) if isinstance(versions, Mapping) else {}
+    return {key: _yaml(value) for key, value in flat.items() if key not in IRRELEVANT and value not in (None, {})}
+
+
+def _flat(value: Mapping[str, Any], prefix: str) -> Iterator[tuple[str, Any]]:
+    for key, child in value.items():
+        if isinstance(child, Mapping) and child:
+            yield from _flat(child, f"{prefix}{key}.")
+        else:
+            yield f"{prefix}{key}", child
+
+
+def _read_run(run: Run, n_episodes: int, which: Which) -> Score | LeftOut:
     config = run.read_config()
     algo, env_id, kwargs = config["algo"]["name"], config["env"]["id"], config["env"].get("kwargs") or {}
     if not (isinstance(algo, str) and isinstance(env_id, str) and isinstance(kwargs, dict)):
         raise TypeError
     env_id = aliases.current(env_id)
     variant = variant_of(env_id, kwargs)
-    entry = choose(run.read_results(), n_episodes)
+    entries = run.read_results()
+    wanted = {"any": None, "last": "last", "ships": _shipped(run)}[which]
+    # an agent from elsewhere may have no other checkpoint than its author's best
+    entry = choose(entries, n_episodes, wanted if wanted and run.checkpoint(wanted).exists() else None)
     if isinstance(entry, str):
         return LeftOut(str(run.path), entry, algo, env_id, variant)
     ci = entry.get("iqm_ci")
@@ -183,10 +241,17 @@ def _read_run(run: Run, n_episodes: int) -> Score | LeftOut:
         ci=(float(ci[0]), float(ci[1])) if isinstance(ci, list) and len(ci) == 2 and all(map(_is_finite, ci)) else None,
         seed=seed if _is_count(seed) else None,
         steps=steps if _is_count(steps) else None,
+        trained=trained_timesteps(entry, entries),
         checkpoint=str(entry.get("checkpoint", "")),
         deterministic=deterministic if isinstance(deterministic, bool) else None,
         date=str(entry.get("date", "")),
+        settings=settings(config, run.read_info()),
     )
+
+
+def _shipped(run: Run) -> str | None:
+    found = run.by_default()
+    return found[0].name if found else None
 
 
 @lru_cache(maxsize=256)

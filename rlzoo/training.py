@@ -179,6 +179,7 @@ def evaluate_final(cfg: TrainConfig, run: Run, should_stop: Callable[[], bool]) 
                 "num_timesteps": run.checkpoint(name).num_timesteps,
                 "trained_timesteps": trained,
                 "ships": name == ships,
+                "mode": "episodes",
                 **({"selection": selection} if name == ships and selection is not None else {}),
                 **summary(evaluation),
             }

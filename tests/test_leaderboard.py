@@ -84,7 +84,7 @@ def test_runs_are_read_ranked_and_shown(tmp_path, capsys):
     ]
     assert main(["leaderboard", f"runs_dir={tmp_path}", "env=CartPole", "n=1"]) == 0
     output = capsys.readouterr().out
-    assert "500.00 ± 0.00" in output and "dqn" not in output and "1 of 2; n=2 shows all" in output
+    assert "500.00 ± 0.00" in output and "dqn" not in output and "CartPole-v1: 1 of 2; n=2 shows all" in output
 
 
 def test_environments_are_named_in_every_way(tmp_path, capsys):
@@ -116,17 +116,92 @@ def test_other_keywords_are_another_board(tmp_path, capsys):
     assert board["rows"][0]["mean"] == 0.7
 
 
+def groups(capsys, root, *words):
+    """(algo, what differs, means over seeds, their spread) of each row."""
+    (board,) = boards(capsys, f"runs_dir={root}", "by=algo", *words)["boards"]
+    return [
+        (row["algo"], row["differs"], row["n_seeds"], row["mean_over_seeds"], row["std_over_seeds"])
+        for row in board["rows"]
+    ]
+
+
 def test_one_row_for_each_algorithm_over_its_seeds(tmp_path, capsys):
+    """The spread over seeds is that of their means, never of their episodes."""
     for seed, (mean, std) in enumerate([(100.0, 10.0), (200.0, 20.0), (300.0, 30.0)]):
-        make_run(tmp_path, "ppo", "CartPole-v1", [entry(mean, std)], seed=seed)
-    make_run(tmp_path, "dqn", "CartPole-v1", [entry(190.0, 5.0)])
-    (board,) = boards(capsys, f"runs_dir={tmp_path}", "by=algo")["boards"]
-    dqn, ppo = board["rows"]
-    assert (dqn["algo"], dqn["result"], dqn["n_runs"], dqn["ci"]) == ("dqn", 185.0, 1, None)
-    assert (ppo["mean"], ppo["std"], ppo["result"], ppo["n_runs"], ppo["n_episodes"]) == (200.0, 20.0, 180.0, 3, 30)
-    assert ppo["ci"][0] <= 200.0 <= ppo["ci"][1]
+        make_run(tmp_path, "ppo", "CartPole-v1", [entry(mean, std, checkpoint="last")], seed=seed)
+    make_run(tmp_path, "dqn", "CartPole-v1", [entry(190.0, 5.0, checkpoint="last")])
+    assert groups(capsys, tmp_path) == [
+        ("ppo", "", 3, 200.0, pytest.approx(81.65, abs=0.01)),
+        ("dqn", "", 1, 190.0, None),
+    ]
     assert main(["leaderboard", f"runs_dir={tmp_path}", "by=algo"]) == 0
-    assert "over runs, which are training seeds" in capsys.readouterr().out
+    output = capsys.readouterr().out
+    assert "100.00, 200.00, 300.00" in output and "IQM 2" not in output  # three seeds give no interval
+    assert "an interval needs 5 seeds" in output and "last (1,000 steps)" in output
+
+
+def test_five_seeds_give_an_interval(tmp_path, capsys):
+    for seed in range(5):
+        make_run(tmp_path, "ppo", "CartPole-v1", [entry(100.0 * seed, 0.0, checkpoint="last")], seed=seed)
+    (board,) = boards(capsys, f"runs_dir={tmp_path}", "by=algo")["boards"]
+    iqm, low, high = board["rows"][0]["iqm_over_seeds"]
+    assert iqm == 200.0 and 0.0 <= low < 200.0 < high <= 400.0
+
+
+def test_seeds_are_compared_on_their_last_checkpoint_unless_asked(tmp_path, capsys):
+    run = make_run(tmp_path, "ppo", "CartPole-v1", [entry(10.0, 0.0, checkpoint="last"), entry(90.0, 0.0)])
+    for name in ("last", "best"):
+        path = run.checkpoint(name).manifest
+        path.parent.mkdir(parents=True)
+        path.write_text(json.dumps({"num_timesteps": 1000, "selected": name == "best"}))
+    assert groups(capsys, tmp_path)[0][3] == 10.0
+    assert groups(capsys, tmp_path, "checkpoint=ships")[0][3] == 90.0
+    (board,) = boards(capsys, f"runs_dir={tmp_path}")["boards"]  # agents: what ships
+    assert (board["rows"][0]["mean"], board["rows"][0]["checkpoint"]) == (90.0, "best")
+    (board,) = boards(capsys, f"runs_dir={tmp_path}", "checkpoint=last")["boards"]
+    assert board["rows"][0]["mean"] == 10.0
+
+
+@pytest.mark.parametrize(
+    ("config", "info", "differs"),
+    [
+        ({"total_timesteps": 6000}, {}, "total_timesteps=6000"),
+        ({"algo": {"name": "ppo", "gamma": 0.9}}, {}, "algo.gamma=0.9"),
+        ({"env": {"id": "CartPole-v1", "n_envs": 4}}, {}, "env.n_envs=4"),
+        ({"stop": {"reward": 5}}, {}, "stop.reward=5"),
+        ({}, {"versions": {"torch": "1.0"}}, "torch=1.0"),
+        ({"seed": 7, "runs_dir": "elsewhere", "env": {"id": "CartPole-v1", "vec_env": "subproc"}}, {}, None),
+    ],
+)
+def test_runs_that_differ_in_more_than_their_seeds_are_not_averaged(tmp_path, capsys, config, info, differs):
+    for seed in range(3):
+        make_run(tmp_path, "ppo", "CartPole-v1", [entry(100.0, 0.0, checkpoint="last")], seed=seed)
+    other = make_run(tmp_path, "ppo", "CartPole-v1", [entry(50.0, 0.0, checkpoint="last")], seed=3)
+    other.write_config({**other.read_config(), **config})
+    other.update_info(**info)
+    found = groups(capsys, tmp_path)
+    if differs is None:
+        assert [(n, mean) for _, _, n, mean, _ in found] == [(4, 87.5)]
+    else:
+        assert [(n, mean) for _, _, n, mean, _ in found] == [(3, 100.0), (1, 50.0)]
+        assert found[1][1] == differs and found[0][1] == f"{differs.partition('=')[0]}=null"
+
+
+def test_other_numbers_of_episodes_and_other_actions_are_not_averaged(tmp_path, capsys):
+    make_run(tmp_path, "ppo", "CartPole-v1", [entry(1.0, 0.0, checkpoint="last")], seed=0)
+    make_run(tmp_path, "ppo", "CartPole-v1", [entry(2.0, 0.0, 100, checkpoint="last")], seed=1)
+    make_run(tmp_path, "ppo", "CartPole-v1", [entry(3.0, 0.0, checkpoint="last", deterministic=False)], seed=2)
+    assert [row[1] for row in groups(capsys, tmp_path)] == [
+        "actions=sampled, episodes=10",
+        "actions=deterministic, episodes=100",
+        "actions=deterministic, episodes=10",
+    ]
+
+
+def test_steps_are_no_episodes(tmp_path, capsys):
+    make_run(tmp_path, "ppo", "CartPole-v1", [entry(9.0, 0.0, source="evaluate", mode="timesteps")])
+    found = boards(capsys, f"runs_dir={tmp_path}")
+    assert found["boards"] == [] and "favours short episodes" in found["left_out"][0]["reason"]
 
 
 @pytest.mark.parametrize("damage", [b"", b"{", b"[1]", b'[{"mean_reward": NaN}]', b"\xff\xfe", b"[" * 10_000])

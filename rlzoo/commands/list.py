@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from rlzoo.commands.results import checkpoint_text
 from rlzoo.config import overrides
 from rlzoo.errors import ExitCode, RlzooError
 from rlzoo.registry import lookup
@@ -43,6 +44,8 @@ def main(arguments: Arguments) -> int:
     spare = SPARE if words[0] == "hub" else ()
     print_table(columns, [[_cell(row[column]) for column in columns] for row in rows], spare=spare)
     print(f"{len(rows)} {'models' if words == ['hub'] else words[0]}")
+    if words == ["runs"] and rows:
+        print("The newest evaluation of each last checkpoint; std is over the episodes of that one policy.")
     if words == ["hub"]:
         print("The scores are what the authors state; nobody has checked them. rlzoo load-from-hub repo_id=… gets one.")
     return ExitCode.DONE
@@ -173,19 +176,26 @@ def hub(user: str = "", tag: str = "", env: str = "", algo: str = "", n: str = s
 def _run_row(run: Run) -> dict[str, Any]:
     from rlzoo import run_lock
 
-    row = dict.fromkeys(("run", "algo", "env", "seed", "status", "steps", "mean", "std", "mean - std"))
+    columns = ("run", "algo", "env", "seed", "status", "trained", "checkpoint", "mean", "std", "mean - std")
+    row: dict[str, Any] = dict.fromkeys(columns)
     row |= {"run": str(run.path), "status": "damaged"}
     try:
         config, info, results = run.read_config(), run.read_info(), run.read_results()
         row |= {"algo": config["algo"]["name"], "env": config["env"]["id"], "seed": config["seed"]}
     except (RlzooError, KeyError, TypeError):
         return row
-    last = results[-1] if results else {}
-    scores = {"mean": "mean_reward", "std": "std_reward", "mean - std": "result", "steps": "num_timesteps"}
     status = info.get("status")
     if status == "running" and not run_lock.in_use(run):
         status = "killed"  # its process ended without a word
-    return row | {"status": status} | {column: last.get(key) for column, key in scores.items()}
+    row |= {"status": status, "trained": run.trained_timesteps() or None}
+    entry = next((entry for entry in reversed(results) if entry.get("checkpoint") == "last"), None)
+    entry = entry or (results[-1] if results else None)
+    if entry is None:
+        return row | {"checkpoint": "no evaluation at the end" if status == "finished" else "not evaluated"}
+    steps = entry.get("num_timesteps")
+    scores = {"mean": "mean_reward", "std": "std_reward", "mean - std": "result"}
+    name = checkpoint_text(str(entry.get("checkpoint")), steps if isinstance(steps, int) else None)
+    return row | {"checkpoint": name} | {column: entry.get(key) for column, key in scores.items()}
 
 
 def _cell(value: Any) -> Any:

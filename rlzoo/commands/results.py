@@ -8,7 +8,7 @@ from typing import Any
 COLUMNS = (
     "checkpoint",
     "episodes",
-    "mean ± std",
+    "mean ± std over episodes",
     "mean - std",
     "median",
     "IQM [95 % CI]",
@@ -26,14 +26,24 @@ def print_results(entries: Sequence[Mapping[str, Any]]) -> None:
     print_table(
         COLUMNS, [_row(entry) for entry in entries], title="evaluation: raw scores of whole episodes", turn=True
     )
-    print("The interval is over episodes of this one policy, not over training seeds.")
+    print("Spread and interval are over episodes of this one policy, not over training seeds.")
+
+
+def checkpoint_text(name: str, steps: int | None, trained: int | None = None) -> str:
+    """A checkpoint with its steps and, where they differ, those of the whole training."""
+    if steps is None:
+        return name
+    of = f" of {trained:,}" if trained is not None and trained != steps else ""
+    return f"{name} ({steps:,}{of} steps)"
 
 
 def _row(entry: Mapping[str, Any]) -> tuple[object, ...]:
-    name = f"{entry['checkpoint']} ({entry['num_timesteps']:,} steps)"
+    trained = entry.get("trained_timesteps")
+    name = checkpoint_text(entry["checkpoint"], entry["num_timesteps"], trained if isinstance(trained, int) else None)
+    by_steps = " in a number of steps" if entry.get("mode") == "timesteps" else ""
     return (
-        name,
-        entry["n_episodes"],
+        f"{name}, ships" if entry.get("ships") else name,
+        f"{entry['n_episodes']}{by_steps}",
         f"{_number(entry['mean_reward'])} ± {_number(entry['std_reward'])}",
         entry["result"],
         entry["median_reward"],

@@ -59,8 +59,17 @@ def settings(requests: Sequence[Request]) -> list[str]:
 def outcome(result: Any) -> str:
     if result.exit_code != 0:
         return f"failed ({result.exit_code}): {result.error}"
-    final = result.result["evaluations"][-1]
-    return f"{final['mean_reward']:.2f} ± {final['std_reward']:.2f} ({result.run})"
+    last = _last(result)
+    return f"{last['mean_reward']:.2f} ± {last['std_reward']:.2f} over {last['n_episodes']} episodes ({result.run})"
+
+
+def _last(result: Any) -> Mapping[str, Any]:
+    """The final evaluation of the last checkpoint: seeds are compared by it, whatever ships."""
+    evaluations = result.result["evaluations"]
+    found: Mapping[str, Any] = next(
+        (entry for entry in reversed(evaluations) if entry["checkpoint"] == "last"), evaluations[-1]
+    )
+    return found
 
 
 def print_jobs(labels: Sequence[str], results: Sequence[Any]) -> None:
@@ -76,26 +85,23 @@ def print_aggregate(requests: Sequence[Request], results: Sequence[Any]) -> None
 
     rows = aggregate(settings(requests), results)
     if rows:
-        columns = ("setting", "seeds", "mean ± std over seeds", "IQM [95 % CI]", "worst", "best")
-        print_table(columns, rows, title="over training seeds: the mean score of each run's final evaluation")
+        columns = ("setting", "seeds", "mean over seeds", "std over seeds", "seeds' means, or IQM [95 % CI]", "range")
+        print_table(columns, rows, title="over training seeds: the mean return of each run's last checkpoint")
 
 
 def aggregate(names: Sequence[str], results: Sequence[Any]) -> list[tuple[object, ...]]:
     """One row for each setting with at least two finished runs."""
-    import numpy as np
-
-    from rlzoo.evaluation import bootstrap_iqm
+    from rlzoo.evaluation import OverSeeds
 
     means: Mapping[str, list[float]] = defaultdict(list)
     for setting, result in zip(names, results, strict=True):
         if result.exit_code == 0:
-            means[setting].append(result.result["evaluations"][-1]["mean_reward"])
+            means[setting].append(_last(result)["mean_reward"])
     rows: list[tuple[object, ...]] = []
     for setting, values in means.items():
         if len(values) < 2:
             continue
-        iqm, low, high = bootstrap_iqm(values)
-        spread = f"{np.mean(values):.2f} ± {np.std(values):.2f}"
-        interval = f"{iqm:.2f} [{low:.2f}, {high:.2f}]"
-        rows.append((setting or "all jobs", len(values), spread, interval, min(values), max(values)))
+        seeds = OverSeeds(tuple(values))
+        span = f"{min(values):.2f} to {max(values):.2f}"
+        rows.append((setting or "all jobs", len(values), seeds.mean, seeds.std, seeds.spread, span))
     return rows

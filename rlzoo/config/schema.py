@@ -299,6 +299,7 @@ class LeaderboardConfig:
     source: Literal["runs", "hub"]
     user: str | None
     by: Literal["run", "algo"]
+    checkpoint: Literal["last", "ships"] | None
     n: Positive
     n_episodes: Positive
     runs_dir: str

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
+from statistics import fmean
 from typing import TYPE_CHECKING, Any
 
 from rlzoo.algos.specs import AlgoSpec, find_spec
@@ -55,7 +56,7 @@ def text(folder: Path, name: str, agent: Agent, result: Mapping[str, Any], *, re
     parts = (
         section("title", _title(folder, agent, result)),
         section("usage", _usage(repo_id, name, agent, result)),
-        section("evaluation", _evaluation(result)),
+        section("evaluation", _evaluation(result, agent)),
         section("training", _training(folder, agent)),
         section("files", _files(folder, name)),
         REPORT.strip(),
@@ -181,10 +182,10 @@ def _usage(repo_id: str, name: str, agent: Agent, result: Mapping[str, Any]) -> 
     )
 
 
-def _evaluation(result: Mapping[str, Any]) -> str:
+def _evaluation(result: Mapping[str, Any], agent: Agent) -> str:
     low, high = (_number(value) for value in result["iqm_ci"])
     rows = [
-        ("mean ± std", f"{_number(result['mean_reward'])} ± {_number(result['std_reward'])}"),
+        ("mean ± std over episodes", f"{_number(result['mean_reward'])} ± {_number(result['std_reward'])}"),
         ("mean - std", _number(result["result"])),
         ("interquartile mean, 95 % interval", f"{_number(result['iqm'])} [{low}, {high}]"),
         ("median", _number(result["median_reward"])),
@@ -193,6 +194,7 @@ def _evaluation(result: Mapping[str, Any]) -> str:
         ("episodes", str(result["n_episodes"])),
         ("actions", "deterministic" if result["deterministic"] else "sampled"),
         ("checkpoint", f"{result['checkpoint']}, after {result['num_timesteps']:,} steps"),
+        ("steps of the training", f"{result['trained_timesteps']:,}"),
         ("date", str(result["date"])),
     ]
     table = "\n".join(f"| {key} | {value} |" for key, value in rows)
@@ -200,7 +202,33 @@ def _evaluation(result: Mapping[str, Any]) -> str:
         f"## Evaluation\n\n| | |\n|---|---|\n{table}\n\n"
         "Raw returns of whole episodes, before any clipping or normalisation. The interval is over episodes of this "
         "one policy, not over training seeds.\n"
-        f"Seeds of the episodes: {_seeds(result['seeds'])}. Every return is in [results.json](results.json)."
+        f"Seeds of the episodes: {_seeds(result['seeds'])}. Every return is in [results.json](results.json).\n"
+        f"{_selection(agent)}"
+    ).rstrip()
+
+
+def _selection(agent: Agent) -> str:
+    """How the checkpoint was chosen at the end of the training, with the scores of both."""
+    entries = [entry for entry in agent.run.read_results() if entry.get("source") == "train" and entry.get("ships")]
+    try:
+        return _in_words(entries[-1].get("selection")) if entries else ""
+    except (KeyError, TypeError, ValueError, AttributeError, ZeroDivisionError):  # somebody has changed the record
+        return ""
+
+
+def _in_words(selection: Any) -> str:
+    if selection is None:
+        return "There was no other candidate than the last checkpoint."
+    finalist, winner = selection["finalist"], selection["winner"]
+    if finalist is None:
+        return "At the end of the training no earlier checkpoint played better than the last."
+    means = {name: fmean(selection["returns"][name]) for name in ("last", finalist)}
+    ships = "the last one" if winner == "last" else f"that of step {int(winner):,}"
+    return (
+        f"At the end of the training the checkpoint of step {int(finalist):,} had a mean of {means[finalist]:.2f} over "
+        f"{len(selection['returns'][finalist])} episodes that nobody had played before, the last one "
+        f"{means['last']:.2f} over the same (one-sided sign-flip test: p = {float(selection['p_value']):.2g}, needed "
+        f"below {float(selection['level']):.2g}): {ships} ships."
     )
 
 

@@ -198,6 +198,8 @@ def _result(agent: Agent, evaluation: Evaluation, *, trust: bool) -> dict[str, A
         "source": "package",
         "checkpoint": agent.checkpoint.name,
         "num_timesteps": agent.num_timesteps,
+        "trained_timesteps": agent.run.trained_timesteps(agent.num_timesteps),
+        "mode": "episodes",
         **({"trusted": True} if trust else {}),
         **summary(evaluation),
     }

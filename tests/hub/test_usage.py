@@ -64,7 +64,7 @@ def test_the_lines_run(kind, hub, workdir, capsys):
                 assert main(line[1:]) == 0
         assert "hub/me/" in capsys.readouterr().err
         mean = rlzoo.Run.open(f"hub/me/{kind}").read_results()[-1]["mean_reward"]
-        assert f"| mean ± std | {mean:.2f} ±" in card  # the same episodes
+        assert f"| mean ± std over episodes | {mean:.2f} ±" in card  # the same episodes
 
 
 def card_of(*words):
