@@ -5,8 +5,8 @@ episodes: their means are the true values, their returns the noise. It goes on r
 `python -m benchmarks.selection simulate` draws evaluations and selections from these returns, 2,000 times a run.
 
 Rules: `last` always; `before`, the best of ten evaluations of five episodes (of equals the later), as rlzoo had it;
-`now`, three episodes on the way and at most 20 in the selection. `before, 20` and `now, 80` have more episodes: 20 on the
-way before, twelve on the way and 80 in the selection now. Each pair costs the same at most.
+`now`, three episodes on the way and at most 20 in the selection. `before, 20` and `now, 80` have more episodes: 20 on
+the way before, twelve on the way and 80 in the selection now. Each pair costs the same at most.
 """
 
 from __future__ import annotations
