@@ -90,7 +90,8 @@ class Callback:
     """Watches a training. Subclasses override what they need; these do nothing.
 
     `on_step` follows every step of the vectorised environment; answering False ends the training after it.
-    `on_boundary` is called where nothing is half-done (before a rollout; ARS: before an update): checkpoints go there.
+    `on_boundary` is called where nothing is half-done (before a rollout; ARS: before an update; and once more at the
+    end, unless a callback has ended the training in between): checkpoints go there. It may raise `Ended`.
     An algorithm that is compiled takes many steps between two calls: as many as the `patience` of all callbacks allows.
     """
 
@@ -106,6 +107,10 @@ class Callback:
         return Patience() if type(self).on_step is Callback.on_step else Patience(1, 1)
 
     def on_end(self, algorithm: Algorithm) -> None: ...
+
+
+class Ended(Exception):  # noqa: N818 - nothing went wrong
+    """Raised by `on_boundary` to end the training there: one that goes on later does so exactly."""
 
 
 class Pruned(Exception):  # noqa: N818 - nothing went wrong

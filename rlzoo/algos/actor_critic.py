@@ -95,9 +95,7 @@ class ActorCritic:
         if self._observation is None:
             self._observation = self.env.reset()
         watch.start()
-        going_on = True
-        while going_on and self.num_timesteps < total_timesteps:
-            watch.boundary()
+        while watch.goes_on(total_timesteps):
             actions = self.actor.sample(self._outputs, self._observation, self._rng)
             step = self.env.step(clipped(actions, self.env.action_space))
             self._update(self._observation, actions, step, 1 - self.num_timesteps / total_timesteps)
@@ -107,7 +105,7 @@ class ActorCritic:
             self._recent += step.episodes
             if len(self._recent) >= watch.log_interval:
                 self._log(watch)
-            going_on = watch.step()
+            watch.step()
         if self._recent:
             self._log(watch)
         watch.end()

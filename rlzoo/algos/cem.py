@@ -101,8 +101,7 @@ class CEM:
             return
         self._trials.begin()
         watch.start()
-        while self.num_timesteps < total_timesteps:
-            watch.boundary()
+        while watch.goes_on(total_timesteps):
             noise = self._rng.standard_normal((self.population_size, self.policy.n_weights))
             candidates = self.mean + self.std * noise  # (population_size, n_weights)
             returns = self._trials.play(candidates, watch, self._rng)  # (population_size,)

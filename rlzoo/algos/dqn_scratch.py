@@ -148,9 +148,7 @@ class DQNScratch:
         if self._observation is None:
             self._observation = self.env.reset()
         watch.start()
-        going_on = True
-        while going_on and self.num_timesteps < total_timesteps:
-            watch.boundary()
+        while watch.goes_on(total_timesteps):
             actions = self._explore(self._observation)
             step = self.env.step(actions)
             self.num_timesteps += self.env.n_envs

@@ -106,8 +106,7 @@ class EvolutionStrategies:
             return
         self._trials.begin()
         watch.start()
-        while self.num_timesteps < total_timesteps:
-            watch.boundary()
+        while watch.goes_on(total_timesteps):
             half = self._rng.standard_normal((self.population_size // 2, self.policy.n_weights))
             noise = np.concatenate([half, -half])  # line 3, mirrored; (population_size, n_weights)
             returns = self._trials.play(self.weights + self.delta_std * noise, watch, self._rng)  # line 4

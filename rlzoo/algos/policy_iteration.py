@@ -69,15 +69,13 @@ class PolicyIteration:
         if not self.num_timesteps:
             self._env.reset()  # although it is not stepped: checkpoints hold environments that have begun
         watch.start()
-        going_on = True
-        while going_on and not self.done and self.num_timesteps < total_timesteps:
-            watch.boundary()
+        while watch.goes_on(total_timesteps) and not self.done:
             change = self._evaluate(table)
             self.num_timesteps += 1
             if change < self.theta:
                 self._improve()
             watch.log([], {"train/value_change": change, "train/n_improvements": float(self.n_improvements)})
-            going_on = watch.step()
+            watch.step()
         watch.end()
 
     def _evaluate(self, table: TransitionTable) -> float:

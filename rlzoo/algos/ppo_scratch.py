@@ -127,8 +127,7 @@ class PPO:
         rollout = Rollout(self.n_steps, self.env, self.network.distribution.n_outputs)
         n_updates = max(total_timesteps // (self.n_steps * self.env.n_envs), 1)
         watch.start()
-        while self.num_timesteps < total_timesteps:
-            watch.boundary()
+        while watch.goes_on(total_timesteps):
             update = 1 + self.num_timesteps // (self.n_steps * self.env.n_envs)
             if not self._collect(rollout, watch):
                 break

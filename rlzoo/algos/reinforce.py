@@ -128,18 +128,16 @@ class Reinforce:
         if self._observation is None:
             self._observation = self.env.reset()
         watch.start()
-        going_on = True
-        while going_on and self.num_timesteps < total_timesteps:
-            watch.boundary()
-            going_on = self._play(watch, total_timesteps)
+        while watch.goes_on(total_timesteps):
+            self._play(watch, total_timesteps)
         if self._recent:
             self._log(watch)
         watch.end()
 
-    def _play(self, watch: Watch, total_timesteps: int) -> bool:
-        """Play until the weights have changed or the training ends; False if a callback ends it."""
-        n_updates = self.n_updates
-        while self.n_updates == n_updates and self.num_timesteps < total_timesteps:
+    def _play(self, watch: Watch, total_timesteps: int) -> None:
+        """Play until the weights have changed or the training ends."""
+        n_updates, going_on = self.n_updates, True
+        while going_on and self.n_updates == n_updates and self.num_timesteps < total_timesteps:
             actions = self.actor.sample(self._outputs, self._observation, self._rng)
             step = self.env.step(clipped(actions, self.env.action_space))
             self._observations.append(self._observation)
@@ -156,9 +154,7 @@ class Reinforce:
                 self._update(1 - self.num_timesteps / total_timesteps)
                 if len(self._recent) >= watch.log_interval:
                     self._log(watch)
-            if not watch.step():
-                return False
-        return True
+            going_on = watch.step()
 
     def _keep_whole_episodes(self, over: Sequence[bool]) -> None:
         """Note the episodes that end with this step; one that began before the rollout, or one too many, is left."""

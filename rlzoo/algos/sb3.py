@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from inspect import signature
 from numbers import Real
 from pathlib import Path
@@ -17,7 +18,7 @@ from rlzoo.algos.greedy import Act, fits, greedy
 from rlzoo.algos.replay_state import ReplayBufferState
 from rlzoo.algos.short_ways import short_ways
 from rlzoo.algos.specs import AlgoSpec
-from rlzoo.protocols import Callback, MetricLogger, State
+from rlzoo.protocols import Callback, Ended, MetricLogger, State
 from rlzoo.registry import load
 
 if TYPE_CHECKING:
@@ -76,6 +77,8 @@ class SB3Algorithm:
         try:
             with short_ways(self.model.policy):
                 self.model.learn(remaining, bridge, reset_num_timesteps=False, **logging)
+        except Ended:
+            bridge.on_training_end()
         finally:
             Distribution.set_default_validate_args(bridge.validates)
 
@@ -187,6 +190,8 @@ class _Bridge(BaseCallback):
         super().__init__()
         self.algorithm = algorithm
         self.callbacks = callbacks
+        self.goes_on = True
+        """Whether no callback has ended the training."""
         self.log_interval: int | None = None
         """Rollouts from one line of the log to the next, where the algorithm does not see to it itself."""
         self.validates: bool = Distribution._validate_args
@@ -210,15 +215,24 @@ class _Bridge(BaseCallback):
                 model.dump_logs(n_rollouts)
 
     def boundary(self) -> None:
-        for callback in self.callbacks:
-            callback.on_boundary(self.algorithm)
+        try:
+            for callback in self.callbacks:
+                callback.on_boundary(self.algorithm)
+        except Ended:
+            self.goes_on = False
+            raise
 
     def _on_step(self) -> bool:
         self.algorithm.n_episodes += sum("episode" in info for info in self.locals.get("infos", ()))
         answers = [callback.on_step(self.algorithm) for callback in self.callbacks]  # all of them see every step
-        return all(answers)
+        self.goes_on = all(answers)
+        return self.goes_on
 
     def _on_training_end(self) -> None:
+        if self.goes_on:  # nothing is half-done: the next rollout would begin here
+            sb3_state.begin_rollout(self.model)
+            with suppress(Ended):
+                self.boundary()
         if self.logger.name_to_value:
             self.logger.dump(self.num_timesteps)  # the last update's losses, which nothing would write any more
         for callback in self.callbacks:

@@ -132,6 +132,13 @@ def restore_exploration(model: BaseAlgorithm, state: State) -> None:
             setattr(distribution, name, torch.as_tensor(state.tensors[name]).clone().to(model.device))
 
 
+def begin_rollout(model: BaseAlgorithm) -> None:
+    """Draw what every rollout of Stable-Baselines3 draws before its first boundary: gSDE's exploration matrices."""
+    if getattr(model, "use_sde", False):
+        policy: Any = model.policy
+        getattr(policy, "actor", policy).reset_noise(model.n_envs)
+
+
 GSDE = ("exploration_mat", "exploration_matrices")
 
 

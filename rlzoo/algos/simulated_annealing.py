@@ -106,8 +106,7 @@ class SimulatedAnnealing:
             return
         self._trials.begin()
         watch.start()
-        while self.num_timesteps < total_timesteps:
-            watch.boundary()
+        while watch.goes_on(total_timesteps):
             candidate = self.weights + self.delta_std * self._rng.standard_normal(self.policy.n_weights)
             returns = self._trials.play(np.stack([self.weights, candidate]), watch, self._rng)  # (2,)
             if returns is None:

@@ -86,16 +86,14 @@ class TabularLoop:
             if dynamics is not None:
                 self._states = np.array([start(dynamics.table.starts, self.generator)])
         watch.start()
-        going_on = True
-        while going_on and self.num_timesteps < total_timesteps:
-            watch.boundary()
+        while watch.goes_on(total_timesteps):
             if dynamics is None:
                 self._step(agent, env)
             else:
                 self._play(agent, dynamics, watch, total_timesteps)
             if self._n_recent >= watch.log_interval and self._log_is_due(total_timesteps):
                 self._log(agent, watch)
-            going_on = watch.step()
+            watch.step()
         if self._n_recent:
             self._log(agent, watch)
         watch.end()

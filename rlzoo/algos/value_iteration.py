@@ -62,15 +62,13 @@ class ValueIteration:
         if not self.num_timesteps:
             self._env.reset()  # although it is not stepped: checkpoints hold environments that have begun
         watch.start()
-        going_on = True
-        while going_on and not self.done and self.num_timesteps < total_timesteps:
-            watch.boundary()
+        while watch.goes_on(total_timesteps) and not self.done:
             change = self._sweep(table)
             self.num_timesteps += 1
             if change < self.theta:
                 self.done = f"no value has changed by theta={self.theta:g}"
             watch.log([], {"train/value_change": change})
-            going_on = watch.step()
+            watch.step()
         watch.end()
 
     def _sweep(self, table: TransitionTable) -> float:

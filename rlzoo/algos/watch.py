@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from rlzoo.protocols import Algorithm, Callback, MetricLogger, Patience, least_patience
+from rlzoo.protocols import Algorithm, Callback, Ended, MetricLogger, Patience, least_patience
 
 
 class Watch:
-    """Passes on what happens; `step` answers whether the training goes on.
+    """Passes on what happens, and answers whether the training goes on: `goes_on` at a boundary, `step` after a step.
 
     Attributes:
         log_interval: whole episodes from one line of the log to the next.
@@ -20,20 +20,28 @@ class Watch:
 
     def __init__(self, algorithm: Algorithm, callbacks: Sequence[Callback], logger: MetricLogger | None) -> None:
         self._algorithm, self._callbacks, self._logger = algorithm, callbacks, logger
+        self._is_cut = False  # a callback has ended the training, wherever it was
 
     def start(self) -> None:
         for callback in self._callbacks:
             callback.on_start(self._algorithm)
 
-    def boundary(self) -> None:
-        """Nothing is half-done now."""
-        for callback in self._callbacks:
-            callback.on_boundary(self._algorithm)
+    def goes_on(self, total_timesteps: int) -> bool:
+        """Nothing is half-done now; False if this is where the training ends."""
+        if self._is_cut:
+            return False
+        try:
+            for callback in self._callbacks:
+                callback.on_boundary(self._algorithm)
+        except Ended:
+            return False
+        return self._algorithm.num_timesteps < total_timesteps
 
     def step(self) -> bool:
         """The environments were stepped; False if the training is to end."""
         answers = [callback.on_step(self._algorithm) for callback in self._callbacks]  # all of them see every step
-        return all(answers)
+        self._is_cut = not all(answers)
+        return not self._is_cut
 
     def patience(self) -> Patience:
         """How much may happen until `step` has to be called: a compiled loop takes it in one go."""

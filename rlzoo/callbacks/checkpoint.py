@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import shutil
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from rlzoo import checkpoints, console
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
 
 class Checkpoints(Callback):
     """Writes a checkpoint at the first boundary after `checkpoint.freq` steps or `checkpoint.minutes` have passed.
+
+    The boundary at which the training ends is saved as `last` before anything else is done there.
 
     `others` are further parts of the training whose state belongs into a checkpoint, by name; with `standing` a
     checkpoint holds all that a training needs to go on exactly. A boundary that `keep` asks for stays in memory: if
@@ -52,7 +55,7 @@ class Checkpoints(Callback):
         self._due = self._freq
         self._written_at = time.monotonic()
         self._saved_step: int | None = None
-        self._restored = False
+        self._restored = self._ended = False
 
     def on_start(self, algorithm: Algorithm) -> None:
         checkpoints.recover(self._run)
@@ -64,7 +67,12 @@ class Checkpoints(Callback):
         step = algorithm.num_timesteps
         by_steps = self._freq and step >= self._due
         by_time = self._cfg.minutes and time.monotonic() - self._written_at >= 60 * self._cfg.minutes
-        if (by_steps or by_time or self._interrupt.at_boundary) and step != self._saved_step:
+        if self._interrupt.ends or self._is_over(algorithm):
+            self._ended = True
+            if self._on_disk != step:
+                with self._at_the_end():
+                    self._save_last(algorithm, at_boundary=True)
+        elif (by_steps or by_time) and step != self._saved_step:
             self._save_both(algorithm, by_steps=bool(by_steps))
         if self._standing is None or self._on_disk == step:
             return
@@ -99,27 +107,33 @@ class Checkpoints(Callback):
         self._written_at = time.monotonic()
 
     def on_end(self, algorithm: Algorithm) -> None:
-        """Save what was learned last, or the last boundary if a signal ended it; a full disk is an error here.
-
-        A training that was stopped by a rule is in the middle of a rollout and cannot go on from here exactly.
-        """
+        """Save the last boundary if a signal has ended the training far from one, else what was learned last."""
         left = self._interrupt.left
-        try:
+        with self._at_the_end():
             if left and self._standing is not None:
                 self._save_boundary(algorithm, self._standing)
-            else:
-                ended = algorithm.num_timesteps >= self._total or _is_done(algorithm)
-                self._save_last(algorithm, at_boundary=not left and ended)
-        except checkpoints.NotFiniteError as error:
-            if not self._goes_on(error) or not self._run.checkpoints():
-                raise
-            console.warn(error)
+            elif self._on_disk != algorithm.num_timesteps and (left or not self._ended):
+                self._save_last(algorithm, at_boundary=not left and self._is_over(algorithm))
 
     def state(self) -> State:
         return State(values={"due": self._due})
 
     def restore(self, state: State) -> None:
         self._due, self._restored = state.values["due"], True
+
+    def _is_over(self, algorithm: Algorithm) -> bool:
+        """Whether there is nothing more to do: all steps are taken, or there is nothing more to learn."""
+        return algorithm.num_timesteps >= self._total or _is_done(algorithm)
+
+    @contextmanager
+    def _at_the_end(self) -> Iterator[None]:
+        """Inside, what cannot be written is an error, but for NaN that was only to be warned of."""
+        try:
+            yield
+        except checkpoints.NotFiniteError as error:
+            if not self._goes_on(error) or not self._run.checkpoints():
+                raise
+            console.warn(error)
 
     def _goes_on(self, error: RlzooError) -> bool:
         """Whether the training does, although this checkpoint could not be written."""
@@ -148,6 +162,7 @@ class Checkpoints(Callback):
 
     def _info(self, algorithm: Algorithm, *, at_boundary: bool) -> dict[str, Any]:
         info = {"at_boundary": at_boundary, "total_timesteps": self._total, "training": self._training}
+        info["n_episodes"] = getattr(algorithm, "n_episodes", None)
         return {**info, "done": True} if _is_done(algorithm) else info
 
     def _save_last(

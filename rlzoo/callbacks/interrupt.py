@@ -1,8 +1,8 @@
 """Turns the first SIGINT or SIGTERM into a clean end of the training; a second SIGINT leaves at once.
 
-A training goes on exactly only from between two rollouts. So it runs on to the next such boundary and is saved there.
-Where none comes soon enough (a long rollout or update, an environment that hangs) a timer takes it out of wherever it
-is, and what is saved is the last boundary.
+A training goes on exactly only from between two rollouts. So it runs on to the next such boundary and is saved there,
+as one does that a callback ends. Where none comes soon enough after a signal (a long rollout or update, an environment
+that hangs) a timer takes it out of wherever it is, and what is saved is the last boundary.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from typing import Any, Self
 from rlzoo import console
 from rlzoo.callbacks.pace import Pace
 from rlzoo.errors import ExitCode, RlzooError
-from rlzoo.protocols import Algorithm, Callback, MetricLogger, Patience, least_patience
+from rlzoo.protocols import Algorithm, Callback, Ended, MetricLogger, Patience, least_patience
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
 SCHEDULERS = ("SLURM_JOB_ID", "SUBMITIT_EXECUTOR")
@@ -45,15 +45,15 @@ class Interrupt:
 
     Attributes:
         signal: the first signal that came, None before.
-        at_boundary: whether a boundary has come since.
-        left: whether `learn` was left before its end.
+        ends: whether the training ends at this boundary: a signal has come, or a callback has said so.
+        left: whether `learn` was left between two boundaries.
         deaf: further signals do nothing: only the last few lines are being written.
         pace: the time from boundary to boundary.
     """
 
     def __init__(self, grace: float = 0.0) -> None:
         self.signal: signal.Signals | None = None
-        self.at_boundary = self.left = self.deaf = False
+        self.ends = self.left = self.deaf = False
         self.pace = Pace()
         self._grace, self._deadline = grace, 0.0
         self._exposed = False  # nobody but the algorithm and its environments is at work
@@ -90,17 +90,18 @@ class Interrupt:
         logger: MetricLogger | None,
         cut: Callable[[], bool] = lambda: False,
     ) -> None:
-        """`algorithm.learn`, left early after a signal; every callback's `on_end` is called either way.
+        """`algorithm.learn`, which ends at the first boundary after a signal or after a callback's `on_step` said so.
 
-        `cut` says that a callback ended something before its time because of the signal.
+        It is left before that where the signal leaves no time, or where `cut` says that a callback has ended something
+        before its time because of it. Every callback's `on_end` is called either way.
         """
         watched = _Watched(self, callbacks, cut)
         try:
             self._exposed = True
             algorithm.learn(total_timesteps, [watched], None if logger is None else _Shielded(self, logger))
-        except Leave:
+        except (Ended, Leave) as end:
             self._exposed = False
-            self.left = True
+            self.left = isinstance(end, Leave)
             if not watched.ended:
                 watched.on_end(algorithm)
         finally:
@@ -161,10 +162,12 @@ class _Shield:
 
 
 class _Watched(Callback):
-    """The callbacks of a training, shielded; ends it where a signal says so."""
+    """The callbacks of a training, shielded; ends it where a signal or one of them says so, at a boundary if it can."""
 
     def __init__(self, interrupt: Interrupt, callbacks: Sequence[Callback], cut: Callable[[], bool]) -> None:
         self.ended = False
+        self._enough = False  # a callback has ended the training
+        self._has_boundaries = False
         self._interrupt, self._callbacks, self._cut = interrupt, callbacks, cut
         self._shield = _Shield(interrupt)
 
@@ -176,18 +179,20 @@ class _Watched(Callback):
     def on_boundary(self, algorithm: Algorithm) -> None:
         with self._shield:
             self._interrupt.pace.boundary(algorithm.num_timesteps)
-            self._interrupt.at_boundary = self._interrupt.asked()
+            self._has_boundaries = True
+            self._interrupt.ends = self._enough or self._interrupt.asked()
             for callback in self._callbacks:
                 callback.on_boundary(algorithm)
-            if self._interrupt.at_boundary:
-                raise Leave
+            if self._interrupt.ends:
+                raise Ended
 
     def on_step(self, algorithm: Algorithm) -> bool:
         with self._shield:
             answers = [callback.on_step(algorithm) for callback in self._callbacks]  # all of them see every step
             if self._cut() or self._interrupt.over():
                 raise Leave
-            return all(answers)
+            self._enough = self._enough or not all(answers)
+            return self._has_boundaries or not self._enough
 
     def patience(self, algorithm: Algorithm) -> Patience:
         return least_patience(self._callbacks, algorithm)

@@ -1,4 +1,8 @@
-"""Ends a training early: when it is good enough, has played its episodes, or its time is up."""
+"""Ends a training early: when it is good enough, has played its episodes, or its time is up.
+
+It ends at the next boundary, from where it can go on exactly: after the update that follows the rollout, which for
+most algorithms is a few steps away.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +12,7 @@ from rlzoo import console
 from rlzoo.callbacks.evaluate import Evaluations
 from rlzoo.config.schema import TrainConfig
 from rlzoo.errors import RlzooError
-from rlzoo.protocols import Algorithm, Callback, Patience
+from rlzoo.protocols import Algorithm, Callback, Ended, Patience
 
 
 class Stop(Callback):
@@ -30,25 +34,37 @@ class Stop(Callback):
             )
         self._started = time.monotonic()
 
+    def on_boundary(self, algorithm: Algorithm) -> None:
+        """One that goes on after it has played its episodes takes no step."""
+        if not self.reason and self._has_played(algorithm):
+            raise Ended
+
     def on_step(self, algorithm: Algorithm) -> bool:
-        reward, minutes, last = self._cfg.reward, self._cfg.minutes, self._evaluations.last
-        episodes = self._cfg.episodes
-        if reward is not None and last is not None and last.mean_reward >= reward:
-            self.reason = f"mean reward {last.mean_reward:.2f} has reached stop.reward={reward:g}"
-        elif episodes is not None and algorithm.n_episodes >= episodes:
-            self.reason = f"stop.episodes={episodes} have been played"
-        elif minutes is not None and time.monotonic() - self._started >= 60 * minutes:
-            self.reason = f"stop.minutes={minutes:g} have passed"
-        if self.reason:
-            console.say(f"training ends at step {algorithm.num_timesteps:,}: {self.reason}")
+        if not self.reason:
+            self._judge(algorithm)
         return not self.reason
 
     def on_end(self, algorithm: Algorithm) -> None:
+        step = f"{algorithm.num_timesteps:,}"
+        if self.reason:
+            console.say(f"training ends at step {step}: {self.reason}")
         if done := getattr(algorithm, "done", ""):
-            console.say(f"training is done at step {algorithm.num_timesteps:,}: {done}")
+            console.say(f"training is done at step {step}: {done}")
 
     def patience(self, algorithm: Algorithm) -> Patience:
         """Evaluations end with steps that others ask for, minutes are looked at now and then anyway."""
         return (
             Patience() if self._cfg.episodes is None else Patience(episodes=self._cfg.episodes - algorithm.n_episodes)
         )
+
+    def _judge(self, algorithm: Algorithm) -> None:
+        reward, minutes, last = self._cfg.reward, self._cfg.minutes, self._evaluations.last
+        if reward is not None and last is not None and last.mean_reward >= reward:
+            self.reason = f"mean reward {last.mean_reward:.2f} has reached stop.reward={reward:g}"
+        elif self._has_played(algorithm):
+            self.reason = f"stop.episodes={self._cfg.episodes} have been played"
+        elif minutes is not None and time.monotonic() - self._started >= 60 * minutes:
+            self.reason = f"stop.minutes={minutes:g} have passed"
+
+    def _has_played(self, algorithm: Algorithm) -> bool:
+        return self._cfg.episodes is not None and algorithm.n_episodes >= self._cfg.episodes

@@ -43,14 +43,18 @@ def go_on(run: Run, cfg: TrainConfig, changes: Sequence[str] = ()) -> bool:
     with run_lock.held(run):
         checkpoints.recover(run)
         checkpoint = newest_boundary(run)
-        is_done = bool(checkpoints.read_manifest(checkpoint).get("done"))
-        is_trained = is_done or checkpoint.num_timesteps >= cfg.total_timesteps
+        manifest = checkpoints.read_manifest(checkpoint)
+        is_done, is_trained = bool(manifest.get("done")), checkpoint.num_timesteps >= cfg.total_timesteps
+        has_played = cfg.stop.episodes is not None and (manifest.get("n_episodes") or 0) >= cfg.stop.episodes
+        is_trained = is_trained or is_done or has_played
         if is_trained and run.read_info().get("status") == "finished":
-            say(f"{run.path} is finished: {checkpoint.num_timesteps:,} of {cfg.total_timesteps:,} steps")
+            episodes = f", all of its {cfg.stop.episodes:,} episodes" if has_played else ""
+            say(f"{run.path} is finished: {checkpoint.num_timesteps:,} of {cfg.total_timesteps:,} steps{episodes}")
             if is_done:
                 say("there is nothing more to learn: a new run with other hyperparameters may go further")
             else:
-                say(f"to train on: rlzoo train resume={run.path} total_timesteps=…")
+                key = "stop.episodes" if has_played else "total_timesteps"
+                say(f"to train on: rlzoo train resume={run.path} {key}=…")
             return False
         for change in changes:
             say(f"changed: {change}")

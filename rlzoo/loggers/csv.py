@@ -31,6 +31,7 @@ class CsvLogger:
     def __init__(self, run: Run) -> None:
         self._metrics = CsvTable(run.metrics_file)
         self._timings = CsvTable(run.timings_file)
+        self._tables = {"metrics": self._metrics, "timings": self._timings}
 
     def log(self, metrics: Mapping[str, float], step: int) -> None:
         clocks = {name: value for name, value in metrics.items() if name.startswith(CLOCKS)}
@@ -43,14 +44,15 @@ class CsvLogger:
     def close(self) -> None: ...
 
     def state(self) -> State:
-        return State(
-            values={"metrics_rows": self._metrics.rows_on_disk(), "timings_rows": self._timings.rows_on_disk()}
-        )
+        values = {}
+        for name, table in self._tables.items():
+            values |= {f"{name}_rows": table.rows_on_disk(), f"{name}_columns": table.n_columns}
+        return State(values=values)
 
     def restore(self, state: State) -> None:
         """Forget what was logged after the checkpoint that training goes on from."""
-        self._metrics.truncate(state.values["metrics_rows"])
-        self._timings.truncate(state.values["timings_rows"])
+        for name, table in self._tables.items():
+            table.truncate(state.values[f"{name}_rows"], state.values.get(f"{name}_columns"))
 
 
 class CsvTable:
@@ -96,10 +98,15 @@ class CsvTable:
             self._unsynced = False
         return self.n_rows
 
-    def truncate(self, n_rows: int) -> None:
-        """Keep the first `n_rows` rows."""
-        if n_rows < self.n_rows:
-            self._rewrite(self._columns, self._read(n_rows))
+    @property
+    def n_columns(self) -> int:
+        return len(self._columns)
+
+    def truncate(self, n_rows: int, n_columns: int | None = None) -> None:
+        """Keep the first `n_rows` rows, and the first `n_columns` columns: later ones come back with their rows."""
+        columns = self._columns[:n_columns]
+        if n_rows < self.n_rows or len(columns) < len(self._columns):
+            self._rewrite(columns, [row[:n_columns] for row in self._read(n_rows)])
         elif n_rows > self.n_rows:
             console.warn(f"{self.path}: {n_rows - self.n_rows} of the {n_rows} rows of this training are lost")
 
@@ -137,7 +144,7 @@ class CsvTable:
         self._unsynced = True
 
     def _rewrite(self, columns: list[str], rows: list[list[str]]) -> None:
-        data = b"".join(_line(cells) for cells in [columns, *rows])
+        data = b"".join(_line(cells) for cells in [columns, *rows]) if columns else b""
         temporary = self.path.with_name(f".{self.path.name}.{os.getpid()}.tmp")
         try:
             with contained.opened(temporary, "wb") as file:

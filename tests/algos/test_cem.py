@@ -39,7 +39,7 @@ def test_noise_becomes_less_every_generation() -> None:
 
     noise = {"delta_std": 3, "extra_noise": 0.25, "noise_decay": 0.1}
     CEM(vectorized(Line), population_size=2, elite_fraction=0.5, **noise).learn(5 * 2 * 4, [Looks()])
-    assert seen == pytest.approx([3, 0.5, 0.3872983, 0.2236068, 0], abs=1e-7)  # roots of 0.25, 0.15, 0.05, 0
+    assert seen == pytest.approx([3, 0.5, 0.3872983, 0.2236068, 0, 0], abs=1e-7)  # roots of 0.25, 0.15, 0.05
 
 
 def test_it_finds_the_line() -> None:

@@ -194,7 +194,7 @@ def test_boundaries_of_a_rollout(make_env: MakeEnv) -> None:
     recorder = Recorder()
     case = CASES["ppo"]
     create(case.config(), make_env(case.env, 2), seed=0, device="cpu").learn(192, [recorder])
-    assert recorder.boundaries == [0, 64, 128]  # 32 steps of 2 environments
+    assert recorder.boundaries == [0, 64, 128, 192]  # 32 steps of 2 environments
 
 
 def test_boundaries_of_ars_are_before_its_random_directions(make_env: MakeEnv) -> None:
@@ -212,7 +212,7 @@ def test_boundaries_of_ars_are_before_its_random_directions(make_env: MakeEnv) -
     algorithm.learn(100, [recorder])
     assert recorder.boundaries[0] == 0
     assert torch.equal(generators[0], before)
-    assert len(recorder.boundaries) == algorithm.model._n_updates  # type: ignore[attr-defined]
+    assert len(recorder.boundaries) == 1 + algorithm.model._n_updates  # type: ignore[attr-defined]
 
 
 def test_an_update_of_ars_that_is_cut_short_changes_nothing(make_env: MakeEnv) -> None:

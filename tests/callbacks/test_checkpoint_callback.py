@@ -68,6 +68,7 @@ def test_they_fall_due_in_steps_and_are_written_at_the_next_boundary(run):
         (300, ["200", "last"]),
         (400, ["200", "300", "last"]),
         (500, ["200", "300", "last"]),
+        (600, ["300", "500", "last"]),
     ]
     assert [checkpoint.name for checkpoint in run.checkpoints()] == ["300", "500", "last"]
     assert checkpoints.read(run.checkpoint("last")).num_timesteps == 600

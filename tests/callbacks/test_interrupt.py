@@ -62,7 +62,7 @@ def test_the_training_runs_on_to_the_next_boundary(number, capsys):
     watch = Watch()
     with Interrupt(grace=10) as interrupt:
         learner = learn(interrupt, {13: lambda: signal.raise_signal(number)}, watch)
-    assert (interrupt.signal, interrupt.at_boundary, interrupt.left) == (number, True, True)
+    assert (interrupt.signal, interrupt.ends, interrupt.left) == (number, True, False)
     assert learner.num_timesteps == 16 and watch.ends == [16]
     assert capsys.readouterr().err.count(f"{number.name}: ending where a training can go on exactly, saving") == 1
 
@@ -86,7 +86,7 @@ def test_a_step_that_takes_longer_than_the_grace_is_left():
         learner = learn(interrupt, {13: hang}, watch)
     assert 0.25 < time.monotonic() - began < 5
     assert learner.num_timesteps == 13 and watch.ends == [13]
-    assert interrupt.left and not interrupt.at_boundary
+    assert interrupt.left and not interrupt.ends
 
 
 @pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="needs a timer")
@@ -129,6 +129,32 @@ def test_a_boundary_known_to_be_too_far_is_not_waited_for():
         assert interrupt.slow()
     assert learner.num_timesteps == 5
     assert time.monotonic() - began < 1.2 + 0.5
+
+
+def test_a_callback_that_has_had_enough_ends_the_training_at_a_boundary():
+    watch = Watch()
+    with Interrupt(grace=10) as interrupt:
+        learner = Learner({})
+        callback = Watch()
+        callback.on_step = lambda algorithm: algorithm.num_timesteps != 13  # it says so once
+        interrupt.learn(learner, 40, [callback, watch], None)
+    assert learner.num_timesteps == 16 and watch.ends == callback.ends == [16]
+    assert interrupt.ends and not interrupt.left and not interrupt.asked()
+
+
+def test_an_algorithm_without_boundaries_ends_where_a_callback_says_so():
+    class Plain(Learner):
+        def learn(self, total_timesteps, callbacks, logger):
+            while self.num_timesteps < total_timesteps:
+                self.num_timesteps += 1
+                if not all(callback.on_step(self) for callback in callbacks):
+                    return
+
+    learner, callback = Plain({}), Watch()
+    callback.on_step = lambda algorithm: algorithm.num_timesteps < 13
+    with Interrupt(grace=10) as interrupt:
+        interrupt.learn(learner, 40, [callback], None)
+    assert learner.num_timesteps == 13
 
 
 def test_a_callback_that_was_cut_ends_the_training():
@@ -186,7 +212,7 @@ def test_a_schedulers_signal_is_raised_again_once_all_is_saved(monkeypatch):
         monkeypatch.setenv("SUBMITIT_EXECUTOR", "slurm")
         with pytest.raises(RlzooError), Interrupt(grace=10) as interrupt:
             learn(interrupt, {13: lambda: signal.raise_signal(signal.SIGUSR2)}, Watch())
-            assert interrupt.at_boundary and len(came) == 1
+            assert interrupt.ends and len(came) == 1
             raise RlzooError("interrupted")
         assert len(came) == 2
         with Interrupt():

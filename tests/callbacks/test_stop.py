@@ -39,7 +39,10 @@ def test_the_mean_of_the_newest_evaluation_decides(capsys):
     assert rule.on_step(ALGORITHM)
     evaluations.last = Evaluation((199.0, 201.0), (1, 1), (0, 1), True)
     assert not rule.on_step(ALGORITHM)
+    evaluations.last = Evaluation((7.0,), (1,), (0,), True)
+    assert not rule.on_step(ALGORITHM)  # once is enough
     assert rule.reason == "mean reward 200.00 has reached stop.reward=200"
+    rule.on_end(ALGORITHM)
     assert "training ends at step 1,200" in capsys.readouterr().err
 
 
@@ -67,11 +70,13 @@ COUNTING = {
 
 @pytest.mark.parametrize("algo", COUNTING)
 def test_a_training_ends_with_the_last_of_its_episodes(algo: str, tmp_path: Path):
+    """Or with the generation that it belongs to."""
     words = [f"algo={algo}", *COUNTING[algo], "env.n_envs=1", "total_timesteps=20000", "stop.episodes=30", "seed=1"]
     words += ["hyperparams=none", "eval.freq=0", "eval.seeds=[7, 8, 7]", f"runs_dir={tmp_path}", "logger=[]"]
     run = rlzoo.train(*words)
     contents = read(run.checkpoint("last"))
-    assert contents.algorithm.values["n_episodes"] == 30
+    assert contents.algorithm.values["n_episodes"] == {"ars": 32, "cem": 40}.get(algo, 30)  # 16 and 20 at a time
+    assert contents.manifest["at_boundary"]
     assert run.read_results()[-1]["seeds"] == [7, 8, 7]
 
 

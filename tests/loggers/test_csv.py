@@ -114,3 +114,21 @@ def test_rows_that_a_checkpoint_counts_are_on_disk_and_missing_ones_are_named(ru
     run.metrics_file.write_text("step,a\n0,0.0\n")
     CsvLogger(run).restore(state)
     assert "metrics.csv: 2 of the 3 rows of this training are lost" in capsys.readouterr().err
+
+
+def test_columns_that_came_after_the_checkpoint_come_back_in_their_own_order(run):
+    logger = CsvLogger(run)
+    logger.log({"a": 1.0}, 1)
+    state = logger.state()
+    for later in ({"end": 2.0}, {"b": 2.0, "end": 2.0}):
+        logger.log(later, 2)
+        resumed = CsvLogger(run)
+        resumed.restore(state)
+        assert run.metrics_file.read_text() == "step,a\n1,1.0\n"
+        logger = resumed
+    empty = CsvLogger(Run.create(run.path.parent.parent.parent, algo="ppo", env_id="CartPole-v1", seed=1))
+    state = empty.state()
+    empty.log({"a": 1.0}, 1)
+    empty.restore(state)
+    empty.log({"b": 1.0}, 1)
+    assert empty._metrics.path.read_text() == "step,b\n1,1.0\n"
