@@ -44,7 +44,7 @@ class CsvLogger:
     def close(self) -> None: ...
 
     def state(self) -> State:
-        values = {}
+        values: dict[str, Any] = {}
         for name, table in self._tables.items():
             values |= {f"{name}_rows": table.rows_on_disk(), f"{name}_columns": table.n_columns}
         return State(values=values)
