@@ -157,6 +157,7 @@ class Manifest(_Described, total=False):
     at_boundary: bool
     done: bool
     total_timesteps: Count
+    n_episodes: Count | None
     training: str
     mean_reward: Number
     selected: bool
