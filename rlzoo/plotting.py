@@ -56,7 +56,12 @@ def learning_curve(run: Run, path: Path) -> bool:
         low, high = _band(evaluations)
         axes.fill_between(evaluations.steps, low, high, color="tab:blue", alpha=0.15, linewidth=0)
         axes.plot(
-            evaluations.steps, evaluations.means, color="tab:blue", marker="o", markersize=4, label="evaluation, ± std"
+            evaluations.steps,
+            evaluations.means,
+            color="tab:blue",
+            marker="o",
+            markersize=4,
+            label="evaluation, ± std over episodes",
         )
         best = run.checkpoint("best")
         if best.was_selected and best.num_timesteps in evaluations.steps:

@@ -10,7 +10,7 @@ env.kwargs.gravity=-5` found is no result of the run, and episodes that were cou
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from rlzoo import course
 from rlzoo.config import aliases, env_names
 from rlzoo.config.choices import read_choice
-from rlzoo.errors import RlzooError, shorten
+from rlzoo.errors import RlzooError, clean, shorten
 from rlzoo.hub.published import SOURCE as PUBLISHED
 from rlzoo.runs import Run, find_runs
 
@@ -75,6 +75,9 @@ class Score:
     @property
     def result(self) -> float:
         return self.mean - self.std
+
+    def to_json(self) -> dict[str, Any]:
+        return {key: value for key, value in asdict(self).items() if key != "settings"}
 
 
 @dataclass(frozen=True)
@@ -224,8 +227,10 @@ def _read_run(run: Run, n_episodes: int, which: Which) -> Score | LeftOut:
     wanted = {"any": None, "last": "last", "ships": _shipped(run)}[which]
     # an agent from elsewhere may have no other checkpoint than its author's best
     entry = choose(entries, n_episodes, wanted if wanted and run.checkpoint(wanted).exists() else None)
+    info = run.read_info()
     if isinstance(entry, str):
-        return LeftOut(str(run.path), entry, algo, env_id, variant)
+        status = "" if entries or info.get("status") == "finished" else f": its training is {info.get('status')}"
+        return LeftOut(str(run.path), f"{entry}{shorten(clean(status), 40)}", algo, env_id, variant)
     ci = entry.get("iqm_ci")
     steps, seed, deterministic = entry.get("num_timesteps"), config.get("seed"), entry.get("deterministic")
     return Score(
@@ -245,7 +250,7 @@ def _read_run(run: Run, n_episodes: int, which: Which) -> Score | LeftOut:
         checkpoint=str(entry.get("checkpoint", "")),
         deterministic=deterministic if isinstance(deterministic, bool) else None,
         date=str(entry.get("date", "")),
-        settings=settings(config, run.read_info()),
+        settings=settings(config, info),
     )
 
 

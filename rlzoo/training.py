@@ -231,6 +231,7 @@ def _select(cfg: TrainConfig, run: Run, should_stop: Callable[[], bool]) -> dict
         return None
     if not choice.n_episodes:
         checkpoints.retract_best(run)
+        console.say(f"last ships: {_why_unopposed(cfg, len(candidates))}")
         return None
     names = {-1: "last", **{k: found.name for k, found in enumerate(candidates)}}
     selection = {
@@ -249,6 +250,14 @@ def _select(cfg: TrainConfig, run: Run, should_stop: Callable[[], bool]) -> dict
         checkpoints.promote(run, candidates[choice.winner], selection)
     console.say(_in_words(selection))
     return selection
+
+
+def _why_unopposed(cfg: TrainConfig, n_candidates: int) -> str:
+    if not cfg.frequency(cfg.eval.freq, 10):
+        return "nothing was evaluated on the way (eval.freq=0)"
+    if not n_candidates and cfg.eval.selection_n_episodes:
+        return "the evaluations on the way nominated no other checkpoint"
+    return f"eval.selection_n_episodes={cfg.eval.selection_n_episodes} are too few to show that another is better"
 
 
 def _in_words(selection: Mapping[str, Any]) -> str:

@@ -164,7 +164,7 @@ def _json(report: Report, written: Sequence[Path]) -> dict[str, Any]:
                 "bar": s.assignment.bar,
                 "state": s.state,
                 "result": s.best.result if s.best else None,
-                "best": asdict(s.best) if s.best else None,
+                "best": s.best.to_json() if s.best else None,
                 "where": s.where,
                 "stated": s.stated,
                 "next": s.next,

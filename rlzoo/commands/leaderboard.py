@@ -153,7 +153,7 @@ def _print_left_out(left_out: Sequence[LeftOut]) -> None:
 
 
 def _board_json(board: Board, n: int) -> dict[str, Any]:
-    rows = [{"rank": rank, "result": score.result, **_score_json(score)} for rank, score in board.rows[:n]]
+    rows = [{"rank": rank, "result": score.result, **score.to_json()} for rank, score in board.rows[:n]]
     return {"env": board.env, "variant": board.variant, "title": board.title, "rows": rows}
 
 
@@ -170,11 +170,7 @@ def _group_json(board: GroupBoard, n: int) -> dict[str, Any]:
                 "mean_over_seeds": over_seeds.mean,
                 "std_over_seeds": over_seeds.std,
                 "iqm_over_seeds": None if over_seeds.interval is None else list(over_seeds.interval),
-                "runs": [_score_json(score) for score in group.scores],
+                "runs": [score.to_json() for score in group.scores],
             }
         )
     return {"env": board.env, "variant": board.variant, "title": board.title, "rows": rows}
-
-
-def _score_json(score: Score) -> dict[str, Any]:
-    return {key: value for key, value in asdict(score).items() if key != "settings"}
