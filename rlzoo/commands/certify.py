@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rlzoo import course
+from rlzoo.commands.results import checkpoint_text
 from rlzoo.config import paths
 from rlzoo.config.compose import override
 from rlzoo.config.parse import check
@@ -107,7 +108,7 @@ def _print(report: Report, written: Sequence[Path], *, wants: bool) -> None:
     found = [standing for standing in report.standings if standing.where and standing.state != "open"]
     if found:
         print("these are of:")
-        print_pairs((_named(standing), f"{standing.where}{' *' if standing.stated else ''}") for standing in found)
+        print_pairs((_named(standing), _agent(standing)) for standing in found)
     if any(standing.stated for standing in found):
         print("* as the card of a model on the Hub states it; nobody has measured it again")
     n_passed, total = len(report.passed), len(course.CERTIFIED)
@@ -127,6 +128,15 @@ def _print(report: Report, written: Sequence[Path], *, wants: bool) -> None:
 
 def _named(standing: Standing) -> str:
     return f"unit {standing.assignment.unit}, {standing.assignment.title}"
+
+
+def _agent(standing: Standing) -> str:
+    """Where the agent is, and what of it was evaluated."""
+    best = standing.best
+    if standing.stated or best is None or not best.checkpoint:
+        return f"{standing.where}{' *' if standing.stated else ''}"
+    which = checkpoint_text(best.checkpoint, best.steps, best.trained)
+    return f"{standing.where}: {which}, {best.n_episodes} episodes"
 
 
 def _level(report: Report) -> str:
