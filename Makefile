@@ -65,8 +65,8 @@ docs: $(VENV)/.test ## write docs/algorithms/ from docstrings, conf/algo/ and th
 	@$(PIP) matplotlib
 	@$(BIN)/python docs/build.py
 
-bench: $(VENV)/.train ## train towards the course's bars, hours: make bench ARGS="ppo-LunarLander --seeds 0"
-	@$(BIN)/python benchmarks/course_bars.py $(if $(filter command line environment,$(origin ARGS)),$(ARGS))
+bench: $(VENV)/.train ## train towards the course's bars, hours: make bench ARGS="unit1_lunarlander --seeds 100"
+	@$(BIN)/python -m benchmarks.course_bars $(if $(filter command line environment,$(origin ARGS)),$(ARGS))
 
 clean: ## remove what was built and cached (not .venv, not runs)
 	rm -rf build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .import_linter_cache
