@@ -232,6 +232,7 @@ def _parsed(env_id: str, env: Mapping[str, Any], problems: list[Problem]) -> _Fo
 def _made(env_id: str, env: Mapping[str, Any], problems: list[Problem], notices: list[str]) -> _Found | None:
     """Make one environment, and say what the algorithm will observe and how it acts."""
     from rlzoo.envs.make import make_raw
+    from rlzoo.envs.old_gym import ApiError, look
 
     at = "env.kwargs" if env["kwargs"] else "env.id"
     with warnings.catch_warnings():
@@ -247,7 +248,12 @@ def _made(env_id: str, env: Mapping[str, Any], problems: list[Problem], notices:
             return None
         try:
             notices += _made_notices(made, env)
+            if old := look(made):
+                notices.append(f"{env_id} {old}")
             return _seen_spaces(made, env, problems)
+        except ApiError as error:
+            problems.append(Problem("env.id", error.message, error.hint))
+            return None
         finally:
             made.close()
 

@@ -9,6 +9,7 @@ import gymnasium
 
 from rlzoo.config import aliases
 from rlzoo.envs import display, registration
+from rlzoo.envs.old_gym import metadata_of
 from rlzoo.errors import RlzooError
 
 if TYPE_CHECKING:
@@ -143,8 +144,8 @@ def render_modes(cfg: EnvConfig) -> tuple[str, ...] | None:
     registration.register([*cfg.imports, *([module] if module else [])])
     entry_point = spec(name).entry_point
     creator = load_env_creator(entry_point) if isinstance(entry_point, str) else entry_point
-    metadata = getattr(creator, "metadata", None)
-    return tuple(metadata.get("render_modes") or ()) if isinstance(metadata, Mapping) else None
+    metadata = metadata_of(creator)
+    return tuple(metadata.get("render_modes") or ()) if hasattr(creator, "metadata") else None
 
 
 def require(cfg: EnvConfig, render_mode: str) -> None:

@@ -119,23 +119,30 @@ def make_raw(
     max_steps: int | None = None,
     render_mode: str | None = None,
 ) -> gymnasium.Env:
-    """`gymnasium.make`, with old ids, registration and errors taken care of.
+    """`gymnasium.make`, with old ids, registration, the old Gym API and errors taken care of.
 
     Without a `render_mode` the environment's own default holds: there are environments that do not know the keyword.
 
     Raises:
         RlzooError: if the id is unknown (exit code 2) or its package is missing (3).
     """
-    display.prepare()
-    registration.register(imports)
     import gymnasium
     from gymnasium import error as gym_error
 
+    from rlzoo.envs import old_gym
+
+    display.prepare()
+    env_id = aliases.current(env_id)
+    module, _, name = env_id.rpartition(":")
+    registration.register([*imports, *([module] if module else [])])
     options = dict(kwargs or {})
     if render_mode is not None:
         options["render_mode"] = render_mode
     try:
-        return gymnasium.make(aliases.current(env_id), max_episode_steps=max_steps, **options)
+        spec = gymnasium.registry.get(name)
+        if spec is not None and old_gym.may_be_old(spec):
+            return old_gym.make(spec, max_episode_steps=max_steps, **options)
+        return gymnasium.make(env_id, max_episode_steps=max_steps, **options)
     except (gym_error.DependencyNotInstalled, ModuleNotFoundError) as error:
         raise RlzooError(f"{env_id} needs a package that is missing: {error}", code=ExitCode.MISSING) from error
     except gym_error.Error as error:

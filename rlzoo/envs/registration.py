@@ -61,7 +61,10 @@ def _import(module: str) -> None:
     try:
         imported = import_module(module)
     except ModuleNotFoundError as error:
-        raise RlzooError(f"no module named {error.name!r}", f"pip install {module}", ExitCode.MISSING) from error
+        hint = f"pip install {module}"
+        if error.name == "gym":
+            hint = f"{module} is of the old Gym API, which is wrapped: import gymnasium as gym in it, or install gym"
+        raise RlzooError(f"no module named {error.name!r}", hint, ExitCode.MISSING) from error
     except Exception as error:
         raise RlzooError(f"importing {module} failed: {type(error).__name__}: {error}") from error
     if module == "ale_py":  # the emulator greets on every start

@@ -19,6 +19,7 @@ from typing import Any, Self, SupportsFloat
 import gymnasium
 
 from rlzoo import console
+from rlzoo.envs import old_gym
 from rlzoo.errors import ExitCode, RlzooError, clean
 from rlzoo.seeding import episode_seeds
 
@@ -126,6 +127,7 @@ class Restarting(gymnasium.Wrapper):
         try:
             return self.env.step(action)
         except Exception as error:
+            _refuse_misfit(error)
             observation = self.env.get_wrapper_attr("observation")
             self._renew(Fault.of(error, f"at step {self._n_steps:,}"))
             return observation, 0.0, False, True, {}
@@ -137,6 +139,7 @@ class Restarting(gymnasium.Wrapper):
             try:
                 return self.env.reset(**kwargs)
             except Exception as error:
+                _refuse_misfit(error)
                 self._renew(Fault.of(error, f"in reset after step {self._n_steps:,}"))
 
     def set_episode_seeds(self, seeds: Sequence[int]) -> None:
@@ -154,3 +157,10 @@ class Restarting(gymnasium.Wrapper):
                 return
             except Exception as error:
                 fault = Fault.of(error, "while restarting")
+
+
+def _refuse_misfit(error: Exception) -> None:
+    """An environment of another API is the same made anew."""
+    misfit = old_gym.explained(error)
+    if misfit is not None:
+        raise misfit from error

@@ -19,6 +19,7 @@ import gymnasium
 from stable_baselines3.common.env_util import is_wrapped
 from stable_baselines3.common.vec_env.base_vec_env import CloudpickleWrapper
 
+from rlzoo.envs.old_gym import explained
 from rlzoo.envs.restarts import Fault
 from rlzoo.errors import RlzooError
 from rlzoo.seeding import seed_everything
@@ -47,9 +48,9 @@ def work(connection: Connection, builder: CloudpickleWrapper, seed: int) -> None
                 else:
                     connection.send(_call(env, command, data))
         except RlzooError as error:
-            connection.send(error if env is None else Fault.of(error))
+            connection.send(error if env is None else explained(error) or Fault.of(error))
         except BaseException as error:
-            connection.send(Fault.of(error))
+            connection.send(explained(error) or Fault.of(error))
             return  # an environment that raised may raise again when it is closed
         if env is not None:
             env.close()

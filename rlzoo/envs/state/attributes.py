@@ -10,6 +10,7 @@ from typing import Any
 import gymnasium
 import numpy as np
 
+from rlzoo.envs.old_gym import Foreign
 from rlzoo.envs.state.encoding import CannotEncodeError, decode, encode, position
 
 _GIVEN = frozenset(
@@ -22,9 +23,9 @@ _MOMENTS = ("mean", "var", "count")
 
 
 def layers(env: gymnasium.Env) -> list[gymnasium.Env]:
-    """The environment from its outermost wrapper to its core."""
+    """The environment from its outermost wrapper to its core, whatever class that is of."""
     chain = [env]
-    while isinstance(chain[-1], gymnasium.Wrapper):
+    while isinstance(chain[-1], gymnasium.Wrapper | Foreign):
         chain.append(chain[-1].env)
     return chain
 

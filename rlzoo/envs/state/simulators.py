@@ -16,6 +16,7 @@ from typing import Any
 import gymnasium
 import numpy as np
 
+from rlzoo.envs.old_gym import Foreign
 from rlzoo.envs.state import attributes
 from rlzoo.envs.state.encoding import decode, encode
 
@@ -38,6 +39,8 @@ _DERIVED = (
 
 def method(base: gymnasium.Env) -> str:
     """How the state of this environment, without wrappers, is kept."""
+    if isinstance(base, Foreign):
+        return "replay"
     if all(callable(getattr(type(base), name, None)) for name in ("get_state", "set_state")):
         return "own"
     if _is_mujoco(base):
