@@ -32,7 +32,7 @@ COMMANDS = {
     "reproduce": "train a run's configuration once more and compare the curves: rlzoo reproduce run=latest",
     "verify-resume": "whether a run's training goes on exactly, tried on a short twin: rlzoo verify-resume run=latest",
     "list": "what there is: rlzoo list algos | envs | hyperparams | experiments | runs | hub",
-    "show": "what an algorithm is: rlzoo show algo=ppo; or every value of a request: show algo=ppo env=LunarLander",
+    "show": "an algorithm: rlzoo show algo=ppo; a learned table: show run=latest; a request: show algo=ppo env=Pong",
     "validate": "check configuration files, rlzoo's own or yours: rlzoo validate [path ...]",
 }
 

@@ -22,6 +22,7 @@ from rlzoo.config.schema import (
     PushToHubConfig,
     RecordConfig,
     ReproduceConfig,
+    ShowRunConfig,
     TrainConfig,
     VerifyResumeConfig,
 )
@@ -43,6 +44,7 @@ WITHOUT_GROUPS: dict[str, type[Any]] = {
     "load-from-hub": LoadFromHubConfig,
     "verify-resume": VerifyResumeConfig,
     "reproduce": ReproduceConfig,
+    "show-run": ShowRunConfig,
     "leaderboard": LeaderboardConfig,
     "certify": CertifyConfig,
     "tune-report": TuneReportConfig,

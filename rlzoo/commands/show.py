@@ -1,4 +1,4 @@
-"""`rlzoo show`: what an algorithm is; or the composed configuration, with the file and line of every value."""
+"""`rlzoo show`: what an algorithm is, what a run has learned, or every value of a request and where it comes from."""
 
 from __future__ import annotations
 
@@ -17,6 +17,10 @@ if TYPE_CHECKING:
 
 
 def main(arguments: Arguments) -> int:
+    if any(word.partition("=")[0] == "run" for word in arguments.words):
+        from rlzoo.commands.learned import show_run
+
+        return show_run(arguments.words, as_json=arguments.json)
     key, _, value = arguments.words[0].partition("=") if len(arguments.words) == 1 else ("", "", "")
     if key == "algo" and is_known(value):
         return _show_algorithm(explain(value), as_json=arguments.json)

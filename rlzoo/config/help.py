@@ -27,14 +27,15 @@ USAGE = {
     "reproduce": "rlzoo reproduce [run=...] [key=value ...] [--json]",
     "verify-resume": "rlzoo verify-resume [run=...] [key=value ...] [--json]",
     "list": "rlzoo list algos | envs | hyperparams | experiments | runs | hub [key=value ...] [--json]",
-    "show": "rlzoo show algo=name [--json] | rlzoo show [group=choice ...] [key=value ...] [--json]",
+    "show": "rlzoo show algo=name | run=... [checkpoint=...] | [group=choice ...] [key=value ...] [--json]",
     "validate": "rlzoo validate [path ...] [--json]",
 }
 ABOUT = {
     "show": """\
 algo=name alone explains an algorithm: what it is, its paper, the file to read, every hyperparameter with its default,
-its range and its meaning, the environments with a tuned set. Any other words are put together as `rlzoo train` would,
-and every value of the result is shown with the file and line it came from.""",
+its range and its meaning, the environments with a tuned set. run= shows the table of values that a run has learned, and
+as a map where states are its cells; it takes checkpoint= and runs_dir= besides. Any other words are put together as
+`rlzoo train` would, and every value of the result is shown with the file and line it came from.""",
     "list": """\
 runs takes runs_dir=…; hub takes user=, tag=, env=, algo= and n= (models to show, 20), and shows the scores that the
 models' cards state, the best of each environment first.""",

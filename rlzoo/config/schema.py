@@ -277,6 +277,17 @@ class VerifyResumeConfig:
 
 
 @dataclass(frozen=True)
+class ShowRunConfig:
+    """The words of `rlzoo show run=…`."""
+
+    __pydantic_config__ = {"extra": "forbid"}
+
+    run: str
+    checkpoint: str | None
+    runs_dir: str
+
+
+@dataclass(frozen=True)
 class ReproduceConfig:
     """The words of `rlzoo reproduce`."""
 

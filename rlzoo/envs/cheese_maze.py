@@ -57,7 +57,7 @@ class CheeseMaze(gymnasium.Env[Any, Any]):
     TimeLimit: a cell does not say how many steps are left, so what it is worth is not to depend on them).
 
     `P[state][action]`, a list of (probability, next state, reward, terminated), and `initial_state_distrib`, (6,), are
-    as in Gymnasium's toy texts.
+    as in Gymnasium's toy texts, and so is `desc`, the map's letters (2, 3).
 
     Args:
         render_mode: `ansi`, text; `rgb_array`, (192, 288, 3); or `human`, which needs pygame.
@@ -68,6 +68,7 @@ class CheeseMaze(gymnasium.Env[Any, Any]):
     def __init__(self, render_mode: str | None = None) -> None:
         self.P = {state: {action: [outcome(state, action)] for action in range(4)} for state in range(6)}
         self.initial_state_distrib = np.eye(6)[START]
+        self.desc = np.array([list(row) for row in MAP])
         self.observation_space = gymnasium.spaces.Discrete(6)
         self.action_space = gymnasium.spaces.Discrete(4)
         self.render_mode = render_mode

@@ -1,0 +1,209 @@
+"""What a tabular algorithm has learned: values of actions or states as a table, and as a map where there is one."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from rlzoo import strangers
+from rlzoo.config import paths
+from rlzoo.config.compose import override
+from rlzoo.config.parse import check, parse
+from rlzoo.config.schema import ShowRunConfig
+from rlzoo.errors import ConfigError, ExitCode, RlzooError, clean
+from rlzoo.runs import Run
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from rlzoo.envs.grid import Grid
+
+MOST_ROWS = 64
+"""States that are all shown: those of a lake of 8 x 8. Of more, the first and the last `FEW`."""
+FEW = 10
+ALIKE, ANY = "·", "?"
+
+
+@dataclass(frozen=True)
+class Learned:
+    """A table of a checkpoint.
+
+    Attributes:
+        run: what it is of, and the same for the other four.
+        q_values: what every action is worth, (n_states, n_actions); None of an algorithm that learns of states alone.
+        v_values: what every state is worth, (n_states,), where the algorithm keeps that.
+        policy: (n_states,), the action that the agent takes; -1 is any.
+        grid: the map, where the states are its cells.
+    """
+
+    run: str
+    checkpoint: str
+    num_timesteps: int
+    algo: str
+    env: str
+    q_values: np.ndarray | None
+    v_values: np.ndarray | None
+    policy: np.ndarray
+    grid: Grid | None
+
+
+def show_run(words: Sequence[str], *, as_json: bool) -> int:
+    """Print the table of the run that the words name.
+
+    Raises:
+        RlzooError: if there is no such run or checkpoint, or it holds no table.
+    """
+    request = override(paths.root() / "conf" / "show-run.yaml", words)
+    cfg, problems = check(ShowRunConfig, request.values)
+    if request.problems or problems or cfg is None:
+        raise ConfigError([request.locate(problem) for problem in (*request.problems, *problems)])
+    learned = read(Run.open(cfg.run, cfg.runs_dir), cfg.checkpoint)
+    if as_json:
+        print(json.dumps(as_data(learned), allow_nan=False))
+    else:
+        _print(learned)
+    return ExitCode.DONE
+
+
+def read(run: Run, checkpoint: str | None = None) -> Learned:
+    """The table of a checkpoint of a run. Nothing of the run is executed where it is not the user's own.
+
+    Raises:
+        RlzooError: if there is no such checkpoint, or it holds no table.
+    """
+    import numpy as np
+
+    from rlzoo import checkpoints
+    from rlzoo.state_files import as_numpy
+
+    values = run.read_config()
+    algo, env = str(values["algo"]["name"]), str(values["env"]["id"])
+    found = run.find_checkpoint(checkpoint)
+    contents = checkpoints.read(found, (checkpoints.ALGORITHM,))
+    arrays = {name: as_numpy(name, tensor) for name, tensor in contents.algorithm.tensors.items()}
+    q_values, v_values, policy = (arrays.get(name) for name in ("q_values", "v_values", "policy"))
+    if not (_is_table(q_values, 2) or _is_table(v_values, 1)):
+        message = f"{run.path} has learned no table: {algo} learns the weights of a policy or a network"
+        raise RlzooError(message, f"rlzoo record run={run.path} shows what it does")
+    if policy is None or policy.dtype.kind != "i":
+        assert q_values is not None  # without values of actions there is a policy that the values are of
+        policy = np.argmax(q_values, axis=1)
+    grid = _grid(run, values, len(policy))
+    return Learned(str(run.path), found.name, contents.num_timesteps, algo, env, q_values, v_values, policy, grid)
+
+
+def as_data(learned: Learned) -> dict[str, Any]:
+    """The whole table for programs."""
+    from rlzoo.evaluation import finite
+
+    q_values = None if learned.q_values is None else [[finite(one) for one in row] for row in learned.q_values]
+    v_values = None if learned.v_values is None else [finite(one) for one in learned.v_values]
+    grid = learned.grid
+    return {
+        **{name: getattr(learned, name) for name in ("run", "checkpoint", "num_timesteps", "algo", "env")},
+        "n_states": len(learned.policy),
+        "n_actions": None if learned.q_values is None else learned.q_values.shape[1],
+        "q_values": q_values,
+        "v_values": v_values,
+        "policy": learned.policy.tolist(),
+        "grid": grid and _grid_as_data(learned, grid),
+    }
+
+
+def _grid_as_data(learned: Learned, grid: Grid) -> dict[str, Any]:
+    drawn = ["".join(row) for row in _in_rows(_drawn(learned, grid), grid)]
+    return {"shape": list(grid.shape), "arrows": grid.arrows, "map": drawn}
+
+
+def _is_table(array: np.ndarray | None, ndim: int) -> bool:
+    return array is not None and array.ndim == ndim and array.size > 0 and array.dtype.kind == "f"
+
+
+def _grid(run: Run, values: dict[str, Any], n_states: int) -> Grid | None:
+    """The map of the run's environment; None if it has none, cannot be made, or is not the user's own to run."""
+    from rlzoo.envs.grid import find_grid
+    from rlzoo.envs.make import make_raw
+
+    try:
+        strangers.admit(run, values)
+        cfg = parse(values).env
+        env = make_raw(cfg.id, imports=cfg.imports, kwargs=cfg.kwargs)
+    except Exception:  # an environment's own failure too: the table is shown all the same
+        return None
+    try:
+        return None if cfg.wrappers else find_grid(env, n_states)
+    finally:
+        env.close()
+
+
+def _print(learned: Learned) -> None:
+    from rlzoo.console import print_table
+
+    moment = f"checkpoint {learned.checkpoint} after {learned.num_timesteps:,} steps"
+    if learned.q_values is None:
+        assert learned.v_values is not None
+        what, columns = "what states are worth to this policy", ["state", "value", "action"]
+        cells = _texts(learned.v_values[:, None])
+        rows = [[str(k), *row, _action(learned, learned.policy[k])] for k, row in enumerate(cells)]
+    else:
+        what = "what actions are worth in every state, the one that is taken with a star"
+        columns = ["state", *(_action(learned, action) for action in range(learned.q_values.shape[1]))]
+        rows = [[str(k), *row] for k, row in enumerate(_texts(learned.q_values, learned.policy))]
+    shown = rows if len(rows) <= MOST_ROWS else [*rows[:FEW], ["…"] * len(columns), *rows[-FEW:]]
+    print(clean(f"{learned.run}: {learned.algo} in {learned.env}, {moment}\n\n{what}:"))
+    print_table(columns, shown)
+    if len(shown) < len(rows):
+        print(f"{len(rows) - 2 * FEW} of the {len(rows)} states are left out; --json has them all")
+    if learned.grid is not None:
+        _print_map(learned, learned.grid)
+
+
+def _print_map(learned: Learned, grid: Grid) -> None:
+    if learned.v_values is not None:
+        cells = [text for row in _texts(learned.v_values[:, None]) for text in row]
+        print(
+            "what states are worth, as a map:", *(f"  {' '.join(row)}" for row in _in_rows(cells, grid)), "", sep="\n"
+        )
+    drawn = _drawn(learned, grid)
+    print("what is done, as a map:", *(clean(f"  {' '.join(row)}") for row in _in_rows(drawn, grid)), sep="\n")
+    meant = {
+        ", ".join(dict.fromkeys(grid.ends.values())): "the end of an episode",
+        ALIKE: "all actions are worth the same, as where it has never been",
+        ANY: "any action",
+    }
+    print("", *(clean(f"  {sign} {meaning}") for sign, meaning in meant.items() if sign[:1] in drawn), sep="\n")
+
+
+def _drawn(learned: Learned, grid: Grid) -> list[str]:
+    """A sign for every state: where the episode is over, the map's own; else what is done."""
+    drawn = []
+    for state, action in enumerate(learned.policy.tolist()):
+        alike = learned.q_values is not None and bool((learned.q_values[state] == learned.q_values[state, 0]).all())
+        sign = ANY if action < 0 else ALIKE if alike else grid.arrows.get(action, str(action))
+        drawn.append(grid.ends.get(state, sign))
+    return drawn
+
+
+def _in_rows(cells: list[str], grid: Grid) -> list[list[str]]:
+    n_columns = grid.shape[1]
+    return [cells[start : start + n_columns] for start in range(0, len(cells), n_columns)]
+
+
+def _texts(values: np.ndarray, taken: np.ndarray | None = None) -> list[list[str]]:
+    """Numbers of one width; with a star behind the one in the column that is taken in its row."""
+    texts = [[f"{value:.3f}" for value in row] for row in values.tolist()]
+    width = max(len(text) for row in texts for text in row)
+    if taken is None:
+        return [[text.rjust(width) for text in row] for row in texts]
+    return [
+        [text.rjust(width) + ("*" if action == taken[state] else " ") for action, text in enumerate(row)]
+        for state, row in enumerate(texts)
+    ]
+
+
+def _action(learned: Learned, action: int) -> str:
+    """`2 →`, or the number alone where nobody knows where it leads."""
+    arrow = learned.grid.arrows.get(int(action), "") if learned.grid is not None else ""
+    return "any" if action < 0 else f"{action} {arrow}".strip()
