@@ -13,8 +13,7 @@ from importlib import import_module
 from types import TracebackType
 
 from rlzoo import __version__
-from rlzoo.errors import ExitCode, RlzooError
-from rlzoo.redaction import redact
+from rlzoo.errors import ExitCode, RlzooError, clean
 from rlzoo.registry import did_you_mean, find_own_modules
 
 COMMANDS = {
@@ -210,7 +209,7 @@ def _summaries() -> dict[str, str]:
 def _complain(text: str) -> None:
     """Print to standard error, if anybody still reads it."""
     with suppress(OSError):
-        print(redact(text), file=sys.stderr, flush=True)
+        print(clean(text), file=sys.stderr, flush=True)
 
 
 def _complain_of_bug(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:

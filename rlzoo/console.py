@@ -19,7 +19,7 @@ from typing import IO, TYPE_CHECKING, Any, Literal, cast
 
 from rlzoo import contained
 from rlzoo.errors import clean
-from rlzoo.redaction import redact
+from rlzoo.escape import hanging, one_line
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -55,13 +55,13 @@ def is_live() -> bool:
 
 
 class LogFormatter(logging.Formatter):
-    """A line of `train.log`, with its traceback, without secrets."""
+    """A line of `train.log`, without secrets; a traceback and all else that follows is indented below it."""
 
     def __init__(self) -> None:
         super().__init__("%(asctime)s %(levelname)s %(message)s")
 
     def format(self, record: logging.LogRecord) -> str:
-        return redact(super().format(record))
+        return hanging(clean(super().format(record)))
 
 
 class LogFile(logging.FileHandler):
@@ -96,7 +96,7 @@ def quietly() -> Iterator[None]:
 
 def say(message: object, style: str = "") -> None:
     """Print one message to standard error and log it."""
-    text = clean(message)
+    text = hanging(clean(message))
     log.info(text)
     if not _quiet.get():
         stderr().print(text, style=style, soft_wrap=True)
@@ -104,10 +104,15 @@ def say(message: object, style: str = "") -> None:
 
 def warn(message: object) -> None:
     """Print a warning to standard error and log it."""
-    text = clean(message)
+    text = hanging(clean(message))
     log.warning(text)
     if not _quiet.get():
         stderr().print(f"warning: {text}", style="yellow", soft_wrap=True)
+
+
+def print_lines(*lines: object) -> None:
+    """Print lines of a result to standard output, each on one line whatever is in it."""
+    print("\n".join(one_line(clean(line)) for line in lines), flush=True)
 
 
 NAME_WIDTH = 24
@@ -121,12 +126,12 @@ def table(columns: Sequence[str], rows: Iterable[Sequence[object]], title: str =
     from rich.text import Text
 
     cells = [[_cell(value) for value in row] for row in rows]
-    result = Table(title=Text(clean(title)) if title else None, title_justify="left", box=SIMPLE_HEAD)
+    result = Table(title=Text(one_line(clean(title))) if title else None, title_justify="left", box=SIMPLE_HEAD)
     for index, column in enumerate(columns):
         numbers = bool(cells) and all(_is_number(row[index]) for row in cells)
         name_width = min(NAME_WIDTH, max((len(row[0]) for row in cells), default=0)) if index == 0 else None
         justify: Literal["left", "right"] = "right" if numbers else "left"
-        result.add_column(Text(clean(column)), justify=justify, overflow="fold", min_width=name_width)
+        result.add_column(Text(one_line(clean(column))), justify=justify, overflow="fold", min_width=name_width)
     for row in cells:
         result.add_row(*(Text(cell) for cell in row))
     return result
@@ -236,7 +241,7 @@ def _cell(value: object) -> str:
         return ""
     if isinstance(value, float):
         return f"{value:.2f}"
-    return clean(value)
+    return one_line(clean(value))
 
 
 def _is_number(cell: str) -> bool:

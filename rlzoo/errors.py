@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from enum import IntEnum
 from typing import Any
 
+from rlzoo.escape import hanging, one_line, printable
 from rlzoo.redaction import redact
 
 MAX_LINE = 1000
@@ -43,8 +44,8 @@ class RlzooError(Exception):
     """
 
     def __init__(self, message: str, hint: str = "", code: ExitCode = ExitCode.WRONG_REQUEST) -> None:
-        self.message = "\n".join(shorten(line, MAX_LINE) for line in clean(message).split("\n"))
-        self.hint = shorten(clean(hint), MAX_LINE)
+        self.message = "\n".join(shorten(line, MAX_LINE) for line in hanging(clean(message)).split("\n"))
+        self.hint = shorten(hanging(clean(hint)), MAX_LINE)
         super().__init__(self.message)
         self.code = code
 
@@ -68,9 +69,9 @@ class Problem:
     missing: bool = False
 
     def __str__(self) -> str:
-        head = shorten(_one_line(f"{self.key}: {self.message}" if self.key else self.message), MAX_LINE - 200)
-        where = f" [{self.where}]" if self.where else ""
-        hint = f"\n    {_one_line(self.hint)}" if self.hint else ""
+        head = shorten(one_line(f"{self.key}: {self.message}" if self.key else self.message), MAX_LINE - 200)
+        where = f" [{one_line(self.where)}]" if self.where else ""
+        hint = f"\n    {one_line(self.hint)}" if self.hint else ""
         return f"{head}{where}{hint}"
 
 
@@ -88,7 +89,7 @@ class ConfigError(RlzooError):
 
 def clean(text: object) -> str:
     """Text without control characters, which could steer the terminal, and without secrets."""
-    return redact("".join(char for char in str(text) if char in "\n\t" or (char.isprintable() or char == "\u00a0")))
+    return redact(printable(str(text)))
 
 
 def show(value: Any) -> str:
@@ -106,7 +107,3 @@ def show(value: Any) -> str:
 def shorten(text: str, limit: int) -> str:
     """Text of at most `limit` characters; where it is longer, its end is left out."""
     return text if len(text) <= limit else f"{text[: limit - 3]}..."
-
-
-def _one_line(text: str) -> str:
-    return " ".join(text.split("\n"))

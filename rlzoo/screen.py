@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Literal, Self
 
 from rlzoo import console
 from rlzoo.errors import clean, shorten
+from rlzoo.escape import coloured, one_line
+from rlzoo.redaction import redact
 
 if TYPE_CHECKING:
     import numpy as np
@@ -88,11 +90,11 @@ class Terminal:
             self._is_open = True
             _write(OPEN)
         if isinstance(picture, str):
-            lines = picture.rstrip("\n").split("\n")[: rows - 2]
+            lines = redact(coloured(picture)).rstrip("\n").split("\n")[: rows - 2]
         else:
             lines = half_blocks(fitted(picture, columns, 2 * (rows - 2)), self._colours)
         body = "".join(f"{line}\x1b[0m{CLEAR_LINE}\n" for line in lines)
-        _write(f"{HOME}{body}{shorten(clean(caption), columns)}{CLEAR_LINE}{CLEAR_REST}")
+        _write(f"{HOME}{body}{shorten(one_line(clean(caption)), columns)}{CLEAR_LINE}{CLEAR_REST}")
 
 
 def fitted(picture: np.ndarray, width: int, height: int) -> np.ndarray:
@@ -140,7 +142,7 @@ def half_blocks(picture: np.ndarray, colours: Colours) -> list[str]:
 
 def write_over(text: str) -> None:
     """One line in place of the last one, on a terminal."""
-    _write(f"\r{shorten(clean(text), shutil.get_terminal_size().columns - 1)}{CLEAR_LINE}")
+    _write(f"\r{shorten(one_line(clean(text)), shutil.get_terminal_size().columns - 1)}{CLEAR_LINE}")
 
 
 def _write(text: str) -> None:

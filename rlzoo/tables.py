@@ -10,6 +10,7 @@ from pathlib import Path
 
 from rlzoo import contained
 from rlzoo.config.schema import LARGEST
+from rlzoo.escape import from_csv_cell
 
 MAX_BYTES = 2**26
 """Of one table; a larger one is not what rlzoo wrote."""
@@ -28,7 +29,7 @@ class EvaluationRow:
 
 
 def read(path: Path) -> tuple[list[str], list[dict[str, str]]]:
-    """The columns and rows of a table; none of a file that is not there.
+    """The columns and rows of a table, with the text that its cells stand for; none of a file that is not there.
 
     Raises:
         RlzooError: if it is damaged.
@@ -37,10 +38,11 @@ def read(path: Path) -> tuple[list[str], list[dict[str, str]]]:
         return [], []
     try:
         reader = csv.DictReader(io.StringIO(read_bytes(path).decode("utf-8"), newline=""), restkey="", restval="")
-        rows = list(reader)
+        reader.fieldnames = list(map(from_csv_cell, reader.fieldnames or ()))
+        rows = [{name: from_csv_cell(cell) for name, cell in row.items() if name} for row in reader]
     except (csv.Error, ValueError) as error:
         raise contained.damaged(path, str(error)) from error
-    return list(reader.fieldnames or ()), rows
+    return list(reader.fieldnames), rows
 
 
 def read_bytes(path: Path) -> bytes:

@@ -1,4 +1,7 @@
-"""The syntax tree of the package: nothing evaluates text or starts a shell, YAML is plain, two files may pickle."""
+"""The syntax tree of the package: nothing evaluates text or starts a shell, YAML is plain, two files may pickle.
+
+Nothing is printed but constants and JSON, which is ASCII: any other text goes through `console`, which cleans it.
+"""
 
 from __future__ import annotations
 
@@ -10,6 +13,8 @@ import pytest
 
 PACKAGE = Path(__file__).resolve().parent.parent / "rlzoo"
 MAY_PICKLE = {"legacy_pickle.py", "trust.py"}
+MAY_PRINT = {"cli.py", "console.py", "algos/compile_signatures.py"}
+PRINTED = {"json.dumps", "rlzoo.tuning.report.data.dumps", "rlzoo.errors.clean"}
 PICKLING = {"pickle", "_pickle", "cloudpickle", "dill", "joblib", "marshal", "shelve", "jsonpickle", "copyreg"}
 BUILTINS = {"eval", "exec", "compile", "__import__"}
 SAFE_LOADERS = {"SafeLoader", "CSafeLoader"}
@@ -58,6 +63,9 @@ def _walk(tree: ast.Module, name: str) -> Iterator[tuple[int, str]]:
                 yield node.lineno, dotted
         if isinstance(node, ast.Call):
             yield from _call(node, _dotted(node.func, imported))
+            if _dotted(node.func, imported) == "print" and name not in MAY_PRINT:
+                others = [part for part in node.args if not _is_safe_to_print(part, imported)]
+                yield from ((node.lineno, "prints text that may be anybody's") for _ in others)
 
 
 def _call(node: ast.Call, dotted: str) -> Iterator[tuple[int, str]]:
@@ -80,6 +88,12 @@ def _dotted(node: ast.expr, imported: dict[str, str]) -> str:
     if isinstance(node, ast.Attribute):
         return f"{_dotted(node.value, imported)}.{node.attr}"
     return ""
+
+
+def _is_safe_to_print(node: ast.expr, imported: dict[str, str]) -> bool:
+    if isinstance(node, ast.Call):
+        return _dotted(node.func, imported) in PRINTED
+    return isinstance(node, ast.Constant)
 
 
 def _is(node: ast.expr | None, value: bool) -> bool:
@@ -118,6 +132,8 @@ def test_the_package_does_none_of_it():
         "import torch; torch.load(path, weights_only=flag)",
         "import numpy; numpy.load(path, allow_pickle=True)",
         "from hydra.utils import instantiate; instantiate(cfg)",
+        "print(name)",
+        "print('run:', f'{run.path}')",
     ],
 )
 def test_what_is_forbidden_is_found(source: str):
@@ -134,6 +150,8 @@ def test_what_is_forbidden_is_found(source: str):
         "model.eval()",
         "import subprocess; subprocess.run(['ls'])",
         "import pickletools",
+        "import json; print(json.dumps({}))",
+        "print(); print('done', flush=True)",
     ],
 )
 def test_what_is_allowed_is_not(source: str):

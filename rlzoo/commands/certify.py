@@ -15,6 +15,7 @@ from rlzoo.config import paths
 from rlzoo.config.compose import override
 from rlzoo.config.parse import check
 from rlzoo.config.schema import CertifyConfig
+from rlzoo.console import print_lines
 from rlzoo.errors import ConfigError, ExitCode, Problem, RlzooError
 from rlzoo.runs import Run, find_runs
 
@@ -112,16 +113,16 @@ def _print(report: Report, written: Sequence[Path], *, wants: bool) -> None:
     if any(standing.stated for standing in found):
         print("* as the card of a model on the Hub states it; nobody has measured it again")
     n_passed, total = len(report.passed), len(course.CERTIFIED)
-    print(f"{n_passed} of {total} passed ({n_passed / total:.0%}){_level(report)}")
+    print_lines(f"{n_passed} of {total} passed ({n_passed / total:.0%}){_level(report)}")
     still = [one for one in report.standings if one.state != "passed" and one.assignment.certified]
     if still:
         print("still to do:")
         print_pairs((_named(standing), standing.next) for standing in still)
     if written:
-        print(f"certificate: {' and '.join(map(str, written))}")
+        print_lines(f"certificate: {' and '.join(map(str, written))}")
     elif wants:
         missing = course.LEVELS[-1].needed - n_passed
-        print(f"no certificate yet: {missing} more {'is' if missing == 1 else 'are'} needed")
+        print_lines(f"no certificate yet: {missing} more {'is' if missing == 1 else 'are'} needed")
     elif report.level is not None:
         print("rlzoo certify name='Ada Lovelace' writes the certificate")
 

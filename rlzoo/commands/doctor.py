@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING
 
+from rlzoo.console import print_lines
 from rlzoo.errors import ExitCode, RlzooError, clean
 
 if TYPE_CHECKING:
@@ -35,7 +36,7 @@ def main(arguments: Arguments) -> int:
     else:
         _print(checks)
         bad = sum(check.state == "broken" for check in checks)
-        print(f"{bad} broken" if bad else "nothing is broken; what is missing is needed only for what it says")
+        print_lines(f"{bad} broken" if bad else "nothing is broken; what is missing is needed only for what it says")
     return ExitCode.MISSING if is_broken else ExitCode.DONE
 
 
@@ -48,4 +49,4 @@ def _print(checks: Sequence[Check]) -> None:
         print_table(COLUMNS, rows)
     except Exception:
         for name, state, detail, fix in rows:
-            print(clean(f"{name}: {state}: {detail}" + (f"\n    {fix}" if fix else "")))
+            print_lines(f"{name}: {state}: {detail}", *([f"    {fix}"] if fix else []))

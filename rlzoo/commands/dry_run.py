@@ -9,6 +9,7 @@ from typing import Any
 
 from rlzoo.config.parse import dump
 from rlzoo.config.schema import AlgoConfig, TrainConfig
+from rlzoo.console import print_lines
 from rlzoo.errors import ExitCode
 from rlzoo.preflight import Request
 from rlzoo.protocols import Algorithm, Callback
@@ -23,13 +24,13 @@ def print_plan(requests: Sequence[Request]) -> int:
 
     for index, request in enumerate(requests):
         if len(requests) > 1:
-            print(f"--- job {index + 1} of {len(requests)}")
+            print_lines(f"--- job {index + 1} of {len(requests)}")
         config = request.config
-        print(yaml.safe_dump(redact_values(dump(config)), sort_keys=False, allow_unicode=True), end="")
+        text = yaml.safe_dump(redact_values(dump(config)), sort_keys=False, allow_unicode=True)
+        print_lines(*text.split("\n"))
         tuned = request.composition.hyperparams
-        print(f"\ntuned hyperparameters: {', '.join(tuned) if tuned else 'none: algorithm defaults'}")
-        for line in estimates(config):
-            print(line)
+        print_lines(f"tuned hyperparameters: {', '.join(tuned) if tuned else 'none: algorithm defaults'}")
+        print_lines(*estimates(config))
     print("every check passed; nothing was started or written")
     return ExitCode.DONE
 

@@ -15,6 +15,7 @@ from rlzoo.config import overrides, paths
 from rlzoo.config.compose import override
 from rlzoo.config.parse import check
 from rlzoo.config.schema import EnjoyConfig
+from rlzoo.console import print_lines
 from rlzoo.errors import ConfigError, ExitCode, Problem, RlzooError
 from rlzoo.preflight import device_problems
 from rlzoo.runs import Run
@@ -194,7 +195,7 @@ class _Spectator:
             write_over("")
         for number, episode in enumerate(self.episodes[self._n_printed :], self._n_printed + 1):
             line = f"episode {number}: return {episode.total:.2f}, {episode.n_steps:,} steps"
-            print(f"{line}, checkpoint {episode.checkpoint}", flush=True)
+            print_lines(f"{line}, checkpoint {episode.checkpoint}")
         self._n_printed = len(self.episodes)
 
     def sum_up(self) -> None:
@@ -203,10 +204,10 @@ class _Spectator:
 
         self._print()
         if not self.episodes and self.n_steps:
-            print(f"{self.n_steps:,} steps; no episode has ended", flush=True)
+            print_lines(f"{self.n_steps:,} steps; no episode has ended")
         if len(self.episodes) > 1:
             totals = [episode.total for episode in self.episodes]
-            print(f"{len(totals)} episodes: {np.mean(totals):.2f} ± {np.std(totals):.2f}", flush=True)
+            print_lines(f"{len(totals)} episodes: {np.mean(totals):.2f} ± {np.std(totals):.2f}")
 
 
 def _view(render: Render) -> Render:

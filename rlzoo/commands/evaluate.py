@@ -13,6 +13,7 @@ from rlzoo.config import overrides, paths
 from rlzoo.config.compose import override
 from rlzoo.config.parse import check
 from rlzoo.config.schema import EvaluateConfig
+from rlzoo.console import print_lines
 from rlzoo.errors import ConfigError, ExitCode, Problem
 from rlzoo.preflight import device_problems
 from rlzoo.protocols import Evaluation
@@ -48,7 +49,7 @@ def main(arguments: Arguments) -> int:
         print(json.dumps({"run": str(run.path), **entry}, allow_nan=False))
         return ExitCode.DONE
     print_results([entry])
-    print(f"appended to {run.results_file}")
+    print_lines(f"appended to {run.results_file}")
     return ExitCode.DONE
 
 

@@ -12,6 +12,7 @@ from rlzoo.config import paths
 from rlzoo.config.compose import override
 from rlzoo.config.parse import check
 from rlzoo.config.schema import LeaderboardConfig
+from rlzoo.console import print_lines
 from rlzoo.errors import ConfigError, ExitCode
 from rlzoo.evaluation import MIN_SEEDS
 
@@ -65,7 +66,7 @@ def main(arguments: Arguments) -> int:
     if not (boards or groups):
         where = "on the Hub" if cfg.source == "hub" or cfg.user else f"below {cfg.runs_dir}"
         wanted = " ".join(f"{key}={value}" for key, value in (("algo", cfg.algo), ("env", cfg.env)) if value)
-        print(f"no results {where}{f' of {wanted}' if wanted else ''}")
+        print_lines(f"no results {where}{f' of {wanted}' if wanted else ''}")
     return ExitCode.DONE
 
 
@@ -81,9 +82,9 @@ def _print(boards: Sequence[Board], groups: Sequence[GroupBoard], cfg: Leaderboa
         print_table(ALGO_COLUMNS, rows, title=group_board.title, spare=SPARE)
     for env, n_rows in [(board.env, len(board.rows)) for board in boards] + [(b.env, len(b.rows)) for b in groups]:
         if n_rows > cfg.n:
-            print(f"{env}: {cfg.n} of {n_rows}; n={n_rows} shows all")
+            print_lines(f"{env}: {cfg.n} of {n_rows}; n={n_rows} shows all")
     if boards or groups:
-        print(_meaning(cfg))
+        print_lines(_meaning(cfg))
 
 
 def _meaning(cfg: LeaderboardConfig) -> str:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from rlzoo.commands.results import checkpoint_text
 from rlzoo.config import overrides
+from rlzoo.console import print_lines
 from rlzoo.errors import ExitCode, RlzooError
 from rlzoo.registry import lookup
 
@@ -43,7 +44,7 @@ def main(arguments: Arguments) -> int:
     columns = list(rows[0]) if rows else []
     spare = SPARE if words[0] == "hub" else ()
     print_table(columns, [[_cell(row[column]) for column in columns] for row in rows], spare=spare)
-    print(f"{len(rows)} {'models' if words == ['hub'] else words[0]}")
+    print_lines(f"{len(rows)} {'models' if words == ['hub'] else words[0]}")
     if words == ["runs"] and rows:
         print("The newest evaluation of each last checkpoint; std is over the episodes of that one policy.")
     if words == ["hub"]:

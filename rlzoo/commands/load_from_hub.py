@@ -10,6 +10,7 @@ from rlzoo.config import paths
 from rlzoo.config.compose import override
 from rlzoo.config.parse import check
 from rlzoo.config.schema import LoadFromHubConfig
+from rlzoo.console import print_lines
 from rlzoo.errors import ConfigError, ExitCode, Problem
 from rlzoo.runs import Run
 
@@ -72,8 +73,8 @@ def _print(found: dict[str, Any]) -> None:
         ]
     )
     for text in found["assumed"]:
-        print(f"assumed: {text}")
+        print_lines(f"assumed: {text}")
     for record in found["trusted"]:
         warn(f"unpickled on trust: {record['file']}, SHA-256 {record['sha256'][:16]}…")
     for command in ("evaluate", "enjoy", "record"):
-        print("  " + shlex.join(("rlzoo", command, f"run={found['run']}")))
+        print_lines("  " + shlex.join(("rlzoo", command, f"run={found['run']}")))

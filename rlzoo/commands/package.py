@@ -13,6 +13,7 @@ from rlzoo.config import paths
 from rlzoo.config.compose import override
 from rlzoo.config.parse import check
 from rlzoo.config.schema import PackageConfig
+from rlzoo.console import print_lines
 from rlzoo.errors import ConfigError, ExitCode
 from rlzoo.hub.stage import Staged, name_of, problems_of, stage
 from rlzoo.runs import Run
@@ -38,7 +39,7 @@ def main(arguments: Arguments) -> int:
         print(json.dumps({**found, "files": staged.files, "result": entry}, allow_nan=False))
         return ExitCode.DONE
     print_results([entry])
-    print("\n".join(tree(staged)))
+    print_lines(*tree(staged))
     return ExitCode.DONE
 
 

@@ -16,6 +16,7 @@ from rlzoo.config import overrides, paths
 from rlzoo.config.compose import override
 from rlzoo.config.parse import check
 from rlzoo.config.schema import PushToHubConfig
+from rlzoo.console import print_lines
 from rlzoo.errors import ConfigError, ExitCode, Problem, RlzooError
 from rlzoo.hub.client import check_repo_id
 from rlzoo.hub.own_files import require_package
@@ -49,7 +50,7 @@ def main(arguments: Arguments) -> int:
         from rlzoo.commands.results import print_results
 
         print_results([run.read_results()[-1]])
-    print(_summary(pushed))
+    print_lines(*_summary(pushed))
     return ExitCode.DONE
 
 
@@ -169,8 +170,8 @@ def _dry_run(run: Run | None, options: dict[str, Any], *, as_json: bool) -> int:
     if as_json:
         print(json.dumps({"dry_run": True, "repo_id": repo_id, "folder": str(folder), "files": files}))
         return ExitCode.DONE
-    print("\n".join(lines or [f"{folder}/", *(f"  {name}" for name in files)]))
-    print(f"dry run: nothing was sent{f' to {repo_id}' if repo_id else ''}")
+    print_lines(*(lines or [f"{folder}/", *(f"  {name}" for name in files)]))
+    print_lines(f"dry run: nothing was sent{f' to {repo_id}' if repo_id else ''}")
     return ExitCode.DONE
 
 
@@ -191,9 +192,9 @@ def _kept(
     return RlzooError(message, error.hint, error.code)
 
 
-def _summary(pushed: Pushed) -> str:
+def _summary(pushed: Pushed) -> list[str]:
     if not pushed.changed:
-        return f"{pushed.url} holds this already: nothing was changed"
+        return [f"{pushed.url} holds this already: nothing was changed"]
     gone = f", {len(pushed.deleted)} of an older package deleted" if pushed.deleted else ""
     seen = " (private)" if pushed.private else ""
-    return f"{len(pushed.files)} files published{gone}\n{pushed.url}{seen}"
+    return [f"{len(pushed.files)} files published{gone}", f"{pushed.url}{seen}"]

@@ -13,6 +13,7 @@ from rlzoo.config import overrides, paths
 from rlzoo.config.compose import override
 from rlzoo.config.parse import check
 from rlzoo.config.schema import RecordConfig
+from rlzoo.console import print_lines
 from rlzoo.errors import ConfigError, ExitCode, Problem
 from rlzoo.preflight import device_problems
 from rlzoo.runs import Run
@@ -48,9 +49,9 @@ def main(arguments: Arguments) -> int:
     if recording.returns:
         print_table(("checkpoint", "seed", "return", "steps"), [(a, b, f"{c:.2f}", d) for a, b, c, d in rows])
     length = f"{recording.n_frames:,} frames, {recording.fps:g} a second: {recording.seconds:.1f} s"
-    print(f"{recording.path}: {length}")
+    print_lines(f"{recording.path}: {length}")
     if recording.gif is not None:
-        print(recording.gif)
+        print_lines(recording.gif)
     return ExitCode.DONE
 
 

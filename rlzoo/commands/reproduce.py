@@ -24,6 +24,7 @@ from rlzoo.config import paths
 from rlzoo.config.compose import override
 from rlzoo.config.parse import check, dump, parse
 from rlzoo.config.schema import ReproduceConfig, TrainConfig
+from rlzoo.console import print_lines
 from rlzoo.errors import ConfigError, ExitCode, RlzooError
 from rlzoo.preflight import device_problems
 from rlzoo.runs import Run
@@ -218,5 +219,5 @@ def _print(run: Run, found: Reproduction) -> None:
         print_table(
             ("step", "then", "now"), [(f"{step:,}", then, now) for step, then, now in shown], title="mean reward"
         )
-        print(f"largest difference of {len(found.curve)} evaluations: {show(found.max_difference)}")
-    print(f"{'identical' if found.identical else 'not identical'}: {run.path} | {found.run.path}")
+        print_lines(f"largest difference of {len(found.curve)} evaluations: {show(found.max_difference)}")
+    print_lines(f"{'identical' if found.identical else 'not identical'}: {run.path} | {found.run.path}")

@@ -12,6 +12,7 @@ from rlzoo.config import overrides
 from rlzoo.config.compose import override
 from rlzoo.config.parse import check, dump, parse
 from rlzoo.config.schema import CHANGEABLE, WHERE, TrainConfig
+from rlzoo.console import print_lines
 from rlzoo.errors import ConfigError, ExitCode, Problem, RlzooError
 from rlzoo.preflight import secret_problems
 from rlzoo.redaction import redact_values
@@ -26,7 +27,7 @@ def main(words: Sequence[str]) -> int:
     before = len(run.read_results())
     if go_on(run, cfg, changes):
         print_results(run.read_results()[before:])
-        print(f"run: {run.path}")
+        print_lines(f"run: {run.path}")
     return ExitCode.DONE
 
 

@@ -7,7 +7,8 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from rlzoo.commands.explain import Explanation, as_yaml, explain, is_known
-from rlzoo.errors import ConfigError, ExitCode, clean
+from rlzoo.console import print_lines
+from rlzoo.errors import ConfigError, ExitCode
 from rlzoo.redaction import redact_values
 
 if TYPE_CHECKING:
@@ -57,7 +58,7 @@ def _show_algorithm(about: Explanation, as_json: bool) -> int:
     print_table(("hyperparameter", "default", "range", "meaning"), rows)
     width = max(map(len, about.commands))
     for command, what in about.commands.items():
-        print(clean(f"  {command:{width}}  # {what}"))
+        print_lines(f"  {command:{width}}  # {what}")
     return ExitCode.DONE
 
 

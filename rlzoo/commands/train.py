@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from rlzoo.config.compose import Composition, compose, expand_jobs
 from rlzoo.config.overrides import key_of
 from rlzoo.config.parse import dump, parse
+from rlzoo.console import print_lines
 from rlzoo.errors import ConfigError, ExitCode, Problem, RlzooError
 from rlzoo.preflight import Request, check
 from rlzoo.redaction import redact_values
@@ -201,7 +202,7 @@ def _train_one(request: Request, own: Mapping[str, str]) -> int:
         _say(f"tuned hyperparameters: {file}")
     result = run_job(job_of(request, own))
     print_results(result["result"]["evaluations"])
-    print(f"run: {result['run']}")
+    print_lines(f"run: {result['run']}")
     return ExitCode.DONE
 
 
@@ -212,7 +213,7 @@ def _print_config(compositions: Sequence[Composition]) -> int:
     if problems:
         raise ConfigError(list(problems.values()))
     texts = (yaml.safe_dump(redact_values(c.values), sort_keys=False, allow_unicode=True) for c in compositions)
-    print("---\n".join(texts), end="")
+    print_lines(*"---\n".join(texts).removesuffix("\n").split("\n"))
     return ExitCode.DONE
 
 

@@ -6,6 +6,7 @@ import json
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+from rlzoo.console import print_lines
 from rlzoo.errors import ExitCode
 
 if TYPE_CHECKING:
@@ -102,12 +103,12 @@ def _print(tuned: Tuned, second: str | None) -> None:
         _print_final(tuned.final, second)
     states = [trial["state"] for trial in tuned.trials]
     counts = ", ".join(f"{states.count(state)} {state}" for state in dict.fromkeys(states))
-    print(f"trials: {counts}")
-    print(f"search cost: {spent(tuned.cost)}")
+    print_lines(f"trials: {counts}")
+    print_lines(f"search cost: {spent(tuned.cost)}")
     if tuned.saved is not None:
-        print(f"saved: {tuned.saved}, which rlzoo train applies from here on")
-    print(f"study: {tuned.folder}")
-    print(f"its pictures: rlzoo tune report study={tuned.folder}")
+        print_lines(f"saved: {tuned.saved}, which rlzoo train applies from here on")
+    print_lines(f"study: {tuned.folder}")
+    print_lines(f"its pictures: rlzoo tune report study={tuned.folder}")
 
 
 def _print_final(final: Final, second: str | None) -> None:
@@ -118,7 +119,7 @@ def _print_final(final: Final, second: str | None) -> None:
     if final.gain is not None and not second:
         gain = final.gain
         interval = f"{gain.mean:.2f} [{gain.low:.2f}, {gain.high:.2f}]"
-        print(f"{final.winner.label} beats the defaults by {interval}{may_be_chance(gain)}")
+        print_lines(f"{final.winner.label} beats the defaults by {interval}{may_be_chance(gain)}")
 
 
 def plan_data(request: TuneRequest) -> dict[str, Any]:

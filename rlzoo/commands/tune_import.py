@@ -11,6 +11,7 @@ from rlzoo.config.compose import override
 from rlzoo.config.overrides import key_of
 from rlzoo.config.parse import check
 from rlzoo.config.tune_schema import TuneImportConfig
+from rlzoo.console import print_lines
 from rlzoo.errors import ConfigError, ExitCode, Problem
 
 if TYPE_CHECKING:
@@ -44,7 +45,7 @@ def main(arguments: Arguments) -> int:
         print(json.dumps(_as_data(source, chosen, taken, folder, command(words)), allow_nan=False))
         return ExitCode.DONE
     _print(source, taken, dry_run=folder is None)
-    print(f"to run {'it' if folder is None else folder}: {command(words).strip()}")
+    print_lines(f"to run {'it' if folder is None else folder}: {command(words).strip()}")
     return ExitCode.DONE
 
 

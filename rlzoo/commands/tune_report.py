@@ -9,6 +9,7 @@ from rlzoo.config import paths
 from rlzoo.config.compose import override
 from rlzoo.config.parse import check
 from rlzoo.config.tune_schema import TuneReportConfig
+from rlzoo.console import print_lines
 from rlzoo.errors import ConfigError, ExitCode
 
 if TYPE_CHECKING:
@@ -62,7 +63,7 @@ def _print(report: Report, written: Written, n: int) -> None:
     if report.comparison is not None:
         print_table(*table_of(report.comparison.candidates, report.second), title="on fresh seeds")
         if sentence := verdict(report):
-            print(sentence)
+            print_lines(sentence)
     if report.failed:
         print_table(("trial", "error"), [(each.number, each.note) for each in report.failed[:n]], title="failures")
     for name, reason in written.not_drawn.items():

@@ -7,6 +7,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from rlzoo.console import print_lines
 from rlzoo.errors import ExitCode
 from rlzoo.validation import validate
 
@@ -23,7 +24,7 @@ def main(arguments: Arguments) -> int:
 
         rows = [(finding.file, finding.key, finding.problem, finding.value) for finding in findings]
         print_table(("file", "key", "problem", "value"), rows)
-        print(f"{len(findings)} problems in {count} files")
+        print_lines(f"{len(findings)} problems in {count} files")
     else:
-        print(f"{count} files checked, no problems")
+        print_lines(f"{count} files checked, no problems")
     return ExitCode.WRONG_REQUEST if findings else ExitCode.DONE

@@ -19,6 +19,7 @@ from rlzoo.config import paths
 from rlzoo.config.compose import override
 from rlzoo.config.parse import check, dump, parse
 from rlzoo.config.schema import TrainConfig, VerifyResumeConfig
+from rlzoo.console import print_lines
 from rlzoo.errors import ConfigError, ExitCode, Problem, RlzooError
 from rlzoo.protocols import State
 from rlzoo.runs import Run
@@ -217,9 +218,9 @@ def _print(found: Verification) -> None:
 
     rows = [(name, "differs" if difference else "same", difference or "") for name, difference in found.parts.items()]
     print_table(("part", "", "first difference (in one go | cut)"), rows)
-    print(f"resume: {found.level}")
+    print_lines(f"resume: {found.level}")
     cut = f"cut at step {found.cut_at:,} of {found.total_timesteps:,}, went on from {found.resumed_from:,}"
-    print(f"{cut}; {found.seconds:.0f} s")
+    print_lines(f"{cut}; {found.seconds:.0f} s")
     if found.identical:
         print("identical: a training of this configuration that is cut off goes on as if it had not been")
     elif found.level.startswith("restarted-episodes"):

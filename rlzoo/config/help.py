@@ -8,6 +8,7 @@ from typing import Any
 
 from rlzoo.config import env_names, files, paths, yaml_file
 from rlzoo.config.yaml_file import YamlFile
+from rlzoo.console import print_lines
 
 USAGE = {
     "train": "rlzoo train [group=choice ...] [key=value ...] [-m] [--dry-run] [--cfg job]",
@@ -78,9 +79,9 @@ WITH_GROUPS = {"train": "train", "show": "train", "tune": "tune"}
 
 def print_help(command: str, summary: str, words: Sequence[str]) -> None:
     """Print the help of a command; `algo=` and `env=` among the words add their own keys."""
-    print(f"{summary}\n\nusage: {USAGE[command]}\n")
+    print_lines(summary, "", f"usage: {USAGE[command]}", "")
     if command in ABOUT:
-        print(f"{ABOUT[command]}\n")
+        print_lines(*ABOUT[command].split("\n"), "")
     source = WITH_GROUPS.get(command, command.replace(" ", "-"))
     path = paths.root() / "conf" / f"{source}.yaml"
     if not path.is_file():
@@ -92,7 +93,7 @@ def print_help(command: str, summary: str, words: Sequence[str]) -> None:
     if command in OWN_WORDS:
         print("words of this call alone:")
         for key, meaning in OWN_WORDS[command].items():
-            print(f"  {key + '=':14} {meaning}")
+            print_lines(f"  {key + '=':14} {meaning}")
         print()
     print("keys (and their defaults):")
     _print_keys(file)
@@ -114,10 +115,11 @@ def print_help(command: str, summary: str, words: Sequence[str]) -> None:
 def _print_groups() -> None:
     print("groups:")
     for group, meaning in GROUP_HELP.items():
-        print(f"  {group + '=':14} {meaning}")
+        print_lines(f"  {group + '=':14} {meaning}")
         names = files.options(group)
         if group != "hyperparams" and names:
-            print(textwrap.fill(" ".join(names), width=110, initial_indent=" " * 17, subsequent_indent=" " * 17))
+            indent = " " * 17
+            print_lines(*textwrap.wrap(" ".join(names), 110, initial_indent=indent, subsequent_indent=indent))
     print()
 
 
@@ -125,7 +127,7 @@ def _print_choice(group: str, name: str, note: str) -> None:
     found = files.find(f"{group}/{name}")
     if found is None:
         return
-    print(f"\n{group}.* of {group}={name}{': ' + note if note else ''}")
+    print_lines("", f"{group}.* of {group}={name}{': ' + note if note else ''}")
     _print_keys(found.read(), prefix=f"{group}.")
 
 
@@ -135,7 +137,7 @@ def _print_keys(file: YamlFile, prefix: str = "") -> None:
             continue
         setting = f"{prefix}{'.'.join(path)}={_text(value)}"
         comment = file.comments.get(path, "")
-        print(f"  {setting:40} {comment}".rstrip())
+        print_lines(f"  {setting:40} {comment}".rstrip())
 
 
 def _leaves(values: dict[str, Any], path: tuple[str, ...]) -> Iterator[tuple[tuple[str, ...], Any]]:

@@ -6,13 +6,14 @@ import csv
 import io
 import math
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from itertools import islice
 from pathlib import Path
 from typing import Any
 
 from rlzoo import console, contained, tables
 from rlzoo.errors import ExitCode, RlzooError
+from rlzoo.escape import csv_cell, from_csv_cell
 from rlzoo.protocols import State
 from rlzoo.runs import Run
 
@@ -56,7 +57,10 @@ class CsvLogger:
 
 
 class CsvTable:
-    """A CSV file with a header that grows: a new column rewrites the file, a row with known columns is appended."""
+    """A CSV file with a header that grows: a new column rewrites the file, a row with known columns is appended.
+
+    No text in it, nor the name of a column, is a formula to a spreadsheet: see `escape.csv_cell`.
+    """
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -116,7 +120,8 @@ class CsvTable:
         try:
             whole = data[: data.rfind(b"\n") + 1]
             rows = csv.reader(io.StringIO(whole.decode("utf-8"), newline=""))
-            self._columns, self.n_rows, self._size = next(rows, []), sum(1 for _ in rows), len(whole)
+            self._columns = list(map(from_csv_cell, next(rows, [])))
+            self.n_rows, self._size = sum(1 for _ in rows), len(whole)
         except (csv.Error, ValueError) as error:
             raise contained.damaged(self.path, str(error)) from error
         if len(whole) < len(data):
@@ -144,7 +149,7 @@ class CsvTable:
         self._unsynced = True
 
     def _rewrite(self, columns: list[str], rows: list[list[str]]) -> None:
-        data = b"".join(_line(cells) for cells in [columns, *rows]) if columns else b""
+        data = b"".join(_line(cells) for cells in [map(csv_cell, columns), *rows]) if columns else b""
         temporary = self.path.with_name(f".{self.path.name}.{os.getpid()}.tmp")
         try:
             with contained.opened(temporary, "wb") as file:
@@ -158,9 +163,12 @@ class CsvTable:
         self._columns, self.n_rows, self._size = columns, len(rows), len(data)
 
 
-def _line(cells: list[str]) -> bytes:
+def _line(cells: Iterable[str]) -> bytes:
+    """Some spreadsheets divide cells at `;` or tabs too, so that a cell with one of them is quoted."""
+    row = list(cells)
+    quoting = csv.QUOTE_ALL if any(";" in cell or "\t" in cell for cell in row) else csv.QUOTE_MINIMAL
     text = io.StringIO()
-    csv.writer(text, lineterminator="\n").writerow(cells)
+    csv.writer(text, lineterminator="\n", quoting=quoting).writerow(row)
     return text.getvalue().encode("utf-8")
 
 
@@ -169,6 +177,6 @@ def _text(value: object) -> str:
     if value is None:
         return ""
     if isinstance(value, bool | str):
-        return str(value)
+        return csv_cell(str(value))
     number = float(value)  # type: ignore[arg-type]  # numpy's and torch's scalars too
     return str(int(number)) if math.isfinite(number) and isinstance(value, int) else repr(number)
