@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 
 from rlzoo import tables
 from rlzoo.errors import RlzooError
+from rlzoo.escape import one_line
 from rlzoo.runs import Run
 
 TRAINING = "rollout/ep_rew_mean"
@@ -68,7 +69,8 @@ def learning_curve(run: Run, path: Path) -> bool:
             mean = evaluations.means[evaluations.steps.index(best.num_timesteps)]
             axes.plot(best.num_timesteps, mean, "*", color="tab:orange", markersize=14, label="best, which ships")
     values = run.read_config()
-    axes.set_title(f"{values['algo']['name']} on {values['env']['id']}, seed {values['seed']}")
+    title = f"{values['algo']['name']} on {values['env']['id']}, seed {values['seed']}"
+    axes.set_title(one_line(title), parse_math=False)
     axes.set_xlabel("environment steps")
     axes.set_ylabel("return of an episode")
     axes.xaxis.set_major_formatter(lambda value, _: _short(value))

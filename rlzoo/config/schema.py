@@ -5,6 +5,7 @@ Frozen dataclasses without defaults: what is absent from YAML is an error, never
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from math import isfinite
 from typing import Annotated, Any, Literal
@@ -34,6 +35,12 @@ def _float(value: Any) -> Any:
 def _bool(value: Any) -> Any:
     if not isinstance(value, bool):
         raise ValueError("must be true or false")
+    return value
+
+
+def _extra(value: Any) -> Any:
+    if not isinstance(value, str) or re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", value) is None:
+        raise ValueError("must be the name of an extra: letters, digits, '.', '_' and '-'")
     return value
 
 
@@ -70,7 +77,7 @@ class EnvConfig:
     id: str
     summary: str
     imports: tuple[str, ...]
-    extra: str | None
+    extra: Annotated[str, BeforeValidator(_extra)] | None
     kwargs: Options
     max_steps: Positive | None
     monitor_kwargs: Options

@@ -1,4 +1,8 @@
-"""The model card: metadata that the Hub and leaderboards read, and what people want to know of an agent."""
+"""The model card: metadata that the Hub and leaderboards read, and what people want to know of an agent.
+
+The run may be a stranger's: every value of it is written through `escape`, so that the card has the parts that are
+written here and no others.
+"""
 
 from __future__ import annotations
 
@@ -9,6 +13,8 @@ from typing import TYPE_CHECKING, Any
 
 from rlzoo.algos.specs import AlgoSpec, find_spec
 from rlzoo.config import aliases, yaml_file
+from rlzoo.errors import shorten
+from rlzoo.escape import cell, code, fenced, markdown
 from rlzoo.hub import course_files, usage
 from rlzoo.hub.card_merge import license_of, merge, section
 from rlzoo.hub.own_files import published_config, published_info
@@ -20,6 +26,8 @@ if TYPE_CHECKING:
 
 __all__ = ["license_of", "merge", "text"]
 
+LONGEST = 300
+"""Characters of a value that a card shows; all of it is in the files beside it."""
 COURSE_TAGS = {
     "q_learning": ("q-learning",),
     "reinforce": ("reinforce", "deep-rl-class"),
@@ -135,16 +143,17 @@ def is_sb3(spec: AlgoSpec) -> bool:
 
 def _title(folder: Path, agent: Agent, result: Mapping[str, Any]) -> str:
     spec, env = find_spec(agent.config.algo.name), agent.config.env
-    about = f"`{spec.entry_point}`" if spec.backend == "custom" else _sentence(spec.summary)
+    about = code(spec.entry_point) if spec.backend == "custom" else _sentence(spec.summary)
     episodes = "1 episode" if result["n_episodes"] == 1 else f"{result['n_episodes']} episodes"
     by = {
         "sb3": "by [Stable-Baselines3](https://github.com/DLR-RM/stable-baselines3)",
         "sb3_contrib": "by [sb3-contrib](https://github.com/Stable-Baselines-Team/stable-baselines3-contrib)",
     }
+    name, env_id = markdown(pretty_name(spec)), markdown(env.id)
     lines = [
-        f"# {pretty_name(spec)} playing {env.id}",
+        f"# {name} playing {env_id}",
         "",
-        f"A trained **{pretty_name(spec)}** agent ({about}) in **{env.id}** ({portable(env.summary)}).",
+        f"A trained **{name}** agent ({about}) in **{env_id}** ({markdown(shorten(portable(env.summary), LONGEST))}).",
         f"Trained for {agent.num_timesteps:,} steps {by.get(spec.backend, 'by rlzoo')}. "
         f"Return of an episode: **{score_text(result)}** over {episodes}.",
     ]
@@ -171,15 +180,14 @@ def _usage(repo_id: str, name: str, agent: Agent, result: Mapping[str, Any]) -> 
     algo = agent.config.algo.name
     if ":" in algo:
         return (
-            f"## Use it\n\nThe algorithm is its author's own class, `{algo}`. rlzoo loads no class that a repository "
-            "names; the weights are in `rlzoo/checkpoint/algorithm.safetensors`, for who has the class."
+            f"## Use it\n\nThe algorithm is its author's own class, {code(algo)}. rlzoo loads no class that a "
+            "repository names; the weights are in `rlzoo/checkpoint/algorithm.safetensors`, for who has the class."
         )
-    foreign = ", ".join(f"`{name}`" for name in usage.foreign_code(agent))
+    foreign = ", ".join(code(name) for name in usage.foreign_code(agent))
     needed = f"It needs code that does not come with rlzoo, {foreign}; trust=true lets it run.\n\n" if foreign else ""
-    return (
-        f"## Use it\n\n{needed}```bash\n{usage.shell(repo_id, agent, result)}\n```\n\n"
-        f"In Python:\n\n```python\n{usage.python(repo_id, name, agent, result)}\n```"
-    )
+    shell = fenced(usage.shell(repo_id, agent, result), "bash")
+    python = fenced(usage.python(repo_id, name, agent, result), "python")
+    return f"## Use it\n\n{needed}{shell}\n\nIn Python:\n\n{python}"
 
 
 def _evaluation(result: Mapping[str, Any], agent: Agent) -> str:
@@ -193,7 +201,7 @@ def _evaluation(result: Mapping[str, Any], agent: Agent) -> str:
         ("mean length", f"{_number(result['mean_length'])} steps"),
         ("episodes", str(result["n_episodes"])),
         ("actions", "deterministic" if result["deterministic"] else "sampled"),
-        ("checkpoint", f"{result['checkpoint']}, after {result['num_timesteps']:,} steps"),
+        ("checkpoint", f"{cell(result['checkpoint'])}, after {result['num_timesteps']:,} steps"),
         ("steps of the training", f"{result['trained_timesteps']:,}"),
         ("date", str(result["date"])),
     ]
@@ -238,14 +246,13 @@ def _training(folder: Path, agent: Agent) -> str:
     shown = {key: values[key] for key in ("algo", "env", "total_timesteps", "seed", "device")}
     parts = ["## Training"]
     if command := _command(agent, info):
-        parts.append(f"```bash\n{command}\n```")
+        parts.append(fenced(command, "bash"))
     if info["initialised"]:
         parts.append("It began with the weights of another agent.")
     if (folder / "learning_curve.png").is_file():
         parts.append("![Returns during training](learning_curve.png)")
-    parts.append(
-        f"Hyperparameters (all settings are in [config.yaml](config.yaml)):\n\n```yaml\n{yaml_file.dump(shown)}```"
-    )
+    parts.append("Hyperparameters (all settings are in [config.yaml](config.yaml)):")
+    parts.append(fenced(yaml_file.dump(shown), "yaml"))
     parts.append(f"| | |\n|---|---|\n{_circumstances(info)}")
     return "\n\n".join(parts)
 
@@ -272,7 +279,8 @@ def _circumstances(info: Mapping[str, Any]) -> str:
         "Python": info.get("python"),
         **(versions if isinstance(versions, Mapping) else {}),
     }
-    return "\n".join(f"| {key} | {value} |" for key, value in rows.items() if value)
+    shown = ((cell(shorten(str(text), LONGEST)) for text in row) for row in rows.items() if row[1])
+    return "\n".join(f"| {key} | {value} |" for key, value in shown)
 
 
 def _files(folder: Path, name: str) -> str:
@@ -293,7 +301,7 @@ def _files(folder: Path, name: str) -> str:
         "results.json": "the evaluation above, every episode",
         "requirements.txt": "exact versions of the packages that it was evaluated with",
     }
-    rows = [f"| `{file}` | {meaning} |" for file, meaning in about.items() if (folder / file.rstrip("/")).exists()]
+    rows = [f"| {code(file)} | {meaning} |" for file, meaning in about.items() if (folder / file.rstrip("/")).exists()]
     table = "\n".join(rows)
     return (
         f"## Files\n\n| file | what it is |\n|---|---|\n{table}\n\n"

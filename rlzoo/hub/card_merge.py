@@ -36,8 +36,9 @@ class _Front(NamedTuple):
 
 
 def section(name: str, text: str) -> str:
-    """A section of rlzoo's, between its marks."""
-    return f"<!-- rlzoo:begin {name} -->\n{text.strip()}\n<!-- rlzoo:end {name} -->"
+    """A section of rlzoo's, between its marks; nothing within can be taken for one of them."""
+    inner = text.strip().replace("<!--", "<! --")
+    return f"<!-- rlzoo:begin {name} -->\n{inner}\n<!-- rlzoo:end {name} -->"
 
 
 def merge(published: str, new: str) -> str:

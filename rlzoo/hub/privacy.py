@@ -33,8 +33,8 @@ def portable_text(text: str) -> str:
 
 
 def portable_words(words: list[str]) -> list[str]:
-    """Words of a command line that mean the same elsewhere, without those that do not."""
-    kept = [word for word in words if re.split(r"[.=]", word.lstrip("+~"))[0] not in LOCAL]
+    """Words of a command line that mean the same elsewhere, without those that do not or that nobody could type."""
+    kept = [word for word in words if word.isprintable() and re.split(r"[.=]", word.lstrip("+~"))[0] not in LOCAL]
     parts = (redact(word).partition("=") for word in kept)
     return [f"{key}{sign}{_without_folders(value)}" for key, sign, value in parts]
 

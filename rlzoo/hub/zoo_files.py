@@ -18,6 +18,7 @@ from rlzoo import tables
 from rlzoo.algos.names import ACTIVATIONS, OPTIMIZERS
 from rlzoo.config.schema import EnvConfig, TrainConfig
 from rlzoo.envs.wrappers import WRAPPERS
+from rlzoo.escape import one_line
 from rlzoo.hub.privacy import portable
 from rlzoo.runs import Run
 
@@ -38,7 +39,7 @@ def write(folder: Path, agent: Agent) -> None:
     """Write config.yml, args.yml, env_kwargs.yml and train_eval_metrics.zip."""
     cfg = agent.config
     values, left_out = hyperparameters(cfg, _policy(agent))
-    note = "".join(f"# not in the words of rl_zoo3, see config.yaml: {key}\n" for key in left_out)
+    note = "".join(f"# not in the words of rl_zoo3, see config.yaml: {one_line(key)}\n" for key in left_out)
     _write_yaml(folder / "config.yml", values, note)
     _write_yaml(folder / "args.yml", arguments(cfg))
     _write_yaml(folder / "env_kwargs.yml", env_kwargs(cfg.env))

@@ -13,6 +13,7 @@ from rlzoo.config import yaml_file
 from rlzoo.config.compose import compose
 from rlzoo.config.provenance import is_section
 from rlzoo.errors import ExitCode, RlzooError
+from rlzoo.escape import one_line
 from rlzoo.runs import write_text
 from rlzoo.tuning.final import Candidate, Final, composition_of, may_be_chance, search_cost, spent
 from rlzoo.tuning.intervals import Interval
@@ -68,7 +69,7 @@ def _header(study: Study, final: Final, winner: Candidate) -> str:
         *([f"gain: {_interval(final.gain)} (95 % confidence{may_be_chance(final.gain)})"] if final.gain else []),
         f"search: {spent(cost)}, seed {study.seed}",
     ]
-    return "".join(f"# {line}\n" for line in lines)
+    return "".join(f"# {one_line(line)}\n" for line in lines)
 
 
 def _text(candidate: Candidate) -> str:
