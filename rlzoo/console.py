@@ -187,7 +187,7 @@ def _fits(columns: Sequence[str], rows: Sequence[Sequence[object]], width: int) 
 
 def print_pairs(rows: Iterable[tuple[str, object]]) -> None:
     """Print names and what belongs to them to standard output, as wide as a table; no word (a path) is ever broken."""
-    pairs = [(clean(name), clean(value)) for name, value in rows]
+    pairs = [(one_line(clean(name)), one_line(clean(value))) for name, value in rows]
     indent = " " * (max(len(name) for name, _ in pairs) + 4)
     console = _wide_stdout()
     for name, value in pairs:

@@ -13,7 +13,8 @@ _COLOUR = re.compile(r"(\x1b\[[0-9;:]{0,40}m)")
 _PROSE = re.compile(r"(?:[^\W_]|(?<=[^\W_])_(?=[^\W_])|[ ,;()'%/+=±°-]|:(?= |$)|\.(?![^\W\d]))*")
 """What no dialect of Markdown reads anything into: `a.b` may be a link and `:a:` a picture, `a_b` is no emphasis."""
 _BREAK = re.compile(r"[\t\n]+")
-_FORMULA = re.compile(r"[=+\-@\t\r\n'\uff1d\uff0b\uff0d\uff20]")
+_FORMULA = re.compile(r"(^|[;\t\r\n])(?= *[=+\-@\t\r\n'\uff1d\uff0b\uff0d\uff20])")
+"""Where a formula begins: at the start, and where spreadsheets of other languages divide cells."""
 
 
 def printable(text: str) -> str:
@@ -68,12 +69,12 @@ def fenced(text: str, language: str) -> str:
 
 def csv_cell(text: str) -> str:
     """Text as a spreadsheet shows it and never computes it: what begins like a formula gets a `'`. Numbers stay."""
-    return f"'{text}" if _FORMULA.match(text) and not _is_number(text) else text
+    return text if _is_number(text) else _FORMULA.sub(r"\1'", text)
 
 
 def from_csv_cell(cell: str) -> str:
     """The text that `csv_cell` made a cell of."""
-    return cell.removeprefix("'")
+    return re.sub(r"(^|[;\t\r\n])'", r"\1", cell)
 
 
 def _longest_run(text: str) -> int:

@@ -35,6 +35,38 @@ def test_control_characters_do_not_reach_the_terminal(capsys):
     assert "a]0;titleb[2Jc" in captured.err
 
 
+FORGED = "a\n2026-01-01 00:00:00,000 INFO finished\r\nwarning: x\u2028y\x85z\u202e"
+
+
+def test_no_text_makes_a_line_of_its_own(capsys, tmp_path):
+    """On the screen, in a table, among pairs, and in the log with a traceback."""
+    handler = console.LogFile(tmp_path / "train.log")
+    handler.setFormatter(console.LogFormatter())
+    console.log.addHandler(handler)
+    try:
+        console.say(FORGED)
+        console.warn(FORGED)
+        try:
+            raise ValueError(FORGED)
+        except ValueError:
+            console.log.exception(FORGED)
+    finally:
+        console.log.removeHandler(handler)
+        handler.close()
+    console.print_lines(FORGED, "  indented")
+    console.print_pairs([(FORGED, FORGED)])
+    console.print_table([FORGED], [[FORGED]], title=FORGED)
+    captured, log = capsys.readouterr(), (tmp_path / "train.log").read_text()
+    for text in (captured.out, captured.err, log):
+        assert all(char == "\n" or char.isprintable() for char in text)
+    began = [line for line in (log + captured.err).split("\n") if line[:1].strip()]
+    assert len([line for line in began if line.endswith((" a", "a"))]) == len(began) == 5
+    assert "ValueError: a\n" in log and "  Traceback" in log
+    assert captured.out.split("\n")[:2] == ["a 2026-01-01 00:00:00,000 INFO finished warning: xyz", "  indented"]
+    lines = [line for line in captured.out.split("\n") if line.strip(" ─")]
+    assert len(lines) == 6  # two lines, a pair, and a title, a heading and a row
+
+
 def test_a_long_table_is_not_cut_where_there_is_no_terminal(capsys, monkeypatch):
     monkeypatch.delenv("COLUMNS", raising=False)
     path = "runs/" + "x" * 300

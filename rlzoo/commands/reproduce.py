@@ -26,6 +26,7 @@ from rlzoo.config.parse import check, dump, parse
 from rlzoo.config.schema import ReproduceConfig, TrainConfig
 from rlzoo.console import print_lines
 from rlzoo.errors import ConfigError, ExitCode, RlzooError
+from rlzoo.escape import one_line
 from rlzoo.preflight import device_problems
 from rlzoo.runs import Run
 
@@ -185,7 +186,7 @@ def _lines(diff: str) -> str:
 
 
 def _line(changed: Changed) -> str:
-    return f"{changed.what}: {changed.then} then, {changed.now} now"
+    return one_line(f"{changed.what}: {changed.then} then, {changed.now} now")
 
 
 def _to_json(run: Run, found: Reproduction) -> dict[str, Any]:

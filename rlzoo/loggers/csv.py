@@ -164,11 +164,8 @@ class CsvTable:
 
 
 def _line(cells: Iterable[str]) -> bytes:
-    """Some spreadsheets divide cells at `;` or tabs too, so that a cell with one of them is quoted."""
-    row = list(cells)
-    quoting = csv.QUOTE_ALL if any(";" in cell or "\t" in cell for cell in row) else csv.QUOTE_MINIMAL
     text = io.StringIO()
-    csv.writer(text, lineterminator="\n", quoting=quoting).writerow(row)
+    csv.writer(text, lineterminator="\n").writerow(cells)
     return text.getvalue().encode("utf-8")
 
 

@@ -12,6 +12,7 @@ import termios
 import time
 
 import pytest
+import yaml
 
 import rlzoo
 from rlzoo.cli import main
@@ -131,6 +132,21 @@ def test_toy_texts_are_text(tmp_path):
     assert code == 0
     assert "\x1b[41mS\x1b[0mFFF" in output.split(HOME)[1]
     assert "▀" not in output
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="terminals of Unix")
+def test_a_map_of_others_does_not_steer_the_terminal(tmp_path):
+    """Each cell of a lake is a letter, and a row of them may spell what terminals obey."""
+    run = train(tmp_path, "env=FrozenLake", "algo=q_learning", "total_timesteps=20", "eval.max_steps=20")
+    values = run.read_config()
+    values["env"]["kwargs"] |= {"desc": ["S\x1b]0;x\x07F", "\x1b[2J\x1b[nG"], "map_name": None}
+    run.config_file.write_text(yaml.safe_dump(values))
+    assert not run.is_own()
+    output, code = in_a_terminal(f"run={run.path}", "n_timesteps=2", "fps=100")
+    assert code == 0
+    frame = output.split(HOME)[1]
+    assert "\x1b[41mS\x1b[0m]0;xF" in frame and "[2J[nG" in frame
+    assert not re.search(r"\x1b\]|\x07|\x1b\[2J|\x1b\[n", output)
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="terminals of Unix")

@@ -51,6 +51,32 @@ def test_a_second_logger_continues_the_file_and_drops_a_torn_line(run):
     assert run.metrics_file.read_text() == "step,a,b\n1,1.0,\n3,3.0,\n4,,4.0\n"
 
 
+def test_text_is_never_a_formula_and_reads_back(tmp_path):
+    from rlzoo.comparison import read_table
+
+    texts = ["=1+1", "@a", "-1+x", "'q", "a;=1", "a\t=1", "line\n=1", "", "-2.5", "plain"]
+    path = tmp_path / "episodes.csv"
+    table = CsvTable(path)
+    for step, text in enumerate(texts[:5]):
+        table.append({"step": step, "=name": text, "loss": -0.5})
+    table = CsvTable(path)  # gone on with
+    for step, text in enumerate(texts[5:], 5):
+        table.append({"step": step, "=name": text, "+more": True, "loss": -0.5})
+    table.truncate(9)
+    with path.open(newline="") as file:
+        columns, *rows = list(csv.reader(file))
+    assert columns == ["step", "'=name", "loss", "'+more"]
+    assert [row[1] for row in rows] == ["'=1+1", "'@a", "'-1+x", "''q", "a;'=1", "a\t'=1", "line\n'=1", "", "-2.5"]
+    assert {row[2] for row in rows} == {"-0.5"}
+    for divider in (";", "\t"):  # as spreadsheets of other languages divide cells
+        with path.open(newline="") as file:
+            cells = [cell for row in csv.reader(file, delimiter=divider) for cell in row]
+        assert not [cell for cell in cells if cell.startswith("=")]
+    columns, rows = read_table(path)
+    assert columns == ["step", "=name", "loss", "+more"]
+    assert [row["=name"] for row in rows] == texts[:9]
+
+
 def test_every_torn_end_leaves_whole_rows(tmp_path):
     table = CsvTable(tmp_path / "metrics.csv")
     for step in range(3):
