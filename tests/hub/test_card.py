@@ -89,14 +89,8 @@ def made(tmp_path_factory):
 def spoil(folder: Path, text: str) -> None:
     """Put a text into everything that a run says of itself in words."""
     info = json.loads((folder / "info.json").read_text())
-    info |= {
-        "words": ["algo=q_learning", f"env.summary={text}", text],
-        "cpu": text,
-        "cpu_count": text,
-        "gpu": text,
-        "platform": text,
-    }
-    info |= {"python": text, "versions": {"torch": text, text: text}, "torch_threads": text, "status": "finished"}
+    info |= {"words": ["algo=q_learning", f"env.summary={text}", text], "versions": {"torch": text, text: text}}
+    info |= {"cpu": text, "gpu": text, "platform": text, "python": text}
     (folder / "info.json").write_text(json.dumps(info))
     config = yaml.safe_load((folder / "config.yaml").read_text())
     config["env"]["summary"] = text

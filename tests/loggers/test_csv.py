@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from rlzoo import tables
 from rlzoo.loggers.csv import CsvLogger, CsvTable
 from rlzoo.runs import Run
 
@@ -52,8 +53,6 @@ def test_a_second_logger_continues_the_file_and_drops_a_torn_line(run):
 
 
 def test_text_is_never_a_formula_and_reads_back(tmp_path):
-    from rlzoo.comparison import read_table
-
     texts = ["=1+1", "@a", "-1+x", "'q", "a;=1", "a\t=1", "line\n=1", "", "-2.5", "plain"]
     path = tmp_path / "episodes.csv"
     table = CsvTable(path)
@@ -72,7 +71,7 @@ def test_text_is_never_a_formula_and_reads_back(tmp_path):
         with path.open(newline="") as file:
             cells = [cell for row in csv.reader(file, delimiter=divider) for cell in row]
         assert not [cell for cell in cells if cell.startswith("=")]
-    columns, rows = read_table(path)
+    columns, rows = tables.read(path)
     assert columns == ["step", "=name", "loss", "+more"]
     assert [row["=name"] for row in rows] == texts[:9]
 
