@@ -204,7 +204,12 @@ def _wide_stdout() -> Console:
 
 
 class _StandardError:
-    """Standard error whose reader may go: a closed pipe or a full disk behind it must not end a training."""
+    """Standard error whose reader may go: a closed pipe or terminal, or a full disk, must not end a training."""
+
+    @property
+    def rich_proxied_file(self) -> _StandardError:
+        """Asked for by rich while it shows a bar, to write past what it has put in the place of standard error."""
+        return self
 
     def write(self, text: str) -> int:
         self._try("write", text)
@@ -218,10 +223,11 @@ class _StandardError:
 
     @staticmethod
     def _try(method: str, *arguments: str) -> None:
-        if sys.stderr is None:
+        stream = getattr(sys.stderr, "rich_proxied_file", sys.stderr)
+        if stream is None:
             return
         try:
-            getattr(sys.stderr, method)(*arguments)
+            getattr(stream, method)(*arguments)
         except OSError:
             sys.stderr = Path(os.devnull).open("w")  # noqa: SIM115 - open as long as the process
 

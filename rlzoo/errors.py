@@ -30,6 +30,7 @@ class ExitCode(IntEnum):
     STORAGE = 5
     HUB = 6
     UNSAFE = 7
+    HUNG_UP = 129
     INTERRUPTED = 130
     TERMINATED = 143
 

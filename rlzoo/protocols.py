@@ -76,7 +76,13 @@ class Algorithm(Policy, Stateful, Protocol):
 
     def learn(
         self, total_timesteps: int, callbacks: Sequence[Callback] = (), logger: MetricLogger | None = None
-    ) -> None: ...
+    ) -> None:
+        """Train until `num_timesteps` has reached `total_timesteps`, or a callback says stop.
+
+        Where it has reached them already no step is taken, and what happens at the end happens again: the last lines
+        of the log may be missing.
+        """
+        ...
 
 
 class Patience(NamedTuple):

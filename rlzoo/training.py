@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from rlzoo import console
+from rlzoo import console, signals
 from rlzoo.config.parse import dump, fingerprint
 from rlzoo.config.schema import TrainConfig
 from rlzoo.console import LogFile, LogFormatter
@@ -55,8 +55,8 @@ def train(
         way.
 
     Raises:
-        RlzooError: with exit code 4 if the training fails, after the traceback was written to train.log, or with 130
-            or 143 after a signal; what was kept is in the message.
+        RlzooError: with exit code 4 if the training fails, after the traceback was written to train.log, or with 129,
+            130 or 143 after a signal; what was kept is in the message.
         Pruned: if a callback of a search ended it.
     """
     from rlzoo.callbacks import Interrupt
@@ -321,7 +321,7 @@ def _recorded(run: Run, interrupt: Interrupt) -> Iterator[None]:
         log.info("%s", pruned)
         raise
     except RlzooError as error:
-        status = "interrupted" if error.code in (ExitCode.INTERRUPTED, ExitCode.TERMINATED) else "failed"
+        status = "interrupted" if error.code in signals.BY_SIGNAL else "failed"
         log.error("%s", error)
         raise
     except Exception as error:
@@ -348,7 +348,7 @@ def _failed(error: Exception, run: Run) -> RlzooError:
 
 
 def _interrupted(run: Run, number: int | None) -> RlzooError:
-    code = ExitCode.INTERRUPTED if number == signal.SIGINT else ExitCode.TERMINATED
+    code = signals.exit_code(number)
     if not run.checkpoints():
         return RlzooError("interrupted before there was anything to save", "start the training anew", code)
     return RlzooError("interrupted; the last checkpoint is kept", f"to go on: rlzoo train resume={run.path}", code)

@@ -90,8 +90,6 @@ class ActorCritic:
     ) -> None:
         """Train until `num_timesteps` has reached `total_timesteps`, or a callback says stop."""
         watch = Watch(self, callbacks, logger)
-        if self.num_timesteps >= total_timesteps:
-            return
         if self._observation is None:
             self._observation = self.env.reset()
         watch.start()

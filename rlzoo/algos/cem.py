@@ -97,8 +97,6 @@ class CEM:
         A generation that is cut off by a callback changes nothing.
         """
         watch = Watch(self, callbacks, logger)
-        if self.num_timesteps >= total_timesteps:
-            return
         self._trials.begin()
         watch.start()
         while watch.goes_on(total_timesteps):

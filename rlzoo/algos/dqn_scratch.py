@@ -142,8 +142,6 @@ class DQNScratch:
     ) -> None:
         """Train until `num_timesteps` has reached `total_timesteps`, over which exploration and schedules run."""
         watch = Watch(self, callbacks, logger)
-        if self.num_timesteps >= total_timesteps:
-            return
         self._total_timesteps = total_timesteps
         if self._observation is None:
             self._observation = self.env.reset()

@@ -102,8 +102,6 @@ class EvolutionStrategies:
         A generation that is cut off by a callback changes nothing.
         """
         watch = Watch(self, callbacks, logger)
-        if self.num_timesteps >= total_timesteps:
-            return
         self._trials.begin()
         watch.start()
         while watch.goes_on(total_timesteps):

@@ -101,8 +101,6 @@ class HillClimbing:
         Candidates that are cut off by a callback change nothing.
         """
         watch = Watch(self, callbacks, logger)
-        if self.num_timesteps >= total_timesteps:
-            return
         self._trials.begin()
         watch.start()
         while watch.goes_on(total_timesteps):

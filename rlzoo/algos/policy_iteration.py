@@ -63,8 +63,6 @@ class PolicyIteration:
             RlzooError: if the environment does not show its dynamics.
         """
         watch = Watch(self, callbacks, logger)
-        if self.done or self.num_timesteps >= total_timesteps:
-            return
         table = required_table(self._env)
         if not self.num_timesteps:
             self._env.reset()  # although it is not stepped: checkpoints hold environments that have begun

@@ -123,8 +123,6 @@ class Reinforce:
         if not self.reward_to_go and self.normalize_returns and together == 1:
             raise ValueError("reward_to_go=False gives all steps of an episode one return: normalise over several")
         watch = Watch(self, callbacks, logger)
-        if self.num_timesteps >= total_timesteps:
-            return
         if self._observation is None:
             self._observation = self.env.reset()
         watch.start()

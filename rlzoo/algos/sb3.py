@@ -65,9 +65,7 @@ class SB3Algorithm:
         if self._standing is not None:
             sb3_state.restore_standing(self.model, self._standing)
             self._standing = None
-        remaining = total_timesteps - self.num_timesteps
-        if remaining <= 0:
-            return
+        remaining = max(0, total_timesteps - self.num_timesteps)
         bridge = _Bridge(self, callbacks)
         logging: dict[str, Any] = {}
         if self.spec.family == "on_policy":

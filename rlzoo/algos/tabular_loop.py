@@ -77,8 +77,6 @@ class TabularLoop:
     ) -> None:
         """Train until `num_timesteps` has reached `total_timesteps`, or a callback says stop."""
         watch = Watch(agent, callbacks, logger)
-        if self.num_timesteps >= total_timesteps:
-            return
         dynamics = find_dynamics(self._env)
         env = VectorEnvironment(self._env)
         if self._states is None:

@@ -1,4 +1,4 @@
-"""Turns the first SIGINT or SIGTERM into a clean end of the training; a second SIGINT leaves at once.
+"""Turns the first SIGINT, SIGTERM or SIGHUP into a clean end of the training; a second SIGINT leaves at once.
 
 A training goes on exactly only from between two rollouts. So it runs on to the next such boundary and is saved there,
 as one does that a callback ends. Where none comes soon enough after a signal (a long rollout or update, an environment
@@ -16,12 +16,11 @@ from contextlib import contextmanager
 from types import FrameType
 from typing import Any, Self
 
-from rlzoo import console
+from rlzoo import console, signals
 from rlzoo.callbacks.pace import Pace
-from rlzoo.errors import ExitCode, RlzooError
+from rlzoo.errors import RlzooError
 from rlzoo.protocols import Algorithm, Callback, Ended, MetricLogger, Patience, least_patience
 
-SIGNALS = (signal.SIGINT, signal.SIGTERM)
 SCHEDULERS = ("SLURM_JOB_ID", "SUBMITIT_EXECUTOR")
 """Environment variables of jobs to which SIGUSR1 and SIGUSR2 say that their time is over."""
 
@@ -39,7 +38,7 @@ class Leave(BaseException):
 class Interrupt:
     """Within its `with` block the first signal only sets a flag; `learn` then ends as the module says.
 
-    Further SIGTERMs change nothing, as schedulers send several; a SIGINT after any signal raises KeyboardInterrupt at
+    Further signals change nothing, as schedulers send several; a SIGINT after any signal raises KeyboardInterrupt at
     once. A scheduler's own signal is raised again at the end if the training was cut, so that whoever handled it before
     can put the job back into the queue. Signals reach the main thread alone; elsewhere it does nothing.
 
@@ -71,8 +70,9 @@ class Interrupt:
             # a handler that was not installed from Python cannot be put back
             signal.signal(number, signal.SIG_DFL if handler is None else handler)
         before, self._previous = self._previous, {}
-        if kind is not None and self.signal not in (None, *SIGNALS) and callable(before.get(self.signal)):
-            signal.raise_signal(self.signal)
+        came = self.signal
+        if kind is not None and came and came not in signals.ending() and callable(before.get(came)):
+            signal.raise_signal(came)
 
     def asked(self) -> bool:
         """Whether a signal has come."""
@@ -220,9 +220,9 @@ class _Shielded:
 
 @contextmanager
 def leaving_at_once(what: str) -> Iterator[None]:
-    """Within it the first SIGINT or SIGTERM raises an RlzooError that says `what`: for work that leaves nothing behind.
+    """Within it the first signal that ends work raises an RlzooError with `what`: for work that leaves nothing behind.
 
-    Further SIGTERMs change nothing. Signals reach the main thread alone; elsewhere it does nothing.
+    Further ones but SIGINT change nothing. Signals reach the main thread alone; elsewhere it does nothing.
     """
     came: list[int] = []
 
@@ -234,11 +234,11 @@ def leaving_at_once(what: str) -> Iterator[None]:
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    before = {number: signal.signal(number, handle) for number in SIGNALS}
+    before = {number: signal.signal(number, handle) for number in signals.ending()}
     try:
         yield
     except Leave:
-        code = ExitCode.INTERRUPTED if signal.SIGINT in came else ExitCode.TERMINATED
+        code = signals.exit_code(signal.SIGINT if signal.SIGINT in came else came[0])
         raise RlzooError(f"interrupted; {what}", code=code) from None
     finally:
         for number, handler in before.items():
@@ -248,5 +248,5 @@ def leaving_at_once(what: str) -> Iterator[None]:
 def _signals() -> tuple[signal.Signals, ...]:
     """Those that end a training; under a scheduler also its own."""
     if hasattr(signal, "SIGUSR1") and any(name in os.environ for name in SCHEDULERS):
-        return (*SIGNALS, signal.SIGUSR1, signal.SIGUSR2)
-    return SIGNALS
+        return (*signals.ending(), signal.SIGUSR1, signal.SIGUSR2)
+    return signals.ending()

@@ -7,6 +7,7 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from rlzoo.errors import ExitCode
 from rlzoo.preflight import Request
 
 
@@ -29,9 +30,11 @@ def train_many(requests: Sequence[Request], own: Mapping[str, str]) -> int:
         say(f"job {result.index + 1}/{len(jobs)} {labels[result.index]}: {outcome(result)}")
 
     results = launch(jobs, first.launcher, n_jobs=first.n_jobs, runs_dir=first.runs_dir, on_result=report)
-    print_jobs(labels, results)
-    print_aggregate(requests, results)
-    return sweep_exit_code(results)
+    code = sweep_exit_code(results)
+    if code != ExitCode.HUNG_UP:  # else nobody is there to read it
+        print_jobs(labels, results)
+        print_aggregate(requests, results)
+    return code
 
 
 def with_seed(request: Request) -> Request:

@@ -23,6 +23,7 @@ from rlzoo.console import print_lines
 from rlzoo.errors import ConfigError, ExitCode, Problem, RlzooError
 from rlzoo.protocols import State
 from rlzoo.runs import Run
+from rlzoo.signals import BY_SIGNAL
 from rlzoo.twin import CRASHED, Crash, shorten
 
 if TYPE_CHECKING:
@@ -197,7 +198,7 @@ def _expect(result: JobResult, failure: str) -> None:
     """Raise what went wrong in a process."""
     if result.exit_code == ExitCode.DONE:
         return
-    if result.exit_code in (ExitCode.INTERRUPTED, ExitCode.TERMINATED):
+    if result.exit_code in BY_SIGNAL:
         raise RlzooError("interrupted", code=ExitCode(result.exit_code))
     known = result.exit_code in set(ExitCode)
     reason = result.error.partition("\n")[0]

@@ -24,7 +24,7 @@ from rlzoo.envs.restarts import Fault
 from rlzoo.errors import RlzooError
 from rlzoo.seeding import seed_everything
 
-SIGNALS = ("SIGINT", "SIGTERM", "SIGHUP", "SIGUSR1", "SIGUSR2")
+SIGNALS = ("SIGINT", "SIGTERM", "SIGHUP", "SIGXCPU", "SIGUSR1", "SIGUSR2")
 """What schedulers and terminals send to every process of a training: its main process decides."""
 
 

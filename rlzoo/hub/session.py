@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from types import FrameType
 from typing import Any
 
+from rlzoo import signals
 from rlzoo.hub import failures
 
 CONNECT_TIMEOUT = 10.0
@@ -111,11 +112,11 @@ def _interruptible(send: Callable[[], Any], stop: threading.Event) -> Any:
 
 @contextmanager
 def _stopping(stop: threading.Event) -> Iterator[None]:
-    """Within it, a SIGINT or SIGTERM that somebody handles also sets `stop`."""
+    """Within it, a signal that ends commands, and that somebody handles, also sets `stop`."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    before = {number: signal.getsignal(number) for number in signals.ending()}
     handled = {number: handler for number, handler in before.items() if callable(handler)}
 
     def handle(number: int, frame: FrameType | None) -> None:

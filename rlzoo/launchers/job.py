@@ -12,6 +12,7 @@ from typing import Any
 
 from rlzoo.errors import ExitCode, RlzooError
 from rlzoo.registry import load
+from rlzoo.signals import BY_SIGNAL, exit_code
 
 SIGNAL_BASE = 128
 """A process ended by signal n counts as exit code 128 + n, as in a shell."""
@@ -90,17 +91,17 @@ def limit_threads(threads: int) -> None:
 def interrupted(index: int, signum: int, *, started: bool = True) -> JobResult:
     """The result of a job that a signal to the sweep ended, or kept from starting."""
     what = "stopped by" if started else "not started:"
-    return JobResult(index, SIGNAL_BASE + signum, error=f"{what} {signal.Signals(signum).name}")
+    return JobResult(index, int(exit_code(signum)), error=f"{what} {signal.Signals(signum).name}")
 
 
 def stopped_by(noted: Sequence[int], result: JobResult) -> JobResult:
     """The result under the signal that the sweep got, whichever one the launcher's engine stopped the job with."""
-    by_signal = result.exit_code in (ExitCode.INTERRUPTED, ExitCode.TERMINATED)
-    return replace(result, exit_code=SIGNAL_BASE + noted[0]) if noted and by_signal else result
+    by_signal = result.exit_code in BY_SIGNAL
+    return replace(result, exit_code=int(exit_code(noted[0]))) if noted and by_signal else result
 
 
 def sweep_exit_code(results: Sequence[JobResult]) -> int:
-    """130 or 143 if a signal ended the sweep, else 0 if every job succeeded, else the first failing job's code."""
+    """129, 130 or 143 if a signal ended the sweep, else 0 if every job succeeded, else the first failing job's code."""
     codes = [result.exit_code for result in results]
-    by_signal = (code for code in codes if code in (ExitCode.INTERRUPTED, ExitCode.TERMINATED))
+    by_signal = (code for code in codes if code in BY_SIGNAL)
     return int(next(by_signal, next((code for code in codes if code), ExitCode.DONE)))

@@ -24,6 +24,7 @@ from typing import Any
 from rlzoo.errors import ExitCode
 from rlzoo.launchers.job import SIGNAL_BASE, Job, JobResult, OnResult, interrupted, run_job
 from rlzoo.launchers.signals import noted_signals
+from rlzoo.signals import ending
 
 POLL_SECONDS = 0.2
 EXIT_SECONDS = 30.0
@@ -47,8 +48,8 @@ def launch(
 ) -> list[JobResult]:
     """Run at most `n_jobs` jobs at a time, the CPU threads divided among them; results are in the order of the jobs.
 
-    A job that fails or dies does not stop the others. On SIGINT or SIGTERM no further job starts; the signal goes to
-    those that run, and they are waited for. `on_result` is called as each job ends.
+    A job that fails or dies does not stop the others. After a signal no further job starts; it goes to those that
+    run, and they are waited for. `on_result` is called as each job ends.
     """
     context = _context()
     n_jobs = max(1, min(n_jobs, len(jobs)))
@@ -177,8 +178,8 @@ def _child(connection: Connection, job: Job, index: int, threads: int, environme
         result = run_job(job, index, threads=threads)
     except KeyboardInterrupt:
         result = interrupted(index, signal.SIGINT)
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # there is nothing left to stop
-    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    for number in ending():
+        signal.signal(number, signal.SIG_IGN)  # there is nothing left to stop
     try:
         connection.send(result)
     except OSError:

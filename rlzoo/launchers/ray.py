@@ -23,7 +23,7 @@ def launch(
 ) -> list[JobResult]:
     """Hand all jobs to Ray, each to a fresh worker; the resources per job, not `n_jobs`, say how many run at a time.
 
-    A Ray that runs already (in this process or at `launcher.address`) is used and left running. On SIGINT or SIGTERM
+    A Ray that runs already (in this process or at `launcher.address`) is used and left running. After a signal
     the tasks are cancelled and waited for.
     """
     with running(options) as ray:

@@ -1,4 +1,4 @@
-"""Notes SIGINT and SIGTERM while jobs run, so that a launcher can pass them on and wait."""
+"""Notes signals that end commands while jobs run, so that a launcher can pass them on and wait."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-SIGNALS = (signal.SIGINT, signal.SIGTERM)
+from rlzoo import signals
 
 
 @contextmanager
 def noted_signals() -> Iterator[list[int]]:
-    """A list that grows by each SIGINT or SIGTERM of this process; the handlers before are put back at the end.
+    """A list that grows by each such signal of this process; the handlers before are put back at the end.
 
     Only the main thread may handle signals: elsewhere the list stays empty and nothing changes.
     """
@@ -20,7 +20,9 @@ def noted_signals() -> Iterator[list[int]]:
     if threading.current_thread() is not threading.main_thread():
         yield received
         return
-    before = {signum: signal.signal(signum, lambda number, _frame: received.append(number)) for signum in SIGNALS}
+    before = {
+        signum: signal.signal(signum, lambda number, _frame: received.append(number)) for signum in signals.ending()
+    }
     try:
         yield received
     finally:

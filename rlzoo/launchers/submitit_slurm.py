@@ -72,7 +72,7 @@ def launch(
 ) -> list[JobResult]:
     """Submit all jobs as one array; `launcher.array_parallelism`, not `n_jobs`, says how many run at a time.
 
-    Scripts and logs are under `<runs_dir>/.sweeps/`. On SIGINT or SIGTERM the jobs are cancelled and waited for.
+    Scripts and logs are under `<runs_dir>/.sweeps/`. After a signal the jobs are cancelled and waited for.
     """
     import submitit
 

@@ -18,6 +18,7 @@ from rlzoo.errors import ExitCode, RlzooError
 from rlzoo.launchers import Job, launch
 from rlzoo.launchers.job import JobResult
 from rlzoo.runs import write_text
+from rlzoo.signals import BY_SIGNAL
 from rlzoo.tuning.intervals import Interval, of_difference, of_mean
 from rlzoo.tuning.ledger import Ledger
 from rlzoo.tuning.objective import pareto, second_score
@@ -30,7 +31,6 @@ from rlzoo.tuning.trial import train_once, trial_seed
 FRESH = 2**30
 """What the seeds at the end are drawn with in place of a trial's number."""
 DEFAULTS = "defaults"
-STOPPED = (ExitCode.INTERRUPTED, ExitCode.TERMINATED)
 
 
 @dataclass(frozen=True)
@@ -189,7 +189,7 @@ def _train(todo: Sequence[Mapping[str, Any]], study: Study, say: Callable[[str],
         jobs = [Job({**job, "reach": reach}, "rlzoo.tuning.final:run_job", job["label"]) for job in todo]
         results = launch(jobs, launcher, n_jobs=config.workers, runs_dir=str(study.folder), on_result=ended)
     for result in results:
-        if result.exit_code in STOPPED:
+        if result.exit_code in BY_SIGNAL:
             raise RlzooError("stopped", code=ExitCode(result.exit_code))
     return errors
 
@@ -199,7 +199,7 @@ def _here(job: Mapping[str, Any], index: int) -> JobResult:
     try:
         answer = run_job(job)
     except RlzooError as error:
-        if error.code in (*STOPPED, ExitCode.STORAGE):
+        if error.code in (*BY_SIGNAL, ExitCode.STORAGE):
             raise
         console.warn(error)
         return JobResult(index, int(error.code), error=str(error))

@@ -11,11 +11,11 @@ from typing import Any
 from rlzoo import console
 from rlzoo.errors import ExitCode, RlzooError
 from rlzoo.launchers import Job, launch, ready, sweep_exit_code
-from rlzoo.launchers.job import SIGNAL_BASE
 from rlzoo.launchers.signals import noted_signals
 from rlzoo.redaction import redact_command
+from rlzoo.signals import BY_SIGNAL, exit_code
 from rlzoo.tuning.display import Watch, summary
-from rlzoo.tuning.final import STOPPED, Final, decide, search_cost
+from rlzoo.tuning.final import Final, decide, search_cost
 from rlzoo.tuning.ledger import Ledger
 from rlzoo.tuning.reach import offered
 from rlzoo.tuning.records import drop_checkpoints, record_of, write_records
@@ -82,7 +82,7 @@ def _search(study: Study, words: Sequence[str]) -> Tuned:
     except KeyboardInterrupt:
         raise _stopped(study, words, ExitCode.INTERRUPTED) from None
     except RlzooError as error:
-        if error.code in STOPPED:
+        if error.code in BY_SIGNAL:
             raise _stopped(study, words, error.code) from None
         go_on = f"to go on: {command(words)}"
         raise RlzooError(error.message, f"{error.hint}; {go_on}" if error.hint else go_on, error.code) from error
@@ -107,7 +107,7 @@ def _run(study: Study, words: Sequence[str]) -> None:
         with noted_signals() as noted, closing(join(study.request, since=since)) as own:
             run_trials(own, "worker 1", lambda: bool(noted))
         if noted:
-            raise RlzooError("stopped", code=ExitCode(SIGNAL_BASE + noted[0]))
+            raise RlzooError("stopped", code=exit_code(noted[0]))
         return
     with offered(study.claims.store) as reach:
         given = {"words": list(words), "since": since, "reach": reach}
@@ -115,7 +115,7 @@ def _run(study: Study, words: Sequence[str]) -> None:
         jobs = [Job({**given, "name": name}, "rlzoo.tuning.worker:work", name) for name in names]
         results = launch(jobs, launcher, n_jobs=n_workers, runs_dir=str(study.folder))
     code = sweep_exit_code(results)
-    if code in STOPPED:
+    if code in BY_SIGNAL:
         raise RlzooError("stopped", code=ExitCode(code))
     failed = [result for result in results if result.exit_code]
     for result in failed:

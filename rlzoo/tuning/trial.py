@@ -27,6 +27,7 @@ from rlzoo.preflight import find_problems
 from rlzoo.protocols import Pruned
 from rlzoo.runs import Run
 from rlzoo.seeding import MAX_SEED
+from rlzoo.signals import BY_SIGNAL
 from rlzoo.training import train
 from rlzoo.tuning import engines
 from rlzoo.tuning.ledger import DRAWN, ERROR, INFEASIBLE, OUTCOME, PLACE, WORKER
@@ -34,7 +35,7 @@ from rlzoo.tuning.objective import score, second_score
 from rlzoo.tuning.storage import explained
 from rlzoo.tuning.study import Study
 
-NOT_ITS_FAULT = (ExitCode.INTERRUPTED, ExitCode.TERMINATED, ExitCode.STORAGE)
+NOT_ITS_FAULT = (*BY_SIGNAL, ExitCode.STORAGE)
 """What ends a training without saying anything about the values it was done with."""
 
 

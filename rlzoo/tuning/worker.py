@@ -47,7 +47,7 @@ def run_trials(study: Study, name: str, should_stop: Callable[[], bool]) -> None
         should_stop: asked between trials, and while there is nothing to do.
 
     Raises:
-        RlzooError: if a signal ended a training (130, 143), too many failed, or the storage fails. The trial of that
+        RlzooError: if a signal ended a training, too many failed, or the storage fails. The trial of that
             moment is back in the queue.
     """
     swept = time.monotonic()

@@ -13,7 +13,9 @@ from rlzoo.callbacks.interrupt import Interrupt, leaving_at_once
 from rlzoo.errors import RlzooError
 from rlzoo.protocols import Callback
 
-SIGNALS = (signal.SIGINT, signal.SIGTERM)
+SIGNALS = {signal.SIGINT: 130, signal.SIGTERM: 143}
+if hasattr(signal, "SIGHUP"):
+    SIGNALS |= {signal.SIGHUP: 129, signal.SIGXCPU: 143}
 
 
 class Learner:
@@ -222,6 +224,19 @@ def test_a_schedulers_signal_is_raised_again_once_all_is_saved(monkeypatch):
         signal.signal(signal.SIGUSR2, before)
 
 
+@pytest.mark.skipif(not hasattr(signal, "SIGHUP"), reason="Unix")
+def test_a_hangup_that_is_ignored_stays_so():
+    """As `nohup` has it."""
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        with Interrupt() as interrupt, leaving_at_once("nothing was written"):
+            signal.raise_signal(signal.SIGHUP)
+        assert not interrupt.asked()
+        assert signal.getsignal(signal.SIGHUP) == signal.SIG_IGN
+    finally:
+        signal.signal(signal.SIGHUP, before)
+
+
 @pytest.mark.parametrize("number", SIGNALS)
 def test_work_that_leaves_nothing_behind_ends_at_once(number):
     before = signal.getsignal(number)
@@ -229,5 +244,5 @@ def test_work_that_leaves_nothing_behind_ends_at_once(number):
     with expected as caught, leaving_at_once("nothing was written"):
         signal.raise_signal(number)
         raise AssertionError("it went on")
-    assert caught.value.code == 128 + number
+    assert caught.value.code == SIGNALS[number]
     assert signal.getsignal(number) == before

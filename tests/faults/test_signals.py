@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import os
 import random
+import select
 import signal
+import subprocess
 import sys
 import time
+from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -279,6 +283,80 @@ def test_the_signals_of_slurm(number, place, warm):
     training.end(training.signal(number))
     training.check_record(143)
     assert newest_boundary(training.run).num_timesteps > 0
+
+
+class Terminal:
+    """A command in a terminal of its own, as its session's leader."""
+
+    def __init__(self, words: list[str], cwd: Path) -> None:
+        import fcntl
+        import pty
+        import termios
+
+        self._screen, other = pty.openpty()
+        self.process = subprocess.Popen(
+            [*words],
+            cwd=cwd,
+            stdin=other,
+            stdout=other,
+            stderr=other,
+            start_new_session=True,
+            preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0),
+        )
+        os.close(other)
+        self.shown = b""
+
+    def await_(self, condition: Callable[[], object]) -> None:
+        deadline = time.monotonic() + 120
+        while not condition():
+            assert time.monotonic() < deadline and self.process.poll() is None, self.shown.decode()
+            with suppress(OSError):  # under nohup nothing writes to it
+                while select.select([self._screen], [], [], 0.02)[0]:
+                    self.shown += os.read(self._screen, 65536)
+
+    def close(self) -> int:
+        os.close(self._screen)
+        return self.process.wait(60)
+
+
+RLZOO = [sys.executable, "-m", "rlzoo"]
+CARTPOLE = ["train", "algo=ppo", "env=CartPole", "algo.n_steps=64", "algo.batch_size=32", "eval.freq=0", "device=cpu"]
+
+
+def test_a_terminal_that_closes(tmp_path, warm):
+    """In the middle of a bar that is drawn there, with nobody left to draw it for."""
+    words = [*CARTPOLE, "seed=1", "total_timesteps=1000000", "checkpoint.freq=0"]
+    terminal = Terminal([*RLZOO, *words], tmp_path)
+    terminal.await_(lambda: list(tmp_path.glob("runs/*/*/*/metrics.csv")))
+    assert terminal.close() == 129
+    run = only_run(tmp_path / "runs")
+    assert run.read_info()["status"] == "interrupted"
+    assert "rlzoo train resume=" in run.log_file.read_text() and "Traceback" not in run.log_file.read_text()
+    step = newest_boundary(run).num_timesteps
+    assert step > 0
+    child = warm.start("train", f"resume={run.path}", "stop.minutes=1e-9", cwd=tmp_path)
+    assert child.wait() == 0, child.output
+    assert run.read_info()["resume"] == "exact" and newest_boundary(run).num_timesteps > step
+
+
+@pytest.mark.slow
+def test_nohup_outlives_its_terminal(tmp_path):
+    words = [*CARTPOLE, "seed=1", "total_timesteps=8000"]
+    terminal = Terminal(["nohup", *RLZOO, *words], tmp_path)
+    terminal.await_(lambda: list(tmp_path.glob("runs/*/*/*/metrics.csv")))
+    assert terminal.close() == 0
+    assert only_run(tmp_path / "runs").read_info()["status"] == "finished"
+
+
+@pytest.mark.slow
+def test_a_sweep_whose_terminal_closes(tmp_path):
+    words = [*CARTPOLE, "-m", "seed=1,2", "n_jobs=2", "total_timesteps=1000000"]
+    terminal = Terminal([*RLZOO, *words], tmp_path)
+    terminal.await_(lambda: len(list(tmp_path.glob("runs/*/*/*/metrics.csv"))) == 2)
+    assert terminal.close() == 129
+    for run in find_runs(tmp_path / "runs"):
+        assert run.read_info()["status"] == "interrupted"
+        assert newest_boundary(run).num_timesteps > 0
 
 
 @pytest.mark.parametrize(

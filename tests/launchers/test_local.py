@@ -99,7 +99,7 @@ def test_an_error_in_the_parent_ends_the_jobs(tmp_path):
 
 @pytest.mark.skipif(sys.platform != "linux", reason="looks at /proc")
 @pytest.mark.parametrize("to_group", [False, True], ids=["process", "group"])
-@pytest.mark.parametrize(("signum", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+@pytest.mark.parametrize(("signum", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129)])
 def test_a_signal_reaches_each_job_once_starts_no_other_and_leaves_no_process(tmp_path, signum, code, to_group):
     process, pids = start_sweep(tmp_path, "local", n_jobs=2)
     (os.killpg if to_group else os.kill)(process.pid, signum)

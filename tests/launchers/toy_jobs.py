@@ -65,9 +65,9 @@ def span(config: dict[str, Any]) -> dict[str, Any]:
 
 
 def until_signal(config: dict[str, Any]) -> dict[str, Any]:
-    """Run until SIGINT or SIGTERM, then clean up as a training does, and say which came and how often."""
+    """Run until a signal comes, then clean up as a training does, and say which came and how often."""
     received: list[int] = []
-    for signum in (signal.SIGINT, signal.SIGTERM):
+    for signum in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(signum, lambda number, _frame: received.append(number))
     Path(config["folder"], f"{config['x']}.pid").write_text(str(os.getpid()))
     deadline = time.monotonic() + 60
