@@ -2,6 +2,7 @@
 
 import math
 import re
+import shlex
 import sys
 from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
@@ -9,6 +10,12 @@ from pathlib import Path
 import pytest
 
 from rlzoo.algos.specs import ALGOS
+from rlzoo.commands.explain import is_known
+from rlzoo.config.compose import compose, override
+from rlzoo.config.parse import check
+from rlzoo.preflight import find_problems
+from rlzoo.tuning.request import find as find_tuning
+from rlzoo.validation import WITHOUT_GROUPS
 
 ROOT = Path(__file__).parents[1]
 OWN = [spec.name for spec in ALGOS.values() if spec.backend == "rlzoo"]
@@ -115,3 +122,39 @@ def test_a_curve_is_read_with_what_is_said_about_it(tmp_path):
     assert build.is_drawn_from(picture, path)
     path.write_text(path.read_text() + "1,20,3\n")
     assert not build.is_drawn_from(picture, path)
+
+
+def commands(path: Path) -> list[list[str]]:
+    """The words of every `rlzoo` line in the blocks of a page, but those that only show the form of something."""
+    blocks = re.findall(r"```sh\n(.*?)```", path.read_text(), re.DOTALL)
+    lines = [line for block in blocks for line in block.replace("\\\n", " ").splitlines()]
+    words = [shlex.split(line, comments=True) for line in lines if line.startswith("rlzoo ") and "…" not in line]
+    return [line[1:] for line in words]
+
+
+def problems(command: str, words: list[str]) -> list[str]:
+    """What is wrong with a command, as far as its words alone say."""
+    words = [word for word in words if not word.startswith("-")]
+    if words[:1] and f"{command}-{words[0]}" in WITHOUT_GROUPS:
+        command, words = f"{command}-{words[0]}", words[1:]
+    if command == "show" and len(words) == 1 and words[0].startswith("algo="):
+        return [] if is_known(words[0].removeprefix("algo=")) else [words[0]]
+    if command in ("train", "tune", "show") and not any(re.match(r"(resume|run)=", word) for word in words):
+        several = re.compile(r"([\w.]+=)(?:range\((\d+).*|([^\[{(,]+),.*)")  # of a sweep the first
+        single = [several.sub(r"\1\2\3", word) for word in words]
+        if command == "tune":
+            return [str(problem) for problem in find_tuning(compose("tune", single), make_env=False)[3]]
+        return [str(problem) for problem in find_problems(compose("train", single), make_env=False)[1]]
+    name = "show-run" if command == "show" else command
+    if name not in WITHOUT_GROUPS:
+        return []
+    own = [word for word in words if name not in ("evaluate", "enjoy", "record") or not word.startswith("env.")]
+    request = override(ROOT / "conf" / f"{name}.yaml", own, has_groups=False)
+    return [str(problem) for problem in (*request.problems, *check(WITHOUT_GROUPS[name], request.values)[1])]
+
+
+@pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: path.relative_to(ROOT).as_posix())
+def test_every_command_of_a_page_can_be_typed(path, tmp_path, monkeypatch):
+    found = commands(path)
+    monkeypatch.chdir(tmp_path)
+    assert [(command, words, wrong) for command, *words in found if (wrong := problems(command, words))] == []
