@@ -1,10 +1,6 @@
-"""`python -m rlzoo` is the `rlzoo` command, which finds no modules in the current folder either."""
+"""`python -m rlzoo` is the `rlzoo` command."""
 
-import sys
+from rlzoo.cli import main
 
 if __name__ == "__main__":
-    if not sys.flags.safe_path:
-        del sys.path[0]  # the current folder, put there for `-m`; before anything else is imported
-    from rlzoo.cli import main
-
     raise SystemExit(main())

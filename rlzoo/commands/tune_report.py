@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -23,13 +24,19 @@ def main(arguments: Arguments) -> int:
     config, problems = check(TuneReportConfig, request.values)
     if request.problems or problems or config is None:
         raise ConfigError([request.locate(problem) for problem in (*request.problems, *problems)])
+    from rlzoo.console import say
+    from rlzoo.tuning.reading import made_sense_of
     from rlzoo.tuning.report import write
     from rlzoo.tuning.report.data import as_data, collect, dumps
     from rlzoo.tuning.report.importance import importance
 
     report = collect(config.study, config.studies_dir, config.storage)
-    shares = importance(report)
-    written = write(report, shares, Path(config.folder).expanduser() if config.folder else report.folder / "report")
+    folder = Path(config.folder).expanduser() if config.folder else report.folder / "report"
+    with made_sense_of(report.storage) if report.foreign else nullcontext():
+        shares = importance(report)
+        written = write(report, shares, folder)
+    if report.foreign:
+        say(f"note: {report.folder} was not begun here: {report.storage} is read, as data, and no other storage")
     if arguments.json:
         print(dumps({**as_data(report, shares.as_data()), **_files(written)}))
         return ExitCode.DONE

@@ -36,6 +36,7 @@ class TuneConfig:
     max_failures: Positive
     keep: NonNegative
     save: Bool
+    trust: Bool
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,6 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from rlzoo.errors import ExitCode, RlzooError
-from rlzoo.own_modules import Imports
 from rlzoo.registry import load
 from rlzoo.signals import BY_SIGNAL, exit_code
 
@@ -46,17 +45,16 @@ class JobResult:
 OnResult = Callable[[JobResult], None]
 
 
-def run_job(job: Job, index: int, *, threads: int | None = None, imports: Imports | None = None) -> JobResult:
+def run_job(job: Job, index: int, *, threads: int | None = None, search_path: Sequence[str] = ()) -> JobResult:
     """Run a job in this process, which should be its own: it sets environment variables and torch's threads.
 
     Args:
         job: what to run.
         index: its place in the sweep.
         threads: CPU threads for torch; None leaves them alone.
-        imports: where the parent finds modules.
+        search_path: folders to add to `sys.path`, for modules that only the parent could import.
     """
-    if imports is not None:
-        imports.apply()
+    sys.path.extend(folder for folder in search_path if folder not in sys.path)
     os.environ["RLZOO_PLAIN"] = "1"
     if threads is not None:
         limit_threads(threads)

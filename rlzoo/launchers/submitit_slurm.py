@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import secrets
-import shlex
 import signal
 import sys
 import time
@@ -18,7 +17,6 @@ from typing import Any
 from rlzoo.errors import ExitCode
 from rlzoo.launchers.job import Job, JobResult, OnResult, interrupted, run_job, stopped_by
 from rlzoo.launchers.signals import noted_signals
-from rlzoo.own_modules import Imports, outside_the_folder
 
 POLL_SECONDS = 0.5
 
@@ -36,7 +34,7 @@ class Requeued:
     """
 
     threads: int
-    imports: Imports
+    search_path: tuple[str, ...]
 
     def __call__(self, job: Job, index: int) -> JobResult:
         from submitit.core.job_environment import JobEnvironment
@@ -46,7 +44,7 @@ class Requeued:
         number = JobEnvironment._usr_sig()
         theirs = signal.signal(number, _preempt)
         try:
-            return run_job(job, index, threads=self.threads, imports=self.imports)
+            return run_job(job, index, threads=self.threads, search_path=self.search_path)
         except _Preempted:
             signal.signal(number, theirs)
             signal.raise_signal(number)  # does not return
@@ -82,14 +80,12 @@ def launch(
     folder = Path(runs_dir) / ".sweeps" / f"{stamp}_{secrets.token_hex(3)}"
     folder.mkdir(parents=True)
     folder.chmod(0o700)  # jobs are pickled there as they were asked for
-    python = f"{shlex.quote(sys.executable)} -P"  # finds no modules in the folder it starts in
-    executor = submitit.AutoExecutor(folder=folder, cluster=options["cluster"], slurm_python=python)
+    executor = submitit.AutoExecutor(folder=folder, cluster=options["cluster"])
     executor.update_parameters(**_parameters(options))
-    run = Requeued(int(options["cpus_per_task"]), Imports.here())
+    run = Requeued(int(options["cpus_per_task"]), tuple(sys.path))
     results: dict[int, JobResult] = {}
     with noted_signals() as noted:
-        with outside_the_folder():
-            handles = executor.map_array(run, jobs, range(len(jobs)))
+        handles = executor.map_array(run, jobs, range(len(jobs)))
         cancelled = False
         while len(results) < len(jobs):
             if noted and not cancelled:

@@ -50,7 +50,7 @@ SAMPLERS: dict[str, Engine] = {
     ),
     "random": Engine("optuna.samplers:RandomSampler", "independent draws", {}),
     "cmaes": Engine(
-        "optuna.samplers:CmaEsSampler",
+        "rlzoo.tuning.sampling:CmaEsOfTrials",
         "evolution of a covariance; choices are drawn independently",
         {"warn_independent_sampling": False},
         "cmaes",

@@ -24,6 +24,7 @@ from rlzoo.tuning.ledger import Ledger
 from rlzoo.tuning.objective import pareto, second_score
 from rlzoo.tuning.queue import defaults, drawn
 from rlzoo.tuning.reach import enter, offered
+from rlzoo.tuning.records import read_result
 from rlzoo.tuning.request import TuneRequest, plan
 from rlzoo.tuning.study import Study
 from rlzoo.tuning.trial import train_once, trial_seed
@@ -209,11 +210,8 @@ def _here(job: Mapping[str, Any], index: int) -> JobResult:
 def _kept(job: Mapping[str, Any]) -> tuple[float, float | None] | None:
     """The score of a job that was run before with the same settings, and its second one."""
     path = Path(job["path"])
-    try:
-        kept = json.loads(path.with_name(f"{path.name}.json").read_text(encoding="utf-8"))
-        return (float(kept["score"]), kept.get("second")) if kept["of"] == job["of"] else None
-    except (OSError, ValueError, KeyError, TypeError):
-        return None
+    kept = read_result(path.with_name(f"{path.name}.json"), path.parent)
+    return (kept["score"], kept.get("second")) if kept is not None and kept["of"] == job["of"] else None
 
 
 def _filled(candidate: Candidate, jobs: Sequence[Mapping[str, Any]], errors: Mapping[str, str]) -> Candidate:

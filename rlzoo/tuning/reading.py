@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import json
-import shutil
 import sqlite3
-import tempfile
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
@@ -15,8 +13,13 @@ from typing import TYPE_CHECKING, Any
 
 from optuna.storages.journal import BaseJournalBackend
 
+from rlzoo import contained
+from rlzoo.config.records import problem
+from rlzoo.config.study_records import StudyAttributes, TrialAttributes
 from rlzoo.errors import ExitCode, RlzooError
 from rlzoo.registry import did_you_mean
+from rlzoo.tuning import tables
+from rlzoo.tuning.space_file import read as read_space
 from rlzoo.tuning.storage import HEARTBEAT_SECONDS, Store, explained
 
 if TYPE_CHECKING:
@@ -44,16 +47,22 @@ class Snapshot:
     attributes: Mapping[str, Any]
     trials: Sequence[FrozenTrial]
 
+    @property
+    def request(self) -> dict[str, Any] | None:
+        """What it was begun with, `train`, `search_space` and `search`; None if it is none of rlzoo's."""
+        found: dict[str, Any] | None = self.attributes.get("request")
+        return found
+
 
 def read(store: Store, name: str) -> Snapshot:
     """The study of that name.
 
     Raises:
-        RlzooError: if the storage is not there, cannot be read, or has no such study.
+        RlzooError: if the storage is not there, cannot be read, or has no such study, or what it has is damaged.
     """
     import optuna
 
-    with explained(store), _opened(store) as storage:
+    with made_sense_of(_place(store)), explained(store), _opened(store) as storage:
         names = optuna.get_all_study_names(storage)
         if name not in names:
             there = f"it has: {', '.join(names[:SHOWN])}" if names else "it has none"
@@ -61,7 +70,10 @@ def read(store: Store, name: str) -> Snapshot:
         with _no_warnings():
             study = optuna.load_study(study_name=name, storage=storage)
         trials = sorted(study.get_trials(deepcopy=False), key=lambda trial: trial.number)
-        return Snapshot(name, study.directions, study.user_attrs, trials)
+        found = Snapshot(name, study.directions, study.user_attrs, trials)
+        if wrong := _wrong(found):
+            raise RlzooError(f"the study {name} in {_place(store)} is damaged: {wrong}", code=ExitCode.STORAGE)
+        return found
 
 
 def names(store: Store) -> list[str]:
@@ -72,8 +84,20 @@ def names(store: Store) -> list[str]:
     """
     import optuna
 
-    with explained(store), _opened(store) as storage:
+    with made_sense_of(_place(store)), explained(store), _opened(store) as storage:
         return optuna.get_all_study_names(storage)
+
+
+@contextmanager
+def made_sense_of(where: str) -> Iterator[None]:
+    """Whatever is raised by what a storage holds, which Optuna and others take for what they wrote: it is damaged."""
+    try:
+        yield
+    except RlzooError:
+        raise
+    except Exception as error:
+        reason = f"no sense can be made of it: {type(error).__name__}: {error}".splitlines()[0]
+        raise RlzooError(f"{where} is damaged: {reason}", code=ExitCode.STORAGE) from error
 
 
 @contextmanager
@@ -91,8 +115,9 @@ def _opened(store: Store) -> Iterator[BaseStorage]:
         from sqlalchemy.pool import StaticPool
 
         assert store.file is not None
-        with closing(_copy(store.file, store.busy_seconds)) as copy, _compatible(store):
-            storage = RDBStorage("sqlite://", engine_kwargs={"creator": lambda: copy, "poolclass": StaticPool})
+        with closing(sqlite3.connect(":memory:", check_same_thread=False)) as memory:
+            storage = RDBStorage("sqlite://", engine_kwargs={"creator": lambda: memory, "poolclass": StaticPool})
+            tables.fill(memory, store.file, busy_seconds=store.busy_seconds, own=store.foreign is None)
             yield from _disposed(storage)
     elif store.is_proxy:
         from rlzoo.tuning.proxy import Proxy
@@ -104,7 +129,7 @@ def _opened(store: Store) -> Iterator[BaseStorage]:
         options = {**store.engine_options, "execution_options": {"postgresql_readonly": True}}
         with _compatible(store):
             storage = RDBStorage(store.url, engine_kwargs=options, skip_table_creation=True)
-            yield from _disposed(storage)
+        yield from _disposed(storage)
 
 
 def _disposed(storage: RDBStorage) -> Iterator[RDBStorage]:
@@ -113,46 +138,6 @@ def _disposed(storage: RDBStorage) -> Iterator[RDBStorage]:
         yield storage
     finally:
         storage.engine.dispose()
-
-
-def _copy(path: Path, busy_seconds: float) -> sqlite3.Connection:
-    """The database in memory, as it is at one moment; workers that write wait no longer than that takes."""
-    memory = sqlite3.connect(":memory:", check_same_thread=False)
-    try:
-        with closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True, timeout=busy_seconds)) as source:
-            source.execute("BEGIN")
-            source.execute("SELECT name FROM sqlite_master").fetchone()  # waits its time; a backup would wait for ever
-            source.backup(memory)
-    except sqlite3.OperationalError as error:
-        memory.close()
-        if not path.with_name(f"{path.name}-journal").is_file():
-            raise _unreadable(path, error) from error
-        return _mended(path)  # a worker was killed while it wrote, and what it began has to be undone
-    except sqlite3.DatabaseError as error:
-        memory.close()
-        raise _unreadable(path, error) from error
-    return memory
-
-
-def _mended(path: Path) -> sqlite3.Connection:
-    """Likewise, of a database whose last write was cut short: undone in a copy."""
-    memory = sqlite3.connect(":memory:", check_same_thread=False)
-    with tempfile.TemporaryDirectory() as folder:
-        own = Path(folder) / path.name
-        try:
-            for name in (path.name, f"{path.name}-journal"):
-                shutil.copyfile(path.with_name(name), own.with_name(name))
-            with closing(sqlite3.connect(own)) as source:
-                source.backup(memory)
-        except (sqlite3.DatabaseError, OSError) as error:
-            memory.close()
-            raise _unreadable(path, error) from error
-    return memory
-
-
-def _unreadable(path: Path, error: Exception) -> RlzooError:
-    hint = "may you read it, and is it whole? Finished trials are also kept in trials/*.json"
-    return RlzooError(f"{path} cannot be read: {error}", hint, ExitCode.STORAGE)
 
 
 def _check_tables(store: Store) -> None:
@@ -183,10 +168,41 @@ def _no_warnings() -> Iterator[None]:
         yield
 
 
+def _wrong(study: Snapshot) -> str:
+    """What of a study is not as rlzoo writes it; nothing if all is, or if it is none of rlzoo's."""
+    if any(len(t.values or ()) != len(study.directions) for t in study.trials if t.state.name == "COMPLETE"):
+        return "complete trials without a score"
+    if wrong := problem(StudyAttributes, dict(study.attributes)):
+        return wrong
+    if study.request is None:
+        return ""
+    for trial in study.trials:
+        if wrong := problem(TrialAttributes, dict(trial.user_attrs)):
+            return f"of trial {trial.number}, {wrong}"
+    return _outside(study)
+
+
+def _outside(study: Snapshot) -> str:
+    """A value that cannot have been drawn: what it would become need not even be a number that memory holds."""
+    assert study.request is not None
+    for parameter in read_space(study.request["search_space"], study.request["train"])[0].parameters:
+        ends: Any = parameter.transform.distribution()
+        if not hasattr(ends, "low"):
+            continue
+        slack = 1e-6 * max(abs(ends.low), abs(ends.high))
+        for trial in study.trials:
+            value = trial.params.get(parameter.raw_name, ends.low)
+            if not isinstance(value, int | float) or not ends.low - slack <= value <= ends.high + slack:
+                return f"{parameter.raw_name} of trial {trial.number} lies outside of {ends.low:g} to {ends.high:g}"
+    return ""
+
+
 class Records(BaseJournalBackend):
     """The whole records of a journal; one that is being written, or was cut short, is not there yet."""
 
     def __init__(self, path: Path) -> None:
+        if path.stat().st_size > tables.MAX_BYTES:
+            raise contained.damaged(path, f"it is larger than {tables.MAX_BYTES // 2**20} MiB")
         self._lines = path.read_bytes().splitlines(keepends=True)
         self._path = path
 

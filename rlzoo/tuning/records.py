@@ -4,12 +4,18 @@ from __future__ import annotations
 
 import json
 import shutil
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from rlzoo import contained
+from rlzoo.config.records import problem
+from rlzoo.config.study_records import FreshResult
 from rlzoo.redaction import redact_values
 from rlzoo.runs import write_text
 from rlzoo.tuning.ledger import DRAWN, ENQUEUED, ERROR, INFEASIBLE, OUTCOME, PLACE, WORKER, Ledger, state
 from rlzoo.tuning.queue import drawn
+
+RESULT_BYTES = 2**20
 
 if TYPE_CHECKING:
     from optuna.trial import FrozenTrial
@@ -66,3 +72,12 @@ def drop_checkpoints(study: Study, ledger: Ledger) -> None:
             folder = study.trial_dir(trial.number)
             for checkpoints in (folder / "checkpoints", *folder.glob("seed*/checkpoints")):
                 shutil.rmtree(checkpoints, ignore_errors=True)
+
+
+def read_result(path: Path, study: Path) -> dict[str, Any] | None:
+    """What a candidate scored on a fresh seed, by its file in the folder of a study; None if there is no such file."""
+    try:
+        found: dict[str, Any] = json.loads(contained.read(path, study, RESULT_BYTES))
+    except (OSError, ValueError, RecursionError):
+        return None
+    return found if not problem(FreshResult, found) else None

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from copy import copy
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from optuna.samplers import BaseSampler
+import numpy as np
+from optuna.samplers import BaseSampler, CmaEsSampler
+from optuna.study import StudyDirection
 
 from rlzoo.tuning import engines
 from rlzoo.tuning.ledger import ATTEMPT, DRAWN, PLACE
@@ -70,3 +73,38 @@ class PlacedSampler(BaseSampler):
     def _inner(self) -> BaseSampler:
         assert self._sampler is not None, "before_trial comes first"
         return self._sampler
+
+
+class CmaEsOfTrials(CmaEsSampler):
+    """CMA-ES whose state is computed from the trials.
+
+    Optuna keeps it in the storage as a pickle, and opens the one that it finds there. Here none is written or opened:
+    the distribution begins as Optuna's, and is told the trials of one generation after another.
+    """
+
+    _completed: Sequence[FrozenTrial] = ()
+
+    def _restore_optimizer(self, completed_trials: list[FrozenTrial], *_: Any) -> None:
+        self._completed = completed_trials
+
+    def _init_optimizer(self, trans: Any, direction: StudyDirection, *_: Any, **__: Any) -> Any:
+        begun = [trial for trial in self._completed if trial.system_attrs.get(self._attr_key_generation, 0) > 0]
+        state = self._cma_rng.rng.get_state() if begun else None
+        optimizer: Any = super()._init_optimizer(trans, direction)
+        if state is not None:  # Optuna draws a seed for a new distribution only
+            self._cma_rng.rng.set_state(state)
+        sign = 1 if direction == StudyDirection.MINIMIZE else -1
+        while len(told := self._first_of(optimizer.generation, optimizer.population_size)) == optimizer.population_size:
+            optimizer.tell([(self._point(trial, trans), sign * (trial.value or 0.0)) for trial in told])
+        return optimizer
+
+    def _first_of(self, generation: int, n: int) -> list[FrozenTrial]:
+        """The n trials of a generation that were complete first: what a single worker would have told it of."""
+        found = [t for t in self._completed if t.system_attrs.get(self._attr_key_generation) == generation]
+        return sorted(found, key=lambda trial: (trial.datetime_complete or datetime.max, trial.number))[:n]
+
+    def _point(self, trial: FrozenTrial, trans: Any) -> Any:
+        """Where the trial was in the space of the distribution, with shape (n_parameters,)."""
+        if "x_for_tell" in trial.system_attrs and self._with_margin:
+            return np.array(trial.system_attrs["x_for_tell"])
+        return trans.transform(trial.params)

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 from rlzoo.errors import ConfigError, ExitCode, RlzooError
 from rlzoo.tuning import zoo_names
+from rlzoo.tuning.place import FILES, find, is_study
 from rlzoo.tuning.queue import drawn
 from rlzoo.tuning.reading import Snapshot, names, read
-from rlzoo.tuning.report.place import find, is_study
 from rlzoo.tuning.space import Space
 from rlzoo.tuning.space_file import read as read_space
 from rlzoo.tuning.storage import Store, problems_of
@@ -57,8 +57,8 @@ def open_source(storage: str, name: str | None) -> Source:
     Raises:
         RlzooError: if there is none, or none that can be read, or nothing in it is complete.
     """
-    store, own = _place(storage)
-    found = read(store, name or own or _only(store))
+    store, known = _place(storage)
+    found = read(store, name or known or _only(store))
     maximize = found.directions[0].name != "MINIMIZE"
     of, space = _space_of(found)
     trials: list[Found] = []
@@ -84,8 +84,10 @@ def _place(storage: str) -> tuple[Store, str | None]:
         return Store(storage, Path()), None
     path = Path(storage.removeprefix(LOCAL)).expanduser()
     if path.is_dir() and is_study(path):
-        folder, name, kind = find(str(path), path.parent, None)
-        return Store.of(kind, folder), name
+        place = find(str(path), path.parent, None)
+        return place.store, place.name
+    if path.name in FILES and is_study(path.parent):
+        return find(str(path.parent), path.parent, FILES[path.name]).store, None
     if not path.is_file():
         what = "is no study's folder" if path.is_dir() else "is not there"
         raise RlzooError(f"storage: {path} {what}", f"storage= takes {WHERE}")
@@ -111,8 +113,8 @@ def _only(store: Store) -> str:
 
 def _space_of(study: Snapshot) -> tuple[str, Space | None]:
     """Whose study it is, and the space that it searched, if it is one of ours."""
-    request = study.attributes.get("request")
-    if not isinstance(request, Mapping):
+    request = study.request
+    if request is None:
         return "rl_zoo3", None
     space, problems = read_space(request["search_space"], request["train"])
     if problems:

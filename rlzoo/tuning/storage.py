@@ -82,7 +82,7 @@ class Store:
         kind: `sqlite`, `journal`, or a database's URL.
         folder: of the study.
         busy_seconds: how long to wait for somebody else who writes.
-        foreign: the file, where it is not the one in the folder.
+        foreign: the file, where it is not one that this user began: it is only read, as data.
     """
 
     kind: str
@@ -135,6 +135,8 @@ class Store:
         from optuna.storages import JournalStorage
 
         self.folder.mkdir(parents=True, exist_ok=True)
+        if self.kind == "sqlite" and self.file is not None:
+            refuse_other_journals(self.file)
         with explained(self), warnings.catch_warnings():
             warnings.simplefilter("ignore", ExperimentalWarning)
             if self.kind == "journal":
@@ -284,3 +286,19 @@ def _reason(error: Any, store: Store) -> str | None:
     if store.is_proxy and hasattr(error, "details"):  # grpc.RpcError
         return redact(str(error.details() or error.code()).strip().splitlines()[0])
     return None
+
+
+JOURNAL_OF_SEVERAL = bytes.fromhex("d9d505f920a163d7")
+"""At the end of the journal of a write to several databases, behind the name of a file that SQLite then removes."""
+
+
+def refuse_other_journals(path: Path) -> None:
+    """Refuse an SQLite file, with exit code 7, whose journal names another file; Optuna writes to one at a time."""
+    journal = path.with_name(f"{path.name}-journal")
+    if not journal.is_file():
+        return
+    with journal.open("rb") as file:
+        file.seek(max(0, journal.stat().st_size - len(JOURNAL_OF_SEVERAL)))
+        if file.read() == JOURNAL_OF_SEVERAL:
+            message = f"{journal} names another file, which SQLite would remove"
+            raise RlzooError(message, "it was not written by Optuna: remove it", ExitCode.UNSAFE)

@@ -11,11 +11,12 @@ from typing import Any
 
 import optuna
 
+from rlzoo import origin
 from rlzoo.config import yaml_file
 from rlzoo.errors import ExitCode, RlzooError, show
 from rlzoo.redaction import redact_values
 from rlzoo.runs import write_text
-from rlzoo.tuning import engines
+from rlzoo.tuning import engines, place
 from rlzoo.tuning.claims import QUEUE as QUEUE
 from rlzoo.tuning.claims import Claims
 from rlzoo.tuning.queue import queue_of
@@ -71,10 +72,13 @@ def begin(request: TuneRequest) -> Study:
     """Make the study that is asked for, or go on with the one of that name.
 
     Raises:
-        RlzooError: if that one has another request, or its storage fails.
+        RlzooError: if that one has another request, its storage fails, or it is not this user's own (exit code 7).
     """
     folder = Path(request.config.studies_dir).expanduser() / request.study
     store = Store.of(request.config.storage, folder)
+    place.require_whole(folder)  # before the locks in it are made
+    if (folder / place.YAML).exists():
+        place.admit(folder, trust=request.config.trust)
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -82,6 +86,10 @@ def begin(request: TuneRequest) -> Study:
         raise RlzooError(f"cannot make {folder}: {error.strerror}", hint, ExitCode.STORAGE) from error
     optuna.logging.set_verbosity(optuna.logging.ERROR)  # what happens to trials is said by us
     with store.lock(), explained(store):
+        place.admit(folder, trust=request.config.trust)  # now that nobody else is just making it
+        if store.has_leases and not place.is_study(folder):
+            _check_free(folder)
+            _write_yaml(request, folder, None)  # first of all: a folder with trials and without it is not ours
         storage = store.open()
         notes: list[str] = []
         if request.study not in optuna.get_all_study_names(storage):
@@ -95,7 +103,7 @@ def begin(request: TuneRequest) -> Study:
         else:
             notes += _compare(request, attributes, folder)
         attributes = _attributes(request.study, storage)
-        _write_yaml(request, folder, attributes)
+        _write_yaml(request, folder, attributes[SEED])
     return _study(request, folder, store, storage, attributes, tuple(notes))
 
 
@@ -107,8 +115,7 @@ def _check_free(folder: Path) -> None:
     """
     if not any((folder / "trials").glob("*")):
         return
-    file = folder / "study.yaml"
-    kept = yaml_file.read(file).values if file.is_file() else {}
+    kept, _ = place.read(folder)
     whose = f"of the study {kept['study']}, which is kept in {kept['search']['storage']}," if kept else "of a study"
     hint = "a study goes on under its own name and storage=; give a new one a name of its own, study=…"
     raise RlzooError(f"trials {whose} are in {folder} already", hint)
@@ -232,8 +239,9 @@ def _leaves(values: Mapping[str, Any], above: str = "") -> dict[str, Any]:
     return found
 
 
-def _write_yaml(request: TuneRequest, folder: Path, attributes: Mapping[str, Any]) -> None:
+def _write_yaml(request: TuneRequest, folder: Path, seed: int | None) -> None:
+    """Say what the study is, signed: it is this user's own."""
     values = canonical(request)
     date = datetime.now(UTC).isoformat(timespec="seconds")
-    whole = {"study": request.study, "seed": attributes[SEED], "date": date, **values}
-    write_text(folder / "study.yaml", yaml_file.dump(whole))
+    whole = {"study": request.study, "seed": seed, "date": date, **values}
+    write_text(folder / place.YAML, origin.signed(yaml_file.dump(whole)))

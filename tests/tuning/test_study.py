@@ -73,9 +73,13 @@ def test_trials_of_another_study_are_not_replaced() -> None:
     Path("studies/s").rename("studies/renamed")
     with pytest.raises(RlzooError, match="trials of the study s, which is kept in sqlite, are in studies/renamed"):
         started("study=renamed")
-    Path("studies/renamed/study.yaml").unlink()
+    kept = ("study.yaml", "study.db", "journal.log")
+    for name in kept:
+        Path(f"studies/renamed/{name}").rename(name)
     with pytest.raises(RlzooError, match="trials of a study are in studies/renamed already"):
         started("study=renamed")
+    for name in kept:
+        Path(name).rename(f"studies/renamed/{name}")
     assert Path("studies/renamed/trials/0000").is_dir()
     Path("studies/renamed").rename("studies/s")
     assert started("n_trials=9").claims.ledger().trials == []

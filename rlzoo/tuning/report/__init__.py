@@ -8,6 +8,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
+from rlzoo import contained
 from rlzoo.errors import ExitCode, RlzooError
 
 if TYPE_CHECKING:
@@ -41,11 +42,12 @@ def write(report: Report, importance: Importance, folder: Path) -> Written:
     Without matplotlib it has no pictures, and says so.
 
     Raises:
-        RlzooError: if it cannot be written.
+        RlzooError: if it cannot be written, with exit code 7 if a link would lead out of a study's folder.
     """
     from rlzoo.tuning.report.page import page
     from rlzoo.tuning.report.pictures import NAMES, draw
 
+    contained.require_way(folder / PAGE)
     missing = "" if find_spec("matplotlib") else f"Pictures need matplotlib: {INSTALL}"
     pictures: Sequence[Picture] = [] if missing else draw(report, importance)
     text = page(report, pictures, missing)
@@ -72,7 +74,8 @@ def _replace(path: Path, data: bytes) -> None:
     """Whoever looks sees the old file or the new one, never a part."""
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
-        temporary.write_bytes(data)
+        with contained.opened(temporary, "wb") as file:
+            file.write(data)
         temporary.replace(path)
     except OSError:
         temporary.unlink(missing_ok=True)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +9,7 @@ from typing import Any
 
 from rlzoo.tuning.final import DEFAULTS, FRESH, Candidate, Final
 from rlzoo.tuning.intervals import Interval
+from rlzoo.tuning.records import read_result
 from rlzoo.tuning.trial import trial_seed
 
 
@@ -73,7 +72,7 @@ def compare(folder: Path, request: Mapping[str, Any], seed: int) -> Comparison |
     objective = [search.get("objective"), search.get("n_last"), *([second] if second else [])]
     kept: dict[str, list[Mapping[str, Any]]] = {}
     for path in sorted(folder.glob("*/seed*.json")):
-        result = _read(path)
+        result = read_result(path, folder)
         if result is not None and result["of"].get("objective") == objective:
             kept.setdefault(path.parent.name, []).append(result)
     seeds = [trial_seed(seed, FRESH, k) for k in range(n_seeds)]
@@ -103,11 +102,3 @@ def _alike(of: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
     """Whether two trainings were judged in the same way; what is searched may differ."""
     same = ("total_timesteps", "eval", "stop")
     return all(of.get(key) == other.get(key) for key in same)
-
-
-def _read(path: Path) -> dict[str, Any] | None:
-    try:
-        found = json.loads(path.read_text(encoding="utf-8"))
-        return found if isinstance(found["of"], dict) and math.isfinite(found["score"]) else None
-    except (OSError, ValueError, KeyError, TypeError):
-        return None

@@ -5,21 +5,21 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rlzoo.errors import RlzooError, clean
-from rlzoo.tuning import reading
+from rlzoo.tuning import engines, reading
 from rlzoo.tuning.final import search_cost
 from rlzoo.tuning.ledger import ENQUEUED, ERROR, INFEASIBLE, OUTCOME, WORKER, Ledger, state
 from rlzoo.tuning.objective import pareto
+from rlzoo.tuning.place import Place, find
 from rlzoo.tuning.report.axes import Axis, Cell, axis_of, axis_of_distribution, cells
 from rlzoo.tuning.report.comparison import Comparison, compare
-from rlzoo.tuning.report.place import described, find
 from rlzoo.tuning.space_file import read as read_space
-from rlzoo.tuning.storage import Store
-from rlzoo.tuning.study import QUEUE, REQUEST, SEED
+from rlzoo.tuning.study import QUEUE, SEED
 
 if TYPE_CHECKING:
     from optuna.trial import FrozenTrial
@@ -71,6 +71,7 @@ class Report:
         trials: in the order of their numbers.
         optuna: the same trials as the library knows them.
         cost: as in `Tuned`.
+        foreign: whether it was read as data, from a file of others.
         comparison: on fresh seeds, None where there is none.
     """
 
@@ -85,6 +86,7 @@ class Report:
     optuna: tuple[FrozenTrial, ...]
     cost: Mapping[str, float]
     comparison: Comparison | None
+    foreign: bool
 
     @property
     def search(self) -> Mapping[str, Any]:
@@ -139,19 +141,24 @@ def collect(study: str, studies_dir: str, storage: str | None) -> Report:
     Raises:
         RlzooError: if there is none, or it cannot be read.
     """
-    folder, name, kind = find(study, Path(studies_dir).expanduser(), storage)
-    store = Store.of(kind, folder) if kind != "sqlite" or not (folder / "study.db").is_file() else Store(kind, folder)
-    found = reading.read(store, name)
-    request = found.attributes.get(REQUEST)
-    if not isinstance(request, Mapping) or not isinstance(request.get("search"), Mapping):
+    place = find(study, Path(studies_dir).expanduser(), storage)
+    found = reading.read(place.store, place.name)
+    with reading.made_sense_of(str(place.store.file)) if place.store.foreign is not None else nullcontext():
+        return _report(place, found)
+
+
+def _report(place: Place, found: reading.Snapshot) -> Report:
+    folder, name, store = place.folder, place.name, place.store
+    request = found.request
+    if request is None:
         message = f"the study {name!r} is none of rlzoo's, or is being made in this moment"
         raise RlzooError(message, "optuna-dashboard shows every study of Optuna's")
-    latest = described(folder).get("search", {})
-    n_trials = _n_trials(found.attributes, request, latest)
+    latest = request["search"] if place.described is None else place.described["search"]
+    n_trials = _n_trials(found.attributes, latest)
     ledger = Ledger(found.trials, n_trials)
     axes = _axes(request, found.trials)
     seed = found.attributes.get(SEED)
-    search = {**request["search"], **{key: latest[key] for key in ("final_seeds",) if key in latest}}
+    search = {**request["search"], "final_seeds": latest["final_seeds"]}
     return Report(
         name,
         folder,
@@ -164,19 +171,19 @@ def collect(study: str, studies_dir: str, storage: str | None) -> Report:
         tuple(ledger.trials),
         search_cost(ledger),
         None if seed is None else compare(folder / "final", {**request, "search": search}, int(seed)),
+        store.foreign is not None,
     )
 
 
-def _n_trials(attributes: Mapping[str, Any], request: Mapping[str, Any], latest: Mapping[str, Any]) -> int:
-    n_trials = int(latest.get("n_trials") or request["search"].get("n_trials") or 0)
-    sampler = latest.get("sampler", request["search"].get("sampler"))
-    is_grid = sampler == "grid" or (isinstance(sampler, Mapping) and "grid" in sampler)
-    return min(n_trials, len(attributes.get(QUEUE) or {})) if is_grid else n_trials
+def _n_trials(attributes: Mapping[str, Any], search: Mapping[str, Any]) -> int:
+    n_trials: int = search["n_trials"]
+    grid = engines.name_of(search["sampler"]) == "grid"
+    return min(n_trials, len(attributes.get(QUEUE) or {})) if grid else n_trials
 
 
 def _axes(request: Mapping[str, Any], trials: Sequence[FrozenTrial]) -> tuple[Axis, ...]:
     """Those of the study's space in its order, then whatever else trials have."""
-    space, _ = read_space(request.get("search_space") or {}, request.get("train") or {})
+    space, _ = read_space(request["search_space"], request["train"])
     axes = [axis_of(parameter) for parameter in space.parameters]
     known = {axis.raw_name for axis in axes}
     others = {name: kind for trial in trials for name, kind in trial.distributions.items() if name not in known}
