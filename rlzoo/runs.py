@@ -195,7 +195,7 @@ class Run:
         """Steps of the whole training so far: those of the newest checkpoint on disk, or `at_least`."""
         found = [at_least]
         for checkpoint in self.checkpoints():
-            with suppress(OSError, ValueError, KeyError, TypeError):  # a damaged one: whoever reads it will say so
+            with suppress(RlzooError):  # a damaged one: whoever reads it will say so
                 found.append(checkpoint.num_timesteps)
         return max(found)
 
