@@ -213,7 +213,7 @@ def test_a_syntax_error_in_a_user_file_names_its_place(elsewhere):
 
 def test_references_to_other_settings():
     composition = compose("train", ["checkpoint.freq=${eval.n_episodes}"])
-    assert composition.values["checkpoint"]["freq"] == 5
+    assert composition.values["checkpoint"]["freq"] == 3
     broken = compose("train", ["checkpoint.freq=${nothing.here}"])
     assert len(broken.problems) == 1
 

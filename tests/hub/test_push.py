@@ -183,7 +183,7 @@ def test_a_failed_upload_is_kept_and_goes_on(hub: HubServer, hurried: None, run:
     assert f"nothing is lost, the package is in {folder}; to go on:" in error
     assert "503" in error
     assert "was created and is still empty" in error
-    line = next(line for line in error.splitlines() if line.startswith("rlzoo push-to-hub"))
+    line = next(line.strip() for line in error.splitlines() if line.startswith("  rlzoo push-to-hub"))
     assert line == f"rlzoo push-to-hub run=null folder={folder} repo_id={REPO} private=true"
     made, sent = contents(folder), hub.count("lfs-upload")
     hub.heal()
@@ -245,5 +245,5 @@ def test_control_c_says_where_the_package_is(hub: HubServer, run: Run) -> None:
         _, error = process.communicate(timeout=20)
     assert time.monotonic() - start < 5
     assert process.returncode == 130
-    assert f"interrupted; nothing was published\nnothing is lost, the package is in {Path('out').absolute()}" in error
+    assert f"interrupted; nothing was published\n  nothing is lost, the package is in {Path('out').absolute()}" in error
     assert hub.files(REPO) == {}
