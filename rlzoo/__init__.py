@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
-    from rlzoo.agent import Agent, load
+    from rlzoo.agent import Agent
     from rlzoo.commands.enjoy import enjoy
     from rlzoo.commands.evaluate import evaluate
     from rlzoo.commands.package import package
+    from rlzoo.commands.playing import load
     from rlzoo.commands.push_to_hub import push_to_hub
     from rlzoo.commands.record import record
     from rlzoo.commands.show import compose
@@ -44,7 +45,7 @@ _HOMES = {
     "compose": "rlzoo.commands.show",
     "enjoy": "rlzoo.commands.enjoy",
     "evaluate": "rlzoo.commands.evaluate",
-    "load": "rlzoo.agent",
+    "load": "rlzoo.commands.playing",
     "load_from_hub": "rlzoo.hub.download",
     "package": "rlzoo.commands.package",
     "push_to_hub": "rlzoo.commands.push_to_hub",

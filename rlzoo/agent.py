@@ -12,7 +12,7 @@ from rlzoo import checkpoints, console, strangers
 from rlzoo.config.parse import parse
 from rlzoo.config.schema import TrainConfig
 from rlzoo.errors import RlzooError
-from rlzoo.protocols import Algorithm, Evaluation, State
+from rlzoo.protocols import Algorithm, Evaluation, Policy, State
 from rlzoo.runs import Checkpoint, Run
 
 if TYPE_CHECKING:
@@ -66,67 +66,38 @@ def load(
     return Agent(run, found, config, algorithm, contents, env.action_space)
 
 
-class Agent:
-    """A policy with everything that belongs to it.
+class Actor:
+    """A policy and the environment that it acts in.
 
     Attributes:
-        run, checkpoint: where it comes from.
-        config: the configuration it was trained with.
-        algorithm: what predicts; it takes observations as `make_env` gives them.
-        num_timesteps: environment steps it was trained for.
+        name: what it is called in tables: `best`, `random`.
+        config: with its environment, and how it is evaluated.
+
+    Args:
+        name: as above.
+        config: as above.
+        policy: it takes observations as `make_env` gives them.
+        action_space: what it samples from.
+        masked: whether it is given the valid actions.
+        statistics: of the normalisation that it learned with.
     """
 
     def __init__(
         self,
-        run: Run,
-        checkpoint: Checkpoint,
+        name: str,
         config: TrainConfig,
-        algorithm: Algorithm,
-        contents: checkpoints.Contents,
+        policy: Policy,
         action_space: Space,
+        *,
+        masked: bool,
+        statistics: State | None = None,
     ) -> None:
-        self.run = run
-        self.checkpoint = checkpoint
+        self.name = name
         self.config = config
-        self.algorithm = algorithm
-        self.num_timesteps = contents.num_timesteps
-        self._statistics: State | None = contents.normalization
-        self._action_space = action_space  # what the algorithm itself samples from
-
-    def predict(
-        self,
-        observation: Any,
-        state: tuple[np.ndarray, ...] | None = None,
-        episode_start: np.ndarray | None = None,
-        deterministic: bool | Literal["auto"] = "auto",
-        action_masks: np.ndarray | None = None,
-    ) -> tuple[np.ndarray, tuple[np.ndarray, ...] | None]:
-        """Actions for raw observations: as the environment's wrappers give them, not normalised.
-
-        Args:
-            observation: one observation (*observation_shape) or a batch (n, *observation_shape).
-            state: recurrent state of the last call.
-            episode_start: (n,), which observations begin an episode.
-            deterministic: greedy or sampled; `"auto"` follows the environment.
-            action_masks: valid actions, for algorithms that mask.
-
-        Returns:
-            One action or a batch of them, and the recurrent state.
-
-        Raises:
-            RlzooError: if the environment stacks normalised frames, which raw ones cannot be turned into.
-        """
-        from rlzoo.envs.normalization import normalize_observation
-
-        if self._statistics is not None and self.config.env.frame_stack is not None:
-            raise RlzooError(
-                "this agent sees stacks of normalised frames",
-                "step agent.make_env() and give its observations to agent.algorithm.predict",
-            )
-        shown = normalize_observation(observation, self._statistics)
-        return self.algorithm.predict(
-            shown, state, episode_start, self.is_deterministic(deterministic), action_masks=action_masks
-        )
+        self._policy = policy
+        self._action_space = action_space
+        self._masked = masked
+        self._statistics = statistics
 
     def make_env(
         self,
@@ -136,9 +107,9 @@ class Agent:
         render_mode: str | None = None,
         episode_seeds: Sequence[int] | None = None,
     ) -> VecEnv:
-        """The environment it was trained in, with frozen normalisation and raw rewards.
+        """The environment it acts in, with frozen normalisation and raw rewards.
 
-        Its observations are normalised already: they are for `agent.algorithm.predict`, while `agent.predict` takes
+        Its observations are normalised already: they are for `Agent.algorithm.predict`, while `Agent.predict` takes
         raw ones.
         """
         from rlzoo.envs import make
@@ -185,7 +156,6 @@ class Agent:
             render_mode: how the environment draws; by default it does not.
             watch: is given the environment before it is played.
         """
-        from rlzoo.algos.specs import find_spec
         from rlzoo.evaluation import evaluate
         from rlzoo.seeding import episode_seeds, isolated
 
@@ -206,17 +176,134 @@ class Agent:
                 if watch is not None:
                     watch(env)
                 return evaluate(
-                    self.algorithm,
+                    self._policy,
                     env,
                     n_episodes=n_episodes,
                     n_timesteps=n_timesteps,
                     seeds=seeds,
                     deterministic=self.is_deterministic(deterministic),
-                    masked=find_spec(self.config.algo.name).masked,
+                    masked=self._masked,
                     should_stop=should_stop,
                 )
             finally:
                 env.close()
+
+
+class Agent(Actor):
+    """A trained policy with everything that belongs to it.
+
+    Attributes:
+        run, checkpoint: where it comes from.
+        config: the configuration it was trained with.
+        algorithm: what predicts; it takes observations as `make_env` gives them.
+        num_timesteps: environment steps it was trained for.
+    """
+
+    def __init__(
+        self,
+        run: Run,
+        checkpoint: Checkpoint,
+        config: TrainConfig,
+        algorithm: Algorithm,
+        contents: checkpoints.Contents,
+        action_space: Space,
+    ) -> None:
+        from rlzoo.algos.specs import find_spec
+
+        masked = find_spec(config.algo.name).masked
+        super().__init__(
+            checkpoint.name, config, algorithm, action_space, masked=masked, statistics=contents.normalization
+        )
+        self.run = run
+        self.checkpoint = checkpoint
+        self.algorithm = algorithm
+        self.num_timesteps = contents.num_timesteps
+
+    def predict(
+        self,
+        observation: Any,
+        state: tuple[np.ndarray, ...] | None = None,
+        episode_start: np.ndarray | None = None,
+        deterministic: bool | Literal["auto"] = "auto",
+        action_masks: np.ndarray | None = None,
+    ) -> tuple[np.ndarray, tuple[np.ndarray, ...] | None]:
+        """Actions for raw observations: as the environment's wrappers give them, not normalised.
+
+        Args:
+            observation: one observation (*observation_shape) or a batch (n, *observation_shape).
+            state: recurrent state of the last call.
+            episode_start: (n,), which observations begin an episode.
+            deterministic: greedy or sampled; `"auto"` follows the environment.
+            action_masks: valid actions, for algorithms that mask.
+
+        Returns:
+            One action or a batch of them, and the recurrent state.
+
+        Raises:
+            RlzooError: if the environment stacks normalised frames, which raw ones cannot be turned into.
+        """
+        from rlzoo.envs.normalization import normalize_observation
+
+        if self._statistics is not None and self.config.env.frame_stack is not None:
+            raise RlzooError(
+                "this agent sees stacks of normalised frames",
+                "step agent.make_env() and give its observations to agent.algorithm.predict",
+            )
+        shown = normalize_observation(observation, self._statistics)
+        return self.algorithm.predict(
+            shown, state, episode_start, self.is_deterministic(deterministic), action_masks=action_masks
+        )
+
+
+class Uniform:
+    """A policy by which every action, of those that are valid, is equally likely.
+
+    Args:
+        space: the actions, whose generator it draws from; discrete ones where there are masks.
+    """
+
+    def __init__(self, space: Space) -> None:
+        self._space = space
+
+    def predict(
+        self,
+        observation: Any,
+        state: tuple[np.ndarray, ...] | None = None,
+        episode_start: np.ndarray | None = None,
+        deterministic: bool = False,
+        action_masks: np.ndarray | None = None,
+    ) -> tuple[np.ndarray, tuple[np.ndarray, ...] | None]:
+        import numpy as np
+
+        assert episode_start is not None
+        masks = [None] * len(episode_start) if action_masks is None else action_masks.astype(np.int8)
+        return np.stack([np.asarray(self._space.sample(mask)) for mask in masks]), None
+
+
+class Random(Actor):
+    """What acts at random in the environment of a configuration.
+
+    Args:
+        config: with the environment, one of which is made.
+
+    Raises:
+        RlzooError: if it cannot be made.
+    """
+
+    def __init__(self, config: TrainConfig) -> None:
+        from rlzoo.envs import make
+
+        env = make(config.env, n_envs=1, seed=0, training=False)
+        try:
+            super().__init__(
+                "random", config, Uniform(env.action_space), env.action_space, masked=env.has_attr("action_masks")
+            )
+        finally:
+            env.close()
+
+    def is_deterministic(self, deterministic: bool | Literal["auto"] = "auto") -> bool:
+        """Never."""
+        return False
 
 
 def _read(run: Run, name: str | None) -> tuple[Checkpoint, checkpoints.Contents]:

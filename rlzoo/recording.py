@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     import numpy as np
     from stable_baselines3.common.vec_env import VecEnv
 
-    from rlzoo.agent import Agent
+    from rlzoo.agent import Actor
 
 MAX_STEPS = 30_000
 """Steps of one episode that a film shows unless told: a whole game of Atari, and an end to what has none."""
@@ -57,7 +57,7 @@ class Recording:
 
 
 def record(
-    agent: Agent,
+    agent: Actor,
     path: Path | str,
     *,
     n_episodes: int = 1,
@@ -71,7 +71,7 @@ def record(
     """Film an agent; the file is there once it is whole, and never in part.
 
     The film of an episode ends with the episode's own last state. Nothing else changes: the returns are those of
-    `Agent.evaluate` with the same seeds, and the caller's random generators are left as they are.
+    `Actor.evaluate` with the same seeds, and the caller's random generators are left as they are.
 
     Args:
         agent: whom to film.
@@ -94,7 +94,7 @@ def record(
 
 
 def record_progress(
-    agents: Iterable[Agent],
+    agents: Iterable[Actor],
     path: Path | str,
     *,
     captions: Sequence[str] = (),
@@ -121,7 +121,7 @@ def record_progress(
         for number, agent in enumerate(agents):
             camera.begin(captions[number] if captions else None)
             evaluations.append(_play_for(camera, agent, **settings))
-            checkpoints += [agent.checkpoint.name] * evaluations[-1].n_episodes
+            checkpoints += [agent.name] * evaluations[-1].n_episodes
     assert film.fps is not None
     return Recording(
         path=film.path,
@@ -139,7 +139,7 @@ def record_progress(
 
 def _play_for(
     camera: _Camera,
-    agent: Agent,
+    agent: Actor,
     *,
     n_episodes: int = 1,
     n_timesteps: int | None = None,
@@ -165,21 +165,21 @@ def _play_for(
 
 
 def play(
-    agent: Agent,
+    agent: Actor,
     show: Callable[[frames.Moment], None],
     *,
     render_mode: str | None,
-    opened: Callable[[VecEnv, Agent], None] | None = None,
+    opened: Callable[[VecEnv, Actor], None] | None = None,
     **options: Any,
 ) -> Evaluation:
-    """`Agent.evaluate` with a spectator.
+    """`Actor.evaluate` with a spectator.
 
     Args:
         agent: who plays.
         show: is given every moment, in order.
         render_mode: how the environment draws; None does not.
         opened: is given the environment before it is played.
-        options: of `Agent.evaluate`.
+        options: of `Actor.evaluate`.
 
     Raises:
         RlzooError: if the environment does not draw like this, or cannot here.
@@ -206,7 +206,7 @@ class _Camera:
         self.n_all_steps = 0
         self._film, self._overlay = film, overlay
 
-    def opened(self, env: VecEnv, agent: Agent) -> None:
+    def opened(self, env: VecEnv, agent: Actor) -> None:
         if self._film.fps is None:
             self._film.fps = frames.frames_per_second(env.unwrapped.envs[0], agent.config.env)  # type: ignore[attr-defined]
 

@@ -113,8 +113,10 @@ class Run:
         if newest is None:
             newest_known = max((run.path for run in find_runs(Path(root))), key=lambda path: path.name, default=None)
             hint = f"newest run: {newest_known}" if newest_known else f"there are no runs under {root}"
-            what = f"{path} is not a run" if path.exists() else f"there is no run {str(text)!r}"
-            raise RlzooError(what, f"{hint}; run= takes a run directory, 'latest' or algo/env")
+            if path.exists():
+                looked_for = "a run has config.yaml and info.json, a package a model's zip, q-learning.pkl or model.pt"
+                raise RlzooError(f"{path} is not a run, and no package", f"{looked_for}; {hint}")
+            raise RlzooError(f"there is no run {str(text)!r}", f"{hint}; run= takes a folder, 'latest' or algo/env")
         contained.require_whole(newest.path)
         return newest
 

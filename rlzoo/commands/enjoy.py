@@ -10,8 +10,8 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
-from rlzoo.commands.playing import changed_config, checkpoints, explained
-from rlzoo.config import overrides, paths
+from rlzoo.commands.playing import KNOWN, WHO, Player, explained, player, split, who
+from rlzoo.config import paths
 from rlzoo.config.compose import override
 from rlzoo.config.parse import check
 from rlzoo.config.schema import EnjoyConfig
@@ -23,7 +23,7 @@ from rlzoo.runs import Run
 if TYPE_CHECKING:
     from stable_baselines3.common.vec_env import VecEnv
 
-    from rlzoo.agent import Agent
+    from rlzoo.agent import Actor
     from rlzoo.cli import Arguments
     from rlzoo.config.schema import EnvConfig
     from rlzoo.envs.frames import Moment
@@ -40,19 +40,24 @@ class Episode(NamedTuple):
 
 
 def main(arguments: Arguments) -> int:
-    env_words = [word for word in arguments.words if overrides.key_of(word).startswith("env.")]
-    request = override(paths.root() / "conf" / "enjoy.yaml", [w for w in arguments.words if w not in env_words])
+    env_words, others = split(arguments.words)
+    request = override(paths.root() / "conf" / "enjoy.yaml", others, has_groups=False)
     cfg, problems = _checked(request.values)
     if request.problems or problems or cfg is None:
         raise ConfigError([request.locate(problem) for problem in (*request.problems, *problems)])
-    run = Run.open(cfg.run, cfg.runs_dir)
-    enjoy(run, *env_words, **{key: value for key, value in asdict(cfg).items() if key not in ("run", "runs_dir")})
+    asked = {key: value for key, value in asdict(cfg).items() if key not in WHO}
+    found = player(env_words=env_words, **who(cfg, arguments.words))
+    enjoy(found, checkpoint=cfg.checkpoint, trust=cfg.trust, **asked)
     return ExitCode.DONE
 
 
-def enjoy(
-    run: Run | Path | str,
+def enjoy(  # noqa: PLR0913 - the keys of conf/enjoy.yaml
+    run: Run | Player | Path | str | None = None,
     *env_words: str,
+    policy: Literal["random"] | None = None,
+    env: str | None = None,
+    algo: str | None = None,
+    file: str | None = None,
     checkpoint: str | None = None,
     n_episodes: int = 3,
     n_timesteps: int | None = None,
@@ -66,8 +71,13 @@ def enjoy(
     """Watch an agent play; each whole episode's return is printed.
 
     Args:
-        run: a run, its directory, `"latest"` or `"algo/env"`.
+        run: a run, its directory, `"latest"` or `"algo/env"`; a package's folder or a file of weights, which becomes a
+            run below `hub/local`. By default the newest run.
         env_words: changes to the run's environment: `"env.kwargs.gravity=-5"`.
+        policy: `"random"` instead of a run: every action is equally likely.
+        env: where that acts; or the environment of a package or a file that does not say it.
+        algo: the algorithm of a file that does not say it.
+        file: the file with the weights, in a package of several.
         checkpoint: `"best"`, `"last"`, a step, or `"all"`, one after the other; by default the last, or `best`
             if that was shown to be better.
         n_episodes: whole episodes to watch, of each checkpoint.
@@ -86,42 +96,35 @@ def enjoy(
     import numpy as np
 
     from rlzoo.callbacks.interrupt import leaving_at_once
-    from rlzoo.console import say
 
-    run = run if isinstance(run, Run) else Run.open(run)
-    run.find_checkpoint()
-    cfg = changed_config(run, env_words, trust)
+    said: dict[str, Any] = {"policy": policy, "env": env, "algo": algo, "file": file}
+    found = player(run, env_words, checkpoint=checkpoint, trust=trust, **said)
     seeds = None if seeds is None else np.asarray(seeds).tolist()
     playing: dict[str, Any] = {"n_episodes": n_episodes, "n_timesteps": n_timesteps, "seeds": seeds}
     playing |= {"deterministic": deterministic}
     others = {"checkpoint": checkpoint, "fps": fps, "render": render, "device": device, "trust": trust}
-    _, problems = _checked({"run": str(run.path), "runs_dir": "", **playing, **others})
+    _, problems = _checked({**KNOWN, **playing, **others})
     if problems:
         raise ConfigError(problems)
-    found = checkpoints(run, checkpoint)
+    checkpoints = found.checkpoints(checkpoint)
     view = _view(render)
     spectator = _Spectator(view, fps, n_episodes if n_timesteps is None else None)
     if seeds:
         playing["n_episodes"] = spectator.n_episodes = len(seeds)
     try:
         with leaving_at_once("the whole episodes are above"), explained("playing"), spectator.screen():
-            from rlzoo.agent import load
-
-            mode = _render_mode(cfg.env, view)
-            for one in found:
-                agent = load(run, one.name, device=device, config=cfg)
-                greedy = agent.is_deterministic(deterministic)
-                say(f"run {run.path}, checkpoint {one.name}, {'deterministic' if greedy else 'sampled'} actions")
-                _play(agent, spectator, mode, **playing)
+            mode = _render_mode(found.config.env, view)
+            for one in checkpoints:
+                _play(found.actor(one, device, deterministic), spectator, mode, **playing)
     finally:
         spectator.sum_up()
     return spectator.episodes
 
 
-def _play(agent: Agent, spectator: _Spectator, mode: str | None, *, n_timesteps: int | None, **playing: Any) -> None:
+def _play(agent: Actor, spectator: _Spectator, mode: str | None, *, n_timesteps: int | None, **playing: Any) -> None:
     from rlzoo.recording import play
 
-    spectator.begin(agent.checkpoint.name)
+    spectator.begin(agent.name)
     play(
         agent,
         spectator.show,
@@ -155,7 +158,7 @@ class _Spectator:
     def begin(self, checkpoint: str) -> None:
         self._name, self.n_steps = checkpoint, 0
 
-    def opened(self, env: VecEnv, agent: Agent) -> None:
+    def opened(self, env: VecEnv, agent: Actor) -> None:
         from rlzoo.envs.frames import frames_per_second
         from rlzoo.screen import Pace
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from rlzoo import strangers
+from rlzoo.commands.playing import open_agent, split
 from rlzoo.config import paths
 from rlzoo.config.compose import override
 from rlzoo.config.parse import check, parse
@@ -55,11 +56,12 @@ def show_run(words: Sequence[str], *, as_json: bool) -> int:
     Raises:
         RlzooError: if there is no such run or checkpoint, or it holds no table.
     """
-    request = override(paths.root() / "conf" / "show-run.yaml", words)
+    env_words, others = split(words)
+    request = override(paths.root() / "conf" / "show-run.yaml", others, has_groups=False)
     cfg, problems = check(ShowRunConfig, request.values)
     if request.problems or problems or cfg is None:
         raise ConfigError([request.locate(problem) for problem in (*request.problems, *problems)])
-    learned = read(Run.open(cfg.run, cfg.runs_dir), cfg.checkpoint)
+    learned = read(open_agent(cfg, env_words), cfg.checkpoint)
     if as_json:
         print(json.dumps(as_data(learned), allow_nan=False))
     else:

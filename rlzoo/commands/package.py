@@ -8,13 +8,14 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from rlzoo.commands.playing import explained
+from rlzoo.commands.playing import OF_AGENT, explained, open_agent, open_run, split
 from rlzoo.config import paths
 from rlzoo.config.compose import override
 from rlzoo.config.parse import check
 from rlzoo.config.schema import PackageConfig
 from rlzoo.console import print_lines
-from rlzoo.errors import ConfigError, ExitCode
+from rlzoo.errors import ConfigError, ExitCode, RlzooError
+from rlzoo.hub import local
 from rlzoo.hub.stage import Staged, name_of, problems_of, stage
 from rlzoo.runs import Run
 
@@ -25,14 +26,14 @@ if TYPE_CHECKING:
 def main(arguments: Arguments) -> int:
     from rlzoo.commands.results import print_results
 
-    request = override(paths.root() / "conf" / "package.yaml", arguments.words)
+    env_words, others = split(arguments.words)
+    request = override(paths.root() / "conf" / "package.yaml", others, has_groups=False)
     cfg, problems = check(PackageConfig, request.values)
     problems += problems_of(request.values)
     if request.problems or problems or cfg is None:
         raise ConfigError([request.locate(problem) for problem in (*request.problems, *problems)])
-    run = Run.open(cfg.run, cfg.runs_dir)
-    options = {key: value for key, value in asdict(cfg).items() if key not in ("run", "runs_dir")}
-    staged = package(run, **options)
+    run = open_agent(cfg, env_words)
+    staged = package(run, **{key: value for key, value in asdict(cfg).items() if key not in OF_AGENT})
     entry = run.read_results()[-1]
     if arguments.json:
         found = {"run": str(run.path), "folder": str(staged.folder), "name": staged.name, "repo_id": staged.repo_id}
@@ -46,6 +47,9 @@ def main(arguments: Arguments) -> int:
 def package(  # noqa: PLR0913 - the keys of conf/package.yaml
     run: Run | Path | str,
     *,
+    env: str | None = None,
+    algo: str | None = None,
+    file: str | None = None,
     folder: Path | str | None = None,
     repo_id: str | None = None,
     checkpoint: str | None = None,
@@ -59,12 +63,16 @@ def package(  # noqa: PLR0913 - the keys of conf/package.yaml
 ) -> Staged:
     """Evaluate and film an agent, and put everything to share it with into a folder; see `rlzoo.hub.stage.stage`.
 
+    `run` may be a package's folder or a file of weights too; `env`, `algo` and `file` are what that does not say.
     `folder` is `packages/<algo>-<environment>` unless another is given.
     """
     from rlzoo.callbacks.interrupt import leaving_at_once
 
-    run = run if isinstance(run, Run) else Run.open(run)
+    run, _ = open_run(run, env=env, algo=algo, file=file, trust=trust)
     target = Path("packages") / name_of(run) if folder is None else Path(folder)
+    if local.source(run) == target.expanduser().resolve():
+        hint = "choose another place with folder="
+        raise RlzooError(f"{target} is the package that is read", hint, ExitCode.STORAGE)
     with leaving_at_once("nothing was packaged"), explained("packaging"):
         return stage(
             run,

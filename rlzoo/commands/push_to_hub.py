@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from rlzoo.commands.package import package, tree
+from rlzoo.commands.playing import OF_AGENT, open_agent, open_run, split
 from rlzoo.config import overrides, paths
 from rlzoo.config.compose import override
 from rlzoo.config.parse import check
@@ -19,6 +20,7 @@ from rlzoo.config.schema import PushToHubConfig
 from rlzoo.console import print_lines
 from rlzoo.errors import ConfigError, ExitCode, Problem, RlzooError
 from rlzoo.hub.client import check_repo_id
+from rlzoo.hub.local import NAMED
 from rlzoo.hub.own_files import require_package
 from rlzoo.hub.stage import Staged, name_of, problems_of
 from rlzoo.runs import Run
@@ -32,13 +34,14 @@ STAGING = ("checkpoint", "n_episodes", "seeds", "deterministic", "video", "licen
 
 
 def main(arguments: Arguments) -> int:
-    request = override(paths.root() / "conf" / "push-to-hub.yaml", arguments.words)
+    env_words, others = split(arguments.words)
+    request = override(paths.root() / "conf" / "push-to-hub.yaml", others, has_groups=False)
     cfg, problems = check(PushToHubConfig, request.values)
     problems += _problems(request.values, [overrides.key_of(word) for word in arguments.words])
     if request.problems or problems or cfg is None:
         raise ConfigError([request.locate(problem) for problem in (*request.problems, *problems)])
-    run = None if cfg.run is None else Run.open(cfg.run, cfg.runs_dir)
-    options = {key: value for key, value in asdict(cfg).items() if key not in ("run", "runs_dir", "dry_run")}
+    run = None if cfg.run is None else open_agent(cfg, env_words)
+    options = {key: value for key, value in asdict(cfg).items() if key not in (*OF_AGENT, "dry_run")}
     if cfg.dry_run:
         return _dry_run(run, options, as_json=arguments.json)
     pushed = push_to_hub(run, **options)
@@ -58,6 +61,9 @@ def push_to_hub(  # noqa: PLR0913 - the keys of conf/push-to-hub.yaml
     run: Run | Path | str | None,
     repo_id: str,
     *,
+    env: str | None = None,
+    algo: str | None = None,
+    file: str | None = None,
     checkpoint: str | None = None,
     n_episodes: int | None = None,
     seeds: Sequence[int] | None = None,
@@ -76,8 +82,12 @@ def push_to_hub(  # noqa: PLR0913 - the keys of conf/push-to-hub.yaml
     only a package that is complete is uploaded, in one commit.
 
     Args:
-        run: a run, its directory, `"latest"` or `"algo/env"`; None uploads the package `folder` as it is.
+        run: a run, its directory, `"latest"` or `"algo/env"`, or a package's folder or a file of weights, which is
+            evaluated anew; None uploads the package `folder` as it is.
         repo_id: `owner/name`, or `name` for one's own; the repository is made if it is not there.
+        env: the environment of a package or a file that does not say it.
+        algo: the algorithm, likewise.
+        file: the file with the weights, in a package of several.
         checkpoint: `"best"`, `"last"` or a step; by default the last, or `best` if that was shown to be better.
         n_episodes: episodes of the evaluation; by default as many as the run's final evaluation has.
         seeds: one seed for each episode; by default fresh ones.
@@ -100,12 +110,14 @@ def push_to_hub(  # noqa: PLR0913 - the keys of conf/push-to-hub.yaml
     from rlzoo.hub.client import connect, writable
     from rlzoo.hub.transfer import push
 
-    run = Run.open(run) if isinstance(run, Path | str) else run
+    if run is not None:
+        run, _ = open_run(run, env=env, algo=algo, file=file, trust=trust)
     seeds = None if seeds is None else np.asarray(seeds).tolist()
     making: dict[str, Any] = {"checkpoint": checkpoint, "n_episodes": n_episodes, "seeds": seeds, "video": video}
     making |= {"deterministic": deterministic, "license": license, "device": device, "trust": trust}
     sharing = {"repo_id": repo_id, "private": private, "commit_message": commit_message, "dry_run": False}
-    values = {**making, **sharing, "folder": None if folder is None else str(folder), "runs_dir": ""}
+    values: dict[str, Any] = {**dict.fromkeys(NAMED), **making, **sharing, "runs_dir": ""}
+    values["folder"] = None if folder is None else str(folder)
     values["run"] = None if run is None else str(run.path)
     _, problems = check(PushToHubConfig, values)
     problems += _problems(values, [])
@@ -149,7 +161,7 @@ def _problems(values: dict[str, Any], keys: Sequence[str]) -> list[Problem]:
     if values["run"] is None and folder is None:
         problems.append(Problem("folder", "needs a value where run is null", "folder=… that `rlzoo package` has made"))
     if values["run"] is None:
-        useless = [key for key in keys if key in STAGING]
+        useless = [key for key in keys if key in (*NAMED, *STAGING)]
         problems += [Problem(key, "has no meaning where run is null: folder= is uploaded as it is") for key in useless]
     return problems
 

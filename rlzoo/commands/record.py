@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from rlzoo.commands.playing import changed_config, checkpoints, explained
-from rlzoo.config import overrides, paths
+from rlzoo.commands.playing import KNOWN, WHO, Player, explained, player, split, who
+from rlzoo.config import paths
 from rlzoo.config.compose import override
 from rlzoo.config.parse import check
 from rlzoo.config.schema import RecordConfig
@@ -19,7 +19,6 @@ from rlzoo.preflight import device_problems
 from rlzoo.runs import Run
 
 if TYPE_CHECKING:
-    from rlzoo.agent import Agent
     from rlzoo.cli import Arguments
     from rlzoo.recording import Recording
 
@@ -31,18 +30,19 @@ def main(arguments: Arguments) -> int:
     from rlzoo.console import print_table
     from rlzoo.evaluation import finite
 
-    env_words = [word for word in arguments.words if overrides.key_of(word).startswith("env.")]
-    request = override(paths.root() / "conf" / "record.yaml", [w for w in arguments.words if w not in env_words])
+    env_words, others = split(arguments.words)
+    request = override(paths.root() / "conf" / "record.yaml", others, has_groups=False)
     cfg, problems = _checked(request.values)
     if request.problems or problems or cfg is None:
         raise ConfigError([request.locate(problem) for problem in (*request.problems, *problems)])
-    run = Run.open(cfg.run, cfg.runs_dir)
-    options = {key: value for key, value in asdict(cfg).items() if key not in ("run", "runs_dir")}
-    recording = record(run, *env_words, **options)
+    asked = {key: value for key, value in asdict(cfg).items() if key not in WHO}
+    found = player(env_words=env_words, **who(cfg, arguments.words))
+    recording = record(found, checkpoint=cfg.checkpoint, trust=cfg.trust, **asked)
     if arguments.json:
         files = {"path": str(recording.path), "gif": None if recording.gif is None else str(recording.gif)}
         numbers = {"seconds": recording.seconds, "returns": [finite(value) for value in recording.returns]}
-        entry = {"run": str(run.path), "env": env_words, **asdict(recording), **numbers, **files}
+        by = {"run": str(found.run.path)} if found.run is not None else {"policy": cfg.policy}
+        entry = {**by, "env": list(found.env_words), **asdict(recording), **numbers, **files}
         print(json.dumps(entry, allow_nan=False))
         return ExitCode.DONE
     rows = zip(recording.checkpoints, recording.seeds, recording.returns, recording.lengths, strict=True)
@@ -56,8 +56,12 @@ def main(arguments: Arguments) -> int:
 
 
 def record(  # noqa: PLR0913 - the keys of conf/record.yaml
-    run: Run | Path | str,
+    run: Run | Player | Path | str | None = None,
     *env_words: str,
+    policy: Literal["random"] | None = None,
+    env: str | None = None,
+    algo: str | None = None,
+    file: str | None = None,
     checkpoint: str | None = None,
     n_episodes: int = 1,
     n_timesteps: int | None = None,
@@ -73,8 +77,13 @@ def record(  # noqa: PLR0913 - the keys of conf/record.yaml
     """Film an agent; the film is there once it is whole, and never in part.
 
     Args:
-        run: a run, its directory, `"latest"` or `"algo/env"`.
+        run: a run, its directory, `"latest"` or `"algo/env"`; a package's folder or a file of weights, which becomes a
+            run below `hub/local`. By default the newest run.
         env_words: changes to the run's environment: `"env.kwargs.gravity=-5"`.
+        policy: `"random"` instead of a run: every action is equally likely.
+        env: where that acts; or the environment of a package or a file that does not say it.
+        algo: the algorithm of a file that does not say it.
+        file: the file with the weights, in a package of several.
         checkpoint: `"best"`, `"last"`, a step, or `"all"`: one film of the whole training, with the steps so far above
             the pictures; by default the last, or `best` if that was shown to be better.
         n_episodes: whole episodes to film, of each checkpoint.
@@ -84,7 +93,8 @@ def record(  # noqa: PLR0913 - the keys of conf/record.yaml
         fps: frames per second; by default 1 for toy texts, 15 for Atari, else what the environment says.
         overlay: write step, reward and return above the pictures.
         gif: also make a GIF.
-        path: the film, an `.mp4`; by default `videos/<checkpoint>.mp4` in the run, or `videos/progress.mp4`.
+        path: the film, an `.mp4`; by default `videos/<checkpoint>.mp4` in the run, or `videos/progress.mp4`; of random
+            actions `videos/random-<environment>.mp4` here.
         device: where the policy runs.
         trust: use a run that was not made here although it names modules to import.
 
@@ -99,40 +109,31 @@ def record(  # noqa: PLR0913 - the keys of conf/record.yaml
     from rlzoo.envs import frames
     from rlzoo.film import ffmpeg
 
-    run = run if isinstance(run, Run) else Run.open(run)
-    run.find_checkpoint()
-    cfg = changed_config(run, env_words, trust)
+    said: dict[str, Any] = {"policy": policy, "env": env, "algo": algo, "file": file}
+    found = player(run, env_words, checkpoint=checkpoint, trust=trust, **said)
     seeds = None if seeds is None else np.asarray(seeds).tolist()
     playing: dict[str, Any] = {"n_episodes": n_episodes, "n_timesteps": n_timesteps, "seeds": seeds}
     playing |= {"deterministic": deterministic}
     drawing: dict[str, Any] = {"fps": fps, "overlay": overlay, "gif": gif}
     others = {"checkpoint": checkpoint, "path": None if path is None else str(path), "device": device, "trust": trust}
-    _, problems = _checked({"run": str(run.path), "runs_dir": "", **playing, **drawing, **others})
+    _, problems = _checked({**KNOWN, **playing, **drawing, **others})
     if problems:
         raise ConfigError(problems)
-    found = checkpoints(run, checkpoint)
+    checkpoints = found.checkpoints(checkpoint)
     ffmpeg()
-    name = "progress" if checkpoint == "all" else found[0].name
-    target = Path(path) if path is not None else run.videos_dir / f"{name}.mp4"
+    name = "progress" if checkpoint == "all" or checkpoints[0] is None else checkpoints[0].name
+    target = Path(path) if path is not None else found.film(name)
     with leaving_at_once("nothing was recorded"), explained("recording"):
-        from rlzoo.agent import load
         from rlzoo.recording import record_progress
 
-        frames.require(cfg.env, "rgb_array")
-
-        def agents() -> Iterator[Agent]:
-            for one in found:
-                agent = load(run, one.name, device=device, config=cfg)
-                greedy = agent.is_deterministic(deterministic)
-                say(f"run {run.path}, checkpoint {one.name}, {'deterministic' if greedy else 'sampled'} actions")
-                yield agent
-
+        frames.require(found.config.env, "rgb_array")
+        actors = (found.actor(one, device, deterministic) for one in checkpoints)
         captions: list[str] = []
         if checkpoint == "all":
-            captions = [f"trained for {one.num_timesteps:,} steps" for one in found]
-            if len(found) <= FEW:
-                say(f"this run kept {len(found)} moments of its training; checkpoint.keep=20 keeps more")
-        return record_progress(agents(), target, captions=captions, **drawing, **playing)
+            captions = [f"trained for {one.num_timesteps:,} steps" for one in checkpoints if one is not None]
+            if len(checkpoints) <= FEW:
+                say(f"this run kept {len(checkpoints)} moments of its training; checkpoint.keep=20 keeps more")
+        return record_progress(actors, target, captions=captions, **drawing, **playing)
 
 
 def _checked(values: dict[str, Any]) -> tuple[RecordConfig | None, list[Problem]]:

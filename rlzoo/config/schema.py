@@ -170,12 +170,28 @@ class TrainConfig:
 
 
 @dataclass(frozen=True)
-class EvaluateConfig:
-    """The words of `rlzoo evaluate` besides `env.*`."""
+class AgentConfig:
+    """The words that name an agent: a run's; or a package's, or a file's, with what that does not say by itself."""
 
     __pydantic_config__ = {"extra": "forbid"}
 
     run: str
+    env: str | None
+    algo: str | None
+    file: str | None
+
+
+@dataclass(frozen=True)
+class PlayerConfig(AgentConfig):
+    """The words that name who plays."""
+
+    policy: Literal["random"] | None
+
+
+@dataclass(frozen=True)
+class EvaluateConfig(PlayerConfig):
+    """The words of `rlzoo evaluate` besides `env.*`."""
+
     checkpoint: str | None
     n_episodes: Positive | None
     n_timesteps: Positive | None
@@ -188,12 +204,9 @@ class EvaluateConfig:
 
 
 @dataclass(frozen=True)
-class RecordConfig:
+class RecordConfig(PlayerConfig):
     """The words of `rlzoo record` besides `env.*`."""
 
-    __pydantic_config__ = {"extra": "forbid"}
-
-    run: str
     checkpoint: str | None
     n_episodes: Positive
     n_timesteps: Positive | None
@@ -209,12 +222,9 @@ class RecordConfig:
 
 
 @dataclass(frozen=True)
-class EnjoyConfig:
+class EnjoyConfig(PlayerConfig):
     """The words of `rlzoo enjoy` besides `env.*`."""
 
-    __pydantic_config__ = {"extra": "forbid"}
-
-    run: str
     checkpoint: str | None
     n_episodes: Positive
     n_timesteps: Positive | None
@@ -228,12 +238,9 @@ class EnjoyConfig:
 
 
 @dataclass(frozen=True)
-class PackageConfig:
+class PackageConfig(AgentConfig):
     """The words of `rlzoo package`."""
 
-    __pydantic_config__ = {"extra": "forbid"}
-
-    run: str
     folder: str | None
     repo_id: str | None
     checkpoint: str | None
@@ -254,6 +261,9 @@ class PushToHubConfig:
     __pydantic_config__ = {"extra": "forbid"}
 
     run: str | None
+    env: str | None
+    algo: str | None
+    file: str | None
     repo_id: str | None
     checkpoint: str | None
     n_episodes: Positive | None
@@ -284,12 +294,9 @@ class VerifyResumeConfig:
 
 
 @dataclass(frozen=True)
-class ShowRunConfig:
+class ShowRunConfig(AgentConfig):
     """The words of `rlzoo show run=…`."""
 
-    __pydantic_config__ = {"extra": "forbid"}
-
-    run: str
     checkpoint: str | None
     runs_dir: str
 

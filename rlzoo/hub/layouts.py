@@ -97,7 +97,19 @@ def recognise(names: Sequence[str], *, file: str | None = None, repo_name: str =
     return _layout(name, chosen, FILES[name], names)
 
 
-def read(folder: Path, into: Path, *, origin: Origin | None = None, wishes: Wishes | None = None) -> Run:
+def beside(file: str) -> tuple[str, ...]:
+    """What is read where a file of weights is named alone: it, and what the known layouts have in its folder."""
+    return tuple(dict.fromkeys((file, *(name for names in FILES.values() for name in names), *ABOUT)))
+
+
+def read(
+    folder: Path,
+    into: Path,
+    *,
+    origin: Origin | None = None,
+    wishes: Wishes | None = None,
+    only: Sequence[str] = (),
+) -> Run:
     """Turn a folder of published files into a run.
 
     Args:
@@ -105,13 +117,14 @@ def read(folder: Path, into: Path, *, origin: Origin | None = None, wishes: Wish
         into: where the run is made; there must be nothing yet. It appears as a whole, or not at all.
         origin: where the files come from; by default the folder.
         wishes: what the repository does not say by itself.
+        only: the names of the files that are looked at, if not all are.
 
     Raises:
         RlzooError: if the layout is not known, a file is refused (exit code 7), damaged or missing, or they do not fit
             each other and the environment.
     """
     origin, wishes = origin or Origin(str(folder)), wishes or Wishes()
-    repository = Repository(folder, origin)
+    repository = Repository(folder, origin, tuple(only))
     layout = recognise(repository.names(), file=wishes.file, repo_name=origin.name)
     source = Source(origin, published.read(repository), wishes, Notes())
     if into.exists():
@@ -143,7 +156,7 @@ def _of_repository(error: RlzooError, places: Sequence[Path], origin: Origin) ->
         message, hint = message.replace(str(place), str(origin)), hint.replace(str(place), str(origin))
     if (message, hint) == (error.message, error.hint):
         return error
-    if error.code == ExitCode.STORAGE:  # it is not this disk that is damaged
+    if error.code == ExitCode.STORAGE and origin.commit:  # it is not this disk that is damaged
         return RlzooError(message, "another revision= may be whole", ExitCode.HUB)
     return RlzooError(message, hint, error.code)
 

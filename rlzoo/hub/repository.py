@@ -24,6 +24,8 @@ LIMITS = {
 }
 """Bytes that a file of each kind may have; others are not taken."""
 MAX_SHOWN = 20
+MAX_FILES = 10_000
+"""Files that a folder may hold: a package has a few dozen, a home hundreds of thousands."""
 
 
 @dataclass(frozen=True)
@@ -51,18 +53,33 @@ class Origin:
 
 @dataclass(frozen=True)
 class Repository:
-    """Published files in a folder."""
+    """Published files in a folder.
+
+    Attributes:
+        folder: where they lie.
+        origin: where they come from.
+        only: the names that count, if not all do.
+    """
 
     folder: Path
     origin: Origin
+    only: tuple[str, ...] = ()
 
     def names(self) -> list[str]:
-        """The names of all files, relative to the folder; links are named, never followed."""
-        found = []
+        """The names of all files, relative to the folder; links are named, never followed.
+
+        Raises:
+            RlzooError: if there are more than anybody would publish.
+        """
+        if self.only:
+            return sorted(name for name in self.only if os.path.lexists(self.folder / name))
+        found: list[str] = []
         for folder, folders, files in os.walk(self.folder):
             folders[:] = [name for name in folders if not name.startswith(".")]
             links = [name for name in folders if (Path(folder) / name).is_symlink()]
             found += [(Path(folder) / name).relative_to(self.folder).as_posix() for name in (*files, *links)]
+            if len(found) > MAX_FILES:
+                raise RlzooError(f"{self.origin} holds more than {MAX_FILES:,} files", "name the folder of one agent")
         return sorted(found)
 
     def find(self, name: str) -> Path | None:
@@ -71,6 +88,8 @@ class Repository:
         Raises:
             RlzooError: with exit code 7, if the name leads out of the folder, or the file is a link or too large.
         """
+        if self.only and name not in self.only:
+            return None
         path = inside(self.folder, name)
         if path.is_symlink():
             raise RlzooError(f"{clean(name)[:100]} of {self.origin} is a link, no file", code=ExitCode.UNSAFE)

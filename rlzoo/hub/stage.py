@@ -25,6 +25,7 @@ from rlzoo.envs import frames
 from rlzoo.errors import ConfigError, ExitCode, Problem, RlzooError
 from rlzoo.hub import card, own_files, privacy
 from rlzoo.hub.client import check_repo_id
+from rlzoo.hub.local import NAMED
 from rlzoo.preflight import device_problems
 from rlzoo.protocols import Evaluation
 from rlzoo.runs import Run, folder_name
@@ -113,7 +114,7 @@ def stage(  # noqa: PLR0913  the words of the command
     seeds = None if seeds is None else np.asarray(seeds).tolist()
     settings = {"checkpoint": checkpoint, "n_episodes": n_episodes, "seeds": seeds, "deterministic": deterministic}
     settings |= {"repo_id": repo_id, "license": license, "video": video, "device": device, "trust": trust}
-    given = {"run": str(run.path), "folder": str(folder), "runs_dir": "", **settings}
+    given = {"run": str(run.path), "folder": str(folder), "runs_dir": "", **dict.fromkeys(NAMED), **settings}
     if problems := [*check(PackageConfig, given)[1], *problems_of(given)]:
         raise ConfigError(problems)
     folder = Path(folder).expanduser()
