@@ -61,7 +61,7 @@ environment: the one at the end of its training, or a later one by evaluate, pac
 """What the usage of a command does not say."""
 GROUP_HELP = {
     "algo": "the algorithm; its settings are algo.*",
-    "env": "the environment; its settings are env.*",
+    "env": "the environment, by name or id; its settings are env.*",
     "hyperparams": "the tuned set: auto, required, none, <algo>/<name>, or a YAML file",
     "logger": "where metrics go besides metrics.csv; several: logger=[tensorboard,wandb]",
     "launcher": "where the jobs of a sweep run",

@@ -8,6 +8,7 @@ from dataclasses import dataclass, fields
 from typing import Any
 
 from rlzoo.algos.signatures import check_alone
+from rlzoo.config import env_names
 from rlzoo.config.compose import Composition, compose, lay, without
 from rlzoo.config.parse import check as check_schema
 from rlzoo.config.provenance import COMMAND_LINE
@@ -169,8 +170,10 @@ def _study_problems(config: TuneConfig, train: TrainConfig | None, composition: 
     if config.save and (config.top_k == 0 or config.second_objective is not None):
         message = "takes the winner of the comparison at the end, and there is none"
         found.append(Problem("save", message, "top_k=3, and no second_objective"))
-    if config.save and composition.choices.get("env") == "gym":
-        message = "needs an environment with a name: the tuned set of env=gym would be applied to every environment"
+    env = composition.choices.get("env")
+    if config.save and env in (env_names.GYM, env_names.ATARI):
+        every = "every environment" if env == env_names.GYM else "every Atari game"
+        message = f"needs an environment with a name: the tuned set of env={env} would be applied to {every}"
         found.append(Problem("save", message, "describe it in ./conf/env/<name>.yaml and tune env=<name>"))
     return found
 

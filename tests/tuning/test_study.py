@@ -127,10 +127,17 @@ def test_bad_requests_start_nothing(word: str, key: str, message: str) -> None:
     assert not Path("studies").exists()
 
 
-def test_the_set_of_any_environment_is_not_saved() -> None:
-    words = ["algo=q_learning", "env=gym", "env.id=FrozenLake-v1", "save=true", "hyperparams=none"]
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["algo=q_learning", "env=gym", "env.id=FrozenLake-v1"],
+        ["algo=q_learning", "env=CliffWalkingSlippery-v1"],
+        ["algo=dqn", "env=BoxingNoFrameskip-v4"],
+    ],
+)
+def test_the_set_of_any_environment_is_not_saved(words: list[str]) -> None:
     with pytest.raises(ConfigError, match="save: needs an environment with a name"):
-        plan(words)
+        plan([*words, "save=true", "hyperparams=none"])
 
 
 def test_the_defaults_have_the_same_task_and_budget() -> None:
