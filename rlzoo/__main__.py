@@ -1,6 +1,10 @@
-"""`python -m rlzoo` is the `rlzoo` command."""
+"""`python -m rlzoo` is the `rlzoo` command, which finds no modules in the current folder either."""
 
-from rlzoo.cli import main
+import sys
 
 if __name__ == "__main__":
+    if not sys.flags.safe_path:
+        del sys.path[0]  # the current folder, put there for `-m`; before anything else is imported
+    from rlzoo.cli import main
+
     raise SystemExit(main())

@@ -10,11 +10,12 @@ from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from importlib import import_module
+from pathlib import Path
 from types import TracebackType
 
 from rlzoo import __version__
 from rlzoo.errors import ExitCode, RlzooError, clean
-from rlzoo.registry import did_you_mean, find_own_modules
+from rlzoo.registry import did_you_mean
 
 COMMANDS = {
     "train": "train an agent: rlzoo train algo=dqn env=SpaceInvaders",
@@ -179,8 +180,15 @@ def _dispatch(argv: list[str]) -> int:
     for option, (attribute, takers) in OPTIONS.items():
         if getattr(arguments, attribute) and name not in takers:
             raise RlzooError(f"rlzoo {name} has no option {option}", f"rlzoo {' | '.join(takers)} has it")
-    find_own_modules()
+    _require_current_folder()
     return int(import_module(f"rlzoo.commands.{name.replace('-', '_').replace(' ', '_')}").main(arguments))
+
+
+def _require_current_folder() -> None:
+    try:
+        Path.cwd()
+    except FileNotFoundError as error:
+        raise RlzooError("the current folder does not exist any more", "cd to one", ExitCode.STORAGE) from error
 
 
 def _command(argv: list[str]) -> tuple[str, list[str]]:

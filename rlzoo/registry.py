@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterable, Mapping
 from difflib import get_close_matches
-from pathlib import Path
 from typing import Any, TypeVar
 
-from rlzoo.errors import ExitCode, RlzooError
+from rlzoo import own_modules
+from rlzoo.errors import RlzooError
 
 T = TypeVar("T")
-
-_own_folders: list[str] = []
 
 
 def load(reference: str) -> Any:
@@ -29,38 +26,14 @@ def load(reference: str) -> Any:
     try:
         module = import_module(module_name)
     except ModuleNotFoundError as error:
-        raise RlzooError(f"cannot import {module_name!r}: no module named {error.name!r}") from error
+        hint = own_modules.hint(str(error.name))
+        raise RlzooError(f"cannot import {module_name!r}: no module named {error.name!r}", hint) from error
     try:
         return getattr(module, attribute)
     except AttributeError:
         raise RlzooError(
             f"module {module_name!r} has no {attribute!r}{did_you_mean(attribute, vars(module))}"
         ) from None
-
-
-def find_own_modules() -> None:
-    """Let the modules of the current folder be imported: an environment, a wrapper or an algorithm of the user's.
-
-    They come last, so that none takes the place of an installed one, under `python -m rlzoo` too.
-    """
-    try:
-        here = str(Path.cwd())
-    except FileNotFoundError as error:
-        raise RlzooError("the current folder does not exist any more", "cd to one", ExitCode.STORAGE) from error
-    is_module = sys.orig_argv[1:3] == ["-m", "rlzoo"]
-    if is_module and sys.path[:1] == [here]:
-        del sys.path[0]
-    if here not in sys.path and "" not in sys.path:
-        sys.path.append(here)
-        _own_folders.append(here)
-
-
-def forget_own_modules() -> None:
-    """Undo `find_own_modules`: what lies in the current folder may be a stranger's."""
-    while _own_folders:
-        folder = _own_folders.pop()
-        if folder in sys.path:
-            sys.path.remove(folder)
 
 
 def lookup(table: Mapping[str, T], name: str, kind: str) -> T:

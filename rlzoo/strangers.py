@@ -8,12 +8,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from rlzoo import contained, registry
+from rlzoo import contained, own_modules
 from rlzoo.errors import ExitCode, RlzooError
 from rlzoo.runs import Run
 
-PACKAGES = frozenset("ale_py gymnasium gymnasium_robotics minigrid panda_gym vizdoom".split())
-"""Packages of environments that are known: where they are installed, a run may name them."""
 OWN_FILES = ("csv", "tensorboard")
 """Loggers that write into the run's folder only."""
 
@@ -21,7 +19,7 @@ OWN_FILES = ("csv", "tensorboard")
 def admit(run: Run, values: Mapping[str, Any], *, trust: bool = False, training: bool = False) -> None:
     """Let a run be used whose code and places are the user's own, or trusted.
 
-    For any other run the current folder is taken off the import path too.
+    Only of such a run the modules that it names may be found in the current folder.
 
     Args:
         run: the run.
@@ -35,9 +33,9 @@ def admit(run: Run, values: Mapping[str, Any], *, trust: bool = False, training:
     """
     contained.require_whole(run.path)  # of one's own too: only its configuration is signed
     if trust is True or run.is_own():
+        own_modules.allow(own_modules.named(values))
         return
-    registry.forget_own_modules()
-    found = [f"imports {name}" for name in modules(values)]
+    found = [f"imports {name}" for name in own_modules.named(values)]
     loggers = values.get("logger")
     if training and isinstance(loggers, Mapping):
         found += [f"logs to {name}" for name in loggers if name not in OWN_FILES]
@@ -49,12 +47,3 @@ def admit(run: Run, values: Mapping[str, Any], *, trust: bool = False, training:
         )
 
 
-def modules(values: Mapping[str, Any]) -> list[str]:
-    """What a configuration has imported, checked or not, apart from known packages of environments."""
-    env, algo = (section if isinstance(section := values.get(key), Mapping) else {} for key in ("env", "algo"))
-    prefix = str(env.get("id")).rpartition(":")[0]
-    imports, wrappers = env.get("imports"), env.get("wrappers")
-    named = [*(imports if isinstance(imports, list | tuple) else [imports]), prefix]
-    unknown = [str(name) for name in named if name and str(name).partition(".")[0] not in PACKAGES]
-    classes = [str(algo.get("name")), *(map(str, wrappers) if isinstance(wrappers, Mapping) else ())]
-    return [*unknown, *(name for name in classes if ":" in name)]

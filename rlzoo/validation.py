@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from rlzoo import strangers
+from rlzoo import own_modules
 from rlzoo.config import files, paths, yaml_file
 from rlzoo.config.compose import Composition, compose
 from rlzoo.config.parse import check as check_schema
@@ -122,7 +122,7 @@ def _would_import(composition: Composition) -> bool:
         origin.file is not None and not origin.shipped and path[:2] in naming
         for path, origin in composition.tree.origins.items()
     )
-    return from_file and bool(strangers.modules(composition.values))
+    return from_file and bool(own_modules.named(composition.values))
 
 
 def _finding(composition: Composition, problem: Problem, path: Path) -> Finding:

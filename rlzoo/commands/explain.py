@@ -11,6 +11,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+from rlzoo import own_modules
 from rlzoo.algos import specs
 from rlzoo.algos.bounds import Bound, find_bound
 from rlzoo.algos.specs import AlgoSpec
@@ -97,6 +98,7 @@ def explain(algo: str) -> Explanation:
     values = read_choice("algo", algo)
     name = str(values.get("name", algo))
     spec = _UNSET_SPEC if name == UNSET else specs.find_spec(name)
+    own_modules.allow(own_modules.named({"algo": values}))
     source = find_class(spec.entry_point)
     found = files.find(f"algo/{algo}")
     page = root() / "docs" / "algorithms" / f"{algo}.md"

@@ -12,11 +12,12 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from rlzoo.config import env_names, files, overrides, yaml_file
+from rlzoo import own_modules
+from rlzoo.config import env_names, files, overrides, tuned_set, yaml_file
 from rlzoo.config.overrides import Word
 from rlzoo.config.paths import short_path
 from rlzoo.config.provenance import COMMAND_LINE, Origin, Tree, is_section
-from rlzoo.config.yaml_file import KeyPath
+from rlzoo.config.yaml_file import KeyPath, YamlFile
 from rlzoo.errors import ConfigError, Problem, RlzooError
 from rlzoo.registry import did_you_mean
 
@@ -85,11 +86,17 @@ def compose(command: str, words: Sequence[str]) -> Composition:
             problems.append(Problem("", error.message, error.hint))
             unread.append(package)
             continue
-        tree.merge_file(content, tuple(package.split(".")) if package else (), file.shipped)
         if config_path.startswith("hyperparams/") or config_path == tuned_name:
+            content, refused = tuned_set.values_only(content)
+            problems += refused
             applied.append(short_path(content.path))
         if file.shadows:
             notices.append(f"{short_path(content.path)} is used instead of the shipped {config_path}")
+            if refused := _named_by_shadow(content, package):
+                problems += refused
+                unread.append(package)
+                continue
+        tree.merge_file(content, tuple(package.split(".")) if package else (), file.shipped)
     for word in values:
         problems += _apply(tree, word)
     notices += _tuned_notice(tuned, choices, applied)
@@ -203,6 +210,16 @@ def _known_env(parsed: Sequence[Word]) -> tuple[list[Word], list[str], list[Prob
             continue
         named.append(word)
     return [*below, *named], notices, problems
+
+
+def _named_by_shadow(file: YamlFile, package: str) -> list[Problem]:
+    """Modules that a file names whose place was asked for, but not the file itself."""
+    named = own_modules.named({package: file.values} if package else file.values)
+    if not named:
+        return []
+    message = f"takes the place of a shipped file and names {', '.join(named)}"
+    hint = "a file that brings modules has a name of its own, by which it is asked for"
+    return [Problem(package, message, hint, short_path(file.path))]
 
 
 def _sort_words(parsed: Sequence[Word]) -> tuple[dict[str, str], list[Word], str, list[Problem]]:

@@ -30,8 +30,9 @@ class RlzooConfigSource(ConfigSource):
         found = files.find(self._name(config_path))
         if found is None:
             raise RlzooError(f"there is no configuration file {config_path}")
+        is_tuned_set = config_path.startswith("hyperparams/")  # which has no say in what takes part
         try:
-            defaults = found.read().values.get("defaults")
+            defaults = None if is_tuned_set else found.read().values.get("defaults")
         except RlzooError:
             defaults = None  # the merge reads it again and reports the mistake among the others
         package = "_global_" if config_path.split("/")[0] in files.GLOBAL_GROUPS else None

@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from math import isfinite
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import BeforeValidator, Field
 
@@ -59,13 +59,21 @@ Seed = Annotated[Int, Field(ge=0, le=2**31 - 1)]
 Options = Annotated[dict[str, Any], BeforeValidator(_options)]
 """An open mapping: it takes new keys without `+`."""
 
+T = TypeVar("T")
+TUNED, REQUESTED = "tuned", "requested"
+Tuned = Annotated[T, TUNED]
+"""What a tuned set may say: values that say how to learn, and mean the same in everybody's hands."""
+Requested = Annotated[T, REQUESTED]
+"""What only a request says. Tuned sets apply by themselves: they name no module, path, host, account or machine, and
+decide neither what is learned nor how it is judged."""
+
 
 @dataclass(frozen=True)
 class AlgoConfig:
     """An algorithm by name, and every keyword of its constructor; `algos.signatures` knows these."""
 
-    name: str
-    hyperparams: Options
+    name: Requested[str]
+    hyperparams: Tuned[Options]
 
 
 @dataclass(frozen=True)
@@ -74,23 +82,23 @@ class EnvConfig:
 
     __pydantic_config__ = {"extra": "forbid"}
 
-    id: str
-    summary: str
-    imports: tuple[str, ...]
-    extra: Annotated[str, BeforeValidator(_extra)] | None
-    kwargs: Options
-    max_steps: Positive | None
-    monitor_kwargs: Options
-    wrappers: dict[str, Options]
-    n_envs: Positive
-    vec_env: Literal["dummy", "subproc"]
-    step_timeout: Annotated[Float, Field(gt=0)]
-    max_restarts: NonNegative
-    normalize: Bool | Options
-    frame_stack: Positive | None
-    stochastic_eval: Bool
-    observation_space: str | None
-    action_space: str | None
+    id: Requested[str]
+    summary: Requested[str]
+    imports: Requested[tuple[str, ...]]
+    extra: Requested[Annotated[str, BeforeValidator(_extra)] | None]
+    kwargs: Requested[Options]
+    max_steps: Tuned[Positive | None]
+    monitor_kwargs: Requested[Options]
+    wrappers: Tuned[dict[str, Options]]
+    n_envs: Tuned[Positive]
+    vec_env: Tuned[Literal["dummy", "subproc"]]
+    step_timeout: Requested[Annotated[Float, Field(gt=0)]]
+    max_restarts: Requested[NonNegative]
+    normalize: Tuned[Bool | Options]
+    frame_stack: Tuned[Positive | None]
+    stochastic_eval: Requested[Bool]
+    observation_space: Requested[str | None]
+    action_space: Requested[str | None]
 
 
 @dataclass(frozen=True)
@@ -127,9 +135,9 @@ class CheckpointConfig:
 class StopConfig:
     __pydantic_config__ = {"extra": "forbid"}
 
-    reward: Float | None
-    episodes: Positive | None
-    minutes: Annotated[Float, Field(gt=0)] | None
+    reward: Tuned[Float | None]
+    episodes: Tuned[Positive | None]
+    minutes: Requested[Annotated[Float, Field(gt=0)] | None]
 
 
 ADDED = {"eval": {"selection_n_episodes": 20}}
@@ -148,21 +156,21 @@ class TrainConfig:
 
     algo: AlgoConfig
     env: EnvConfig
-    init_from: str | None
-    total_timesteps: Positive
-    seed: Seed | None
-    n_seeds: Positive
-    device: str
-    torch_threads: Positive | Literal["auto"]
-    eval: EvalConfig
-    checkpoint: CheckpointConfig
+    init_from: Requested[str | None]
+    total_timesteps: Tuned[Positive]
+    seed: Requested[Seed | None]
+    n_seeds: Requested[Positive]
+    device: Requested[str]
+    torch_threads: Requested[Positive | Literal["auto"]]
+    eval: Requested[EvalConfig]
+    checkpoint: Requested[CheckpointConfig]
     stop: StopConfig
-    logger: dict[str, Options]
-    launcher: Options
-    n_jobs: Positive
-    runs_dir: str
-    signal_grace: Annotated[Float, Field(ge=0)]
-    on_nan: Literal["stop", "warn"]
+    logger: Requested[dict[str, Options]]
+    launcher: Requested[Options]
+    n_jobs: Requested[Positive]
+    runs_dir: Requested[str]
+    signal_grace: Requested[Annotated[Float, Field(ge=0)]]
+    on_nan: Requested[Literal["stop", "warn"]]
 
     def frequency(self, freq: int | str, share: int) -> int:
         """A cadence in environment steps: itself, or 1/`share` of the training for `auto`; 0 is off."""

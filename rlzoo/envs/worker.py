@@ -20,6 +20,7 @@ from stable_baselines3.common.vec_env.base_vec_env import CloudpickleWrapper
 from rlzoo.envs.restarts import Blueprint, Fault
 from rlzoo.envs.worker_process import work
 from rlzoo.errors import RlzooError
+from rlzoo.own_modules import Imports, outside_the_folder
 
 RESET_FACTOR = 3
 """A reset may take so many times as long as a step: many environments build their world in it."""
@@ -178,8 +179,10 @@ class Worker:
         ours, theirs = self._context.Pipe()
         builder = CloudpickleWrapper(self.blueprint.builder)
         self._connection: Connection = ours
-        self.process = self._context.Process(target=work, args=(theirs, builder, self.blueprint.seed), daemon=True)
-        self.process.start()
+        given = (theirs, builder, self.blueprint.seed, Imports.here())
+        self.process = self._context.Process(target=work, args=given, daemon=True)
+        with outside_the_folder():
+            self.process.start()
         theirs.close()
         self._poll = select.poll() if hasattr(select, "poll") else None
         if self._poll:

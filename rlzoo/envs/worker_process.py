@@ -22,18 +22,20 @@ from stable_baselines3.common.vec_env.base_vec_env import CloudpickleWrapper
 from rlzoo.envs.old_gym import explained
 from rlzoo.envs.restarts import Fault
 from rlzoo.errors import RlzooError
+from rlzoo.own_modules import Imports
 from rlzoo.seeding import seed_everything
 
 SIGNALS = ("SIGINT", "SIGTERM", "SIGHUP", "SIGXCPU", "SIGUSR1", "SIGUSR2")
 """What schedulers and terminals send to every process of a training: its main process decides."""
 
 
-def work(connection: Connection, builder: CloudpickleWrapper, seed: int) -> None:
+def work(connection: Connection, builder: CloudpickleWrapper, seed: int, imports: Imports) -> None:
     """The life of the process: make the environment, then answer each command, until the pipe closes.
 
     An error in the environment's constructor, step or reset is the last answer; one in another method is its answer.
     """
     _shield()
+    imports.apply()
     seed_everything(seed)  # environments that draw from global generators: each its own numbers
     env: gymnasium.Env | None = None
     with suppress(BrokenPipeError):  # nobody is there any more to be told

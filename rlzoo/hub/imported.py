@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
-from rlzoo import strangers
+from rlzoo import own_modules
 from rlzoo.algos.signatures import check as check_algo
 from rlzoo.algos.signatures import check_values
 from rlzoo.algos.specs import find_spec
@@ -172,9 +172,10 @@ def checked(values: dict[str, Any], source: Source, *, where: str) -> TrainConfi
         ConfigError: with every problem.
         RlzooError: with exit code 7, if it names modules of others and is not trusted.
     """
-    named = strangers.modules(values)
+    named = own_modules.named(values)
     if named and not source.wishes.trust:
         raise RlzooError(f"{where} has {', '.join(named)} imported", HINT, ExitCode.UNSAFE)
+    own_modules.allow(named)
     stack = values["env"].get("frame_stack") if isinstance(values.get("env"), dict) else None
     if isinstance(stack, int) and stack > MAX_STACK:
         raise ConfigError(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from rlzoo import strangers
+from rlzoo import own_modules
 from rlzoo.algos.specs import AlgoSpec, find_spec
 from rlzoo.config.parse import dump
 from rlzoo.envs.wrappers import WRAPPERS
@@ -46,7 +46,7 @@ def _episodes(agent: Agent, result: Mapping[str, Any]) -> str:
 
 def foreign_code(agent: Agent) -> list[str]:
     """Modules and classes that are neither rlzoo's nor a known package's: whoever uses the agent has to have them."""
-    return strangers.modules(dump(agent.config))
+    return own_modules.named(dump(agent.config))
 
 
 def python(repo_id: str, name: str, agent: Agent, result: Mapping[str, Any]) -> str:

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from rlzoo import strangers
+from rlzoo import own_modules
 from rlzoo.algos.specs import ALGOS, ALIASES
 from rlzoo.config.schema import LARGEST
 from rlzoo.errors import ConfigError, Problem, clean, show
@@ -256,6 +256,6 @@ def _training(config: Mapping[str, Any], args: Mapping[str, Any], found: ZooSett
     seed = args.get("seed")
     if type(seed) is int and 0 <= seed <= MAX_SEED:
         found.training["seed"] = seed
-    unknown = [name for name in found.env.get("imports", ()) if name.partition(".")[0] not in strangers.PACKAGES]
+    unknown = [name for name in found.env.get("imports", ()) if name.partition(".")[0] not in own_modules.PACKAGES]
     if unknown:
         found.notes.append(f"it was trained with the packages {', '.join(unknown)}")

@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from rlzoo.errors import ExitCode, RlzooError
+from rlzoo.own_modules import Imports
 from rlzoo.registry import load
 from rlzoo.signals import BY_SIGNAL, exit_code
 
@@ -45,16 +46,17 @@ class JobResult:
 OnResult = Callable[[JobResult], None]
 
 
-def run_job(job: Job, index: int, *, threads: int | None = None, search_path: Sequence[str] = ()) -> JobResult:
+def run_job(job: Job, index: int, *, threads: int | None = None, imports: Imports | None = None) -> JobResult:
     """Run a job in this process, which should be its own: it sets environment variables and torch's threads.
 
     Args:
         job: what to run.
         index: its place in the sweep.
         threads: CPU threads for torch; None leaves them alone.
-        search_path: folders to add to `sys.path`, for modules that only the parent could import.
+        imports: where the parent finds modules.
     """
-    sys.path.extend(folder for folder in search_path if folder not in sys.path)
+    if imports is not None:
+        imports.apply()
     os.environ["RLZOO_PLAIN"] = "1"
     if threads is not None:
         limit_threads(threads)

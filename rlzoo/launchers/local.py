@@ -24,6 +24,7 @@ from typing import Any
 from rlzoo.errors import ExitCode
 from rlzoo.launchers.job import SIGNAL_BASE, Job, JobResult, OnResult, interrupted, run_job
 from rlzoo.launchers.signals import noted_signals
+from rlzoo.own_modules import Imports, outside_the_folder
 from rlzoo.signals import ending
 
 POLL_SECONDS = 0.2
@@ -109,10 +110,10 @@ def _context() -> multiprocessing.context.BaseContext:
 
 def _start(context: Any, job: Job, index: int, threads: int) -> _Running:
     ours, theirs = context.Pipe()
-    process = context.Process(
-        target=_child, args=(theirs, job, index, threads, dict(os.environ)), name=f"rlzoo job {index}"
-    )
-    process.start()
+    given = (theirs, job, index, threads, dict(os.environ), Imports.here())
+    process = context.Process(target=_child, args=given, name=f"rlzoo job {index}")
+    with outside_the_folder():
+        process.start()
     theirs.close()
     return _Running(index, process, ours)
 
@@ -164,7 +165,9 @@ def _close(one: _Running) -> None:
     one.connection.close()
 
 
-def _child(connection: Connection, job: Job, index: int, threads: int, environment: dict[str, str]) -> None:
+def _child(
+    connection: Connection, job: Job, index: int, threads: int, environment: dict[str, str], imports: Imports
+) -> None:
     """The life of a job's process."""
     if hasattr(os, "setpgid"):
         os.setpgid(0, 0)  # Ctrl+C in a terminal reaches the parent alone, which passes it on: once, not twice
@@ -175,7 +178,7 @@ def _child(connection: Connection, job: Job, index: int, threads: int, environme
     threading.Thread(target=_end_with_parent, args=(connection,), daemon=True).start()
     try:
         connection.send("ready")
-        result = run_job(job, index, threads=threads)
+        result = run_job(job, index, threads=threads, imports=imports)
     except KeyboardInterrupt:
         result = interrupted(index, signal.SIGINT)
     for number in ending():

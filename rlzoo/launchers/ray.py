@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import signal
-import sys
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -14,6 +13,7 @@ from rlzoo.errors import ExitCode, RlzooError
 from rlzoo.launchers.job import Job, JobResult, OnResult, interrupted, run_job, stopped_by
 from rlzoo.launchers.signals import noted_signals
 from rlzoo.launchers.table import NO_RAY
+from rlzoo.own_modules import Imports
 
 POLL_SECONDS = 0.5
 
@@ -66,13 +66,11 @@ def _start(ray: Any, options: Mapping[str, Any]) -> None:
 
 def _run(ray: Any, jobs: Sequence[Job], options: Mapping[str, Any], on_result: OnResult | None) -> list[JobResult]:
     threads = max(1, int(options["num_cpus"]))
-    search_path = tuple(sys.path)
+    imports = Imports.here()
     task = ray.remote(num_cpus=options["num_cpus"], num_gpus=options["num_gpus"], max_calls=1, max_retries=0)(run_job)
     results: dict[int, JobResult] = {}
     with noted_signals() as noted:
-        waiting = {
-            task.remote(job, index, threads=threads, search_path=search_path): index for index, job in enumerate(jobs)
-        }
+        waiting = {task.remote(job, index, threads=threads, imports=imports): index for index, job in enumerate(jobs)}
         cancelled = False
         while waiting:
             if noted and not cancelled:

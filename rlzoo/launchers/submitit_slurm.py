@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import secrets
 import signal
-import sys
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -17,6 +16,7 @@ from typing import Any
 from rlzoo.errors import ExitCode
 from rlzoo.launchers.job import Job, JobResult, OnResult, interrupted, run_job, stopped_by
 from rlzoo.launchers.signals import noted_signals
+from rlzoo.own_modules import Imports, outside_the_folder
 
 POLL_SECONDS = 0.5
 
@@ -34,7 +34,7 @@ class Requeued:
     """
 
     threads: int
-    search_path: tuple[str, ...]
+    imports: Imports
 
     def __call__(self, job: Job, index: int) -> JobResult:
         from submitit.core.job_environment import JobEnvironment
@@ -44,7 +44,7 @@ class Requeued:
         number = JobEnvironment._usr_sig()
         theirs = signal.signal(number, _preempt)
         try:
-            return run_job(job, index, threads=self.threads, search_path=self.search_path)
+            return run_job(job, index, threads=self.threads, imports=self.imports)
         except _Preempted:
             signal.signal(number, theirs)
             signal.raise_signal(number)  # does not return
@@ -82,10 +82,11 @@ def launch(
     folder.chmod(0o700)  # jobs are pickled there as they were asked for
     executor = submitit.AutoExecutor(folder=folder, cluster=options["cluster"])
     executor.update_parameters(**_parameters(options))
-    run = Requeued(int(options["cpus_per_task"]), tuple(sys.path))
+    run = Requeued(int(options["cpus_per_task"]), Imports.here())
     results: dict[int, JobResult] = {}
     with noted_signals() as noted:
-        handles = executor.map_array(run, jobs, range(len(jobs)))
+        with outside_the_folder():
+            handles = executor.map_array(run, jobs, range(len(jobs)))
         cancelled = False
         while len(results) < len(jobs):
             if noted and not cancelled:

@@ -19,6 +19,7 @@ from rlzoo.commands.train import check_all, job_of, plan
 from rlzoo.errors import ExitCode, RlzooError
 from rlzoo.launchers import Job, JobResult, launch
 from rlzoo.launchers.submitit_slurm import Requeued
+from rlzoo.own_modules import Imports
 from rlzoo.runs import find_runs
 
 submitit = pytest.importorskip("submitit")
@@ -76,7 +77,7 @@ def test_a_job_whose_time_is_over_is_put_back_and_goes_on_with_its_run(tmp_path,
     executor = submitit.AutoExecutor(folder=tmp_path / "jobs", cluster="local")
     executor.update_parameters(timeout_min=5)
     job = Job(job_of(request), "rlzoo.commands.train:run_job")
-    handle = executor.submit(Requeued(1, tuple(sys.path)), job, 0)
+    handle = executor.submit(Requeued(1, Imports.here()), job, 0)
     wait_for(lambda: list(tmp_path.glob("runs/*/*/*/metrics.csv")))
     (task,) = psutil.Process(int(handle.job_id)).children()
     task.send_signal(signal.SIGUSR2)
