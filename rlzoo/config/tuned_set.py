@@ -44,7 +44,9 @@ def split(values: Mapping[str, Any], above: KeyPath = ()) -> tuple[dict[str, Any
         if _mark(path) == REQUESTED or any(_OF_PLACES.intersection(text) for text in texts):
             left_out.append(path)
         elif isinstance(value, dict):
-            kept[key], below = split(value, path)
+            inside, below = split(value, path)
+            if inside or not below:
+                kept[key] = inside
             left_out += below
         else:
             kept[key] = value

@@ -5,15 +5,16 @@ from __future__ import annotations
 import os
 import signal
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 from rlzoo.errors import ExitCode, RlzooError
 from rlzoo.launchers.job import Job, JobResult, OnResult, interrupted, run_job, stopped_by
 from rlzoo.launchers.signals import noted_signals
 from rlzoo.launchers.table import NO_RAY
-from rlzoo.own_modules import Imports
+from rlzoo.own_modules import Imports, outside_the_folder
 
 POLL_SECONDS = 0.5
 
@@ -52,16 +53,27 @@ def _start(ray: Any, options: Mapping[str, Any]) -> None:
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # else Ray reports over the network
     address = options["address"]
     local = {"include_dashboard": False} if address is None else {}
+    config = ray.job_config.JobConfig()
+    config._py_driver_sys_path = _Elsewhere()
     try:
-        ray.init(
-            address=address or "local",
-            runtime_env=dict(options["runtime_env"]) or None,
-            logging_level="WARNING",
-            **local,
-        )
+        with outside_the_folder():
+            ray.init(
+                address=address or "local",
+                runtime_env=dict(options["runtime_env"]) or None,
+                job_config=config,
+                logging_level="WARNING",
+                **local,
+            )
     except ConnectionError as error:
         message = f"there is no Ray cluster at {address!r}: {error}"
         raise RlzooError(message, NO_RAY, ExitCode.MISSING) from error
+
+
+class _Elsewhere(list[str]):
+    """Where workers look for modules first, which Ray means to be the current folder too: never there."""
+
+    def extend(self, folders: Iterable[str]) -> None:
+        super().extend(folder for folder in folders if folder != str(Path.cwd()))
 
 
 def _run(ray: Any, jobs: Sequence[Job], options: Mapping[str, Any], on_result: OnResult | None) -> list[JobResult]:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import os
 import secrets
+import shlex
 import signal
+import sys
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -80,7 +82,8 @@ def launch(
     folder = Path(runs_dir) / ".sweeps" / f"{stamp}_{secrets.token_hex(3)}"
     folder.mkdir(parents=True)
     folder.chmod(0o700)  # jobs are pickled there as they were asked for
-    executor = submitit.AutoExecutor(folder=folder, cluster=options["cluster"])
+    python = f"{shlex.quote(sys.executable)} -P"  # finds no modules in the folder it starts in
+    executor = submitit.AutoExecutor(folder=folder, cluster=options["cluster"], slurm_python=python)
     executor.update_parameters(**_parameters(options))
     run = Requeued(int(options["cpus_per_task"]), Imports.here())
     results: dict[int, JobResult] = {}

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from rlzoo import console
-from rlzoo.config import yaml_file
+from rlzoo.config import tuned_set, yaml_file
 from rlzoo.config.compose import compose
 from rlzoo.config.provenance import is_section
 from rlzoo.errors import ExitCode, RlzooError
@@ -33,7 +33,11 @@ def save(study: Study, final: Final) -> Path | None:
     algo, env = request.base.choices["algo"], request.base.choices["env"]
     plain = compose("train", [f"algo={algo}", f"env={env}", "hyperparams=none"]).values
     values = composition_of(request, winner.settings).values
-    difference = {key: found for key in SECTIONS if (found := _changed(plain[key], values[key], (key,))) is not _SAME}
+    changed = {key: found for key in SECTIONS if (found := _changed(plain[key], values[key], (key,))) is not _SAME}
+    difference, left_out = tuned_set.split(changed)
+    if left_out:
+        names = ", ".join(".".join(key) for key in left_out)
+        console.say(f"left out of the tuned set, which holds values only: {names}; it is right only together with them")
     path = Path("hyperparams") / algo / f"{env}.yaml"
     text = f"{_header(study, final, winner)}\n{yaml_file.dump(difference)}"
     try:

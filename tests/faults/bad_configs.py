@@ -122,7 +122,7 @@ TYPES = [
     _env("a fraction for a count", "must be a whole number", ":3", f"{_HEAD}n_envs: 2.5\n", "env.n_envs"),
     Bad("negative zero", "algo.learning_rate=-0.0", "algo.learning_rate", "must be greater than 0, not -0.0"),
     _tuned("a huge number", "must be a whole number", ":2", f"algo:\n  n_steps: 1{'0' * 400}\n", "algo.n_steps"),
-    _tuned("a mapping for a list", "must be a list", ":1", "env: {imports: {a: 1}}\n", "env.imports"),
+    _env("a mapping for a list", "must be a list", ":3", f"{_HEAD}imports: {{a: 1}}\n", "env.imports"),
 ]
 RANGES = [
     Bad("gamma 2", "algo.gamma=2", "algo.gamma", "must be at least 0 and at most 1, not 2"),

@@ -89,19 +89,22 @@ def test_candidates_and_defaults_are_trained_on_the_same_fresh_seeds_once() -> N
     assert said == []
 
 
-def test_a_saved_set_is_what_training_applies() -> None:
-    study = started("n_trials=2", "enqueue=[]", "env.max_steps=50", "top_k=1", "save=true")
+def test_a_saved_set_is_what_training_applies(capsys: pytest.CaptureFixture[str]) -> None:
+    words = ["env.max_steps=50", "env.kwargs.is_slippery=false", "stop.minutes=9"]
+    study = started("n_trials=2", "enqueue=[]", *words, "top_k=1", "save=true")
     worker.run_trials(study, "w", lambda: False)
     trial = study.claims.ledger().trials[1]
     settings = json.loads(Path("studies/s/trials/0001.json").read_text())["settings"]
     winner = Candidate("trial 1", 1, settings, (3.0, 5.0))
     path = save(study, Final((winner, Candidate(DEFAULTS, None, {}, (1.0, 2.0)))))
     assert path == Path("hyperparams/q_learning/FrozenLake.yaml")
+    left_out = "left out of the tuned set, which holds values only: stop.minutes, env.kwargs"
+    assert left_out in capsys.readouterr().err
     header = path.read_text()
     assert "# source: rlzoo tune, study s, trial 1 of 2 trials" in header
     assert "# score: 4.00 [-8.71, 16.71] over 2 training seeds of 200 steps (mean of the last 3 evaluations)" in header
     assert "# defaults: 1.50 [-4.85, 7.85]" in header
-    assert yaml_file.read(path).values["env"] == {"max_steps": 50}
+    assert yaml_file.read(path).values["env"] == {"max_steps": 50} and "stop" not in yaml_file.read(path).values
     found = compose("train", ["algo=q_learning", "env=FrozenLake"]).values
     assert found["algo"]["gamma"] == 1 - trial.params["one_minus_gamma"]
     assert found["algo"]["learning_rate"] == trial.params["learning_rate"]
