@@ -45,5 +45,3 @@ def admit(run: Run, values: Mapping[str, Any], *, trust: bool = False, training:
             "trust=true uses it all the same, which may run whatever its author put into it",
             ExitCode.UNSAFE,
         )
-
-

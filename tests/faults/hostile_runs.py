@@ -172,7 +172,7 @@ def _hydra(run: Path) -> Iterator[Attack]:
     yield Attack("A10", "defaults", ("show", "algo=ppo", "env=CartPole", "experiment=x"), file, WRONG)
 
 
-PLANTED = "evil panda_gym minigrid triton pygame torch yaml numpy rlzoo json".split()
+PLANTED = "evil panda_gym minigrid triton pygame torch yaml numpy rlzoo json org backports hydra_plugins".split()
 
 
 def _modules(run: Path) -> Iterator[Attack]:
@@ -210,9 +210,14 @@ def _modules(run: Path) -> Iterator[Attack]:
         file = both(written({"got/hyperparams/ppo/CartPole.yaml": text}), plant)
         yield Attack("A11", f"validate_{name}", ("validate", "got"), file, {0, 2})
         own = both(written({"hyperparams/ppo/CartPole.yaml": text}), plant)
-        yield Attack("A11", f"validate_own_{name}", ("validate", "hyperparams"), own, {0, 2})
+        yield Attack("A11", f"validate_own_{name}", ("validate", "hyperparams"), own, WRONG)
+        yield Attack("A11", f"tuned_set_{name}", ("train", "algo=ppo", "env=CartPole"), own, WRONG)
+        shadow = both(written({"conf/experiment/unit1_lunarlander.yaml": text}), plant)
+        yield Attack("A11", f"shadow_{name}", ("train", "experiment=unit1_lunarlander"), shadow, WRONG)
     file = both(written({"conf/env/x.yaml": "defaults: [gym, _self_]\nid: 'evil:X-v0'\n"}), plant)
     yield Attack("A11", "validate_env", ("validate", "conf/env/x.yaml"), file, {0, 2})
+    shadow = both(written({"conf/env/CartPole.yaml": "defaults: [gym, _self_]\nid: 'evil:X-v0'\n"}), plant)
+    yield Attack("A11", "shadow_env", ("train", "algo=ppo", "env=CartPole"), shadow, WRONG)
 
 
 def _resolvers(run: Path) -> Iterator[Attack]:

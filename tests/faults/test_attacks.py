@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import subprocess
-import sys
 import time
 from collections import Counter
 from collections.abc import Iterator
@@ -16,7 +15,7 @@ import pytest
 from rlzoo.errors import RlzooError
 from rlzoo.legacy.file_names import inside
 from rlzoo.runs import Run
-from tests.faults.hostile_runs import HOSTILE_NAMES, SECRET, Attack, attacks, evil
+from tests.faults.hostile_runs import HOSTILE_NAMES, SECRET, Attack, attacks
 from tests.faults.warm import Warm
 from tests.selected import with_best
 from tests.system import needs
@@ -192,23 +191,6 @@ def test_the_hook_sees_what_it_should(shop, tmp_path):
         words = ("train", "algo=ppo", "env=gym", "env.id=mine:X-v0")
         outcome = commit(shop, Attack("control", what, words, prepare, frozenset({2})), tmp_path / str(index))
         assert what in outcome.events, (what, outcome)
-
-
-def test_planted_modules_do_not_shadow_installed_ones(shop, tmp_path):
-    """In a new interpreter, from the folder that holds them, where `python -m` would look first."""
-    for name in ("torch", "yaml", "numpy", "gymnasium", "json", "triton", "pydantic"):
-        for place in (tmp_path, tmp_path / "sent"):
-            place.mkdir(exist_ok=True)
-            (place / f"{name}.py").write_text(evil(tmp_path / "canary"))
-    import shutil
-
-    shutil.copytree(shop.run, tmp_path / "sent", dirs_exist_ok=True)
-    script = Path(sys.executable).with_name("rlzoo")
-    env = {**os.environ, "XDG_STATE_HOME": str(tmp_path / "state"), "OMP_NUM_THREADS": "1"}
-    command = [script, "evaluate", "run=sent", "n_episodes=1"]
-    result = subprocess.run(command, cwd=tmp_path, env=env, capture_output=True, text=True, check=False)
-    assert result.returncode == 0, result.stderr
-    assert not (tmp_path / "canary").exists()
 
 
 def test_names_that_others_chose_stay_inside(tmp_path, record_property):
