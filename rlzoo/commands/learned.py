@@ -13,7 +13,7 @@ from rlzoo.config import paths
 from rlzoo.config.compose import override
 from rlzoo.config.parse import check, parse
 from rlzoo.config.schema import ShowRunConfig
-from rlzoo.errors import ConfigError, ExitCode, RlzooError, clean
+from rlzoo.errors import ConfigError, ExitCode, RlzooError
 from rlzoo.runs import Run
 
 if TYPE_CHECKING:
@@ -141,7 +141,7 @@ def _grid(run: Run, values: dict[str, Any], n_states: int) -> Grid | None:
 
 
 def _print(learned: Learned) -> None:
-    from rlzoo.console import print_table
+    from rlzoo.console import print_lines, print_table
 
     moment = f"checkpoint {learned.checkpoint} after {learned.num_timesteps:,} steps"
     if learned.q_values is None:
@@ -154,28 +154,28 @@ def _print(learned: Learned) -> None:
         columns = ["state", *(_action(learned, action) for action in range(learned.q_values.shape[1]))]
         rows = [[str(k), *row] for k, row in enumerate(_texts(learned.q_values, learned.policy))]
     shown = rows if len(rows) <= MOST_ROWS else [*rows[:FEW], ["…"] * len(columns), *rows[-FEW:]]
-    print(clean(f"{learned.run}: {learned.algo} in {learned.env}, {moment}\n\n{what}:"))
+    print_lines(f"{learned.run}: {learned.algo} in {learned.env}, {moment}", "", f"{what}:")
     print_table(columns, shown)
     if len(shown) < len(rows):
-        print(f"{len(rows) - 2 * FEW} of the {len(rows)} states are left out; --json has them all")
+        print_lines(f"{len(rows) - 2 * FEW} of the {len(rows)} states are left out; --json has them all")
     if learned.grid is not None:
         _print_map(learned, learned.grid)
 
 
 def _print_map(learned: Learned, grid: Grid) -> None:
-    if learned.v_values is not None:
-        cells = [text for row in _texts(learned.v_values[:, None]) for text in row]
-        print(
-            "what states are worth, as a map:", *(f"  {' '.join(row)}" for row in _in_rows(cells, grid)), "", sep="\n"
-        )
+    from rlzoo.console import print_lines
+
     drawn = _drawn(learned, grid)
-    print("what is done, as a map:", *(clean(f"  {' '.join(row)}") for row in _in_rows(drawn, grid)), sep="\n")
+    if learned.v_values is not None:
+        worth = [text for row in _texts(learned.v_values[:, None]) for text in row]
+        print_lines("what states are worth, as a map:", *(f"  {' '.join(row)}" for row in _in_rows(worth, grid)), "")
+    print_lines("what is done, as a map:", *(f"  {' '.join(row)}" for row in _in_rows(drawn, grid)), "")
     meant = {
         ", ".join(dict.fromkeys(grid.ends.values())): "the end of an episode",
         ALIKE: "all actions are worth the same, as where it has never been",
         ANY: "any action",
     }
-    print("", *(clean(f"  {sign} {meaning}") for sign, meaning in meant.items() if sign[:1] in drawn), sep="\n")
+    print_lines(*(f"  {sign} {meaning}" for sign, meaning in meant.items() if sign[:1] in drawn))
 
 
 def _drawn(learned: Learned, grid: Grid) -> list[str]:
