@@ -6,6 +6,7 @@ import atexit
 import gc
 import os
 import sys
+import warnings
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -15,6 +16,8 @@ from types import TracebackType
 
 from rlzoo import __version__
 from rlzoo.errors import ExitCode, RlzooError, clean
+from rlzoo.escape import coloured, hanging
+from rlzoo.redaction import redact
 from rlzoo.registry import did_you_mean
 
 COMMANDS = {
@@ -104,6 +107,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     arguments = list(sys.argv[1:] if argv is None else argv)
     if argv is None:
         sys.excepthook = _complain_of_bug
+        warnings.formatwarning = _warning
     if hasattr(sys.stdout, "reconfigure"):
         sys.stdout.reconfigure(errors="replace")  # a code page without "±" loses the sign, not the result
     try:
@@ -218,6 +222,14 @@ def _complain(text: str) -> None:
     """Print to standard error, if anybody still reads it."""
     with suppress(OSError):
         print(clean(text), file=sys.stderr, flush=True)
+
+
+def _warning(
+    message: Warning | str, category: type[Warning], filename: str, lineno: int, line: str | None = None
+) -> str:
+    """What a library warns of, which may be what a file or an environment says."""
+    text = f"{filename}:{lineno}: {category.__name__}: {message}"
+    return f"{hanging(redact(coloured(text)))}\n"
 
 
 def _complain_of_bug(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:

@@ -1,13 +1,15 @@
 """Text of others on its way to where it is read, which it must not change: one escaper for each sink.
 
 Whatever came from a file, from the Hub or out of an environment passes through one of these. Terminal and log:
-`printable`, `one_line`, `hanging` and `coloured`. Markdown: `markdown`, `cell`, `code` and `fenced`. Tables for
-spreadsheets: `csv_cell`. HTML is made as a tree (`tuning.report.page`) and needs none. Standard library only.
+`printable`, `one_line`, `hanging` and `coloured`. A line to copy into a shell: `shell`. Markdown: `markdown`, `cell`,
+`code` and `fenced`. Tables for spreadsheets: `csv_cell`. HTML is made as a tree (`tuning.report.page`) and needs none.
+Standard library only.
 """
 
 from __future__ import annotations
 
 import re
+from shlex import quote
 
 _COLOUR = re.compile(r"(\x1b\[[0-9;:]{0,40}m)")
 _PROSE = re.compile(r"(?:[^\W_]|(?<=[^\W_])_(?=[^\W_])|[ ,;()'%/+=±°-]|:(?= |$)|\.(?![^\W\d]))*")
@@ -38,6 +40,11 @@ def hanging(text: str) -> str:
 def coloured(text: str) -> str:
     """Printable text that keeps its colours, as environments draw in a terminal."""
     return "".join(part if index % 2 else printable(part) for index, part in enumerate(_COLOUR.split(text)))
+
+
+def shell(word: object) -> str:
+    """A word of a command line that is shown to be copied into a shell."""
+    return quote(one_line(str(word)))
 
 
 def markdown(text: object) -> str:

@@ -17,6 +17,7 @@ from rlzoo.config.parse import dump, fingerprint
 from rlzoo.config.schema import TrainConfig
 from rlzoo.console import LogFile, LogFormatter
 from rlzoo.errors import ExitCode, RlzooError
+from rlzoo.escape import shell
 from rlzoo.evaluation import finite
 from rlzoo.protocols import Algorithm, Callback, Evaluation, Pruned, Stateful
 from rlzoo.runs import Checkpoint, Run, candidate_name
@@ -343,7 +344,7 @@ def _failed(error: Exception, run: Run) -> RlzooError:
     hint = f"the traceback is in {run.log_file}; "
     hint += f"kept: {', '.join(kept)}" if kept else "no checkpoint had been written yet"
     if kept:
-        hint += f"; to go on: rlzoo train resume={run.path}"
+        hint += f"; to go on: rlzoo train {shell(f'resume={run.path}')}"
     return RlzooError(f"training failed: {type(error).__name__}: {error}", hint, ExitCode.TRAINING_FAILED)
 
 
@@ -351,4 +352,6 @@ def _interrupted(run: Run, number: int | None) -> RlzooError:
     code = signals.exit_code(number)
     if not run.checkpoints():
         return RlzooError("interrupted before there was anything to save", "start the training anew", code)
-    return RlzooError("interrupted; the last checkpoint is kept", f"to go on: rlzoo train resume={run.path}", code)
+    return RlzooError(
+        "interrupted; the last checkpoint is kept", f"to go on: rlzoo train {shell(f'resume={run.path}')}", code
+    )

@@ -111,6 +111,17 @@ def test_numbers_and_other_text_stay(text):
     assert escape.csv_cell(text) == text and escape.from_csv_cell(text) == text
 
 
+@pytest.mark.parametrize("text", ["a b", "x; rm -rf ~", "$(id)", "`id`", "a'b", "a\nb", "--help", "x\x1b]0;y\x07"])
+def test_a_line_to_copy_names_one_word(text):
+    import shlex
+
+    (_, word) = shlex.split(f"rlzoo {escape.shell(f'run={text}')}")
+    assert word == f"run={escape.one_line(text)}" and "\n" not in escape.shell(text)
+    assert escape.shell("run=runs/ppo/LunarLander-v3/20261120-101530_seed0_a") == (
+        "run=runs/ppo/LunarLander-v3/20261120-101530_seed0_a"
+    )
+
+
 def test_a_drawing_keeps_its_colours_and_nothing_else():
     frame = "\x1b[41mS\x1b[0mF\x1b]0;title\x07\x1b[2J\x1b[10;10H\x1b[6n\x9b31m\x1bP\x1b\\\u202e\r\x08F\n  (Left)\t."
     assert escape.coloured(frame) == "\x1b[41mS\x1b[0mF]0;title[2J[10;10H[6n31mP\\F\n  (Left)\t."

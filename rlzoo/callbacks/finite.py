@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from rlzoo import console
 from rlzoo.errors import ExitCode, RlzooError
+from rlzoo.escape import shell
 from rlzoo.protocols import Algorithm, Callback
 from rlzoo.runs import Run
 from rlzoo.state_files import not_finite
@@ -132,7 +133,9 @@ def _said(name: str, value: float) -> str:
 
 def _kept(run: Run) -> str:
     names = _names(run)
-    return f"kept: {names}; to go on: rlzoo train resume={run.path}" if names else "no checkpoint had been written yet"
+    if not names:
+        return "no checkpoint had been written yet"
+    return f"kept: {names}; to go on: rlzoo train {shell(f'resume={run.path}')}"
 
 
 def _names(run: Run) -> str:

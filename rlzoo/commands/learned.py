@@ -14,6 +14,7 @@ from rlzoo.config.compose import override
 from rlzoo.config.parse import check, parse
 from rlzoo.config.schema import ShowRunConfig
 from rlzoo.errors import ConfigError, ExitCode, RlzooError
+from rlzoo.escape import shell
 from rlzoo.runs import Run
 
 if TYPE_CHECKING:
@@ -88,7 +89,7 @@ def read(run: Run, checkpoint: str | None = None) -> Learned:
     q_values, v_values, policy = (arrays.get(name) for name in ("q_values", "v_values", "policy"))
     if not (_is_table(q_values, 2) or _is_table(v_values, 1)):
         message = f"{run.path} has learned no table: {algo} learns the weights of a policy or a network"
-        raise RlzooError(message, f"rlzoo record run={run.path} shows what it does")
+        raise RlzooError(message, f"rlzoo record {shell(f'run={run.path}')} shows what it does")
     if policy is None or policy.dtype.kind != "i":
         assert q_values is not None  # without values of actions there is a policy that the values are of
         policy = np.argmax(q_values, axis=1)

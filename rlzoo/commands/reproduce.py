@@ -26,7 +26,7 @@ from rlzoo.config.parse import check, dump, parse
 from rlzoo.config.schema import ReproduceConfig, TrainConfig
 from rlzoo.console import print_lines
 from rlzoo.errors import ConfigError, ExitCode, RlzooError
-from rlzoo.escape import one_line
+from rlzoo.escape import one_line, shell
 from rlzoo.preflight import device_problems
 from rlzoo.runs import Run
 
@@ -157,7 +157,7 @@ def curve(first: Run, second: Run) -> tuple[tuple[int, float | None, float | Non
 def _check(run: Run, cfg: TrainConfig, info: Mapping[str, Any]) -> list[str]:
     """What makes it doubtful that the run can come out the same; what makes it impossible is refused."""
     if info.get("status") != "finished":
-        hint = f"to finish it: rlzoo train resume={run.path}"
+        hint = f"to finish it: rlzoo train {shell(f'resume={run.path}')}"
         raise RlzooError(f"{run.path} has not finished: there is no whole training to compare with", hint)
     changes = [change for resumed in info.get("resumed", []) for change in resumed.get("changes", [])]
     changes = [change for change in changes if change.partition(":")[0].partition(".")[0] not in HARMLESS]

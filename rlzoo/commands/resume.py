@@ -14,6 +14,7 @@ from rlzoo.config.parse import check, dump, parse
 from rlzoo.config.schema import CHANGEABLE, WHERE, TrainConfig
 from rlzoo.console import print_lines
 from rlzoo.errors import ConfigError, ExitCode, Problem, RlzooError
+from rlzoo.escape import shell
 from rlzoo.preflight import secret_problems
 from rlzoo.redaction import redact_values
 from rlzoo.runs import Checkpoint, Run, find_runs, folder_name
@@ -55,7 +56,7 @@ def go_on(run: Run, cfg: TrainConfig, changes: Sequence[str] = ()) -> bool:
                 say("there is nothing more to learn: a new run with other hyperparameters may go further")
             else:
                 key = "stop.episodes" if has_played else "total_timesteps"
-                say(f"to train on: rlzoo train resume={run.path} {key}=…")
+                say(f"to train on: rlzoo train {shell(f'resume={run.path}')} {key}=…")
             return False
         for change in changes:
             say(f"changed: {change}")

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from rlzoo.console import print_lines
 from rlzoo.errors import ExitCode
+from rlzoo.escape import shell
 
 if TYPE_CHECKING:
     from rlzoo.cli import Arguments
@@ -108,7 +109,7 @@ def _print(tuned: Tuned, second: str | None) -> None:
     if tuned.saved is not None:
         print_lines(f"saved: {tuned.saved}, which rlzoo train applies from here on")
     print_lines(f"study: {tuned.folder}")
-    print_lines(f"its pictures: rlzoo tune report study={tuned.folder}")
+    print_lines(f"its pictures: rlzoo tune report {shell(f'study={tuned.folder}')}")
 
 
 def _print_final(final: Final, second: str | None) -> None:

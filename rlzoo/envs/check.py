@@ -10,6 +10,7 @@ from typing import Any
 from rlzoo.config import aliases, env_names
 from rlzoo.envs import registration, spaces, wrappers
 from rlzoo.errors import ExitCode, Problem, RlzooError
+from rlzoo.escape import shell
 from rlzoo.registry import did_you_mean
 
 EXTRAS = {"box2d": ("Box2D", "pygame"), "mujoco": ("mujoco",), "robotics": ("gymnasium_robotics",)}
@@ -112,7 +113,7 @@ def _packages(env_id: str, env: Mapping[str, Any]) -> list[Problem]:
     for key, module in modules:
         if not registration.installed(module):
             package = module.partition(".")[0].replace("_", "-")
-            hint = _install(env["extra"]) if env["extra"] else f"pip install {package}"
+            hint = _install(env["extra"]) if env["extra"] else f"pip install {shell(package)}"
             problems.append(Problem(key, f"{env_id} needs the module {module}", hint, missing=True))
     problems += _extra_problems(env_id, env["extra"])
     return problems

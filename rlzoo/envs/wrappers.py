@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
 from rlzoo.errors import Problem, RlzooError
+from rlzoo.escape import shell
 from rlzoo.registry import did_you_mean, load
 
 if TYPE_CHECKING:
@@ -216,7 +217,7 @@ def check(wrappers: Mapping[str, Any]) -> list[Problem]:
         problems += check_options(key, WRAPPERS[name].options, options)
         for module in WRAPPERS[name].requires:
             if not installed(module):
-                hint = "pip install opencv-python" if module == "cv2" else f"pip install {module}"
+                hint = "pip install opencv-python" if module == "cv2" else f"pip install {shell(module)}"
                 problems.append(Problem(key, f"needs the package {module}", hint, missing=True))
     return problems
 

@@ -11,6 +11,7 @@ from rlzoo import checkpoints, contained, plotting, tables
 from rlzoo.config import records, yaml_file
 from rlzoo.config.parse import dump
 from rlzoo.errors import ExitCode, RlzooError
+from rlzoo.escape import shell
 from rlzoo.hub import event_log
 from rlzoo.hub.privacy import portable, portable_words
 from rlzoo.info import PACKAGES
@@ -96,7 +97,9 @@ def require_package(folder: Path) -> None:
         what = (
             "is no package of rlzoo's" if folder.is_dir() else "is not there" if not folder.exists() else "is no folder"
         )
-        raise RlzooError(f"{folder} {what}", f"rlzoo package folder={folder} makes one", ExitCode.WRONG_REQUEST)
+        raise RlzooError(
+            f"{folder} {what}", f"rlzoo package {shell(f'folder={folder}')} makes one", ExitCode.WRONG_REQUEST
+        )
 
 
 def published_config(agent: Agent) -> dict[str, Any]:

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from rlzoo import contained
+from rlzoo.escape import printable
 from rlzoo.protocols import State
 from rlzoo.runs import Run
 
@@ -135,7 +136,7 @@ def _text(tag: str, config: Mapping[str, Any]) -> Any:
     from tensorboard.compat.proto.tensor_pb2 import TensorProto
     from tensorboard.compat.proto.tensor_shape_pb2 import TensorShapeProto
 
-    lines = yaml.safe_dump(dict(config), sort_keys=False, allow_unicode=True).splitlines()
+    lines = printable(yaml.safe_dump(dict(config), sort_keys=False, allow_unicode=True)).splitlines()
     tensor = TensorProto(
         dtype="DT_STRING",
         string_val=["\n".join(f"    {line}" for line in lines).encode("utf-8")],

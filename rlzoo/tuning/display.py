@@ -9,7 +9,8 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any, Self
 
 from rlzoo import console
-from rlzoo.errors import RlzooError
+from rlzoo.errors import RlzooError, clean
+from rlzoo.escape import one_line
 from rlzoo.tuning.ledger import ENQUEUED, INFEASIBLE, OUTCOME, WORKER, Ledger, state
 from rlzoo.tuning.records import write_records
 from rlzoo.tuning.study import Study, join
@@ -119,7 +120,7 @@ class Watch:
             rows.append((worker, trial.number, f"{seconds:.0f} s", len(trial.intermediate_values), last))
         bar = ProgressBar(total=max(1, ledger.n_trials), completed=len(ledger.finished), width=60)
         table = console.table(("worker", "trial", "for", "evaluations", "last one"), rows)
-        return Group(Text(f"{self._request.study}: {self.progress(ledger)}"), bar, table)
+        return Group(Text(one_line(clean(f"{self._request.study}: {self.progress(ledger)}"))), bar, table)
 
 
 def summary(ledger: Ledger) -> str:

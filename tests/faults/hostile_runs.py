@@ -285,6 +285,8 @@ def sign(checkpoint: Path, more: dict[str, str]) -> None:
 
 
 STEERING = "\x1b]0;owned\x07\x1b[2J\x1b[31m[red]x[/red]\u202e\x9b1m\r\x08"
+FORGED = "rlzoo: all is well"
+"""A line that only rlzoo may say."""
 INJECTIONS = (
     "CartPole-v1\n---\ninjected: true",
     f"CartPole-v1{STEERING}",
@@ -293,7 +295,22 @@ INJECTIONS = (
     "<script>alert(1)</script>",
     "=cmd|'/c calc'!A1",
     "# x\n- !!python/none",
+    f"CartPole-v1\n{FORGED}\r\n{FORGED}\u2028{FORGED}",
 )
+
+
+def _told(text: str) -> Prepare:
+    """All that a run says of itself in words."""
+
+    def prepare(folder: Path) -> None:
+        info, results = (folder / "sent" / name for name in ("info.json", "results.json"))
+        said = {"words": [text], "notices": [text], "hyperparams": [text], "variables": {text: text}, "resume": text}
+        said |= {"versions": {text: text, "torch": text}, "python": text, "platform": text, "cpu": text, "gpu": text}
+        info.write_text(json.dumps(json.loads(info.read_text()) | said))
+        entries = [entry | {"checkpoint": text, "date": text} for entry in json.loads(results.read_text())]
+        results.write_text(json.dumps(entries))
+
+    return prepare
 
 
 def _texts(run: Path) -> Iterator[Attack]:
@@ -308,6 +325,12 @@ def _texts(run: Path) -> Iterator[Attack]:
         yield Attack("A18", f"word_{index}", words, written({}), {2, 3})
         info = json.dumps({"status": text, "started": text})
         yield Attack("A18", f"status_{index}", ("list", "runs", "runs_dir=."), stranger(run, info__json=info), HARMLESS)
+
+        told = both(stranger(run, put("env", "summary", value=text)), _told(text))
+        for command in (("reproduce", "run=sent", "into=runs"), EVALUATE):
+            yield Attack("A18", f"told_{command[0]}_{index}", command, told, {0, 2, 4, 5, 7})
+        for command in (("leaderboard", "runs_dir=.", "n_episodes=1"), ("certify", "sent")):
+            yield Attack("A18", f"told_{command[0]}_{index}", command, told, HARMLESS | STORAGE)
 
         def renamed(folder: Path, text: str = text) -> None:
             shutil.copytree(run, folder / text.replace("/", "_").replace("\0", "_"))
@@ -413,7 +436,7 @@ def _locks(run: Path) -> Iterator[Attack]:
 
 def _links(linked: Callable[[str, str], Prepare]) -> Iterator[Attack]:
     """A25: further commands, the user's own run, and places that are named through somebody's folder."""
-    package = ("package", "run=sent", "video=false")
+    package = ("package", "run=sent", "video=false", "folder=runs/package")
     every = (EVALUATE, RESUME, package, ("reproduce", "run=sent"), ("verify-resume", "run=sent"), ("enjoy", "run=sent"))
     for command in every:
         file, folder = linked("evaluations.csv", "file"), linked("checkpoints", "")

@@ -15,7 +15,7 @@ import pytest
 from rlzoo.errors import RlzooError
 from rlzoo.legacy.file_names import inside
 from rlzoo.runs import Run
-from tests.faults.hostile_runs import HOSTILE_NAMES, SECRET, Attack, attacks
+from tests.faults.hostile_runs import FORGED, HOSTILE_NAMES, SECRET, Attack, attacks
 from tests.faults.warm import Warm
 from tests.selected import with_best
 from tests.system import needs
@@ -134,6 +134,7 @@ def commit(shop: Shop, attack: Attack, folder: Path) -> Outcome:
         "something was written outside": _files(outside) != before,
         "a file was written through a link": bool(victims) and _files(work / "victim") != victims,
         "a traceback": "Traceback" in output,
+        "a line that rlzoo did not say": any(line.startswith(FORGED) for line in output.split("\n")),
         "text that steers the terminal": not all(char.isprintable() or char in "\n\t" for char in output),
     }
     return Outcome(code, output, events, seconds, tuple(what for what, is_so in problems.items() if is_so))

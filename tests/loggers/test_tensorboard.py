@@ -94,3 +94,21 @@ def test_a_log_without_a_state_goes_on_where_it_is(tmp_path):
             logger.log({"a": float(len(steps))}, step)
         logger.close()
     assert scalars(run) == {"a": [(100, 3.0), (200, 3.0), (250, 2.0), (300, 2.0)]}
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+def test_the_config_is_a_block_of_code_whatever_is_in_it(tmp_path):
+    """As TensorBoard's own reader makes a page of it."""
+    import re
+
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+    from tensorboard.plugin_util import markdown_to_safe_html
+
+    run = Run.create(tmp_path, algo="ppo", env_id="CartPole-v1", seed=0)
+    texts = ["# a\n\n# b", "a\n\nb [c](https://evil.example) ![d](https://evil.example/d.png)", "```\n# c", "<b>x</b>"]
+    texts += ["a\x0b# b\x85# c\u2028# d\x1b]0;x\x07", "- a\n- b", "\n\n\n[a]: https://evil.example", "\u202eabc"]
+    open_logger(run, {f"{number}": {text: text} for number, text in enumerate(texts)}).close()
+    (text,) = EventAccumulator(str(run.tensorboard_dir)).Reload().Tensors("config")
+    page = markdown_to_safe_html(text.tensor_proto.string_val[0])
+    assert all(char == "\n" or char.isprintable() for char in page)
+    assert set(re.findall(r"<(\w+)", page)) == {"pre", "code"} and page.count("<pre>") == 1
