@@ -15,6 +15,8 @@ from importlib.machinery import ModuleSpec, PathFinder
 from pathlib import Path
 from typing import Any
 
+from rlzoo.escape import shell
+
 SAFE_PATH = "PYTHONSAFEPATH"
 """With it, `python -c` and `python -m` leave the current folder off their search path."""
 
@@ -70,7 +72,7 @@ def hint(name: str) -> str:
     if PathFinder.find_spec(top, [str(Path.cwd())]) is not None:
         only = "only modules that the request names are imported from the current folder"
         return f"{only}: env.imports=[{top}] names it too, or make a package of them"
-    return f"pip install {top.replace('_', '-')}"
+    return f"pip install {shell(top.replace('_', '-'))}"
 
 
 @dataclass(frozen=True)
