@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,7 +13,7 @@ from rlzoo.errors import ConfigError, ExitCode, RlzooError
 from rlzoo.tuning import zoo_names
 from rlzoo.tuning.place import FILES, find, is_study
 from rlzoo.tuning.queue import drawn
-from rlzoo.tuning.reading import Snapshot, names, read
+from rlzoo.tuning.reading import Snapshot, made_sense_of, names, read
 from rlzoo.tuning.space import Space
 from rlzoo.tuning.space_file import read as read_space
 from rlzoo.tuning.storage import Store, problems_of
@@ -59,6 +60,11 @@ def open_source(storage: str, name: str | None) -> Source:
     """
     store, known = _place(storage)
     found = read(store, name or known or _only(store))
+    with made_sense_of(str(store.file)) if store.foreign is not None else nullcontext():
+        return _source(found)
+
+
+def _source(found: Snapshot) -> Source:
     maximize = found.directions[0].name != "MINIMIZE"
     of, space = _space_of(found)
     trials: list[Found] = []

@@ -24,6 +24,7 @@ TABLES = (
     " trial_system_attributes trial_params trial_values trial_intermediate_values"
 ).split()
 """Of Optuna; heartbeats are not looked at."""
+VERSION = "alembic_version"
 MAX_BYTES = 2**29
 """Of a file: some million trials; also of what comes out of it, which in a forged one can be more than it is large."""
 MAX_ROWS = 5_000_000
@@ -115,54 +116,52 @@ def _copy(source: sqlite3.Connection, memory: sqlite3.Connection, path: Path) ->
     there = _plain_tables(source)
     if "studies" not in there:
         return
-    found, expected = (_first(each, "SELECT version_num FROM alembic_version") for each in (source, memory))
-    if found != expected:
-        by = _first(source, "SELECT library_version FROM version_info")
+    version = _first(source, "version_num", VERSION) if VERSION in there else None
+    if version != _first(memory, "version_num", VERSION):
+        by = f", {_first(source, 'library_version', 'version_info')}" if "version_info" in there else ""
         raise RlzooError(
-            f"{path} was written by another version of Optuna, {by}, which keeps its tables otherwise",
+            f"{path} was written by another version of Optuna{by}, which keeps its tables otherwise",
             "optuna storage upgrade --storage sqlite:///… brings one of your own up to date",
         )
+    if missing := [table for table in TABLES if table not in there]:
+        raise damaged(path, f"it has no table {missing[0]}")
     n_rows = n_bytes = 0
     for table in TABLES:
-        if table not in there:
-            raise damaged(path, f"it has no table {table}")
-        columns = [row[1] for row in memory.execute(f"PRAGMA table_info({table})")]
-        computed = [row[1] for row in source.execute(f"PRAGMA table_xinfo({table})") if row[6]]
-        if computed:
-            raise damaged(path, f"{table} has columns that are computed: {', '.join(map(str, computed[:5]))}")
-        marks = ", ".join("?" * len(columns))
-        for rows in _chunks(source.execute(f"SELECT {', '.join(columns)} FROM {table} NOT INDEXED")):
+        kinds = {row[1]: _kinds(row[2]) for row in memory.execute(f"PRAGMA table_info({table})")}
+        columns, marks = ", ".join(kinds), ", ".join("?" * len(kinds))
+        for rows in _chunks(source.execute(f"SELECT {columns} FROM {table} NOT INDEXED")):
             n_rows += len(rows)
-            n_bytes += sum(_size(value) for row in rows for value in row)
+            n_bytes += sum(len(value) for row in rows for value in row if isinstance(value, str | bytes))
             if n_rows > MAX_ROWS or n_bytes > MAX_BYTES:
                 raise damaged(path, f"more than {MAX_ROWS} rows or {MAX_BYTES // 2**20} MiB come out of it")
-            if any(isinstance(value, bytes) for row in rows for value in row):
-                raise damaged(path, f"{table} holds bytes")
-            memory.executemany(f"INSERT INTO {table} ({', '.join(columns)}) VALUES ({marks})", rows)
+            if not all(
+                isinstance(value, kind) for row in rows for value, kind in zip(row, kinds.values(), strict=True)
+            ):
+                raise damaged(path, f"{table} holds what Optuna does not write there")
+            memory.executemany(f"INSERT INTO {table} ({columns}) VALUES ({marks})", rows)
+
+
+def _kinds(declared: str) -> tuple[type, ...]:
+    """What a column may hold."""
+    return {"INTEGER": (int, type(None)), "FLOAT": (int, float, type(None))}.get(declared, (str, type(None)))
 
 
 def _plain_tables(source: sqlite3.Connection) -> set[str]:
-    """The tables that hold rows: no views, and none that code of SQLite's answers for."""
+    """Tables whose rows lie in the file: no views, none that code of SQLite's answers for, no columns to compute."""
     entries = source.execute("SELECT name, sql FROM sqlite_master WHERE type = 'table' AND rootpage > 0")
-    made = {name: str(sql)[:40].split() for name, sql in entries.fetchmany(CHUNK)}
-    return {name for name, words in made.items() if words[:2] == ["CREATE", "TABLE"]}
+    made = {name: str(sql)[:40].split()[:2] for name, sql in entries.fetchmany(CHUNK)}
+    known = [name for name in (*TABLES, VERSION, "version_info") if made.get(name) == ["CREATE", "TABLE"]]
+    return {name for name in known if not any(row[6] for row in source.execute(f"PRAGMA table_xinfo({name})"))}
 
 
-def _first(connection: sqlite3.Connection, query: str) -> Any:
-    try:
-        row = connection.execute(query).fetchone()
-    except sqlite3.OperationalError:  # there is no such table
-        return None
+def _first(connection: sqlite3.Connection, column: str, table: str) -> Any:
+    row = connection.execute(f"SELECT {column} FROM {table} NOT INDEXED").fetchone()
     return None if row is None else row[0]
 
 
 def _chunks(cursor: sqlite3.Cursor) -> Iterator[Sequence[tuple[Any, ...]]]:
     while rows := cursor.fetchmany(CHUNK):
         yield rows
-
-
-def _size(value: Any) -> int:
-    return len(value) if isinstance(value, str | bytes) else 8
 
 
 def _connect(path: Path, how: str, busy_seconds: float) -> sqlite3.Connection:

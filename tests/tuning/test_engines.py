@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import sys
+import warnings
+from typing import Any
 
+import optuna
 import pytest
 from short_studies import SHORT, Toy, started
 
 from rlzoo.errors import ConfigError
 from rlzoo.tuning import engines, worker
 from rlzoo.tuning.request import TuneRequest, plan
+from rlzoo.tuning.sampling import CmaEsOfTrials
 
 pytestmark = pytest.mark.usefixtures("workdir")
 
@@ -126,3 +130,27 @@ def test_what_is_not_installed_is_said_with_the_line_that_installs_it(
     assert problem.message == f"{name} needs {package}, which is not installed"
     assert problem.hint == ("pip install optunahub" if name == "auto" else 'pip install "hydra-rlzoo[tune]"')
     assert problem.missing
+
+
+@pytest.mark.parametrize("options", [{}, {"use_separable_cma": True}, {"with_margin": True, "popsize": 5}])
+def test_cmaes_proposes_what_optuna_s_does_and_keeps_no_state(options: dict[str, Any]) -> None:
+    """Whose state is a pickle in the storage; here it is computed of the trials."""
+    pytest.importorskip("cmaes")
+
+    def objective(trial: optuna.Trial) -> float:
+        x, y, z = (trial.suggest_float(name, 0.1, 10, log=True) for name in "xyz")
+        return (x - 1) ** 2 + (y - 3) ** 2 + z + trial.suggest_int("n", 1, 9)
+
+    def search(kind: type[optuna.samplers.BaseSampler]) -> list[optuna.trial.FrozenTrial]:
+        study = optuna.create_study(direction="minimize")
+        for number in range(30):  # a sampler of its own for each trial, as a study has
+            study.sampler = kind(seed=number, warn_independent_sampling=False, **options)
+            study.optimize(objective, n_trials=1)
+        return study.trials
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        ours, theirs = search(CmaEsOfTrials), search(optuna.samplers.CmaEsSampler)
+    assert any("optimizer" in key for trial in theirs for key in trial.system_attrs)
+    assert not any("optimizer" in key for trial in ours for key in trial.system_attrs)
+    assert [trial.params for trial in ours] == [pytest.approx(trial.params, rel=1e-9) for trial in theirs]
