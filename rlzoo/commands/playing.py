@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from rlzoo import strangers
+from rlzoo import own_modules, strangers
 from rlzoo.config import env_names, overrides
 from rlzoo.config.choices import read_choice
 from rlzoo.config.compose import compose, override
@@ -262,6 +262,7 @@ def _composed(words: Sequence[str]) -> TrainConfig:
     from rlzoo.envs.check import check_env
 
     composition = compose("train", [*words, "hyperparams=none"])
+    own_modules.allow(own_modules.named(composition.values))
     cfg, problems = check(TrainConfig, composition.values)
     problems = [*secret_problems(composition), *composition.problems, *problems]
     others = [word for word in words[1:] if not overrides.key_of(word).startswith("env.")]

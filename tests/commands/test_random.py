@@ -111,3 +111,12 @@ def test_from_python_too():
         rlzoo.evaluate(policy="best", env="CartPole")
     with pytest.raises(ConfigError, match="run"):
         rlzoo.evaluate("latest", policy="random", env="CartPole")
+
+
+def test_an_environment_of_ones_own_is_found_where_the_command_is_given(workdir, capsys):
+    (workdir / "depot.py").write_text(
+        "import gymnasium as gym\n"
+        "gym.register('Depot-v0', 'gymnasium.envs.classic_control:CartPoleEnv', max_episode_steps=5)\n"
+    )
+    assert main(["evaluate", "policy=random", "env=depot:Depot-v0", "n_episodes=2", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["lengths"] == [5, 5]
