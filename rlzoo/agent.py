@@ -8,11 +8,12 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from rlzoo import checkpoints, console, strangers
-from rlzoo.config.parse import parse
+from rlzoo import checkpoints, console
+from rlzoo.algos.memory import networks_of
 from rlzoo.config.schema import TrainConfig
 from rlzoo.errors import RlzooError
 from rlzoo.protocols import Algorithm, Evaluation, Policy, State
+from rlzoo.run_config import RunConfig
 from rlzoo.runs import Checkpoint, Run
 
 if TYPE_CHECKING:
@@ -44,26 +45,31 @@ def load(
     Raises:
         RlzooError: if the run or checkpoint does not exist, is damaged, or does not fit the configuration.
     """
-    from rlzoo.algos.create import create
-    from rlzoo.envs import make
-    from rlzoo.seeding import isolated
-
     run = run if isinstance(run, Run) else Run.open(run)
     found, contents = _read(run, None if checkpoint is None else str(checkpoint))
     if config is None:
-        values = run.read_config()
-        strangers.admit(run, values, trust=trust)
-        config = parse(values)
+        config = RunConfig.open(run).read(trust=trust)
     if bool(config.env.normalize) and contents.normalization is None:
         raise RlzooError(f"checkpoint {found.path} lacks the normalisation statistics that its environment needs")
-    with isolated(0):  # building networks draws numbers
-        env = make(config.env, n_envs=1, seed=0, training=False, statistics=contents.normalization)
-        try:
-            algorithm = create(config.algo, env, seed=None, device=device, inference=True)
-            algorithm.restore(contents.algorithm)
-        finally:
-            env.close()
-    return Agent(run, found, config, algorithm, contents, env.action_space)
+    algorithm, action_space = _build(config, contents, device, where=f"checkpoint {found.path}")
+    return Agent(run, found, config, algorithm, contents, action_space)
+
+
+def _build(config: TrainConfig, contents: checkpoints.Contents, device: str, where: str) -> tuple[Algorithm, Space]:
+    """The algorithm with the weights of a checkpoint, and its action space."""
+    with networks_of(contents.n_bytes, config.algo, where):
+        from rlzoo.algos.create import create
+        from rlzoo.envs import make
+        from rlzoo.seeding import isolated
+
+        with isolated(0):  # building networks draws numbers
+            env = make(config.env, n_envs=1, seed=0, training=False, statistics=contents.normalization)
+            try:
+                algorithm = create(config.algo, env, seed=None, device=device, inference=True)
+                algorithm.restore(contents.algorithm)
+            finally:
+                env.close()
+        return algorithm, env.action_space
 
 
 class Actor:

@@ -58,6 +58,11 @@ class Contents:
     def num_timesteps(self) -> int:
         return int(self.manifest["num_timesteps"])
 
+    @property
+    def n_bytes(self) -> int:
+        """Of the arrays that were learned."""
+        return sum(array.nbytes for array in self.algorithm.tensors.values())
+
 
 def save(
     run: Run,

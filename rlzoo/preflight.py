@@ -36,9 +36,6 @@ PROCESSES_PER_CORE = 16
 MIN_PROCESSES = 64
 """Processes of environments at most: beyond that they only wait for each other."""
 
-MAX_THREADS = 1024
-"""CPU threads of torch at most: it crashes where the system has no more to give."""
-
 
 @dataclass(frozen=True)
 class Request:
@@ -110,7 +107,8 @@ def _find_problems(
     if config is not None:
         problems += _cross_problems(config)
         if n_requests and env is not None and not problems and config.launcher.get("name") == "local":
-            problems = _too_large(config, env, min(config.n_jobs, n_requests))
+            spaces_of = (env.observation_space, env.action_space)
+            problems = _too_large(config, *spaces_of, min(config.n_jobs, n_requests))
     return config, problems, notices
 
 
@@ -222,8 +220,6 @@ def _cross_problems(config: TrainConfig) -> list[Problem]:
         problems.append(Problem("stop.reward", "needs evaluations during training", "set eval.freq"))
     if config.eval.n_envs > max(config.eval.n_episodes, config.eval.n_final):
         problems.append(Problem("eval.n_envs", "is more than the episodes of any evaluation"))
-    if isinstance(config.torch_threads, int) and config.torch_threads > MAX_THREADS:
-        problems.append(Problem("torch_threads", f"must be at most {MAX_THREADS}, not {config.torch_threads}"))
     if config.init_from is not None:
         from rlzoo.init_from import check as check_init_from
 
@@ -231,7 +227,13 @@ def _cross_problems(config: TrainConfig) -> list[Problem]:
     return problems + device_problems(config.device, here=config.launcher.get("name") == "local")
 
 
-def _too_large(config: TrainConfig, env: Any, n_jobs: int) -> list[Problem]:
+def check_stored(config: TrainConfig) -> list[Problem]:
+    """What is wrong with training on as a run's configuration says, on this machine."""
+    problems = device_problems(config.device)
+    return problems or _too_large(config, config.env.observation_space, config.env.action_space, 1)
+
+
+def _too_large(config: TrainConfig, observation: str | None, action: str | None, n_jobs: int) -> list[Problem]:
     """What this machine has not the memory or the cores for."""
     problems = []
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
@@ -239,9 +241,9 @@ def _too_large(config: TrainConfig, env: Any, n_jobs: int) -> list[Problem]:
     if config.env.vec_env == "subproc" and config.env.n_envs > most:
         message = f"would be {config.env.n_envs} processes on {cores} cores: at most {most}"
         problems.append(Problem("env.n_envs", message, "env.vec_env=dummy steps them all in one process"))
-    if None not in (env.observation_space, env.action_space):
+    if observation is not None and action is not None:
         with suppress(RlzooError):  # a space of a kind that is not written: its size is looked at when it was made
-            sizes = Sizes.of_text(spaces.parse(env.observation_space), spaces.parse(env.action_space))
+            sizes = Sizes.of_text(spaces.parse(observation), spaces.parse(action))
             problems += memory_problems(config, sizes, n_jobs=n_jobs)
     return problems
 

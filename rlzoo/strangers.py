@@ -16,7 +16,9 @@ OWN_FILES = ("csv", "tensorboard")
 """Loggers that write into the run's folder only."""
 
 
-def admit(run: Run, values: Mapping[str, Any], *, trust: bool = False, training: bool = False) -> None:
+def admit(
+    run: Run, values: Mapping[str, Any], *, own: bool = False, trust: bool = False, training: bool = False
+) -> None:
     """Let a run be used whose code and places are the user's own, or trusted.
 
     Only of such a run the modules that it names may be found in the current folder.
@@ -24,6 +26,7 @@ def admit(run: Run, values: Mapping[str, Any], *, trust: bool = False, training:
     Args:
         run: the run.
         values: its configuration.
+        own: that this user has signed what these values were read from.
         trust: that the user has asked for it, for this run.
         training: it will be trained on, so its loggers are opened.
 
@@ -32,7 +35,7 @@ def admit(run: Run, values: Mapping[str, Any], *, trust: bool = False, training:
             which no run may have.
     """
     contained.require_whole(run.path)  # of one's own too: only its configuration is signed
-    if trust is True or run.is_own():
+    if trust is True or own:
         own_modules.allow(own_modules.named(values))
         return
     found = [f"imports {name}" for name in own_modules.named(values)]

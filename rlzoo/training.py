@@ -7,7 +7,7 @@ import signal
 import time
 import traceback
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, nullcontext
 from datetime import UTC, datetime
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -103,7 +103,9 @@ def _learner(
     env = make(cfg.env, n_envs=cfg.env.n_envs, seed=cfg.seed, gamma=gamma, statistics=statistics, on_nan=cfg.on_nan)
     try:
         memory.require(cfg, env.observation_space, env.action_space)
-        algorithm = create(cfg.algo, env, seed=cfg.seed, device=cfg.device)
+        known = nullcontext() if contents is None else memory.networks_of(contents.n_bytes, cfg.algo, "its checkpoint")
+        with known:
+            algorithm = create(cfg.algo, env, seed=cfg.seed, device=cfg.device)
         if source is not None:
             run.update_info(init_from=init_from.fill(algorithm, source, cfg, env, trust=trust))
         yield algorithm, env

@@ -64,9 +64,11 @@ BAD = [
     (["device=cuda:99"], "device", "cuda"),
     (["algo=dqn", "algo.buffer_size=1e12"], "algo.buffer_size", "needs 47.3 TiB"),
     (["algo=ppo", "algo.n_steps=1e9", "env.n_envs=100"], "algo.n_steps", "needs 4.4 TiB"),
-    (["algo=ppo", "env.n_envs=1e12"], "env.n_envs", "fits"),
+    (["algo=ppo", "env.n_envs=1e12"], "env.n_envs", "at most 4096"),
+    (["env.frame_stack=1000000000"], "env.frame_stack", "at most 64, not 1000000000 [command line]"),
+    (["eval.seeds=[]"], "eval.seeds", "a list of 1 or more, not []"),
     (["algo=ppo", "algo.policy_kwargs.net_arch=[1e9, 64]"], "algo.policy_kwargs.net_arch", "are free"),
-    (["env.n_envs=100000", "env.vec_env=subproc"], "env.n_envs", "100000 processes"),
+    (["env.n_envs=4000", "env.vec_env=subproc"], "env.n_envs", "4000 processes"),
 ]
 
 

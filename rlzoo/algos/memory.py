@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from rlzoo.algos.free_memory import available, size
 from rlzoo.algos.kinds import is_whole
-from rlzoo.errors import Problem, RlzooError
+from rlzoo.errors import ExitCode, Problem, RlzooError
 
 if TYPE_CHECKING:
     from gymnasium import Space
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
     from rlzoo.config.schema import AlgoConfig, TrainConfig
     from rlzoo.envs import spaces
 
+ROOM = 10**6
+"""Parameters that a network may have beyond those of its file, while it is built."""
 FLOAT32 = 4
 INT64 = 8
 HER_INFO = 72 + 16
@@ -88,12 +91,85 @@ def buffer_bytes(
 
 def network_bytes(algo: AlgoConfig, sizes: Sizes) -> int:
     """Bytes of the largest network of `policy_kwargs.net_arch` while it learns, without its input and output layers."""
+    return _n_weights(algo) * FLOAT32 * COPIES
+
+
+def _n_weights(algo: AlgoConfig) -> int:
     policy = algo.hyperparams.get("policy_kwargs") or {}
-    found = policy.get("net_arch") or ()
+    found = policy.get("net_arch") or algo.hyperparams.get("net_arch") or ()
     layers = list(found.values()) if isinstance(found, Mapping) else [found]
     widths = [[int(width) for width in one if is_whole(width)] for one in layers if isinstance(one, Sequence)]
     weights = (sum(a * b + b for a, b in zip([1, *one], one, strict=False)) for one in widths)
-    return max(weights, default=0) * FLOAT32 * COPIES
+    return max(weights, default=0)
+
+
+@contextmanager
+def networks_of(n_bytes: int, algo: AlgoConfig, where: str) -> Iterator[None]:
+    """Refuse to build networks of more parameters than a file of weights holds: their sizes are its author's words.
+
+    A parameter is refused when it is registered: its memory is reserved by then, but has never been touched. Some
+    networks are put together out of others, so that their parameters are registered more than once.
+
+    Args:
+        n_bytes: of the file; a parameter takes four.
+        algo: what describes the networks.
+        where: the file, for errors.
+
+    Raises:
+        RlzooError: with exit code 7.
+    """
+    require_network(algo, n_bytes, where)
+    if ":" in algo.name:
+        yield
+        return
+    with _counting(n_bytes + ROOM, where):
+        yield
+
+
+def require_network(algo: AlgoConfig, n_bytes: int, where: str) -> None:
+    """Refuse what can be seen to be too large for `networks_of` without building anything.
+
+    Every whole number that describes a network makes as many parameters at least.
+    """
+    if ":" in algo.name:  # a class of the user's own, or trusted, may be made of anything
+        return
+    numbers = _whole_numbers(algo.hyperparams.get("policy_kwargs"), "algo.policy_kwargs")
+    for key, least in (*numbers, (f"{_policy_key(algo)}.net_arch", _n_weights(algo))):
+        if least > n_bytes + ROOM:
+            raise RlzooError(f"{key} describes a larger network than {where} holds", code=ExitCode.UNSAFE)
+
+
+@contextmanager
+def _counting(left: int, where: str) -> Iterator[None]:
+    from torch.nn.modules.module import register_module_parameter_registration_hook
+
+    def count(_module: Any, _name: str, parameter: Any) -> None:
+        nonlocal left
+        left -= 0 if parameter is None else parameter.numel()
+        if left < 0:
+            raise RlzooError(f"a larger network is described than {where} holds", code=ExitCode.UNSAFE)
+
+    hook = register_module_parameter_registration_hook(count)
+    try:
+        yield
+    finally:
+        hook.remove()
+
+
+def _policy_key(algo: AlgoConfig) -> str:
+    """Where its networks are described."""
+    return "algo.policy_kwargs" if "policy_kwargs" in algo.hyperparams else "algo"
+
+
+def _whole_numbers(value: Any, key: str) -> Iterator[tuple[str, int]]:
+    if isinstance(value, Mapping):
+        for name, child in value.items():
+            yield from _whole_numbers(child, f"{key}.{name}")
+    elif isinstance(value, list | tuple):
+        for child in value:
+            yield from _whole_numbers(child, key)
+    elif is_whole(value):
+        yield key, int(value)
 
 
 def problems(config: TrainConfig, sizes: Sizes, *, n_jobs: int = 1) -> list[Problem]:
@@ -107,7 +183,7 @@ def problems(config: TrainConfig, sizes: Sizes, *, n_jobs: int = 1) -> list[Prob
     found = []
     if network > memory.free:
         message = f"needs {size(network)} at least{_together(n_jobs)}, {size(memory.free)} are free"
-        found.append(Problem("algo.policy_kwargs.net_arch", message, "use smaller layers"))
+        found.append(Problem(f"{_policy_key(algo)}.net_arch", message, "use smaller layers"))
     if filled > memory.free or whole > memory.allocatable:
         by_allocation = filled <= memory.free
         needed, limit = (whole, memory.allocatable) if by_allocation else (filled, memory.free)
@@ -139,7 +215,10 @@ def _buffer_problem(config: TrainConfig, sizes: Sizes, fitting: int, message: st
     if n_steps > 1:
         return Problem("algo.n_steps", message, f"algo.n_steps={n_steps} fits")
     fits = _rounded(fitting // (one * _count(config.algo, "n_steps")))
-    return Problem("env.n_envs", message, f"env.n_envs={fits} fits")
+    if fits:
+        return Problem("env.n_envs", message, f"env.n_envs={fits} fits")
+    key = "algo.policy_kwargs.lstm_hidden_size" if config.algo.name == "ppo_lstm" else "env.observation_space"
+    return Problem(key, message, "a single step is too large")
 
 
 def _count(algo: AlgoConfig, key: str) -> int:

@@ -8,10 +8,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from rlzoo import own_modules, strangers
+from rlzoo import own_modules
 from rlzoo.config import env_names, overrides
 from rlzoo.config.choices import read_choice
-from rlzoo.config.compose import compose, override
+from rlzoo.config.compose import compose
 from rlzoo.config.parse import check
 from rlzoo.config.schema import (
     EnjoyConfig,
@@ -27,6 +27,7 @@ from rlzoo.hub import local
 from rlzoo.hub.imported import Wishes
 from rlzoo.hub.local import NAMED
 from rlzoo.preflight import secret_problems
+from rlzoo.run_config import RunConfig, find_problems, settled
 from rlzoo.runs import Checkpoint, Run, folder_name
 
 if TYPE_CHECKING:
@@ -294,14 +295,11 @@ def changed_config(run: Run, env_words: Sequence[str], trust: bool) -> TrainConf
     """The run's configuration with changes to its environment, checked."""
     from rlzoo.envs.check import check_env
 
-    composition = override(run.config_file, env_words)
-    strangers.admit(run, composition.values, trust=trust)
-    cfg, problems = check(TrainConfig, composition.values)
-    problems = [*secret_problems(composition), *composition.problems, *problems]
+    composition = RunConfig.open(run).compose(env_words, trust=trust)
+    cfg, problems = find_problems(composition)
+    problems = [*secret_problems(composition), *problems]
     others = [word for word in env_words if not overrides.key_of(word).startswith("env.")]
     problems += [Problem(overrides.key_of(word), "only env.* can change where an agent plays") for word in others]
     if env_words and not problems:
         problems += check_env(composition.values["env"], declared_holds=False).problems
-    if problems or cfg is None:
-        raise ConfigError([composition.locate(problem) for problem in problems])
-    return cfg
+    return settled(composition, cfg, problems)

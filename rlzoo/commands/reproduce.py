@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from rlzoo import strangers, tables
+from rlzoo import tables
 from rlzoo.comparison import (
     NOTHING,
     Changed,
@@ -22,12 +22,13 @@ from rlzoo.comparison import (
 )
 from rlzoo.config import paths
 from rlzoo.config.compose import override
-from rlzoo.config.parse import check, dump, parse
+from rlzoo.config.parse import check, dump
 from rlzoo.config.schema import ReproduceConfig, TrainConfig
 from rlzoo.console import print_lines
 from rlzoo.errors import ConfigError, ExitCode, RlzooError
 from rlzoo.escape import one_line, shell
-from rlzoo.preflight import device_problems
+from rlzoo.preflight import check_stored
+from rlzoo.run_config import RunConfig
 from rlzoo.runs import Run
 
 if TYPE_CHECKING:
@@ -101,11 +102,8 @@ def reproduce(run: Run | Path | str, *, into: Path | str | None = None, trust: b
     from rlzoo.training import set_threads
 
     run = run if isinstance(run, Run) else Run.open(run)
-    values, info = run.read_config(), run.read_info()
-    strangers.admit(run, values, trust=trust, training=True)
-    cfg = parse(values)
-    if into is None and not run.is_own():
-        into = "runs"
+    info = run.read_info()
+    cfg = RunConfig.open(run).read(trust=trust, training=True)
     for remark in _check(run, cfg, info):
         warn(remark)
     if into is not None:
@@ -164,7 +162,7 @@ def _check(run: Run, cfg: TrainConfig, info: Mapping[str, Any]) -> list[str]:
     if changes:
         hint = "train its config.yaml as a new run: a training in one go, which can be reproduced"
         raise RlzooError(f"{run.path} went on with other settings on the way: {'; '.join(changes)}", hint)
-    if problems := device_problems(cfg.device):
+    if problems := check_stored(cfg):
         raise ConfigError(problems)
     remarks = []
     if not str(info.get("resume", "exact")).startswith("exact"):

@@ -7,16 +7,17 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from rlzoo import contained, init_from, strangers
+from rlzoo import contained, init_from
 from rlzoo.config import overrides
 from rlzoo.config.compose import override
-from rlzoo.config.parse import check, dump, parse
+from rlzoo.config.parse import check, dump
 from rlzoo.config.schema import CHANGEABLE, WHERE, TrainConfig
 from rlzoo.console import print_lines
-from rlzoo.errors import ConfigError, ExitCode, Problem, RlzooError
+from rlzoo.errors import ExitCode, Problem, RlzooError
 from rlzoo.escape import shell
-from rlzoo.preflight import secret_problems
+from rlzoo.preflight import check_stored, secret_problems
 from rlzoo.redaction import redact_values
+from rlzoo.run_config import RunConfig, find_problems, settled
 from rlzoo.runs import Checkpoint, Run, find_runs, folder_name
 
 
@@ -39,6 +40,7 @@ def go_on(run: Run, cfg: TrainConfig, changes: Sequence[str] = ()) -> bool:
         RlzooError: if another process trains this run, it has no whole checkpoint at a boundary, or the training fails.
     """
     from rlzoo import checkpoints, run_lock
+    from rlzoo.algos.memory import require_network
     from rlzoo.console import say
     from rlzoo.training import train
 
@@ -46,6 +48,8 @@ def go_on(run: Run, cfg: TrainConfig, changes: Sequence[str] = ()) -> bool:
         checkpoints.recover(run)
         checkpoint = newest_boundary(run)
         manifest = checkpoints.read_manifest(checkpoint)
+        weights = manifest["files"].get(f"{checkpoints.ALGORITHM}.safetensors", {}).get("size", 0)
+        require_network(cfg.algo, weights, f"checkpoint {checkpoint.path}")
         is_done, is_trained = bool(manifest.get("done")), checkpoint.num_timesteps >= cfg.total_timesteps
         has_played = cfg.stop.episodes is not None and (manifest.get("n_episodes") or 0) >= cfg.stop.episodes
         is_trained = is_trained or is_done or has_played
@@ -78,21 +82,23 @@ def request(words: Sequence[str]) -> tuple[Run, TrainConfig, list[str]]:
     named = [word for word in words if overrides.key_of(word) in ("resume", "runs_dir", "trust")]
     places = {overrides.key_of(word): word.partition("=")[2].strip("'\"") for word in named}
     run = Run.open(places["resume"], places.get("runs_dir", "runs"))
-    composition = override(run.config_file, [word for word in words if word not in named])
-    strangers.admit(run, composition.values, trust=places.get("trust") == "true", training=True)
-    before = parse(run.read_config())
-    cfg, problems = check(TrainConfig, composition.values)
-    problems = [*secret_problems(composition), *composition.problems, *problems]
+    stored, trust = RunConfig.open(run), places.get("trust") == "true"
+    before, _ = check(TrainConfig, override(stored.file, ()).values)
+    composition = stored.compose([word for word in words if word not in named], trust=trust, training=True)
+    cfg, problems = find_problems(composition)
+    problems = [*secret_problems(composition), *problems]
     named_already = {problem.key for problem in problems}
     changes = []
-    for key, (old, new) in _differences(dump(before), composition.values).items():
+    differences = {} if before is None else _differences(dump(before), composition.values)
+    for key, (old, new) in differences.items():
         changes.append(f"{key}: {json.dumps(redact_values(old))} -> {json.dumps(redact_values(new))}")
         if key.split(".")[0] not in CHANGEABLE and key not in named_already:
             hint = f"these may change: {', '.join(CHANGEABLE)}; for anything else start a new run"
             problems.append(Problem(key, "cannot change in a run that goes on", hint))
-    if problems or cfg is None:
-        raise ConfigError([composition.locate(problem) for problem in problems])
-    return run, cfg, changes
+    if cfg is not None and not problems:
+        cfg = stored.here(cfg, trust=trust)
+        problems += check_stored(cfg)
+    return run, settled(composition, cfg, problems), changes
 
 
 def find_unfinished(cfg: TrainConfig) -> Run | None:

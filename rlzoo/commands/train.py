@@ -14,6 +14,7 @@ from rlzoo.console import print_lines
 from rlzoo.errors import ConfigError, ExitCode, Problem, RlzooError
 from rlzoo.preflight import Request, check
 from rlzoo.redaction import redact_values
+from rlzoo.run_config import RunConfig
 from rlzoo.runs import Run, write_text
 
 if TYPE_CHECKING:
@@ -171,7 +172,10 @@ def run_job(job: dict[str, Any]) -> dict[str, Any]:
 
         found = find_unfinished(cfg)
         if found is not None:
-            go_on(found, dataclasses.replace(parse(found.read_config()), logger=cfg.logger))
+            stored = RunConfig.open(found)
+            before = parse(stored.file.values)  # but for the seed, and which weights were the newest, as asked for now
+            begun_with = before.init_from if stored.is_own else job.get("init_from", cfg.init_from)
+            go_on(found, dataclasses.replace(cfg, seed=before.seed, init_from=begun_with))
             return _answer(found)
         _say("resume=auto: no unfinished run of this configuration, starting one")
     cfg = dataclasses.replace(cfg, init_from=job.get("init_from", cfg.init_from))

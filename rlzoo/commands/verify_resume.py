@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from rlzoo import contained, strangers
+from rlzoo import contained
 from rlzoo.comparison import Difference, compare_states, compare_tables
 from rlzoo.config import paths
 from rlzoo.config.compose import override
@@ -21,7 +21,9 @@ from rlzoo.config.parse import check, dump, parse
 from rlzoo.config.schema import TrainConfig, VerifyResumeConfig
 from rlzoo.console import print_lines
 from rlzoo.errors import ConfigError, ExitCode, Problem, RlzooError
+from rlzoo.preflight import check_stored
 from rlzoo.protocols import State
+from rlzoo.run_config import RunConfig
 from rlzoo.runs import Run
 from rlzoo.signals import BY_SIGNAL
 from rlzoo.twin import CRASHED, Crash, shorten
@@ -96,9 +98,10 @@ def verify_resume(
 
     run = run if isinstance(run, Run) else Run.open(run)
     started = time.monotonic()
-    values = run.read_config()
-    strangers.admit(run, values, trust=trust)
-    twin, unit = shorten(parse(values), total_timesteps)
+    cfg = RunConfig.open(run).read(trust=trust, training=True)
+    if problems := check_stored(cfg):
+        raise ConfigError(problems)
+    twin, unit = shorten(cfg, total_timesteps)
     say(f"a twin of {run.path}: {twin.total_timesteps:,} steps, in one go and cut after the first half")
     with _folder(keep) as folder:
         whole, pieces = (_new_run(folder / name, twin) for name in ("whole", "cut"))

@@ -113,13 +113,13 @@ def compose(command: str, words: Sequence[str]) -> Composition:
     )
 
 
-def override(file: Path, words: Sequence[str], *, has_groups: bool = True) -> Composition:
-    """Lay words over the configuration of a run, without composing any group: its own file is the base.
+def override(file: Path | YamlFile, words: Sequence[str], *, has_groups: bool = True) -> Composition:
+    """Lay words over the configuration of a run, or over a command's own file, without composing any group.
 
     Where the file is not a run's and has no groups, `env=` and `algo=` are settings like any other.
     """
     tree = Tree()
-    tree.merge_file(yaml_file.read(file), (), shipped=True)
+    tree.merge_file(file if isinstance(file, YamlFile) else yaml_file.read(file), (), shipped=True)
     parsed, problems = overrides.parse(words)
     for word in parsed:
         if has_groups and word.key in GROUPS and isinstance(word.value, str):

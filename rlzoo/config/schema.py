@@ -55,6 +55,16 @@ Float = Annotated[float, BeforeValidator(_float)]
 Bool = Annotated[bool, BeforeValidator(_bool)]
 Positive = Annotated[Int, Field(ge=1)]
 NonNegative = Annotated[Int, Field(ge=0)]
+MAX_ENVS = 4096
+"""Environments side by side at most: each is a Python object of its own."""
+MAX_FRAMES = 64
+"""Frames in a stack at most: each is an observation in memory."""
+MAX_THREADS = 1024
+"""CPU threads of torch at most: it crashes where the system has no more to give."""
+MAX_EPISODES = 1_000_000
+"""Episodes of one evaluation at most."""
+EnvCount = Annotated[Int, Field(ge=1, le=MAX_ENVS)]
+EpisodeCount = Annotated[Int, Field(ge=1, le=MAX_EPISODES)]
 Seed = Annotated[Int, Field(ge=0, le=2**31 - 1)]
 Options = Annotated[dict[str, Any], BeforeValidator(_options)]
 """An open mapping: it takes new keys without `+`."""
@@ -90,12 +100,12 @@ class EnvConfig:
     max_steps: Tuned[Positive | None]
     monitor_kwargs: Requested[Options]
     wrappers: Tuned[dict[str, Options]]
-    n_envs: Tuned[Positive]
+    n_envs: Tuned[EnvCount]
     vec_env: Tuned[Literal["dummy", "subproc"]]
     step_timeout: Requested[Annotated[Float, Field(gt=0)]]
     max_restarts: Requested[NonNegative]
     normalize: Tuned[Bool | Options]
-    frame_stack: Tuned[Positive | None]
+    frame_stack: Tuned[Annotated[Int, Field(ge=1, le=MAX_FRAMES)] | None]
     stochastic_eval: Requested[Bool]
     observation_space: Requested[str | None]
     action_space: Requested[str | None]
@@ -106,10 +116,10 @@ class EvalConfig:
     __pydantic_config__ = {"extra": "forbid"}
 
     freq: NonNegative | Literal["auto"]
-    n_episodes: Positive
-    selection_n_episodes: NonNegative
-    final_n_episodes: Positive
-    n_envs: Positive
+    n_episodes: EpisodeCount
+    selection_n_episodes: Annotated[Int, Field(ge=0, le=MAX_EPISODES)]
+    final_n_episodes: EpisodeCount
+    n_envs: EnvCount
     deterministic: Bool | Literal["auto"]
     seed: Seed
     seeds: Annotated[tuple[Seed, ...], Field(min_length=1)] | None
@@ -161,7 +171,7 @@ class TrainConfig:
     seed: Requested[Seed | None]
     n_seeds: Requested[Positive]
     device: Requested[str]
-    torch_threads: Requested[Positive | Literal["auto"]]
+    torch_threads: Requested[Annotated[Int, Field(ge=1, le=MAX_THREADS)] | Literal["auto"]]
     eval: Requested[EvalConfig]
     checkpoint: Requested[CheckpointConfig]
     stop: StopConfig
@@ -201,11 +211,11 @@ class EvaluateConfig(PlayerConfig):
     """The words of `rlzoo evaluate` besides `env.*`."""
 
     checkpoint: str | None
-    n_episodes: Positive | None
+    n_episodes: EpisodeCount | None
     n_timesteps: Positive | None
     seeds: tuple[Seed, ...] | None
     deterministic: Bool | Literal["auto"]
-    n_envs: Positive
+    n_envs: EnvCount
     device: str
     trust: Bool
     runs_dir: str
@@ -216,7 +226,7 @@ class RecordConfig(PlayerConfig):
     """The words of `rlzoo record` besides `env.*`."""
 
     checkpoint: str | None
-    n_episodes: Positive
+    n_episodes: EpisodeCount
     n_timesteps: Positive | None
     seeds: tuple[Seed, ...] | None
     deterministic: Bool | Literal["auto"]
@@ -234,7 +244,7 @@ class EnjoyConfig(PlayerConfig):
     """The words of `rlzoo enjoy` besides `env.*`."""
 
     checkpoint: str | None
-    n_episodes: Positive
+    n_episodes: EpisodeCount
     n_timesteps: Positive | None
     seeds: tuple[Seed, ...] | None
     deterministic: Bool | Literal["auto"]
@@ -252,7 +262,7 @@ class PackageConfig(AgentConfig):
     folder: str | None
     repo_id: str | None
     checkpoint: str | None
-    n_episodes: Positive | None
+    n_episodes: EpisodeCount | None
     seeds: tuple[Seed, ...] | None
     deterministic: Bool | Literal["auto"]
     video: Bool
@@ -274,7 +284,7 @@ class PushToHubConfig:
     file: str | None
     repo_id: str | None
     checkpoint: str | None
-    n_episodes: Positive | None
+    n_episodes: EpisodeCount | None
     seeds: tuple[Seed, ...] | None
     deterministic: Bool | Literal["auto"]
     video: Bool
@@ -334,7 +344,7 @@ class LeaderboardConfig:
     by: Literal["run", "algo"]
     checkpoint: Literal["last", "ships"] | None
     n: Positive
-    n_episodes: Positive
+    n_episodes: EpisodeCount
     runs_dir: str
 
 

@@ -75,8 +75,7 @@ def check_env(env: Mapping[str, Any], *, declared_holds: bool) -> EnvCheck:
     declared = declared_holds and None not in (env["observation_space"], env["action_space"])
     if not problems and not (declared and env_id in env_names.short_names()):
         problems = _look_up(env_id, env)
-    problems += wrappers.check(env["wrappers"]) + _check_monitor(env["monitor_kwargs"])
-    problems += _check_normalize(env["normalize"])
+    problems += check_options(env)
     if not declared and env["action_space"] is None:
         name = env_names.short_name(env_id)
         notices += [f"{env_id} is shipped as env={name}: tuned hyperparameters go by that name"] if name else []
@@ -88,6 +87,12 @@ def check_env(env: Mapping[str, Any], *, declared_holds: bool) -> EnvCheck:
         return EnvCheck(env_id, problems, notices)
     problems += _check_normalized_space(found.observation, env["normalize"])
     return EnvCheck(env_id, problems, notices, str(found.observation), str(found.action), found.masked)
+
+
+def check_options(env: Mapping[str, Any]) -> list[Problem]:
+    """What is wrong with the options of the wrappers, the monitor and the normalisation of an `env` section."""
+    monitor = _check_monitor(env["monitor_kwargs"] or {})
+    return [*wrappers.check(env["wrappers"]), *monitor, *_check_normalize(env["normalize"])]
 
 
 def _identity(env_id: str) -> tuple[str, list[Problem], list[str]]:

@@ -67,6 +67,8 @@ def _timed_space(space: spaces.Space, options: Mapping[str, Any]) -> spaces.Spac
     return spaces.Box(low, high, dtype=space.dtype.type)
 
 
+MAX_SIDE = 2048
+"""Pixels of an image's side at most, in another size than the environment's own."""
 _NUMBER = Option("float", required=True)
 _PROBABILITY = Option("float", 0, 1)
 
@@ -77,7 +79,7 @@ WRAPPERS: dict[str, WrapperSpec] = {
         {
             "noop_max": Option("int", 0),
             "frame_skip": Option("int", 1),
-            "screen_size": Option("int", 1),
+            "screen_size": Option("int", 1, MAX_SIDE),
             "terminal_on_life_loss": Option("bool"),
             "clip_reward": Option("bool"),
             "action_repeat_probability": _PROBABILITY,
@@ -106,7 +108,7 @@ WRAPPERS: dict[str, WrapperSpec] = {
     "resize": WrapperSpec(
         "gymnasium.wrappers:ResizeObservation",
         "images in another size",
-        {"shape": Option("ints", 1, required=True)},
+        {"shape": Option("ints", 1, MAX_SIDE, required=True)},
         requires=("cv2",),
     ),
     "mask_velocity": WrapperSpec(
@@ -242,7 +244,8 @@ def _misfit(option: Option, value: Any) -> str:
     """What the value should have been, empty if it is fine."""
     if option.kind in ("ints", "texts"):
         item = Option("int" if option.kind == "ints" else "text", option.low, option.high)
-        words = "a list of whole numbers" if option.kind == "ints" else "a list of names"
+        most = "" if option.high is None else f" of at most {option.high:g}"
+        words = f"a list of whole numbers{most}" if option.kind == "ints" else "a list of names"
         return "" if isinstance(value, list | tuple) and not any(_misfit(item, part) for part in value) else words
     if option.kind == "bool":
         return "" if isinstance(value, bool) else "true or false"

@@ -28,10 +28,6 @@ T = TypeVar("T")
 
 NO_LIMIT = 2**62
 """Steps of a training that is over: whether its buffers would have been filled is not asked."""
-MAX_STACK = 64
-"""Frames that others may have stacked: each is an observation in memory."""
-ROOM = 10**6
-"""Parameters that a network may have beyond those of its file, while it is built."""
 
 
 @dataclass(frozen=True)
@@ -176,11 +172,6 @@ def checked(values: dict[str, Any], source: Source, *, where: str) -> TrainConfi
     if named and not source.wishes.trust:
         raise RlzooError(f"{where} has {', '.join(named)} imported", HINT, ExitCode.UNSAFE)
     own_modules.allow(named)
-    stack = values["env"].get("frame_stack") if isinstance(values.get("env"), dict) else None
-    if isinstance(stack, int) and stack > MAX_STACK:
-        raise ConfigError(
-            [Problem("env.frame_stack", f"is {stack}; at most {MAX_STACK} are taken from others", "", where)]
-        )
     cfg, problems = check(TrainConfig, values)
     if not any(problem.key.partition(".")[0] == "env" for problem in problems):
         found = check_env(values["env"], declared_holds=False)
@@ -241,33 +232,6 @@ def explained(name: str) -> Iterator[None]:
             "they need the algorithm, network and spaces that they were learned with: algo= and env.id= choose others"
         )
         raise RlzooError(f"the weights of {name} do not fit: {first[:300]}", hint) from error
-
-
-@contextmanager
-def at_most(n_bytes: int, name: str) -> Iterator[None]:
-    """Refuse to build networks of more parameters than a file holds: their sizes are the author's words.
-
-    A parameter is refused when it is registered: its memory is reserved by then, but has never been touched. Some
-    networks are put together out of others, so that their parameters are registered more than once.
-
-    Args:
-        n_bytes: of the file; a parameter takes four.
-        name: what the file is called in errors.
-    """
-    from torch.nn.modules.module import register_module_parameter_registration_hook
-
-    left = [n_bytes + ROOM]
-
-    def count(_module: Any, _name: str, parameter: Any) -> None:
-        left[0] -= 0 if parameter is None else parameter.numel()
-        if left[0] < 0:
-            raise RlzooError(f"{name} describes a larger network than it holds", code=ExitCode.UNSAFE)
-
-    hook = register_module_parameter_registration_hook(count)
-    try:
-        yield
-    finally:
-        hook.remove()
 
 
 def _training_problems(values: Mapping[str, Any]) -> list[Problem]:

@@ -20,7 +20,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from rlzoo.checkpoints import ALGORITHM, NotFiniteError
+from rlzoo.checkpoints import NotFiniteError
 from rlzoo.errors import ExitCode, RlzooError, clean
 from rlzoo.hub import course_layouts, imported, own_layout, published, sb3_layouts, zoo_metrics, zoo_settings
 from rlzoo.hub.imported import Notes, Source, Wishes
@@ -175,8 +175,7 @@ def _try(run: Run, layout: Layout, wishes: Wishes) -> None:
     """Load the agent as every command will: its algorithm takes the weights, its environment the statistics."""
     from rlzoo.agent import load
 
-    weights = run.find_checkpoint().path / f"{ALGORITHM}.safetensors"
-    with imported.explained(layout.file), imported.at_most(weights.stat().st_size, layout.file):
+    with imported.explained(layout.file):
         load(run, device="cpu", trust=wishes.trust)
 
 

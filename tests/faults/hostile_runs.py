@@ -54,7 +54,7 @@ def evil(canary: Path) -> str:
 
 def attacks(run: Path) -> Iterator[Attack]:
     """Every attack; `run` is a short finished training, which each gets a copy of."""
-    for family in (_targets, _hydra, _modules, _resolvers, _names, _texts, _swaps, _tables, _locks, _places):
+    for family in (_targets, _hydra, _modules, _resolvers, _names, _texts, _swaps, _tables, _locks, _places, _sizes):
         yield from family(run)
 
 
@@ -460,6 +460,38 @@ def _links(linked: Callable[[str, str], Prepare]) -> Iterator[Attack]:
     for key, words in through.items():
         codes = {0} if key == "certificate" else {2} if key == "init_from" else UNSAFE  # nothing was passed
         yield Attack("A25", f"through_{key}", words, linked("videos", ""), codes)
+
+
+USES = (
+    *(EVALUATE, RESUME, ("reproduce", "run=sent"), ("verify-resume", "run=sent")),
+    *(("enjoy", "run=sent", "render=none"), ("package", "run=sent", "video=false")),
+)
+"""Commands that read a run's configuration to play or to train; a film would start its encoder first."""
+LARGE: dict[str, tuple[tuple[str, ...], object]] = {
+    "frames": (("env", "frame_stack"), 2_000_000),
+    "threads": (("torch_threads",), 1_000_000),
+    "environments": (("env", "n_envs"), 100_000),
+    "image": (("env", "wrappers"), {"resize": {"shape": [100_000, 100_000]}}),
+    "episodes": (("eval", "final_n_episodes"), 10**15),
+    "batch": (("algo", "batch_size"), -5),
+    "network": (("algo", "policy_kwargs"), {"net_arch": [60_000, 60_000]}),
+    "networks": (("algo", "policy_kwargs"), {"net_arch": {"pi": [64], "vf": [60_000, 60_000]}}),
+    "width": (("algo", "policy_kwargs"), {"net_arch": [10**12]}),
+}
+"""A key and a value that no request could have."""
+LARGE_TO_TRAIN: dict[str, tuple[tuple[str, ...], object]] = {
+    "rollout": (("algo", "n_steps"), 10**12),
+    "device": (("device",), "cuda:99"),
+}
+
+
+def _sizes(run: Path) -> Iterator[Attack]:
+    """S11: a configuration that asks for more than a request may."""
+    for command in USES:
+        trains = command in (RESUME, ("reproduce", "run=sent"), ("verify-resume", "run=sent"))
+        for name, (keys, value) in {**LARGE, **(LARGE_TO_TRAIN if trains else {})}.items():
+            prepare = stranger(run, put(*keys, value=value))
+            yield Attack("S11", f"{name}_{command[0]}_{command[1]}", command, prepare, WRONG | UNSAFE)
 
 
 def _places(run: Path) -> Iterator[Attack]:

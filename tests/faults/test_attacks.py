@@ -21,7 +21,7 @@ from tests.selected import with_best
 from tests.system import needs
 
 SECONDS, MEMORY = 10.0, 2**30
-FAMILIES = ("A9", "A10", "A11", "A12", "A13", "A18", "A19", "A22", "A24", "A25")
+FAMILIES = ("A9", "A10", "A11", "A12", "A13", "A18", "A19", "A22", "A24", "A25", "S11")
 IN_CI = 4
 """Attacks of each family in CI, evenly taken."""
 

@@ -275,7 +275,7 @@ def test_a_network_as_large_as_its_author_says_is_not_built(hub, workdir):
     config = str(files["config.yaml"], "utf-8")  # type: ignore[arg-type]
     assert "net_arch:\n  - 16\n" in config
     hub.put("me/large", {**files, "config.yaml": config.replace("- 16\n", "- 20000\n  - 20000\n")})
-    with pytest.raises(RlzooError, match="describes a larger network than it holds") as error:
+    with pytest.raises(RlzooError, match=r"algo.net_arch describes a larger network than checkpoint me/large") as error:
         load_from_hub("me/large")
     assert error.value.code == ExitCode.UNSAFE and not Path("hub").exists()
     hub.put("me/other", {**files, "config.yaml": config.replace("- 16\n", "- 17\n")})
