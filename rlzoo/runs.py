@@ -255,7 +255,13 @@ class Run:
         return origin.is_own(self.read_config_text())
 
     def read_config(self) -> dict[str, Any]:
-        return self.parse_config(self.read_config_text()).values
+        """Its values, to look at; `run_config.RunConfig` checks all of them, for whoever builds what they ask for."""
+        from rlzoo.config.records import Config, problem
+
+        values = self.parse_config(self.read_config_text()).values
+        if wrong := problem(Config, values):
+            raise contained.damaged(self.config_file, wrong)
+        return values
 
     def read_config_text(self) -> str:
         return _read_text(self.config_file, self.path)

@@ -7,14 +7,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from rlzoo import strangers
 from rlzoo.commands.playing import open_agent, split
 from rlzoo.config import paths
 from rlzoo.config.compose import override
-from rlzoo.config.parse import check, parse
+from rlzoo.config.parse import check
 from rlzoo.config.schema import ShowRunConfig
 from rlzoo.errors import ConfigError, ExitCode, RlzooError
 from rlzoo.escape import shell
+from rlzoo.run_config import RunConfig
 from rlzoo.runs import Run
 
 if TYPE_CHECKING:
@@ -93,7 +93,7 @@ def read(run: Run, checkpoint: str | None = None) -> Learned:
     if policy is None or policy.dtype.kind != "i":
         assert q_values is not None  # without values of actions there is a policy that the values are of
         policy = np.argmax(q_values, axis=1)
-    grid = _grid(run, values, len(policy))
+    grid = _grid(run, len(policy))
     return Learned(str(run.path), found.name, contents.num_timesteps, algo, env, q_values, v_values, policy, grid)
 
 
@@ -124,14 +124,13 @@ def _is_table(array: np.ndarray | None, ndim: int) -> bool:
     return array is not None and array.ndim == ndim and array.size > 0 and array.dtype.kind == "f"
 
 
-def _grid(run: Run, values: dict[str, Any], n_states: int) -> Grid | None:
+def _grid(run: Run, n_states: int) -> Grid | None:
     """The map of the run's environment; None if it has none, cannot be made, or is not the user's own to run."""
     from rlzoo.envs.grid import find_grid
     from rlzoo.envs.make import make_raw
 
     try:
-        strangers.admit(run, values)
-        cfg = parse(values).env
+        cfg = RunConfig.open(run).read().env
         env = make_raw(cfg.id, imports=cfg.imports, kwargs=cfg.kwargs)
     except Exception:  # an environment's own failure too: the table is shown all the same
         return None

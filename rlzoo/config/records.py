@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from functools import cache
-from typing import Annotated, Any
+from typing import Annotated, Any, NotRequired
 
 from pydantic import BeforeValidator, Field, TypeAdapter, ValidationError
 from typing_extensions import TypedDict
@@ -44,7 +44,7 @@ class _Trusted(TypedDict):
     source: str
 
 
-class _Hub(TypedDict, total=False):
+class _Hub(TypedDict):
     repo_id: str
     commit: str
     revision: str | None
@@ -54,6 +54,24 @@ class _Hub(TypedDict, total=False):
     assumed: Words
     trusted: list[_Trusted]
     wishes: _Wishes
+
+
+class _Algo(TypedDict):
+    name: str
+
+
+class _Env(TypedDict):
+    id: str
+    kwargs: NotRequired[dict[str, Any] | None]
+
+
+class Config(TypedDict):
+    """What is said of a run by those who only look at it: of its config.yaml, whose every setting a request checks."""
+
+    algo: _Algo
+    env: _Env
+    seed: NotRequired[Count | None]
+    init_from: NotRequired[str | None]
 
 
 class Info(TypedDict, total=False):
