@@ -94,10 +94,12 @@ def test_folders_of_sweeps_and_downloads_are_not_runs(tmp_path):
 
 def test_config_info_and_results_come_back(tmp_path):
     run = make_run(tmp_path)
-    run.write_config({"env": {"id": "Übung-v0"}, "algo": {"learning_rate": 3e-4, "net": [64, 64], "on": True}})
+    run.write_config(
+        {"env": {"id": "Übung-v0"}, "algo": {"name": "ppo", "learning_rate": 3e-4, "net": [64, 64], "on": True}}
+    )
     assert run.read_config() == {
         "env": {"id": "Übung-v0"},
-        "algo": {"learning_rate": 3e-4, "net": [64, 64], "on": True},
+        "algo": {"name": "ppo", "learning_rate": 3e-4, "net": [64, 64], "on": True},
     }
     run.update_info(status="finished", where=tmp_path)
     assert run.read_info() == {"status": "finished", "where": str(tmp_path)}
