@@ -18,6 +18,7 @@ from rlzoo.algos.specs import ALGOS
 from rlzoo.console import warn
 from rlzoo.course import CERTIFIED, Level
 from rlzoo.errors import ExitCode, RlzooError
+from rlzoo.plotting import plain
 from rlzoo.standing import Standing
 
 if TYPE_CHECKING:
@@ -275,8 +276,6 @@ def _characters(font: Any) -> set[str]:
 @contextmanager
 def _style() -> Iterator[None]:
     """Whole fonts in the PDF, so that its text can be searched; what no font has was said already."""
-    from matplotlib import rc_context
-
-    with rc_context({"font.family": list(SERIF), "pdf.fonttype": 42}), warnings.catch_warnings():
+    with plain({"font.family": list(SERIF), "pdf.fonttype": 42}), warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="Glyph .* missing from")
         yield

@@ -126,7 +126,12 @@ def probe(names: Sequence[str], variables: Mapping[str, str] | None = None) -> d
         command = [sys.executable, "-P", "-W", "ignore", str(PROBE), *left]
         try:
             result = subprocess.run(
-                command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, env=environment, timeout=PROBE_SECONDS
+                command,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.DEVNULL,
+                env=environment,
+                timeout=PROBE_SECONDS,
+                cwd=PROBE.parent,  # some packages read files of the folder they are loaded in
             )
             output, end = result.stdout, f"it ends the process with code {result.returncode}"
         except subprocess.TimeoutExpired as error:

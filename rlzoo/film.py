@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 from rlzoo import contained
 from rlzoo.errors import ExitCode, RlzooError
+from rlzoo.own_modules import outside_the_folder
 
 if TYPE_CHECKING:
     import numpy as np
@@ -101,13 +102,7 @@ class Film:
             self._part.parent.mkdir(parents=True, exist_ok=True)
             remove_leftovers(self.path.parent)
             self._part.touch()
-            self._process = subprocess.Popen(
-                [self._program, "-y", "-loglevel", "error", *source, *coding, *form, str(self._part)],
-                stdin=subprocess.PIPE,
-                stdout=subprocess.DEVNULL,
-                stderr=self._said,
-                start_new_session=True,  # Ctrl-C is for this process, which ends the encoder
-            )
+            self._process = self._ffmpeg([*source, *coding, *form, str(self._part)], subprocess.PIPE)
         except OSError as error:
             reason = error.strerror or str(error)
             raise RlzooError(
@@ -142,15 +137,19 @@ class Film:
     def _run(self, arguments: Sequence[str]) -> None:
         self._said.close()
         self._said = tempfile.TemporaryFile()  # noqa: SIM115
-        self._process = subprocess.Popen(
-            [self._program, "-y", "-loglevel", "error", *arguments],
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL,
-            stderr=self._said,
-            start_new_session=True,
-        )
+        self._process = self._ffmpeg(arguments, subprocess.DEVNULL)
         if self._process.wait() != 0:
             raise self._failure()
+
+    def _ffmpeg(self, arguments: Sequence[str], stdin: int) -> subprocess.Popen[bytes]:
+        with outside_the_folder():
+            return subprocess.Popen(
+                [self._program, "-y", "-loglevel", "error", *arguments],
+                stdin=stdin,
+                stdout=subprocess.DEVNULL,
+                stderr=self._said,
+                start_new_session=True,  # Ctrl-C is for this process, which ends the encoder
+            )
 
     def _stop(self) -> None:
         """End an encoder that still runs."""

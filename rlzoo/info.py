@@ -7,12 +7,14 @@ import platform
 import subprocess
 import sys
 import threading
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
+from rlzoo.own_modules import outside_the_folder
 from rlzoo.redaction import redact, redact_command
 
 PACKAGES = (
@@ -32,6 +34,10 @@ DIFF_BYTES = 1024 * 1024
 
 GIT_SECONDS = 5.0
 """How long one question to git may take."""
+
+GIT_SETTINGS = ("core.fsmonitor=false", f"core.hooksPath={os.devnull}", "protocol.allow=never")
+"""Programs that git would start, and where it would fetch what is missing, off."""
+GIT_NO_FILTER = {"clean": "", "process": "", "required": "false"}
 
 
 def collect() -> dict[str, Any]:
@@ -85,15 +91,23 @@ def cpu_model() -> str | None:
 
 def git_state() -> dict[str, Any] | None:
     """Commit of the current folder and whether files differ from it; None outside of a repository."""
-    commit = _git("rev-parse", "HEAD")
-    return None if commit is None else {"commit": commit, "dirty": bool(_git("status", "--porcelain"))}
+    git = _git()
+    commit = None if git is None else _output(*git.command, "rev-parse", "HEAD", env=git.environment)
+    if git is None or commit is None:
+        return None
+    changes = _output(*git.command, "status", "--porcelain", "--ignore-submodules=dirty", env=git.environment)
+    return {"commit": commit, "dirty": bool(changes)}
 
 
 def git_diff() -> str:
     """How the tracked files differ from the commit, without secrets, cut where it gets long; empty if they do not."""
-    command = ["git", "--no-optional-locks", "diff", "HEAD", "--no-color", "--no-ext-diff", "--no-textconv"]
+    git = _git()
+    if git is None:
+        return ""
+    options = ("--no-color", "--no-ext-diff", "--no-textconv", "--ignore-submodules=dirty")
+    command, pipe, nowhere = [*git.command, "diff", "HEAD", *options], subprocess.PIPE, subprocess.DEVNULL
     try:
-        with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as process:
+        with subprocess.Popen(command, stdout=pipe, stderr=nowhere, env=git.environment) as process:
             assert process.stdout is not None
             timer = threading.Timer(GIT_SECONDS, process.kill)
             timer.start()
@@ -108,20 +122,45 @@ def git_diff() -> str:
     return text if len(data) <= DIFF_BYTES else f"{text}\n[cut: more than {DIFF_BYTES // 1024} KiB]\n"
 
 
+class _Git(NamedTuple):
+    """How git is asked, so that it runs nothing that the repository's own settings name: they may be a stranger's."""
+
+    command: tuple[str, ...]
+    environment: dict[str, str]
+
+
+def _git() -> _Git | None:
+    """How git is asked; None where the current folder is in no repository, or in one whose files lie elsewhere."""
+    with outside_the_folder():
+        environment = {**os.environ, "GIT_NO_LAZY_FETCH": "1", "GIT_TERMINAL_PROMPT": "0"}
+    command = ("git", "--no-optional-locks", *(word for setting in GIT_SETTINGS for word in ("-c", setting)))
+    top = _output(*command, "rev-parse", "--show-toplevel", env=environment)
+    settings = _output(*command, "config", "--list", "--show-scope", "-z", env=environment)
+    here = Path.cwd().resolve()
+    home = next((folder for folder in (here, *here.parents) if (folder / ".git").exists()), None)
+    if top is None or settings is None or home != Path(top).resolve():
+        return None
+    parts = settings.split("\0")
+    theirs = [entry for scope, entry in zip(parts[::2], parts[1::2], strict=False) if scope in ("local", "worktree")]
+    names = (entry.partition("\n")[0] for entry in theirs if entry.startswith("filter."))
+    filters = dict.fromkeys(name.rpartition(".")[0] for name in names)  # not the user's own, as of Git LFS
+    off = [(f"{name}.{key}", value) for name in filters for key, value in GIT_NO_FILTER.items()]
+    first = int(os.environ.get("GIT_CONFIG_COUNT", "0"))
+    for index, (name, value) in enumerate(off, first):
+        environment |= {f"GIT_CONFIG_KEY_{index}": name, f"GIT_CONFIG_VALUE_{index}": value}
+    return _Git(command, {**environment, "GIT_CONFIG_COUNT": str(first + len(off))})
+
+
 def _memory_gib() -> float:
     import psutil
 
     return round(psutil.virtual_memory().total / 2**30, 1)
 
 
-def _git(*arguments: str) -> str | None:
-    return _output("git", "--no-optional-locks", *arguments)
-
-
-def _output(*command: str) -> str | None:
+def _output(*command: str, env: Mapping[str, str] | None = None) -> str | None:
     try:
         result = subprocess.run(
-            command, capture_output=True, encoding="utf-8", errors="replace", timeout=GIT_SECONDS, check=True
+            command, capture_output=True, encoding="utf-8", errors="replace", timeout=GIT_SECONDS, check=True, env=env
         )
     except (OSError, subprocess.SubprocessError):
         return None

@@ -19,6 +19,8 @@ from rlzoo.escape import shell
 
 SAFE_PATH = "PYTHONSAFEPATH"
 """With it, `python -c` and `python -m` leave the current folder off their search path."""
+LIBRARIES = "LD_LIBRARY_PATH"
+"""Where programs look for libraries; an empty entry is the current folder, and OpenCV leaves one."""
 
 PACKAGES = frozenset("ale_py gymnasium gymnasium_robotics minigrid panda_gym vizdoom".split())
 """Packages of environments that are known: where they are installed, a run may name them."""
@@ -101,7 +103,12 @@ class Imports:
 
 @contextmanager
 def outside_the_folder() -> Iterator[None]:
-    """Python that is started within it finds no modules in the current folder. `Imports.apply` ends that in there."""
+    """What is started within it finds neither modules nor libraries in the current folder.
+
+    In a Python that is started so, `Imports.apply` makes the variables those of this process again.
+    """
+    if LIBRARIES in os.environ:
+        os.environ[LIBRARIES] = os.pathsep.join(filter(None, os.environ[LIBRARIES].split(os.pathsep)))
     before = os.environ.get(SAFE_PATH)
     os.environ[SAFE_PATH] = "1"
     try:

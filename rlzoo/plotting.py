@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from rlzoo import tables
 from rlzoo.errors import RlzooError
 from rlzoo.escape import one_line
 from rlzoo.runs import Run
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 TRAINING = "rollout/ep_rew_mean"
 DPI = 120
@@ -36,6 +40,26 @@ def learning_curve(run: Run, path: Path) -> bool:
     training, evaluations = training_curve(run), evaluation_curve(run)
     if not (training.steps or evaluations.steps) or find_spec("matplotlib") is None:
         return False
+    with plain():
+        _figure(run, training, evaluations).savefig(path, dpi=DPI, metadata={"Software": None})
+    return True
+
+
+@contextmanager
+def plain(settings: Any = None) -> Iterator[None]:
+    """Within it matplotlib draws with its own settings and these.
+
+    A style of the user's would give other bytes, and a `matplotlibrc` of the current folder may have programs run.
+    """
+    import matplotlib
+
+    with matplotlib.rc_context():
+        matplotlib.rcdefaults()
+        matplotlib.rcParams.update(settings or {})
+        yield
+
+
+def _figure(run: Run, training: Curve, evaluations: Curve) -> Figure:
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
@@ -76,8 +100,7 @@ def learning_curve(run: Run, path: Path) -> bool:
     axes.xaxis.set_major_formatter(lambda value, _: _short(value))
     axes.grid(alpha=0.3)
     axes.legend(loc="best", framealpha=0.8)
-    figure.savefig(path, dpi=DPI, metadata={"Software": None})
-    return True
+    return figure
 
 
 def training_curve(run: Run) -> Curve:

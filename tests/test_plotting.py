@@ -97,3 +97,13 @@ def test_a_table_that_cannot_be_read_is_not_drawn(run, tmp_path):
     run.metrics_file.write_bytes(b'\x00\xff\xfe,"')
     run.evaluations_file.write_text("timesteps,mean_reward\n1," + "9" * 200_000)
     assert not learning_curve(run, tmp_path / "a.png")
+
+
+def test_settings_of_a_folder_have_no_say(run, tmp_path):
+    """What `matplotlibrc` says: `text.usetex` has a program read and write files."""
+    import matplotlib
+
+    assert learning_curve(run, tmp_path / "plain.png")
+    with matplotlib.rc_context({"text.usetex": True, "axes.facecolor": "red"}):
+        assert learning_curve(run, tmp_path / "set.png")
+    assert (tmp_path / "plain.png").read_bytes() == (tmp_path / "set.png").read_bytes()

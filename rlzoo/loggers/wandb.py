@@ -3,9 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from configparser import ConfigParser
+from pathlib import Path
 from typing import Any
 
+from rlzoo.errors import RlzooError
 from rlzoo.runs import Run
+
+FOLDER_SETTINGS = frozenset(("entity", "project", "mode", "disabled"))
+"""What `wandb init` and `wandb offline` write into a folder: no host, key or proxy."""
 
 
 def open_logger(
@@ -23,7 +29,11 @@ def open_logger(
     """A W&B run named after the run directory; its own files lie in `<run>/wandb`.
 
     W&B's record of the environment is off: it holds the command line as it was typed, the host and the user.
+
+    Raises:
+        RlzooError: if the current folder has settings for W&B that say where the run, and the user's key, are sent.
     """
+    _require_no_foreign_host()
     import wandb
 
     handle = wandb.init(
@@ -42,6 +52,17 @@ def open_logger(
         ),
     )
     return WandbLogger(handle)
+
+
+def _require_no_foreign_host() -> None:
+    """W&B takes `wandb/settings` of the current folder for the user's own, whoever wrote them."""
+    for file in (Path("wandb", "settings"), Path(".wandb", "settings")):
+        found = ConfigParser(interpolation=None)
+        if file.is_file():
+            found.read(file, encoding="utf-8")
+        if others := {key for section in found.values() for key in section} - FOLDER_SETTINGS:
+            message = f"{file} in the current folder says {', '.join(sorted(others))}"
+            raise RlzooError(message, "take it away; the variable WANDB_BASE_URL names a server of your own")
 
 
 class WandbLogger:

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from contextlib import suppress
 from typing import TYPE_CHECKING, NamedTuple
 
+from rlzoo.plotting import plain
 from rlzoo.tuning.report import curves, parameters
 from rlzoo.tuning.report.canvas import Undrawable, limits
 
@@ -108,11 +109,7 @@ def _is_far(report: Report) -> Iterator[bool]:
 
 
 def _picture(name: str, title: str, caption: str, figure: Callable[[], Figure]) -> Picture:
-    import matplotlib
-
-    with matplotlib.rc_context(), warnings.catch_warnings():
-        matplotlib.rcdefaults()  # a style of the user's own would give other bytes
-        matplotlib.rcParams["text.parse_math"] = False  # a name with dollars in it is a name
+    with plain({"text.parse_math": False}), warnings.catch_warnings():  # a name with dollars in it is a name
         warnings.filterwarnings("ignore", message="Glyph .* missing from")
         file = io.BytesIO()
         try:
