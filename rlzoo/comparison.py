@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rlzoo import tables
+from rlzoo.escape import one_line
 from rlzoo.protocols import State
 
 if TYPE_CHECKING:
@@ -121,13 +122,13 @@ def changed_circumstances(
         if key in then and key in now:
             old, new = (_named(key, record[key]) for record in (then, now))
             names = [name for name in dict.fromkeys([*old, *new]) if old.get(name) != new.get(name)]
-            found += [Changed(name, show(old.get(name)), show(new.get(name))) for name in names]
+            found += [Changed(one_line(name), show(old.get(name)), show(new.get(name))) for name in names]
     return found
 
 
 def show(value: Any) -> str:
-    """A value in words."""
-    return NOTHING if value in (None, "") else str(value)
+    """A value in words, on one line."""
+    return NOTHING if value in (None, "") else one_line(str(value))
 
 
 def _named(key: str, value: Any) -> dict[str, Any]:

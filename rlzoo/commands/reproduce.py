@@ -26,7 +26,7 @@ from rlzoo.config.parse import check, dump
 from rlzoo.config.schema import ReproduceConfig, TrainConfig
 from rlzoo.console import print_lines
 from rlzoo.errors import ConfigError, ExitCode, RlzooError
-from rlzoo.escape import one_line, shell
+from rlzoo.escape import shell
 from rlzoo.preflight import check_stored
 from rlzoo.run_config import RunConfig
 from rlzoo.runs import Run
@@ -184,7 +184,7 @@ def _lines(diff: str) -> str:
 
 
 def _line(changed: Changed) -> str:
-    return one_line(f"{changed.what}: {changed.then} then, {changed.now} now")
+    return f"{changed.what}: {changed.then} then, {changed.now} now"
 
 
 def _to_json(run: Run, found: Reproduction) -> dict[str, Any]:
