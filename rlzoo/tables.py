@@ -5,12 +5,13 @@ from __future__ import annotations
 import csv
 import io
 import json
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
 from rlzoo import contained
 from rlzoo.config.schema import LARGEST
-from rlzoo.escape import from_csv_cell
+from rlzoo.escape import csv_cell, from_csv_cell
 
 MAX_BYTES = 2**26
 """Of one table; a larger one is not what rlzoo wrote."""
@@ -54,6 +55,26 @@ def read_bytes(path: Path) -> bytes:
     try:
         return contained.read(path, path.parent, MAX_BYTES)
     except (OSError, ValueError) as error:
+        raise contained.damaged(path, str(error)) from error
+
+
+def line(cells: Iterable[str]) -> bytes:
+    """A row as it is written."""
+    text = io.StringIO()
+    csv.writer(text, lineterminator="\n").writerow(cells)
+    return text.getvalue().encode("utf-8")
+
+
+def escaped(path: Path) -> bytes:
+    """A table as rlzoo would have written it, whoever wrote it: no cell is a formula to a spreadsheet.
+
+    Raises:
+        RlzooError: if it is damaged.
+    """
+    try:
+        rows = csv.reader(io.StringIO(read_bytes(path).decode("utf-8"), newline=""))
+        return b"".join(line(csv_cell(from_csv_cell(cell)) for cell in row) for row in rows)
+    except (csv.Error, ValueError) as error:
         raise contained.damaged(path, str(error)) from error
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from contextlib import suppress
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -37,7 +38,8 @@ def write(folder: Path, name: str, agent: Agent) -> None:
     checkpoints.export(agent.checkpoint, folder / "rlzoo" / "checkpoint")
     for file in (run.metrics_file, run.evaluations_file):
         if file.is_file():
-            (folder / "rlzoo" / file.name).write_bytes(tables.read_bytes(file))
+            with suppress(RlzooError):  # one that is damaged is of use to nobody
+                (folder / "rlzoo" / file.name).write_bytes(tables.escaped(file))
     event_log.write(folder, run)
     info = {**published_info(run), "package": {"format": FORMAT, "name": name, "checkpoint": agent.checkpoint.name}}
     _write_json(folder / INFO, info)

@@ -6,7 +6,7 @@ import csv
 import io
 import math
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -84,7 +84,7 @@ class CsvTable:
             columns = self._columns + new
             self._rewrite(columns, [*rows, [cells.get(name, "") for name in columns]])
             return
-        self._append_bytes(_line([cells.get(name, "") for name in self._columns]))
+        self._append_bytes(tables.line([cells.get(name, "") for name in self._columns]))
         self.n_rows += 1
 
     def rows_on_disk(self) -> int:
@@ -149,7 +149,7 @@ class CsvTable:
         self._unsynced = True
 
     def _rewrite(self, columns: list[str], rows: list[list[str]]) -> None:
-        data = b"".join(_line(cells) for cells in [map(csv_cell, columns), *rows]) if columns else b""
+        data = b"".join(tables.line(cells) for cells in [map(csv_cell, columns), *rows]) if columns else b""
         temporary = self.path.with_name(f".{self.path.name}.{os.getpid()}.tmp")
         try:
             with contained.opened(temporary, "wb") as file:
@@ -161,12 +161,6 @@ class CsvTable:
             temporary.unlink(missing_ok=True)
             raise
         self._columns, self.n_rows, self._size = columns, len(rows), len(data)
-
-
-def _line(cells: Iterable[str]) -> bytes:
-    text = io.StringIO()
-    csv.writer(text, lineterminator="\n").writerow(cells)
-    return text.getvalue().encode("utf-8")
 
 
 def _text(value: object) -> str:

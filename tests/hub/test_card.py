@@ -166,3 +166,19 @@ def test_an_agent_from_the_hub_is_pushed_again_with_an_honest_card(made, hub, wo
     expected = parts(body((package.folder / "README.md").read_text()))
     without = [part for part in expected if part[2] != "learning_curve.png"]  # nobody published its numbers
     assert [part for part in parts(body(ours)) if part[2] != "learning_curve.png"] == without
+
+
+def test_a_table_of_others_is_published_without_formulas(made, tmp_path):
+    from rlzoo.hub.stage import stage
+
+    run, package = made
+    for name in ("metrics.csv", "evaluations.csv"):  # one's own is published byte for byte
+        assert (package.folder / "rlzoo" / name).read_bytes() == (run.path / name).read_bytes()
+    copy = tmp_path / "sent"
+    shutil.copytree(run.path, copy)
+    (copy / "metrics.csv").write_text("step,=1+1,loss\n1,\"=cmd|' /C calc'!A0\",-0.5\n2,a;@x,1e-05\n")
+    (copy / "evaluations.csv").write_bytes(b"timesteps,\xff\n1,2\n")
+    sent = stage(Run(copy), tmp_path / "package", n_episodes=1, video=False)
+    text = (sent.folder / "rlzoo" / "metrics.csv").read_text()
+    assert text == "step,'=1+1,loss\n1,'=cmd|' /C calc'!A0,-0.5\n2,a;'@x,1e-05\n"
+    assert "rlzoo/evaluations.csv" not in sent.files
