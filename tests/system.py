@@ -33,3 +33,20 @@ def mujoco_cannot_draw() -> str:
     """Why, as a reason to skip: tried in a process of its own, as MuJoCo leaves a failure behind."""
     error = probe(["gl"])["gl"]["error"]
     return f"needs what MuJoCo draws with, apt-get install libegl1 libgl1-mesa-dri: {error}" if error else ""
+
+
+@cache
+def no_xvfb() -> str:
+    """Why no virtual screen can be had, as a reason to skip: it needs programs and data of further packages."""
+    try:
+        with subprocess.Popen(
+            ["Xvfb", "-displayfd", "1", "-screen", "0", "64x64x24"],
+            stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        ) as server:  # fmt: skip
+            assert server.stdout is not None and server.stderr is not None
+            number = server.stdout.readline()  # once it takes connections; nothing if it ends
+            server.terminate()
+            said = server.stderr.read().strip().splitlines()
+    except OSError as error:
+        return f"needs Xvfb, apt-get install xvfb: {error}"
+    return "" if number.strip() else f"needs Xvfb, which does not start: {' '.join(said)[:200]}"

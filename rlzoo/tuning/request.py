@@ -109,7 +109,7 @@ def find(
     problems += space_problems
     if not train_problems:
         problems += [problem for each in space.parameters for problem in _refused(each, base, make_env)]
-    problems += [*_search_problems(own, space), *_place_problems(own, composition)]
+    problems += [*_search_problems(own, space), *_place_problems(own)]
     if config is not None:
         notices += [*engines.notices("sampler", config.sampler), *engines.notices("pruner", config.pruner)]
         problems += _study_problems(config, train, composition)
@@ -139,13 +139,10 @@ def _is_below(key: str, section: str) -> bool:
     return key == section or key.startswith(f"{section}.")
 
 
-def _place_problems(own: Mapping[str, Any], composition: Composition) -> list[Problem]:
+def _place_problems(own: Mapping[str, Any]) -> list[Problem]:
     """What is wrong with where the study is kept, as far as the values have the right types."""
     kept, name = own.get("storage"), own.get("study")
     found = storage.problems_of(kept) if isinstance(kept, str) else []
-    if isinstance(kept, str) and "://" in kept and composition.origin("storage") != COMMAND_LINE:
-        message = "names a server in a file: passwords go only to those that are named on the command line"
-        found.append(Problem("storage", message, f"storage=… as a word of the command, or {storage.VARIABLE}"))
     if isinstance(name, str) and not NAME.fullmatch(name):
         hint = "letters, digits, - . and _, at most 100; studies_dir= is for the place"
         found.append(Problem("study", f"{name!r} cannot be the name of a folder", hint))

@@ -18,7 +18,7 @@ import rlzoo
 from rlzoo.cli import main
 from rlzoo.commands.enjoy import enjoy
 from rlzoo.errors import ExitCode, RlzooError
-from tests.system import needs
+from tests.system import no_xvfb
 
 ON_POLICY = ("algo=ppo", "algo.n_steps=32", "algo.batch_size=32", "algo.n_epochs=1", "total_timesteps=32")
 HOME = "\x1b[H"
@@ -159,8 +159,9 @@ def test_ctrl_c_ends_it_with_the_episodes_so_far(run):
     assert "Traceback" not in output
 
 
-@needs("Xvfb", "-help")
 def test_a_window(run):
+    if no_xvfb():
+        pytest.skip(no_xvfb())
     pytest.importorskip("pyvirtualdisplay")
     from rlzoo.envs.display import virtual_screen
 

@@ -10,7 +10,7 @@ import pytest
 
 from rlzoo.envs import display
 from rlzoo.errors import ExitCode, RlzooError
-from tests.system import needs
+from tests.system import no_xvfb
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="X11")
 
@@ -36,9 +36,10 @@ def screen_size():
         library.XCloseDisplay(server)
 
 
-@needs("Xvfb", "-help")
 @pytest.mark.skipif(ctypes.util.find_library("X11") is None, reason="needs libX11")
 def test_what_needs_a_screen_gets_a_virtual_one(monkeypatch):
+    if no_xvfb():
+        pytest.skip(no_xvfb())
     pytest.importorskip("pyvirtualdisplay")
     monkeypatch.delitem(sys.modules, "mujoco", raising=False)  # which has its own way
     attempts = []

@@ -10,7 +10,7 @@ import socket
 import sqlite3
 import threading
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import closing, suppress
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +22,7 @@ from rlzoo.cli import main
 from rlzoo.errors import RlzooError
 from rlzoo.tuning import place, worker
 from rlzoo.tuning import report as reports
+from rlzoo.tuning.request import plan
 from rlzoo.tuning.study import Study
 
 pytestmark = pytest.mark.usefixtures("workdir")
@@ -362,3 +363,39 @@ def test_a_yaml_that_is_none(foreign: Path, capsys: pytest.CaptureFixture[str]) 
     os.mkfifo(path)  # which nobody ever writes to
     assert main(["tune", "report"]) == 5
     assert "it is no file" in capsys.readouterr().err
+
+
+def test_no_file_names_a_server() -> None:
+    """A storage is a word of the command, whatever lies in the current folder."""
+    Path("conf/experiment").mkdir(parents=True)
+    theirs = "# @package _global_\nstorage: postgresql://me@127.0.0.1/x\n"
+    for path in ("conf/experiment/theirs.yaml", "theirs.yaml"):
+        Path(path).write_text(theirs)
+    assert plan([*SHORT, "experiment=theirs"]).config.storage == "sqlite"
+    with suppress(RlzooError):
+        assert plan([*SHORT[:2], *SHORT[3:], "hyperparams=theirs.yaml"]).config.storage == "sqlite"
+
+
+def test_what_the_environment_names_is_checked_where_a_study_is_read(
+    own: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    (own / "study.db").unlink()
+    monkeypatch.setenv("RLZOO_STORAGE", f"sqlite:////{tmp_path}/made.db")
+    for words in READERS:
+        assert main(words) == 2
+    assert not Path("made.db").exists()
+
+
+def test_results_on_fresh_seeds_that_are_none_are_left_out(foreign: Path) -> None:
+    folder = foreign / "final" / "defaults"
+    folder.mkdir(parents=True)
+    good = {"of": {"seed": 1, "objective": ["last", 3]}, "score": 1.0, "steps": 5, "second": None}
+    changes: list[dict[str, Any]] = [{"of": []}, {"of": {"seed": []}}, {"of": {"seed": 2**99}}, {"score": "x"},
+                                     {"score": float("nan")}, {"second": {}}]  # fmt: skip
+    odd: list[Any] = [[], 5, {}, *({**good, **change} for change in changes)]
+    for number, value in enumerate(odd):
+        (folder / f"seed{number}.json").write_text(json.dumps(value))
+    (folder / "seed97.json").write_text("[" * 100_000)
+    (folder / "seed98.json").write_text("")
+    os.mkfifo(folder / "seed99.json")
+    assert main(["tune", "report", "study=s"]) == 0
