@@ -173,10 +173,11 @@ def test_a_config_with_a_redacted_value_reads_back(tmp_path: Path, monkeypatch):
 
     monkeypatch.setenv("MY_TOKEN", "zebra: crossing")
     run = Run.create(tmp_path, algo="ppo", env_id="CartPole-v1", seed=0)
-    run.write_config({"a": "x zebra: crossing", "b": {"uri": "https://me:pw@host", "zebra: crossing": 1}})
+    known = {"algo": {"name": "ppo"}, "env": {"id": "CartPole-v1"}, "seed": 0}
+    run.write_config({**known, "a": "x zebra: crossing", "b": {"uri": "https://me:pw@host", "zebra: crossing": 1}})
     run.write_info({"command": "rlzoo train hub.token=abc"})
     run.append_result({"note": "zebra: crossing", "mean_reward": 1.5})
-    assert run.read_config() == {"a": "x ***", "b": {"uri": "https://me:***@host", "***": 1}}
+    assert run.read_config() == {**known, "a": "x ***", "b": {"uri": "https://me:***@host", "***": 1}}
     assert run.is_own()
     assert run.read_info() == {"command": "rlzoo train hub.token=***"}
     assert run.read_results() == [{"note": "***", "mean_reward": 1.5}]
