@@ -48,6 +48,8 @@ evaluate run=. n_episodes=1
 enjoy run=. n_episodes=1 render=none
 record run=. n_episodes=1
 package run=. folder=packed n_episodes=1 video=false
+evaluate run=packed n_episodes=1
+evaluate policy=random env=CartPole n_episodes=1
 push-to-hub run=. repo_id=me/x dry_run=true n_episodes=1 video=false
 verify-resume run=.
 reproduce run=.
