@@ -16,22 +16,27 @@ class Prune(Callback):
 
     Args:
         is_hopeless: gets the number of the evaluation (from 0) and its mean return; True ends the training.
+        budget: environment steps up to which evaluations count: an algorithm that collects many steps for an update
+            takes more.
+        ends: whether the training ends there.
 
     Attributes:
-        evaluations: step and mean return of every evaluation so far.
+        evaluations: step and mean return of every evaluation so far that counts.
         n_steps: environment steps so far, over all environments.
         size: numbers that were learned (weights, table entries), 0 before the end.
     """
 
-    def __init__(self, is_hopeless: Callable[[int, float], bool]) -> None:
+    def __init__(
+        self, is_hopeless: Callable[[int, float], bool], budget: float = math.inf, *, ends: bool = False
+    ) -> None:
         self.evaluations: list[tuple[int, float]] = []
         self.n_steps = self.size = 0
-        self._is_hopeless = is_hopeless
+        self._is_hopeless, self._budget, self._ends = is_hopeless, budget, ends
         self._told = 0
 
     def log(self, metrics: Mapping[str, float], step: int) -> None:
         mean = metrics.get("eval/mean_reward")
-        if mean is not None:
+        if mean is not None and step <= self._budget:
             self.evaluations.append((step, float(mean)))
 
     def close(self) -> None: ...
@@ -43,11 +48,11 @@ class Prune(Callback):
             step, mean = self.evaluations[number]
             if self._is_hopeless(number, mean):
                 raise Pruned(f"pruned at step {step:,}, at evaluation {number + 1} with a mean of {mean:.2f}")
-        return True
+        return not (self._ends and self.n_steps > self._budget)
 
     def patience(self, algorithm: Algorithm) -> Patience:
-        """It has nothing to say between evaluations, after which every callback is asked."""
-        return Patience()
+        """It has nothing to say between evaluations, after which every callback is asked, but where its budget ends."""
+        return Patience(self._budget + 1 - algorithm.num_timesteps) if self._ends else Patience()
 
     def on_end(self, algorithm: Algorithm) -> None:
         self.n_steps = algorithm.num_timesteps

@@ -140,11 +140,17 @@ def without(base: Composition, keys: Sequence[str]) -> Composition:
     return replace(base, values=values, tree=tree)
 
 
-def lay(base: Composition, settings: Mapping[str, Any]) -> Composition:
-    """A composed request with other values, by dotted key: what a search proposes."""
+def lay(base: Composition, settings: Mapping[str, Any], *, whole: bool = False) -> Composition:
+    """A composed request with other values, by dotted key: what a search proposes.
+
+    With `whole` a mapping replaces the one that is there, also where it would be merged key by key.
+    """
     tree = copy.deepcopy(base.tree)
     for key, value in settings.items():
-        tree.set(tuple(key.split(".")), value)
+        path = tuple(key.split("."))
+        if whole:
+            tree.delete(path)
+        tree.set(path, value)
     resolved, problems = resolve(tree.values)
     unread = dict.fromkeys((*base.problems, *problems))  # a word that could not be read is none the better for others
     return replace(base, values=resolved, tree=tree, problems=tuple(unread))

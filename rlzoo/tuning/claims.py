@@ -16,6 +16,7 @@ from rlzoo.tuning.ledger import (
     DRAWN,
     ENQUEUED,
     ERROR,
+    EXACT,
     INFEASIBLE,
     MAX_DRAWS,
     PLACE,
@@ -33,7 +34,7 @@ if TYPE_CHECKING:
     from optuna.storages import BaseStorage
     from optuna.trial import FrozenTrial
 
-CARRIED = (PLACE, ATTEMPT, DRAWN, ENQUEUED)
+CARRIED = (PLACE, ATTEMPT, DRAWN, ENQUEUED, EXACT)
 """What is kept with a trial that a trial which repeats it has too."""
 
 
@@ -148,7 +149,7 @@ class Claims(optuna.Study):
             return create_trial(state=TrialState.WAITING, user_attrs=kept)
         return create_trial(
             state=TrialState.WAITING,
-            user_attrs={**kept, ENQUEUED: given["from"]},
+            user_attrs={**kept, ENQUEUED: given["from"], **({EXACT: given[EXACT]} if EXACT in given else {})},
             system_attrs={"fixed_params": dict(given["params"])},
         )
 

@@ -12,6 +12,7 @@ from rlzoo import console
 from rlzoo.errors import RlzooError, clean
 from rlzoo.escape import one_line
 from rlzoo.tuning.ledger import ENQUEUED, INFEASIBLE, OUTCOME, WORKER, Ledger, state
+from rlzoo.tuning.objective import overrun
 from rlzoo.tuning.records import write_records
 from rlzoo.tuning.study import Study, join
 from rlzoo.tuning.worker import SWEEP_SECONDS
@@ -145,4 +146,6 @@ def line(trial: FrozenTrial) -> str:
     if what == "lost":
         return f"trial {trial.number}: stopped{after}; its values are in the queue"
     values = " / ".join(f"{value:.2f}" for value in trial.values or ())
-    return f"trial {trial.number}: {f'{values} ' if values else ''}{what}{after}".replace(" complete", "")
+    over = overrun(trial.user_attrs.get(OUTCOME, {}))
+    text = f"trial {trial.number}: {f'{values} ' if values else ''}{what}{after}".replace(" complete", "")
+    return f"{text}; {over}" if over else text

@@ -142,7 +142,7 @@ def run_job(job: Mapping[str, Any]) -> dict[str, Any]:
 
 def composition_of(request: TuneRequest, settings: Mapping[str, Any] | None) -> Composition:
     """The request with a candidate's settings; None for the defaults."""
-    return defaults(request) if settings is None else lay(request.base, settings)
+    return defaults(request.base) if settings is None else lay(request.base, settings)
 
 
 def _candidate(study: Study, trial: Any) -> Candidate:

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from optuna.trial import FrozenTrial
 
 PLACE, ATTEMPT, DRAWN, WORKER = "place", "attempt", "drawn", "worker"
-INFEASIBLE, ERROR, OUTCOME, ENQUEUED = "infeasible", "error", "outcome", "enqueued"
+INFEASIBLE, ERROR, OUTCOME, ENQUEUED, EXACT = "infeasible", "error", "outcome", "enqueued", "exact"
 """Names of what is kept with a trial in the storage."""
 
 MAX_DRAWS = 200

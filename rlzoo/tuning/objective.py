@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Sequence
-from typing import TypeVar
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, TypeVar
 
 from rlzoo.errors import ExitCode, RlzooError
 
@@ -14,14 +14,14 @@ NEEDS_EVALUATIONS = ("last", "best", "area")
 """Objectives that are made of the evaluations on the way."""
 
 
-def score(objective: str, means: Sequence[float], final: float, *, n_last: int) -> float:
+def score(objective: str, means: Sequence[float], final: float | None, *, n_last: int) -> float:
     """The score of one training; more is better.
 
     Args:
         objective: `last`, the mean of the last `n_last` evaluations; `best`, the best of them; `area`, the mean of all,
             which is the area under the curve but for its width; `final`, the evaluation at the end.
-        means: the mean return of every evaluation on the way, in order.
-        final: that of the evaluation at the end.
+        means: the mean return of every evaluation on the way up to the budget, in order.
+        final: that of the evaluation at the end, if there was one.
         n_last: how many evaluations count as the last ones.
 
     Raises:
@@ -34,11 +34,22 @@ def score(objective: str, means: Sequence[float], final: float, *, n_last: int) 
             ExitCode.TRAINING_FAILED,
         )
     counted = {"last": list(means[-n_last:]), "best": [max(means, default=0.0)], "area": list(means)}
-    values = counted.get(objective, [final])
+    values = counted.get(objective, [math.nan if final is None else final])
     found = math.fsum(values) / len(values)
     if not math.isfinite(found):
         raise RlzooError(f"the score is {found}", "the returns are not finite", ExitCode.TRAINING_FAILED)
     return found
+
+
+def overrun(outcome: Mapping[str, Any]) -> str:
+    """What to say of a trial that took more steps than its budget; nothing otherwise."""
+    steps, budget = outcome.get("steps", 0), outcome.get("budget", math.inf)
+    return f"it took {steps:,} steps and is scored at {budget:,}" if steps > budget else ""
+
+
+def reports_per_seed(total_timesteps: int, freq: int) -> int:
+    """Places for the evaluations of one training among what a trial reports: the next seed's follow them."""
+    return max(1, total_timesteps // freq) + 1 if freq else 1
 
 
 def second_score(second: str | None, seconds: float, size: int) -> float | None:

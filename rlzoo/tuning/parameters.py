@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
+
+from rlzoo.algos.kinds import is_number, named_numbers
+from rlzoo.algos.names import SCHEDULES
 
 if TYPE_CHECKING:
     import optuna
@@ -205,6 +208,7 @@ class Parameter:
         transform: what is drawn, and what becomes of it.
         when: values that other parameters have to have (one of them each), or this one is not searched.
         default: the value that the algorithm takes where the setting is not given, None where that cannot be.
+        schedule: the setting of the request that is searched, if it is a schedule: what is drawn is where it starts.
     """
 
     name: str
@@ -212,6 +216,7 @@ class Parameter:
     transform: Transform
     when: Mapping[str, tuple[Any, ...]] = field(default_factory=dict)
     default: Any = None
+    schedule: Mapping[str, Any] | None = None
 
     @property
     def raw_name(self) -> str:
@@ -225,6 +230,35 @@ class Parameter:
     def draw(self, trial: optuna.trial.BaseTrial) -> Any:
         """The value that the sampler proposes."""
         return self.transform.value(_suggest(trial, self.raw_name, self.transform.distribution()))
+
+    def setting(self, value: Any) -> Any:
+        """What a configuration gets for a value: the request's schedule from there on, if it has one."""
+        return value if self.schedule is None or not is_number(value) else starting_at(self.schedule, value)
+
+    def value_of(self, setting: Any) -> Any:
+        """The value that a setting stands for: of a schedule that is not among the choices, its start."""
+        choices = self.transform.values.values() if isinstance(self.transform, Choice) else ()
+        if not is_schedule(setting) or setting in choices:
+            return setting
+        names, numbers = _numbers_of(setting)
+        return numbers.get(names[0])
+
+
+def is_schedule(setting: Any) -> bool:
+    """Whether a setting is a schedule, `{linear: 0.001}`."""
+    return isinstance(setting, Mapping) and len(setting) == 1 and next(iter(setting)) in SCHEDULES
+
+
+def starting_at(schedule: Mapping[str, Any], start: float) -> dict[str, Any]:
+    """The same schedule from another start."""
+    names, numbers = _numbers_of(schedule)
+    return {next(iter(schedule)): start if len(numbers) == 1 else {**numbers, names[0]: start}}
+
+
+def _numbers_of(schedule: Mapping[str, Any]) -> tuple[Sequence[str], dict[str, Any]]:
+    """The names of a schedule's numbers, where it starts first, and those that it has."""
+    ((name, given),) = schedule.items()
+    return SCHEDULES[name], named_numbers(given, SCHEDULES[name])
 
 
 def _suggest(trial: optuna.trial.BaseTrial, name: str, distribution: BaseDistribution) -> Any:

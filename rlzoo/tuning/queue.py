@@ -4,15 +4,21 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rlzoo.config.compose import Composition, compose, lay, without
 from rlzoo.tuning import engines
+from rlzoo.tuning.ledger import EXACT
 from rlzoo.tuning.request import OWN_KEYS, TuneRequest
 from rlzoo.tuning.space import Space, look_up
+from rlzoo.tuning.space_file import SECTIONS
+
+if TYPE_CHECKING:
+    from optuna.trial import FrozenTrial
 
 Queue = dict[str, dict[str, Any]]
-"""By place: `params`, what is drawn there; `from`, where they come from; `always`, that nothing else may be drawn."""
+"""By place: `params`, what is drawn there; `from`, where they come from; `exact`, whole settings of the trial, of which
+`params` is what the sampler takes them for; `always`, that nothing else may be drawn."""
 
 
 def queue_of(request: TuneRequest) -> tuple[Queue, list[str]]:
@@ -27,24 +33,70 @@ def queue_of(request: TuneRequest) -> tuple[Queue, list[str]]:
     for name in dict.fromkeys(request.config.enqueue):
         if name == "tuned" and not request.base.hyperparams:
             continue
-        source = request.base if name == "tuned" else defaults(request)
+        source = request.base if name == "tuned" else defaults(request.base)
+        exact = exact_settings(request.space, request.base, source)
+        if any(exact == other[EXACT] for other in found.values()):
+            continue
         values, said = request.space.nearest(source.values)
         if said:
-            notes.append(f"the {NAMES[name]} lie not wholly in the space; in their trial {'; '.join(said)}")
-        params = request.space.raw(values)
-        if params and all(params != other["params"] for other in found.values()):
-            found[str(len(found))] = {"params": params, "from": name}
+            notes.append(f"the {NAMES[name]} are tried as they are; to the sampler {'; '.join(said)}")
+        if broken := request.space.broken({}, source.values):
+            notes.append(f"the {NAMES[name]} are tried though they do not meet {'; '.join(broken)}")
+        found[str(len(found))] = {"params": request.space.raw(values), "from": name, EXACT: exact}
     return found, notes
 
 
 NAMES = {"tuned": "values of the tuned set", "defaults": "defaults"}
 
 
-def defaults(request: TuneRequest) -> Composition:
-    """The request without any tuned set: the same task and budget, judged in the same way."""
-    words = [word for word in request.base.words if word.lstrip("+~").partition("=")[0] != "hyperparams"]
+def exact_settings(space: Space, base: Composition, source: Composition) -> dict[str, Any]:
+    """What makes `source` of `base`, with every setting that is searched: to be laid over it whole."""
+    searched = {tuple(parameter.key.split(".")[:2]) for parameter in space.parameters}
+    found: dict[str, Any] = {}
+    for section in SECTIONS:
+        old, wanted = base.values[section], source.values[section]
+        if old.keys() - wanted.keys():
+            found[section] = wanted
+            continue
+        changed = [key for key in wanted if wanted[key] != old.get(key) or (section, key) in searched]
+        found |= {f"{section}.{key}": wanted[key] for key in changed}
+    return found
+
+
+def settings_of(space: Space, trial: FrozenTrial) -> tuple[dict[str, Any], bool]:
+    """What a trial changes in the request, by dotted key, and whether that is exact."""
+    exact = trial.user_attrs.get(EXACT)
+    return (space.settings(drawn(space, trial.params)), False) if exact is None else (exact, True)
+
+
+def values_of(space: Space, trial: FrozenTrial) -> dict[str, Any]:
+    """The values that a trial has, by the parameters' names."""
+    exact = trial.user_attrs.get(EXACT)
+    if exact is None:
+        return drawn(space, trial.params)
+    config = nested(exact)
+    values: dict[str, Any] = {}
+    for parameter in space.parameters:
+        if parameter.applies(values):
+            value = parameter.value_of(look_up(config, parameter.key))
+            values[parameter.name] = parameter.default if value is None else value
+    return values
+
+
+def nested(exact: Mapping[str, Any]) -> dict[str, Any]:
+    """Exact settings by section: `{algo.gamma: 0.9}` as `{algo: {gamma: 0.9}}`."""
+    found: dict[str, Any] = {}
+    for key, value in exact.items():
+        section, _, name = key.partition(".")
+        found[section] = {**found.get(section, {}), name: value} if name else value
+    return found
+
+
+def defaults(base: Composition) -> Composition:
+    """A request without its tuned set: the same task and budget, judged in the same way."""
+    words = [word for word in base.words if word.lstrip("+~").partition("=")[0] != "hyperparams"]
     plain = without(compose("tune", [*words, "hyperparams=none"]), OWN_KEYS)
-    return lay(plain, {key: look_up(request.base.values, key) for key in SAME})
+    return lay(plain, {key: look_up(base.values, key) for key in SAME})
 
 
 SAME = ("total_timesteps", "stop", "eval", "env.kwargs", "env.max_steps")

@@ -13,7 +13,7 @@ from rlzoo.config.study_records import FreshResult
 from rlzoo.redaction import redact_values
 from rlzoo.runs import write_text
 from rlzoo.tuning.ledger import DRAWN, ENQUEUED, ERROR, INFEASIBLE, OUTCOME, PLACE, WORKER, Ledger, state
-from rlzoo.tuning.queue import drawn
+from rlzoo.tuning.queue import settings_of, values_of
 
 RESULT_BYTES = 2**20
 
@@ -27,7 +27,8 @@ def record_of(study: Study, trial: FrozenTrial) -> dict[str, Any]:
     """A trial as plain data: `values` by their names in the space, `settings` by their keys in a configuration."""
     attributes = trial.user_attrs
     outcome = attributes.get(OUTCOME, {})
-    values = drawn(study.request.space, trial.params) if DRAWN in attributes else {}
+    space = study.request.space
+    values, settings = (values_of(space, trial), settings_of(space, trial)[0]) if DRAWN in attributes else ({}, {})
     return {
         "number": trial.number,
         "place": attributes.get(PLACE),
@@ -36,12 +37,13 @@ def record_of(study: Study, trial: FrozenTrial) -> dict[str, Any]:
         "scores": outcome.get("scores", []),
         "second": trial.values[1] if trial.values and len(trial.values) > 1 else None,
         "values": values,
-        "settings": study.request.space.settings(values),
+        "settings": settings,
         "params": trial.params,
         "evaluations": {str(step): value for step, value in trial.intermediate_values.items()},
         "seeds": outcome.get("seeds", []),
         "runs": outcome.get("runs", []),
         "steps": outcome.get("steps", 0),
+        "budget": outcome.get("budget"),
         "seconds": outcome.get("seconds"),
         "cpu_seconds": outcome.get("cpu_seconds"),
         "enqueued": attributes.get(ENQUEUED),

@@ -125,12 +125,12 @@ def _searched(section: Any, base: Composition) -> dict[str, str]:
 def _refused(parameter: Parameter, base: Composition, make_env: bool) -> list[Problem]:
     """Ends of a range, or choices, that the algorithm or the environment does not take; the first of them."""
     for value in _extremes(parameter):
-        laid = lay(base, {parameter.key: value})
+        laid = lay(base, {parameter.key: parameter.setting(value)})
         of_algo = parameter.key.startswith("algo.")
         wrong = check_alone(laid.values["algo"]) if of_algo else find_problems(laid, make_env=make_env)[1]
         # what an environment says against may be said of another of its settings
         for problem in (each for each in wrong if _is_below(each.key, parameter.key if of_algo else "env")):
-            message = f"can become {value}: {problem.key} {problem.message}"
+            message = f"can become {parameter.setting(value)}: {problem.key} {problem.message}"
             return [Problem(f"search_space.{parameter.name}", message, problem.hint)]
     return []
 

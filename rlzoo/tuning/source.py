@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from rlzoo.errors import ConfigError, ExitCode, RlzooError
 from rlzoo.tuning import zoo_names
 from rlzoo.tuning.place import FILES, find, is_study
-from rlzoo.tuning.queue import drawn
+from rlzoo.tuning.queue import values_of
 from rlzoo.tuning.reading import Snapshot, made_sense_of, names, read
 from rlzoo.tuning.space import Space
 from rlzoo.tuning.space_file import read as read_space
@@ -71,7 +71,7 @@ def _source(found: Snapshot) -> Source:
     unknown: set[str] = set()
     for trial in _best(found, maximize):
         if space is not None:
-            settings = space.settings(drawn(space, trial.params))
+            settings = space.settings(values_of(space, trial))
         else:
             settings, strange = zoo_names.settings(trial.params)
             unknown.update(strange)

@@ -40,9 +40,9 @@ class Space:
         return [each.text for each in self.constraints if not each.holds({**named(config), **values})]
 
     def settings(self, values: Mapping[str, Any]) -> dict[str, Any]:
-        """The values by their keys in the configuration, `algo.learning_rate`."""
-        keys = {parameter.name: parameter.key for parameter in self.parameters}
-        return {keys[name]: value for name, value in values.items()}
+        """The values as settings of the configuration, by their keys in it: `algo.learning_rate`."""
+        by_name = {parameter.name: parameter for parameter in self.parameters}
+        return {by_name[name].key: by_name[name].setting(value) for name, value in values.items()}
 
     def values_of(self, config: Mapping[str, Any]) -> dict[str, Any]:
         """The searched values that a configuration has, by name.
@@ -62,7 +62,7 @@ class Space:
         for parameter in self.parameters:
             if not parameter.applies(values):
                 continue
-            value = look_up(config, parameter.key)
+            value = parameter.value_of(look_up(config, parameter.key))
             try:
                 parameter.transform.raw(value)
             except ValueError as error:
@@ -78,7 +78,7 @@ class Space:
         for parameter in self.parameters:
             if not parameter.applies(values):
                 continue
-            value = look_up(config, parameter.key)
+            value = parameter.value_of(look_up(config, parameter.key))
             value = parameter.default if value is None and parameter.default is not None else value
             try:
                 values[parameter.name] = near = parameter.transform.nearest(value)

@@ -9,8 +9,8 @@ from typing import Any
 from rlzoo.errors import Problem
 from rlzoo.registry import did_you_mean
 from rlzoo.tuning.constraints import Constraint
-from rlzoo.tuning.parameters import KINDS, Choice, Int, Parameter, PowerOfTwo
-from rlzoo.tuning.space import Space, named
+from rlzoo.tuning.parameters import KINDS, Choice, Int, Parameter, PowerOfTwo, is_schedule
+from rlzoo.tuning.space import Space, look_up, named
 
 CONSTRAINTS = "constraints"
 """The one name in a space that is no parameter."""
@@ -60,7 +60,8 @@ def _parameter(
     default = settings.get("default")  # one that the range no longer holds is the nearest, or none
     if isinstance(transform, Choice):
         default = transform.values.get(default)
-    return Parameter(name, key, transform, when, default)
+    given = look_up(config, key)
+    return Parameter(name, key, transform, when, default, given if is_schedule(given) else None)
 
 
 def _key_problems(path: str, key: Any, config: Mapping[str, Any]) -> list[Problem]:

@@ -19,9 +19,11 @@ from rlzoo.runs import write_text
 from rlzoo.tuning import engines, place
 from rlzoo.tuning.claims import QUEUE as QUEUE
 from rlzoo.tuning.claims import Claims
+from rlzoo.tuning.parameters import is_schedule, starting_at
 from rlzoo.tuning.queue import queue_of
 from rlzoo.tuning.request import TuneRequest
 from rlzoo.tuning.sampling import PlacedSampler
+from rlzoo.tuning.space import look_up
 from rlzoo.tuning.storage import Store, explained
 
 REQUEST, SEED = "request", "seed"
@@ -204,6 +206,11 @@ def canonical(request: TuneRequest) -> dict[str, Any]:
     return found
 
 
+def _form(setting: Any) -> Any:
+    """A schedule without its start, which is searched; nothing of anything else."""
+    return starting_at(setting, 0.0) if is_schedule(setting) else None
+
+
 def differences(then: Mapping[str, Any], now: Mapping[str, Any], searched: set[str]) -> list[str]:
     """What makes scores of one request no comparison for those of the other; `searched` settings are drawn anyway."""
     found = []
@@ -213,6 +220,8 @@ def differences(then: Mapping[str, Any], now: Mapping[str, Any], searched: set[s
         covered = [key == free or key.startswith(f"{free}.") for free in free_keys]
         if old.get(key) != new.get(key) and not any(covered):
             found.append(_was(key, old.get(key), new.get(key)))
+    kept = {key: (look_up(then["train"], key), look_up(now["train"], key)) for key in sorted(searched)}
+    found += [_was(key, old, new) for key, (old, new) in kept.items() if _form(old) != _form(new)]
     old, new = _leaves(then["search_space"]), _leaves(now["search_space"])
     found += [
         _was(f"search_space.{key}", old.get(key), new.get(key))

@@ -30,8 +30,8 @@ from rlzoo.seeding import MAX_SEED
 from rlzoo.signals import BY_SIGNAL
 from rlzoo.training import train
 from rlzoo.tuning import engines
-from rlzoo.tuning.ledger import DRAWN, ERROR, INFEASIBLE, OUTCOME, PLACE, WORKER
-from rlzoo.tuning.objective import score, second_score
+from rlzoo.tuning.ledger import DRAWN, ERROR, EXACT, INFEASIBLE, OUTCOME, PLACE, WORKER
+from rlzoo.tuning.objective import reports_per_seed, score, second_score
 from rlzoo.tuning.storage import explained
 from rlzoo.tuning.study import Study
 
@@ -68,10 +68,7 @@ def run_trial(study: Study, trial: optuna.Trial, worker: str) -> float | tuple[f
         TrialFailed: if a training failed.
         RlzooError: if it was stopped by a signal or the disk is full, which is no fault of the trial.
     """
-    request = study.request
-    values = request.space.draw(trial)
-    composition = lay(request.base, request.space.settings(values))
-    wrong = request.space.broken(values, composition.values)
+    composition, wrong = _proposed(study, trial)
     if not wrong:
         wrong = [str(problem) for problem in find_problems(composition, make_env=False, n_requests=0)[1]]
     if wrong:
@@ -81,6 +78,26 @@ def run_trial(study: Study, trial: optuna.Trial, worker: str) -> float | tuple[f
     trial.set_user_attr(WORKER, {"name": worker, "pid": os.getpid(), "host": platform.node()})
     with _accounted(trial) as outcome:
         return _train_seeds(study, trial, composition, outcome)
+
+
+def _proposed(study: Study, trial: optuna.Trial) -> tuple[Composition, list[str]]:
+    """What the trial is to train, and the constraints that it does not meet.
+
+    A set to begin with is tried as it is: neither the space nor its constraints change it, and what is drawn is only
+    what the sampler takes it for.
+    """
+    request = study.request
+    exact = trial.user_attrs.get(EXACT)
+    if exact is None:
+        values = request.space.draw(trial)
+        composition = lay(request.base, request.space.settings(values))
+        return composition, request.space.broken(values, composition.values)
+    composition = lay(request.base, exact, whole=True)
+    near, _ = request.space.nearest(composition.values)
+    for parameter in request.space.parameters:
+        if parameter.name in near:
+            parameter.draw(trial)
+    return composition, []
 
 
 def _train_seeds(
@@ -124,7 +141,7 @@ def train_once(
     outcome: dict[str, Any] | None = None,
     details: Mapping[str, Any] | None = None,
 ) -> Trained:
-    """Train into `path`, which becomes a run, and score it.
+    """Train into `path`, which becomes a run, and score it at `total_timesteps`: what comes after that does not count.
 
     Args:
         cfg: whose seed is set.
@@ -141,8 +158,10 @@ def train_once(
     """
     from rlzoo.info import collect
 
-    watch = Prune(report or (lambda number, mean: False))
     assert cfg.seed is not None
+    is_final = objective == "final"
+    budget = cfg.total_timesteps + cfg.env.n_envs - 1  # the steps of all environments count together
+    watch = Prune(report or (lambda number, mean: False), budget, ends=is_final)
     try:
         shutil.rmtree(path, ignore_errors=True)
         path.mkdir(parents=True)
@@ -153,19 +172,20 @@ def train_once(
     run.write_info({"status": "running", **(details or {}), **collect()})
     try:
         with quietly(), run_lock.held(run):
-            evaluation = train(cfg, run, callbacks=[watch], final=objective == "final")
+            train(cfg, run, callbacks=[watch], final=is_final)
     finally:
         if outcome is not None:
             outcome["steps"] += watch.n_steps
+            outcome["budget"] = outcome.get("budget", 0) + cfg.total_timesteps
     means = [mean for _, mean in watch.evaluations]
-    found = score(objective, means, evaluation.mean_reward, n_last=n_last)
+    at_the_end = [each["mean_reward"] for each in run.read_results() if each["checkpoint"] == "last"]
+    found = score(objective, means, at_the_end[0] if is_final else None, n_last=n_last)
     return Trained(run, cfg.seed, found, means, watch.n_steps, watch.size)
 
 
 def _reporter(study: Study, trial: optuna.Trial, cfg: TrainConfig, k: int) -> Callable[[int, float], bool]:
     """Tells the pruner of evaluations; those of the k-th seed follow those of the seed before."""
-    freq = cfg.frequency(cfg.eval.freq, 10)
-    per_seed = max(1, cfg.total_timesteps // freq) + 1 if freq else 1
+    per_seed = reports_per_seed(cfg.total_timesteps, cfg.frequency(cfg.eval.freq, 10))
 
     def report(number: int, mean: float) -> bool:
         with explained(study.claims.store):

@@ -1,5 +1,7 @@
 """Search spaces: the shipped ones compose, transforms go both ways, mistakes are said at once."""
 
+import json
+
 import gymnasium
 import optuna
 import pytest
@@ -13,6 +15,7 @@ from rlzoo.config.parse import parse
 from rlzoo.preflight import find_problems
 from rlzoo.tuning.constraints import Constraint
 from rlzoo.tuning.parameters import Choice, Float, Int, OneMinus, PowerOfTwo
+from rlzoo.tuning.queue import defaults, exact_settings
 from rlzoo.tuning.request import OWN_KEYS
 from rlzoo.tuning.space import Space
 from rlzoo.tuning.space_file import read
@@ -22,8 +25,9 @@ SHIPPED = sorted(path.stem for path in SPACES.glob("*.yaml"))
 NOTHING_TO_TUNE = {"value_iteration", "policy_iteration", "mc_prediction", "td0"}
 """They compute what is right for a given discount, or judge a policy: no setting makes them better."""
 
-NO_NUMBER = {"monte_carlo": ["algo.learning_rate"], "ppo_scratch": ["algo.learning_rate"]}
-"""Defaults that no number stands for: the average of all samples, and a schedule."""
+NO_NUMBER = {"monte_carlo": ["algo.learning_rate"]}
+"""Defaults that no number stands for: the average of all samples."""
+TUNED = sorted(path for path in (paths.root() / "hyperparams").rglob("*.yaml") if path.parent.name in SHIPPED)
 
 
 def environment(algo: str) -> str:
@@ -238,6 +242,61 @@ def test_a_default_outside_of_a_changed_range_is_no_mistake() -> None:
     assert "algo.policy_kwargs.activation_fn is drawn: it is not given" in "; ".join(space.nearest(base.values)[1])
     base, space = composed("algo=qrdqn", "env=CartPole", "hyperparams=none", words[1])
     assert space.nearest(base.values)[0]["n_quantiles"] == 100
+
+
+def test_the_trials_called_tuned_and_defaults_are_the_tuned_set_and_the_defaults() -> None:
+    """Every shipped set: schedules, values outside of the space, networks and wrappers that only one of them has."""
+    seen: set[str] = set()
+    for path in TUNED:
+        algo, env = path.parent.name, "Pong" if path.stem == "atari" else path.stem
+        base, space = composed(f"algo={algo}", f"env={env}")
+        assert base.hyperparams
+        for source in (base,) if algo in seen and env != "Pong" else (base, defaults(base)):  # composing takes time
+            kept = json.loads(json.dumps(exact_settings(space, base, source)))
+            assert lay(base, kept, whole=True).values == source.values, path
+        seen.add(algo)
+
+
+@pytest.mark.parametrize(
+    "words", [("algo=ppo", "env=CartPole"), ("algo=dqn", "env=Pong"), ("algo=ars", "env=Pendulum")]
+)
+def test_their_base_is_what_training_composes(words: tuple[str, ...]) -> None:
+    base, _ = composed(*words)
+    tuned, plain = compose("train", words).values, compose("train", [*words, "hyperparams=none"]).values
+    for key in ("algo", "env", "stop", "eval", "total_timesteps"):
+        assert base.values[key] == tuned[key]
+    assert defaults(base).values["algo"] == plain["algo"]
+
+
+@pytest.mark.parametrize(
+    ("given", "drawn_as"),
+    [
+        ({"linear": 1e-3}, {"linear": 5e-4}),
+        ({"linear": [1e-3, 1e-5]}, {"linear": {"start": 5e-4, "end": 1e-5}}),
+        ({"cosine": {"start": 1e-3, "end_fraction": 0.5}}, {"cosine": {"start": 5e-4, "end_fraction": 0.5}}),
+        ({"constant": 1e-3}, {"constant": 5e-4}),
+        (1e-3, 5e-4),
+    ],
+)
+def test_what_is_searched_of_a_schedule_is_its_start(given: object, drawn_as: object) -> None:
+    config = compose("train", ["algo=ppo", "env=CartPole", "hyperparams=none"]).values
+    config = {**config, "algo": {**config["algo"], "learning_rate": given}}
+    section = {"learning_rate": {"type": "float", "low": 1e-5, "high": 1e-2, "log": True}}
+    space, problems = read(section, config)
+    assert not problems
+    assert space.nearest(config) == ({"learning_rate": 1e-3}, [])
+    settings = space.settings({"learning_rate": 5e-4})
+    assert settings == {"algo.learning_rate": drawn_as}
+    assert space.values_of({"algo": {"learning_rate": settings["algo.learning_rate"]}}) == {"learning_rate": 5e-4}
+
+
+def test_a_schedule_that_is_a_choice_is_one_whole_value() -> None:
+    config = compose("train", ["algo=ppo", "env=CartPole"]).values
+    assert config["algo"]["clip_range"] == {"linear": 0.2}
+    values = {"falling": {"linear": 0.2}, "fixed": 0.1, "wide": {"linear": 0.4}}
+    space, _ = read({"clip_range": {"type": "choice", "values": values}}, config)
+    assert space.nearest(config)[0] == {"clip_range": {"linear": 0.2}}
+    assert space.settings({"clip_range": {"linear": 0.4}}) == {"algo.clip_range": {"linear": 0.4}}
 
 
 def test_the_nearest_that_can_be_drawn() -> None:

@@ -93,21 +93,41 @@ def test_a_searched_setting_of_the_base_may_differ() -> None:
         started("algo.max_epsilon=0.9")
 
 
-def test_it_begins_with_the_tuned_set_and_the_defaults_as_far_as_they_lie_in_the_space() -> None:
-    words = ["algo=ppo", "env=CartPole", "hyperparams=auto", "study=p", "+search_space.batch_size.low=128"]
-    study = started(*words[:-1], "search_space.batch_size.low=128")
+def test_it_begins_with_the_tuned_set_and_the_defaults_as_they_are() -> None:
+    words = ["algo=ppo", "env=CartPole", "hyperparams=auto", "study=p", "total_timesteps=6000"]
+    study = started(*words, "search_space.batch_size.low=128", "search_space.max_grad_norm.low=1")
     tuned, defaults = study.claims.queue["0"], study.claims.queue["1"]
-    assert tuned["from"] == "tuned"
-    assert tuned["params"]["log2_n_steps"] == 5
-    assert "learning_rate" not in tuned["params"]  # a schedule
+    assert (tuned["from"], defaults["from"]) == ("tuned", "defaults")
+    assert tuned["exact"]["algo.learning_rate"] == {"linear": 0.001}
+    assert tuned["params"]["learning_rate"] == 0.001  # where the schedule starts
+    assert (tuned["params"]["log2_n_steps"], tuned["params"]["clip_range"]) == (5, 0.2)
+    assert defaults["exact"]["algo.batch_size"] == 64 and defaults["exact"]["env.n_envs"] == 1
     assert defaults["params"]["learning_rate"] == 3e-4
-    assert defaults["params"]["log2_batch_size"] == 7
+    assert defaults["params"]["log2_batch_size"] == 7  # what the sampler takes it for
     assert defaults["params"]["net_arch"] == "small"  # which is what nothing given means
-    [about_tuned, about_defaults] = study.notes
-    assert "algo.learning_rate is drawn: {'linear': 0.001} is no number" in about_tuned
-    assert about_defaults.endswith(
-        "in their trial algo.batch_size is 128 in place of 64; algo.ent_coef is 1e-08 in place of 0"
-    )
+    about_tuned, about_defaults, unmet = study.notes
+    assert about_tuned.startswith("the values of the tuned set are tried as they are; to the sampler algo.ent_coef is")
+    assert "to the sampler algo.batch_size is 128 in place of 64" in about_defaults
+    assert unmet == "the defaults are tried though they do not meet n_steps * n_envs * 4 <= total_timesteps"
+
+
+def test_sets_that_are_the_same_are_tried_once() -> None:
+    study = started("algo=q_learning", "env=Taxi", "hyperparams=none", "study=p")
+    assert [each["from"] for each in study.claims.queue.values()] == ["defaults"]
+    Path("hyperparams/q_learning").mkdir(parents=True)
+    Path("hyperparams/q_learning/Taxi.yaml").write_text("# @package _global_\n\nalgo:\n  learning_rate: 0.7\n")
+    study = started("algo=q_learning", "env=Taxi", "hyperparams=auto", "study=q")
+    assert [each["from"] for each in study.claims.queue.values()] == ["tuned"]  # 0.7 is the default
+
+
+def test_a_schedule_of_another_form_is_another_request() -> None:
+    words = ["algo=ppo", "env=CartPole", "hyperparams=none", "study=p"]
+    started(*words, "algo.learning_rate={linear: 1e-3}")
+    started(*words, "algo.learning_rate={linear: 5e-4}")  # its start is searched
+    with pytest.raises(RlzooError, match=r"algo.learning_rate was .*, is 0.001"):
+        started(*words, "algo.learning_rate=1e-3")
+    with pytest.raises(RlzooError, match=r"algo.learning_rate was .*, is .*cosine"):
+        started(*words, "algo.learning_rate={cosine: 1e-3}")
 
 
 @pytest.mark.parametrize(
@@ -142,15 +162,15 @@ def test_the_set_of_any_environment_is_not_saved(words: list[str]) -> None:
 
 def test_the_defaults_have_the_same_task_and_budget() -> None:
     request = plan(["algo=q_learning", "env=FrozenLakeNoSlippery", "total_timesteps=5000"])
-    found = defaults(request)
+    found = defaults(request.base)
     assert request.base.hyperparams
     assert found.values["stop"] == request.base.values["stop"]
     assert found.values["stop"]["episodes"] == 10_000  # a budget that the tuned set gives
     assert found.values["env"]["max_steps"] == request.base.values["env"]["max_steps"] == 99
     assert found.values["total_timesteps"] == 5000
     ppo = plan(["algo=ppo", "env=CartPole"])
-    assert (defaults(ppo).values["env"]["n_envs"], ppo.base.values["env"]["n_envs"]) == (1, 8)
-    assert defaults(ppo).values["algo"]["n_steps"] == 2048
+    assert (defaults(ppo.base).values["env"]["n_envs"], ppo.base.values["env"]["n_envs"]) == (1, 8)
+    assert defaults(ppo.base).values["algo"]["n_steps"] == 2048
 
 
 def test_the_workers_share_the_memory(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -10,9 +10,12 @@ import pytest
 from short_studies import SHORT, started
 
 import rlzoo
+from rlzoo.config.compose import compose
+from rlzoo.config.parse import dump, parse
 from rlzoo.runs import Run
 from rlzoo.tuning import trial as trials
 from rlzoo.tuning import worker
+from rlzoo.tuning.display import line
 from rlzoo.tuning.ledger import Ledger, state
 from rlzoo.tuning.study import Study
 from rlzoo.tuning.trial import trial_seed
@@ -63,8 +66,44 @@ def test_it_is_evaluated_at_the_end_where_that_is_its_score(objective: str, n_re
     kept = record(0)
     results = Run(Path("studies/s", kept["runs"][0])).read_results()
     assert len(results) == n_results
-    last = results[-1]["mean_reward"] if results else list(kept["evaluations"].values())[-1]
-    assert kept["score"] == last
+    at_the_end = {each["checkpoint"]: each["mean_reward"] for each in results}
+    assert kept["score"] == at_the_end.get("last", list(kept["evaluations"].values())[-1])
+
+
+def test_the_trials_called_tuned_and_defaults_train_just_these() -> None:
+    """The tuned set has schedules, and environments of another number than the defaults."""
+    words = [word for word in PPO if not word.startswith(("hyperparams", "search_space", "total", "eval.freq"))]
+    words += ["total_timesteps=512", "eval.freq=256"]
+    run(*words, "n_trials=2", "hyperparams=auto", "study=s")
+    for number, (name, hyperparams) in enumerate((("tuned", "auto"), ("defaults", "none"))):
+        assert record(number)["enqueued"] == name
+        own = [word for word in (*SHORT, *words) if not word.startswith(("top_k", "study", "hyperparams"))]
+        wanted = dump(parse(compose("train", [*own, f"hyperparams={hyperparams}"]).values))
+        trained = Run(Path("studies/s", record(number)["runs"][0])).read_config()
+        assert [trained[key] for key in ("algo", "env", "eval", "stop")] == [
+            wanted[key] for key in ("algo", "env", "eval", "stop")
+        ]
+    assert record(0)["settings"]["algo.learning_rate"] == {"linear": 0.001}
+    assert record(0)["values"]["learning_rate"] == 0.001
+
+
+@pytest.mark.parametrize("objective", ["last", "area", "final"])
+def test_a_trial_is_scored_at_its_budget(objective: str) -> None:
+    """The defaults collect 2,048 steps for an update; whatever comes after 300 is no part of their score."""
+    words = [word for word in PPO if not word.startswith(("search_space", "total", "eval.freq"))]
+    _, ledger = run(*words, "total_timesteps=300", "n_trials=1", f"objective={objective}")
+    kept = record(0)
+    assert list(kept["evaluations"]) == [str(number) for number in range(10)]
+    [trial] = ledger.trials
+    if objective == "final":
+        assert (kept["steps"], kept["budget"]) == (301, 300)
+        return
+    assert (kept["steps"], kept["budget"]) == (2048, 300)
+    assert line(trial).endswith("; it took 2,048 steps and is scored at 300")
+    rows = Run(Path("studies/s", kept["runs"][0])).evaluations_file.read_text().splitlines()[1:]
+    assert len(rows) == 68
+    means = [float(row.split(",")[1]) for row in rows[:10]]
+    assert kept["score"] == pytest.approx(sum(means[-3:]) / 3 if objective == "last" else sum(means) / 10)
 
 
 def test_its_seeds_follow_from_the_study_and_its_place() -> None:

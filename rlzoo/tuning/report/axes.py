@@ -5,11 +5,13 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal
 
+from rlzoo.algos.kinds import is_number
 from rlzoo.errors import clean, shorten
 from rlzoo.tuning.parameters import Choice, OneMinus, PowerOfTwo
+from rlzoo.tuning.space import look_up, same
 
 if TYPE_CHECKING:
     from optuna.distributions import BaseDistribution
@@ -49,6 +51,7 @@ class Axis:
         low, high: ends of the range, as values; 0 and the last index for choices.
         choices: what can be drawn, by name.
         settings: what a training gets of each.
+        parameter: of the study's space, None if that has none of this name.
     """
 
     name: str
@@ -59,6 +62,7 @@ class Axis:
     high: float
     choices: tuple[Any, ...] = ()
     settings: tuple[Any, ...] = ()
+    parameter: Parameter | None = None
 
     def cell(self, raw: Any) -> Cell:
         """What was drawn as a value."""
@@ -67,7 +71,8 @@ class Axis:
             name = raw if raw is None or isinstance(raw, bool | int | float) else label(raw)
             return Cell(name, label(raw), float(index), self.settings[index] if index < len(self.settings) else raw)
         value = {"two": lambda: 2 ** int(raw), "one_minus": lambda: 1.0 - float(raw)}.get(self.scale, lambda: raw)()
-        return Cell(value, self.text(value), self.position(value), value)
+        setting = value if self.parameter is None else self.parameter.setting(value)
+        return Cell(value, self.text(value), self.position(value), setting)
 
     def position(self, value: float) -> float:
         """Where a number stands: equal distances are equal changes to the sampler."""
@@ -121,12 +126,13 @@ def axis_of(parameter: Parameter) -> Axis:
     names = (parameter.name, parameter.key, parameter.raw_name)
     if isinstance(transform, Choice):
         return Axis(
-            *names, "choice", 0, len(transform.values) - 1, tuple(transform.values), tuple(transform.values.values())
-        )
+            *names, "choice", 0, len(transform.values) - 1, tuple(transform.values),
+            tuple(map(parameter.setting, transform.values.values())), parameter,
+        )  # fmt: skip
     if isinstance(transform, OneMinus):
-        return Axis(*names, "one_minus", 1.0 - transform.high, 1.0 - transform.low)
+        return Axis(*names, "one_minus", 1.0 - transform.high, 1.0 - transform.low, parameter=parameter)
     scale: Any = "two" if isinstance(transform, PowerOfTwo) else "log" if transform.log else "linear"
-    return Axis(*names, scale, transform.low, transform.high)
+    return Axis(*names, scale, transform.low, transform.high, parameter=parameter)
 
 
 def axis_of_distribution(name: str, distribution: BaseDistribution) -> Axis:
@@ -154,6 +160,19 @@ def cells(axes: Sequence[Axis], params: Mapping[str, Any]) -> dict[str, Cell]:
             with suppress(ValueError, TypeError, OverflowError):  # a trial of another study can have other kinds
                 found[axis.name] = axis.cell(params[axis.raw_name])
     return found
+
+
+def exact(axes: Sequence[Axis], found: Mapping[str, Cell], config: Mapping[str, Any]) -> dict[str, Cell]:
+    """Cells with what a configuration has, where a trial was not drawn and the sampler took it for what is near."""
+    cells = dict(found)
+    for axis in axes:
+        setting = look_up(config, axis.key)
+        if axis.name not in found or axis.parameter is None or setting is None:
+            continue
+        cell, value = replace(found[axis.name], setting=setting), axis.parameter.value_of(setting)
+        differs = axis.scale != "choice" and is_number(value) and not same(value, cell.value)
+        cells[axis.name] = replace(cell, value=value, text=axis.text(value)) if differs else cell
+    return cells
 
 
 def _of_decades(low: float, high: float) -> list[float]:

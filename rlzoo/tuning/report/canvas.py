@@ -49,14 +49,20 @@ def whole_numbers(axis: Any) -> None:
     axis.get_major_locator().set_params(integer=True)
 
 
-def limits(values: Sequence[float]) -> tuple[float, float]:
-    """The range to show: of all values, unless some lie so far away that nothing could be seen of the others."""
+def limits(values: Sequence[float], *, less_is_better: bool = False) -> tuple[float, float]:
+    """The range to show: of all values, unless bad ones lie so far away that nothing could be seen of the others."""
     low, high = min(values), max(values)
     if len(values) >= 4:
         first, _, third = statistics.quantiles(values, n=4, method="inclusive")
         reach = FENCE * (third - first)
         if reach > 0:
-            low, high = max(low, first - reach), min(high, third + reach)
+            low, high = (low, min(high, third + reach)) if less_is_better else (max(low, first - reach), high)
+    return whole([low, high])
+
+
+def whole(values: Sequence[float]) -> tuple[float, float]:
+    """The range of all values, with a margin."""
+    low, high = min(values), max(values)
     if not math.isfinite(high - low):
         raise Undrawable("the numbers lie too far apart")
     margin = 0.05 * (high - low) or max(abs(high) * 0.05, 0.5)

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from itertools import accumulate
 from typing import TYPE_CHECKING, Any
 
+from rlzoo.tuning.objective import reports_per_seed
 from rlzoo.tuning.report.canvas import (
     BLUE,
     GRAY,
@@ -17,6 +19,7 @@ from rlzoo.tuning.report.canvas import (
     limits,
     new_figure,
     plain,
+    whole,
     whole_numbers,
 )
 
@@ -68,7 +71,7 @@ def draw_history(report: Report) -> Figure:
 
 def _history(axes: Any, report: Report, values: Sequence[float], better: Any, *, pruned: bool) -> None:
     cut = [each for each in report.pruned if each.last is not None] if pruned else []
-    ends = limits([*values, *(each.last or 0.0 for each in cut)])
+    ends = limits([*values, *(each.last or 0.0 for each in cut)], less_is_better=better is min)
     if cut:
         heights = clip([each.last or 0.0 for each in cut], ends)
         axes.scatter(
@@ -104,7 +107,7 @@ def draw_edf(report: Report) -> Figure:
         columns.append((second_label(report), [each.second or 0.0 for each in report.complete]))
     figure = new_figure(7.5, 3.4)
     for panel, (name, values) in zip(figure.subplots(1, len(columns), squeeze=False)[0], columns, strict=True):
-        ends = limits(values)
+        ends = limits(values, less_is_better=name != score_label(report))
         ranked = sorted(values)
         shares = [(k + 1) / len(ranked) for k in range(len(ranked))]
         panel.step([ends[0], *clip(ranked, ends), ends[1]], [0, *shares, 1], where="post", color=BLUE, linewidth=1.6)
@@ -115,7 +118,7 @@ def draw_edf(report: Report) -> Figure:
 
 
 def draw_intermediate(report: Report) -> Figure:
-    """What the evaluations on the way brought, trial by trial."""
+    """What the evaluations on the way brought, trial by trial; several seeds of a trial are as many lines."""
     if report.second:
         raise Undrawable("trials with two objectives report nothing on the way, as they are never pruned")
     shown = [each for each in report.trials if each.state in ("complete", "pruned") and each.evaluations]
@@ -124,36 +127,51 @@ def draw_intermediate(report: Report) -> Figure:
     best = report.best[0].number if report.best else None
     figure = new_figure(7.5, 4)
     axes = figure.subplots()
-    ends = limits([value for each in shown for _, value in each.evaluations])
     styles = {"pruned": (GRAY, 0.55, 1.0, "pruned"), "complete": (BLUE, 0.45, 1.0, "complete")}
     named: set[str] = set()
     for each in sorted(shown, key=lambda one: (one.number == best, one.state == "complete", one.number)):
         color, alpha, width, name = styles[each.state]
         if each.number == best:
             color, alpha, width, name = ORANGE, 1.0, 2.2, f"the best: trial {best}"
-        steps, values = [step + 1 for step, _ in each.evaluations], [value for _, value in each.evaluations]
-        marker = "o" if len(steps) == 1 else ""  # one point is no line
-        axes.plot(
-            steps, clip(values, ends), color=color, alpha=alpha, linewidth=width, marker=marker, markersize=3,
-            label=None if name in named else name,
-        )  # fmt: skip
+        for line in lines_of(report, each):
+            steps, values = zip(*line, strict=True)
+            marker = "o" if len(steps) == 1 else ""  # one point is no line
+            axes.plot(
+                steps, values, color=color, alpha=alpha, linewidth=width, marker=marker, markersize=3,
+                label=None if name in named else name,
+            )  # fmt: skip
+            named.add(name)
         if each.state == "pruned" and each.number != best:
-            axes.plot(steps[-1], clip(values, ends)[-1], "x", color=color, markersize=5)
-        named.add(name)
-    axes.set_ylim(*ends)
-    plain(axes, x=_steps_label(report), y="mean return")
-    whole_numbers(axes.xaxis)
+            axes.plot(steps[-1], values[-1], "x", color=color, markersize=5)
+    axes.set_ylim(*whole([value for each in shown for _, value in each.evaluations]))
+    axes.set_xlim(left=0)
+    axes.xaxis.set_major_formatter("{x:,.0f}")
+    plain(axes, x="training seed" if _is_between_seeds(report) else "environment steps", y="mean return")
     axes.legend(**ABOVE)
     return figure
 
 
-def _steps_label(report: Report) -> str:
-    n_seeds = int(report.search.get("seeds_per_trial") or 1)
-    if n_seeds == 1:
-        return "evaluation"
+def lines_of(report: Report, trial: Trial) -> list[list[tuple[int, float]]]:
+    """The evaluations of a trial by the environment steps that they were due at, seed by seed.
+
+    What is compared between seeds is a score for each seed, by its number.
+    """
+    if _is_between_seeds(report):
+        return [[(number + 1, value) for number, value in trial.evaluations]]
+    train = report.request.get("train", {})
+    total, freq = int(train.get("total_timesteps") or 0), train.get("eval", {}).get("freq")
+    freq = max(1, total // 10) if freq == "auto" else int(freq or 1)
+    several = int(report.search.get("seeds_per_trial") or 1) > 1
+    per_seed = reports_per_seed(total, freq) if several else math.inf
+    lines: dict[float, list[tuple[int, float]]] = {}
+    for number, value in trial.evaluations:
+        lines.setdefault(number // per_seed, []).append((int(number % per_seed + 1) * freq, value))
+    return list(lines.values())
+
+
+def _is_between_seeds(report: Report) -> bool:
     pruner = report.search.get("pruner")
-    between = pruner == "wilcoxon" or (isinstance(pruner, dict) and "wilcoxon" in pruner)
-    return "seed" if between else f"evaluation, of {n_seeds} seeds one after another"
+    return pruner == "wilcoxon" or (isinstance(pruner, dict) and "wilcoxon" in pruner)
 
 
 def draw_pareto(report: Report) -> Figure:
@@ -166,7 +184,7 @@ def draw_pareto(report: Report) -> Figure:
     figure = new_figure(7.5, 4.4)
     axes = figure.subplots()
     across, up = _pairs(report.complete)
-    x_ends, y_ends = limits(across), limits(up)
+    x_ends, y_ends = limits(across, less_is_better=True), limits(up)
     if min(across) > 0 and max(across) > 30 * min(across):
         axes.set_xscale("log")
         x_ends = (min(across) / 1.3, max(across) * 1.3)

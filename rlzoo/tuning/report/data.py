@@ -13,10 +13,11 @@ from typing import TYPE_CHECKING, Any
 from rlzoo.errors import RlzooError, clean
 from rlzoo.tuning import engines, reading
 from rlzoo.tuning.final import search_cost
-from rlzoo.tuning.ledger import ENQUEUED, ERROR, INFEASIBLE, OUTCOME, WORKER, Ledger, state
-from rlzoo.tuning.objective import pareto
+from rlzoo.tuning.ledger import ENQUEUED, ERROR, EXACT, INFEASIBLE, OUTCOME, WORKER, Ledger, state
+from rlzoo.tuning.objective import overrun, pareto
 from rlzoo.tuning.place import Place, find
-from rlzoo.tuning.report.axes import Axis, Cell, axis_of, axis_of_distribution, cells
+from rlzoo.tuning.queue import nested
+from rlzoo.tuning.report.axes import Axis, Cell, axis_of, axis_of_distribution, cells, exact
 from rlzoo.tuning.report.comparison import Comparison, compare
 from rlzoo.tuning.space_file import read as read_space
 from rlzoo.tuning.study import QUEUE, SEED
@@ -36,7 +37,7 @@ class Trial:
         values: by the parameters' names; those that it has not are left out.
         evaluations: numbers and mean returns, in order, of what was reported on the way.
         enqueued: where its values come from, if they were not drawn.
-        note: why it has no score.
+        note: why it has no score, or not that of its end.
     """
 
     number: int
@@ -198,18 +199,19 @@ def _trial(trial: FrozenTrial, axes: Sequence[Axis]) -> Trial:
     worker = attributes.get(WORKER) or {}
     broken = "; ".join(map(str, attributes.get(INFEASIBLE, [])))
     reported = sorted(trial.intermediate_values.items())
+    drawn, settings = cells(axes, trial.params), attributes.get(EXACT)
     return Trial(
         trial.number,
         name,
         _finite(values[0]) if values else None,
         _finite(values[1]) if values and len(values) > 1 else None,
-        cells(axes, trial.params),
+        exact(axes, drawn, nested(settings)) if isinstance(settings, Mapping) else drawn,
         tuple((step, value) for step, value in reported if math.isfinite(value)),
         attributes.get(ENQUEUED),
         int(outcome.get("steps", 0)),
         outcome.get("seconds"),
         f"{worker.get('name', '')} on {worker.get('host', '')}" if worker else "",
-        clean(attributes.get(ERROR) or broken),
+        clean(attributes.get(ERROR) or broken or overrun(outcome)),
     )
 
 

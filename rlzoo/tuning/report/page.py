@@ -145,7 +145,8 @@ def _trials(report: Report) -> Element:
     columns = ["trial", "state", "score", *second, *names, "steps", "seconds", "worker", "note"]
     rows = []
     for each in report.trials:
-        note = each.note.partition("\n")[0] if each.note else f"began with: {each.enqueued}" if each.enqueued else ""
+        began = f"began with: {each.enqueued}" if each.enqueued else ""
+        note = "; ".join(part for part in (began, each.note.partition("\n")[0]) if part)
         cost = [_number(each.steps or None), _number(each.seconds, f"{each.seconds or 0:.1f}")]
         cells = [*_scores(each, report), *_values(each, names), *cost, _text(each.worker), _text(note)]
         rows.append([_number(each.number), _text(each.state), *cells])

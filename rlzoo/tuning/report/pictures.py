@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from rlzoo.tuning.report.importance import Importance
 
 DPI = 120
-FAR = " What lies far from all others stands at the edge."
+FAR = " What is far worse than all others stands at the edge."
 
 
 class Picture(NamedTuple):
@@ -77,7 +77,7 @@ def draw(report: Report, importance: Importance) -> list[Picture]:
         _picture(
             "intermediate",
             "Learning curves",
-            "The mean return of each evaluation on the way; a cross is where a trial was pruned.",
+            "The mean return of each evaluation on the way, over its steps; a cross is where a trial was pruned.",
             lambda: curves.draw_intermediate(report),
         ),
         _picture(
@@ -101,10 +101,11 @@ def draw(report: Report, importance: Importance) -> list[Picture]:
 def _is_far(report: Report) -> Iterator[bool]:
     """Whether some scores, or second objectives, lie outside of what is shown."""
     last = [each.last for each in report.pruned]
-    for values in ([*(each.score for each in report.complete), *last], [each.second for each in report.complete]):
+    scores, seconds = [*(each.score for each in report.complete), *last], [each.second for each in report.complete]
+    for values, less in ((scores, False), (seconds, True)):
         there = [value for value in values if value is not None]
         with suppress(Undrawable):
-            low, high = limits(there) if there else (0.0, 0.0)
+            low, high = limits(there, less_is_better=less) if there else (0.0, 0.0)
             yield bool(there) and (min(there) < low or max(there) > high)
 
 
