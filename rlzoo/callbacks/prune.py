@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping
 
-from rlzoo.protocols import Algorithm, Callback, Patience, Pruned
+from rlzoo.protocols import Algorithm, Callback, Ended, Patience, Pruned
 
 PASSING = ("optimizer", "adam", "observation", "states", "rollout")
 """Parts of the names of tensors that a training needs and the agent it makes does not."""
@@ -48,7 +48,9 @@ class Prune(Callback):
             step, mean = self.evaluations[number]
             if self._is_hopeless(number, mean):
                 raise Pruned(f"pruned at step {step:,}, at evaluation {number + 1} with a mean of {mean:.2f}")
-        return not (self._ends and self.n_steps > self._budget)
+        if self._ends and self.n_steps > self._budget:
+            raise Ended  # not at the next boundary, which may be many steps on
+        return True
 
     def patience(self, algorithm: Algorithm) -> Patience:
         """It has nothing to say between evaluations, after which every callback is asked, but where its budget ends."""

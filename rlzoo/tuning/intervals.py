@@ -1,10 +1,15 @@
-"""Confidence intervals over a handful of training seeds, by Student's t: a bootstrap of five is too narrow."""
+"""Confidence intervals over a handful of training seeds, by Student's t: a bootstrap of five is too narrow.
+
+Fewer than `evaluation.MIN_SEEDS` have none.
+"""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
 from typing import NamedTuple
+
+from rlzoo.evaluation import MIN_SEEDS
 
 CONFIDENCE = 0.95
 
@@ -18,8 +23,8 @@ class Interval(NamedTuple):
 
 
 def of_mean(values: Sequence[float]) -> Interval | None:
-    """The interval of a mean; None of fewer than two values."""
-    if len(values) < 2:
+    """The interval of a mean; None of too few values."""
+    if len(values) < MIN_SEEDS:
         return None
     mean, variance = _moments(values)
     half = t_quantile(len(values) - 1) * math.sqrt(variance / len(values))
@@ -27,11 +32,11 @@ def of_mean(values: Sequence[float]) -> Interval | None:
 
 
 def of_difference(values: Sequence[float], others: Sequence[float]) -> Interval | None:
-    """The interval of the difference of two means whose spreads may differ (Welch); None of fewer than two values.
+    """The interval of the difference of two means whose spreads may differ (Welch); None of too few values.
 
     The degrees of freedom are rounded down, which makes it a little wider.
     """
-    if min(len(values), len(others)) < 2:
+    if min(len(values), len(others)) < MIN_SEEDS:
         return None
     (mean, variance), (other, other_variance) = _moments(values), _moments(others)
     a, b = variance / len(values), other_variance / len(others)
