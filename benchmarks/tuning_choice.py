@@ -42,8 +42,9 @@ class Table:
         words: the task; the same for all.
         own: words that the tuned set, which says how many environments it wants, does without.
         n_drawn: configurations that are drawn and trained on one seed.
-        n_kept: the best of them, which are trained on all seeds.
+        n_kept: the best of them that do not take too long, which are trained on all seeds.
         n_seeds: of each configuration.
+        seconds: of CPU time that a training may take for its configuration to be kept.
     """
 
     words: tuple[str, ...]
@@ -51,17 +52,18 @@ class Table:
     n_drawn: int
     n_kept: int
     n_seeds: int
+    seconds: float
 
 
 TABLES = {
     "q_learning-FrozenLake": Table(
-        ("algo=q_learning", "env=FrozenLake", "total_timesteps=20_000", "eval.n_episodes=20"), (), 40, 10, 40
+        ("algo=q_learning", "env=FrozenLake", "total_timesteps=20_000", "eval.n_episodes=20"), (), 40, 10, 40, 60
     ),
     "ppo-CartPole": Table(
-        ("algo=ppo", "env=CartPole", "total_timesteps=20_000", "eval.n_episodes=3"), ("env.n_envs=1",), 24, 8, 20
+        ("algo=ppo", "env=CartPole", "total_timesteps=20_000", "eval.n_episodes=3"), ("env.n_envs=1",), 30, 6, 20, 12
     ),
     "dqn-LunarLander": Table(
-        ("algo=dqn", "env=LunarLander", "total_timesteps=50_000", "eval.n_episodes=3"), ("env.n_envs=1",), 8, 4, 8
+        ("algo=dqn", "env=LunarLander", "total_timesteps=50_000", "eval.n_episodes=3"), ("env.n_envs=1",), 8, 4, 8, 100
     ),
 }
 
@@ -90,7 +92,8 @@ def collect(name: str, n_seeds: int | None) -> None:
     for label, (settings, _) in drawn.items():
         done(label, FIRST_SEED - 1, settings)
     screened = {each["configuration"]: each for each in _lines(path) if each["seed"] == FIRST_SEED - 1}
-    ranked = sorted(drawn, key=lambda label: -last(screened[label], 3))
+    quick = [label for label in drawn if screened[label]["cpu_seconds"] <= table.seconds]
+    ranked = sorted(quick, key=lambda label: -last(screened[label], 3))
     for seed in range(FIRST_SEED, FIRST_SEED + (n_seeds or table.n_seeds)):
         for label in (*_given(table), *ranked[: table.n_kept]):
             done(label, seed, compositions[label][0])

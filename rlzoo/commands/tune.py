@@ -60,33 +60,16 @@ def tune(*words: str) -> Tuned:
 
 def as_data(tuned: Tuned) -> dict[str, Any]:
     """A study that has ended as plain data."""
+    from rlzoo.tuning.final import data_of
+
     states = [trial["state"] for trial in tuned.trials]
     return {
         "folder": str(tuned.folder),
         "trials": {state: states.count(state) for state in dict.fromkeys(states)},
         "best": list(tuned.best),
-        "final": None if tuned.final is None else _final_data(tuned.final),
+        "final": None if tuned.final is None else data_of(tuned.final),
         "cost": tuned.cost,
         "saved": None if tuned.saved is None else str(tuned.saved),
-    }
-
-
-def _final_data(final: Final) -> dict[str, Any]:
-    return {
-        "candidates": [
-            {
-                "label": each.label,
-                "trial": each.trial,
-                "settings": dict(each.settings),
-                "scores": list(each.scores),
-                "mean": each.mean if each.scores else None,
-                "ci": None if each.interval is None else [each.interval.low, each.interval.high],
-                "error": each.error,
-                **({"second": each.second, "front": each in final.front} if each.seconds else {}),
-            }
-            for each in final.candidates
-        ],
-        "gain": None if final.gain is None else final.gain._asdict(),
     }
 
 
@@ -101,7 +84,7 @@ def _print(tuned: Tuned, second: str | None) -> None:
     ]
     print_table(columns, rows, title="Pareto front" if second else "best trials")
     if tuned.final is not None:
-        _print_final(tuned.final, second)
+        print_final(tuned.final, second, "" if second else tuned.final.verdict)
     states = [trial["state"] for trial in tuned.trials]
     counts = ", ".join(f"{states.count(state)} {state}" for state in dict.fromkeys(states))
     print_lines(f"trials: {counts}")
@@ -112,21 +95,29 @@ def _print(tuned: Tuned, second: str | None) -> None:
     print_lines(f"its pictures: rlzoo tune report {shell(f'study={tuned.folder}')}")
 
 
-def _print_final(final: Final, second: str | None) -> None:
+def print_final(final: Final, second: str | None, verdict: str) -> None:
+    """Print the race and the comparison at the end of a study; `second` is its second objective."""
     from rlzoo.console import print_table
-    from rlzoo.tuning.final import may_be_chance, table_of
+    from rlzoo.tuning.final import table_of
 
-    print_table(*table_of(final.candidates, second), title="on fresh seeds")
-    if final.gain is not None and not second:
-        gain = final.gain
-        interval = f"{gain.mean:.2f} [{gain.low:.2f}, {gain.high:.2f}]"
-        print_lines(f"{final.winner.label} beats the defaults by {interval}{may_be_chance(gain)}")
+    if final.raced:
+        print_table(*table_of(final.raced, None), title="race on fresh seeds")
+    if final.candidates:
+        print_table(
+            *table_of(final.candidates, second),
+            title="compared on other fresh seeds" if final.raced else "on fresh seeds",
+        )
+    if verdict:
+        print_lines(verdict)
 
 
 def plan_data(request: TuneRequest) -> dict[str, Any]:
     """What a request would do, as plain data."""
+    from rlzoo.tuning.race import cost
+
     config, steps = request.config, request.train.total_timesteps
-    candidates = config.top_k + 1 if config.top_k else 0  # with the defaults
+    several = config.second_objective is not None
+    in_the_end = (config.top_k + 1) * config.final_seeds if several else cost(config.top_k, config.final_seeds)
     return {
         "study": request.study,
         "parameters": [
@@ -140,7 +131,7 @@ def plan_data(request: TuneRequest) -> dict[str, Any]:
         ],
         **{key: getattr(config, key) for key in ("n_trials", "workers", "sampler", "pruner", "objective", "storage")},
         "steps at most": config.n_trials * config.seeds_per_trial * steps,
-        "and in the end": candidates * config.final_seeds * steps,
+        "and in the end": in_the_end * steps if config.top_k else 0,
     }
 
 

@@ -10,7 +10,6 @@ from rlzoo.config import paths
 from rlzoo.config.compose import override
 from rlzoo.config.parse import check
 from rlzoo.config.tune_schema import TuneReportConfig
-from rlzoo.console import print_lines
 from rlzoo.errors import ConfigError, ExitCode
 
 if TYPE_CHECKING:
@@ -50,9 +49,9 @@ def _files(written: Written) -> dict[str, object]:
 
 
 def _print(report: Report, written: Written, n: int) -> None:
+    from rlzoo.commands.tune import print_final
     from rlzoo.console import print_pairs, print_table, say
-    from rlzoo.tuning.final import spent, table_of
-    from rlzoo.tuning.report.page import verdict
+    from rlzoo.tuning.final import spent
 
     second = [report.second] if report.second else []
     columns = ("trial", "score", *second, "values")
@@ -68,9 +67,7 @@ def _print(report: Report, written: Written, n: int) -> None:
     if rows:
         print_table(columns, rows, title="Pareto front" if second else "best trials")
     if report.comparison is not None:
-        print_table(*table_of(report.comparison.candidates, report.second), title="on fresh seeds")
-        if sentence := verdict(report):
-            print_lines(sentence)
+        print_final(report.comparison.final, report.second, report.comparison.verdict)
     if report.failed:
         print_table(("trial", "error"), [(each.number, each.note) for each in report.failed[:n]], title="failures")
     for name, reason in written.not_drawn.items():

@@ -64,6 +64,7 @@ class _Outcome(TypedDict, total=False):
     seeds: list[Count]
     runs: Words
     steps: Count
+    budget: Count
     seconds: Number
     cpu_seconds: Number
     size: Count
@@ -76,10 +77,17 @@ class TrialAttributes(TypedDict, total=False):
     attempt: Count
     drawn: bool
     enqueued: str
+    exact: dict[str, Any]
     error: str
     infeasible: Words
     worker: dict[str, Any]
     outcome: _Outcome
+
+
+class Finalist(TypedDict):
+    """`final/finalist.json`: the trial that won the race."""
+
+    trial: Count
 
 
 class _Of(TypedDict, total=False):

@@ -1,4 +1,7 @@
-"""The end of a study: its best trials and the defaults, trained again on fresh seeds; the one that wins there wins."""
+"""The end of a study: its best trials race on fresh seeds, and on others the first of them and the defaults compare.
+
+What is chosen on some seeds is judged on others: a score that decided who goes on is partly luck.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +9,7 @@ import json
 import math
 import shutil
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -15,23 +18,27 @@ from rlzoo import console
 from rlzoo.config.compose import Composition, lay
 from rlzoo.config.parse import parse
 from rlzoo.errors import ExitCode, RlzooError
+from rlzoo.evaluation import MIN_SEEDS
 from rlzoo.launchers import Job, launch
 from rlzoo.launchers.job import JobResult
 from rlzoo.runs import write_text
 from rlzoo.signals import BY_SIGNAL
 from rlzoo.tuning.intervals import Interval, of_difference, of_mean
-from rlzoo.tuning.ledger import Ledger
+from rlzoo.tuning.ledger import ENQUEUED, EXACT, Ledger
 from rlzoo.tuning.objective import pareto, second_score
-from rlzoo.tuning.queue import defaults, drawn
+from rlzoo.tuning.queue import defaults, settings_of
+from rlzoo.tuning.race import budget_of, race
 from rlzoo.tuning.reach import enter, offered
 from rlzoo.tuning.records import read_result
 from rlzoo.tuning.request import TuneRequest, plan
 from rlzoo.tuning.study import Study
 from rlzoo.tuning.trial import train_once, trial_seed
 
-FRESH = 2**30
-"""What the seeds at the end are drawn with in place of a trial's number."""
+FRESH = {"seed": 2**30, "race": 2**30 + 1}
+"""What the seeds of the comparison and of the race before it are drawn with in place of a trial's number."""
 DEFAULTS = "defaults"
+FINALIST = "finalist.json"
+"""Who won the race, in the folder of the comparison."""
 
 
 @dataclass(frozen=True)
@@ -45,6 +52,7 @@ class Candidate:
         scores: one for each fresh seed, the same seeds for all.
         seconds: of the second objective, if there is one; less is better.
         error: why it has not all of them.
+        exact: the settings are whole, as `queue.exact_settings` gives them.
     """
 
     label: str
@@ -53,6 +61,7 @@ class Candidate:
     scores: tuple[float, ...] = ()
     error: str = ""
     seconds: tuple[float, ...] = ()
+    exact: bool = False
 
     @property
     def mean(self) -> float:
@@ -65,15 +74,29 @@ class Candidate:
 
     @property
     def interval(self) -> Interval | None:
-        """The 95 % interval of the mean over training seeds; None with one seed."""
+        """The 95 % interval of the mean over training seeds; None of too few."""
         return of_mean(self.scores)
+
+    @property
+    def spread(self) -> str:
+        """The interval in words, or the scores themselves where there are too few for one."""
+        if self.interval is not None:
+            return f"[{self.interval.low:.2f}, {self.interval.high:.2f}]"
+        return ", ".join(f"{score:.2f}" for score in sorted(self.scores))
 
 
 @dataclass(frozen=True)
 class Final:
-    """The candidates, the best first, with the defaults among them."""
+    """What came of the comparison.
+
+    Attributes:
+        candidates: who was compared, the best first: the winner of the race and the defaults; with two objectives the
+            whole front and the defaults.
+        raced: who was in the race, its winner first, with the scores there; nobody where there was none.
+    """
 
     candidates: tuple[Candidate, ...]
+    raced: tuple[Candidate, ...] = ()
 
     @property
     def winner(self) -> Candidate:
@@ -91,10 +114,26 @@ class Final:
 
     @property
     def gain(self) -> Interval | None:
-        """The 95 % interval of what the winner is better than the defaults by; None where it is they, or one seed."""
-        if self.winner.trial is None:
+        """The 95 % interval of what the winner is better than the defaults by; None if it is they, or of few seeds."""
+        ranked = [each.trial for each in self.candidates]
+        if None not in ranked[1:] or self.winner.seconds:
             return None
         return of_difference(self.winner.scores, self.defaults.scores)
+
+    @property
+    def verdict(self) -> str:
+        """Whether the defaults were beaten, in a sentence."""
+        if self.winner.trial is None:
+            others = [each.label for each in self.candidates if each.trial is not None and each.scores]
+            return f"{', '.join(others)} did not beat the defaults" if others else "no candidate beat the defaults"
+        if not self.defaults.scores:
+            return f"{self.winner.label} was compared with nothing: {self.defaults.error.partition(chr(10))[0]}"
+        if self.gain is None:
+            few = f"{self.winner.mean - self.defaults.mean:.2f}, of fewer than {MIN_SEEDS} seeds"
+            return f"{self.winner.label} beats the defaults by {few}: it may be chance"
+        interval = f"{self.gain.mean:.2f} [{self.gain.low:.2f}, {self.gain.high:.2f}]"
+        chance = "" if self.gain.low > 0 else ": it may be chance"
+        return f"{self.winner.label} beats the defaults by {interval}{chance}"
 
 
 def decide(study: Study, words: Sequence[str], say: Callable[[str], None]) -> Final | None:
@@ -105,17 +144,70 @@ def decide(study: Study, words: Sequence[str], say: Callable[[str], None]) -> Fi
     """
     config = study.request.config
     ledger = study.claims.ledger()
-    best = ledger.best(config.top_k) if config.second_objective is None else ledger.front()[: config.top_k]
-    if not best:
+    several = config.second_objective is not None
+    best = [each for each in (ledger.front() if several else ledger.best(config.top_k + 1)) if not _is_defaults(each)]
+    candidates = [_candidate(study, trial) for trial in best[: config.top_k]]
+    if not candidates:
         return None
     with study.claims.store.lock("final"):
-        candidates = [_candidate(study, trial) for trial in best] + [Candidate(DEFAULTS, None, {})]
-        jobs = [_job(study, words, candidate, k) for candidate in candidates for k in range(config.final_seeds)]
-        todo = [job for job in jobs if _kept(job) is None]
-        if todo:
-            say(f"the best {len(best)} and the defaults on {config.final_seeds} fresh seeds: {len(todo)} trainings")
-        errors = _train(todo, study, say)
-        return Final(tuple(sorted((_filled(each, jobs, errors) for each in candidates), key=_order)))
+        raced: tuple[Candidate, ...] = ()
+        if not several:
+            raced = _raced(study, words, candidates, say)
+            candidates = [replace(raced[0], scores=())] if raced else candidates
+            if raced and raced[0].error:
+                return Final((Candidate(DEFAULTS, None, {}), *candidates), raced)
+            _name(study, candidates[0])
+        candidates = [*candidates, Candidate(DEFAULTS, None, {})]
+        compared = _scored(study, words, candidates, "seed", range(config.final_seeds), say)
+        return Final(tuple(sorted(compared, key=_order)), raced)
+
+
+def _raced(
+    study: Study, words: Sequence[str], candidates: Sequence[Candidate], say: Callable[[str], None]
+) -> tuple[Candidate, ...]:
+    """The candidates with their scores in the race, its winner first; nobody if there is only one."""
+    if len(candidates) == 1:
+        return ()
+    by_label = {each.label: each for each in candidates}
+
+    def play(labels: Sequence[str], seeds: range) -> dict[str, tuple[float, ...]]:
+        played = _scored(study, words, [by_label[label] for label in labels], "race", seeds, say)
+        by_label.update({each.label: replace(each, scores=()) for each in played})
+        return {each.label: each.scores for each in played}
+
+    found = race(list(by_label), budget_of(len(candidates), study.request.config.final_seeds), play)
+    return tuple(replace(by_label[label], scores=tuple(scores)) for label, scores in found.items())
+
+
+def _scored(
+    study: Study,
+    words: Sequence[str],
+    candidates: Sequence[Candidate],
+    stage: str,
+    seeds: range,
+    say: Callable[[str], None],
+) -> list[Candidate]:
+    """The candidates with their scores on these seeds, for which they are trained where they have not been."""
+    jobs = [_job(study, words, candidate, stage, k) for candidate in candidates for k in seeds]
+    todo = [job for job in jobs if _kept(job) is None]
+    if todo:
+        names = ", ".join(each.label for each in candidates)
+        what = "race on" if stage == "race" else "are compared on"
+        say(f"{names} {what} {len(seeds)} fresh seed{'s' * (len(seeds) > 1)}: {len(todo)} trainings")
+    errors = _train(todo, study, say)
+    return [_filled(each, jobs, errors) for each in candidates]
+
+
+def _is_defaults(trial: Any) -> bool:
+    """Whether a trial is the defaults themselves, which are compared anyway."""
+    return EXACT in trial.user_attrs and trial.user_attrs.get(ENQUEUED) == DEFAULTS
+
+
+def _name(study: Study, finalist: Candidate) -> None:
+    """Write down who goes on to the comparison."""
+    path = study.folder / "final" / FINALIST
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_text(path, json.dumps({"trial": finalist.trial}) + "\n")
 
 
 def run_job(job: Mapping[str, Any]) -> dict[str, Any]:
@@ -123,7 +215,8 @@ def run_job(job: Mapping[str, Any]) -> dict[str, Any]:
     if "reach" in job:
         enter(job["reach"])
     request = plan(job["words"], starts=False)
-    composition = composition_of(request, job["settings"] if job["trial"] is not None else None)
+    settings = job["settings"] if job["trial"] is not None else None
+    composition = composition_of(request, settings, exact=job["exact"])
     path = Path(job["path"])
     began = time.monotonic()
     trained = train_once(
@@ -133,37 +226,38 @@ def run_job(job: Mapping[str, Any]) -> dict[str, Any]:
         n_last=request.config.n_last,
         details={"trial": job["trial"], "words": list(request.base.words)},
     )
-    shutil.rmtree(path / "checkpoints", ignore_errors=True) if job["k"] else None
+    if not job["keep"]:
+        shutil.rmtree(path / "checkpoints", ignore_errors=True)
     second = second_score(request.config.second_objective, time.monotonic() - began, trained.size)
     kept = {"of": job["of"], "score": trained.score, "steps": trained.steps, "second": second}
     write_text(path.with_name(f"{path.name}.json"), json.dumps(kept) + "\n")
     return {"run": str(path), "result": kept}
 
 
-def composition_of(request: TuneRequest, settings: Mapping[str, Any] | None) -> Composition:
-    """The request with a candidate's settings; None for the defaults."""
-    return defaults(request.base) if settings is None else lay(request.base, settings)
+def composition_of(request: TuneRequest, settings: Mapping[str, Any] | None, *, exact: bool = False) -> Composition:
+    """The request with a candidate's settings, whole ones if they are exact; None for the defaults."""
+    return defaults(request.base) if settings is None else lay(request.base, settings, whole=exact)
 
 
 def _candidate(study: Study, trial: Any) -> Candidate:
-    space = study.request.space
-    settings = space.settings(drawn(space, trial.params))
-    return Candidate(f"trial {trial.number}", trial.number, settings)
+    settings, exact = settings_of(study.request.space, trial)
+    return Candidate(f"trial {trial.number}", trial.number, settings, exact=exact)
 
 
-def _job(study: Study, words: Sequence[str], candidate: Candidate, k: int) -> dict[str, Any]:
+def _job(study: Study, words: Sequence[str], candidate: Candidate, stage: str, k: int) -> dict[str, Any]:
     """What a process needs to train a candidate; `of` is what the result holds for."""
     config = study.request.config
-    seed = trial_seed(study.seed, FRESH, k)
-    values = composition_of(study.request, None if candidate.trial is None else candidate.settings).values
+    seed = trial_seed(study.seed, FRESH[stage], k)
+    settings = None if candidate.trial is None else candidate.settings
+    values = composition_of(study.request, settings, exact=candidate.exact).values
     judged = {key: values[key] for key in ("algo", "env", "total_timesteps", "eval", "stop")}
     objective = [config.objective, config.n_last, *([config.second_objective] if config.second_objective else [])]
     of = json.loads(json.dumps({**judged, "seed": seed, "objective": objective}, default=str))
     folder = study.folder / "final" / candidate.label.replace(" ", "_")
-    path = str((folder / f"seed{k}").absolute())
+    path = str((folder / f"{stage}{k}").absolute())
     return {
         "words": list(words), "label": candidate.label, "trial": candidate.trial, "settings": dict(candidate.settings),
-        "seed": seed, "k": k, "path": path, "of": of,
+        "exact": candidate.exact, "seed": seed, "keep": stage == "seed" and k == 0, "path": path, "of": of,
     }  # fmt: skip
 
 
@@ -239,17 +333,40 @@ def search_cost(ledger: Ledger) -> dict[str, float]:
 
 def table_of(candidates: Sequence[Candidate], second: str | None) -> tuple[list[str], list[list[Any]]]:
     """Columns and rows of a table of candidates; `second` is the second objective."""
-    columns = ["candidate", "mean", "95 % CI", "seeds", *([second, "on the front"] if second else [])]
+    columns = ["candidate", "mean", "95 % CI, or the scores", "seeds", *([second, "on the front"] if second else [])]
     front = Final(tuple(candidates)).front
     rows: list[list[Any]] = []
     for each in candidates:
         if not each.scores:
             rows.append([each.label, each.error.partition("\n")[0], "", 0, *([None, ""] if second else [])])
             continue
-        interval = f"[{each.interval.low:.2f}, {each.interval.high:.2f}]" if each.interval else ""
         more = [each.second, "yes" if each in front else ""] if second else []
-        rows.append([each.label, each.mean, interval, len(each.scores), *more])
+        rows.append([each.label, each.mean, each.spread, len(each.scores), *more])
     return columns, rows
+
+
+def data_of(final: Final) -> dict[str, Any]:
+    """A comparison as plain data."""
+    return {
+        "candidates": [_data(each, final.front) for each in final.candidates],
+        "raced": [_data(each, ()) for each in final.raced],
+        "gain": None if final.gain is None else final.gain._asdict(),
+    }
+
+
+def _data(candidate: Candidate, front: Iterable[Candidate]) -> dict[str, Any]:
+    interval, scores = candidate.interval, candidate.scores
+    return {
+        "label": candidate.label,
+        "trial": candidate.trial,
+        "settings": dict(candidate.settings),
+        "scores": list(scores),
+        "mean": candidate.mean if scores else None,
+        "range": [min(scores), max(scores)] if scores else None,
+        "ci": None if interval is None else [interval.low, interval.high],
+        "error": candidate.error,
+        **({"second": candidate.second, "front": candidate in front} if candidate.seconds else {}),
+    }
 
 
 def spent(cost: Mapping[str, float]) -> str:
@@ -257,8 +374,3 @@ def spent(cost: Mapping[str, float]) -> str:
     hours = cost["cpu_hours"]
     cpu = f"{hours:.2f} CPU hours" if hours >= 0.1 else f"{hours * 3600:.0f} CPU seconds"
     return f"{cost['steps']:,.0f} steps, {cpu}"
-
-
-def may_be_chance(gain: Interval) -> str:
-    """What to add to a gain whose interval holds zero."""
-    return "" if gain.low > 0 else ": it may be chance"

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from rlzoo import contained
 from rlzoo.config.records import problem
-from rlzoo.config.study_records import FreshResult
+from rlzoo.config.study_records import Finalist, FreshResult
 from rlzoo.redaction import redact_values
 from rlzoo.runs import write_text
 from rlzoo.tuning.ledger import DRAWN, ENQUEUED, ERROR, INFEASIBLE, OUTCOME, PLACE, WORKER, Ledger, state
@@ -74,6 +74,15 @@ def drop_checkpoints(study: Study, ledger: Ledger) -> None:
             folder = study.trial_dir(trial.number)
             for checkpoints in (folder / "checkpoints", *folder.glob("seed*/checkpoints")):
                 shutil.rmtree(checkpoints, ignore_errors=True)
+
+
+def read_finalist(path: Path, study: Path) -> int | None:
+    """The trial that won the race, by its file in the folder of a study; None if there is no such file."""
+    try:
+        found = json.loads(contained.read(path, study, RESULT_BYTES))
+    except (OSError, ValueError, RecursionError):
+        return None
+    return None if problem(Finalist, found) else int(found["trial"])
 
 
 def read_result(path: Path, study: Path) -> dict[str, Any] | None:

@@ -15,8 +15,7 @@ from rlzoo.config.provenance import is_section
 from rlzoo.errors import ExitCode, RlzooError
 from rlzoo.escape import one_line
 from rlzoo.runs import write_text
-from rlzoo.tuning.final import Candidate, Final, composition_of, may_be_chance, search_cost, spent
-from rlzoo.tuning.intervals import Interval
+from rlzoo.tuning.final import Candidate, Final, composition_of, search_cost, spent
 from rlzoo.tuning.study import Study
 
 SECTIONS = ("total_timesteps", "stop", "env", "algo")
@@ -27,12 +26,12 @@ def save(study: Study, final: Final) -> Path | None:
     """Write the winner's tuned set; where the defaults won there is none to write, which is said."""
     winner = final.winner
     if winner.trial is None:
-        console.say("no candidate beat the defaults: nothing was saved")
+        console.say(f"{final.verdict}: nothing was saved")
         return None
     request = study.request
     algo, env = request.base.choices["algo"], request.base.choices["env"]
     plain = compose("train", [f"algo={algo}", f"env={env}", "hyperparams=none"]).values
-    values = composition_of(request, winner.settings).values
+    values = composition_of(request, winner.settings, exact=winner.exact).values
     changed = {key: found for key in SECTIONS if (found := _changed(plain[key], values[key], (key,))) is not _SAME}
     difference, left_out = tuned_set.split(changed)
     if left_out:
@@ -70,18 +69,14 @@ def _header(study: Study, final: Final, winner: Candidate) -> str:
         f"date: {datetime.now(UTC).date().isoformat()}",
         f"score: {_text(winner)} over {len(winner.scores)} training seeds of {steps:,} steps ({what})",
         f"defaults: {_text(final.defaults)} over the same seeds",
-        *([f"gain: {_interval(final.gain)} (95 % confidence{may_be_chance(final.gain)})"] if final.gain else []),
+        f"verdict: {final.verdict}",
         f"search: {spent(cost)}, seed {study.seed}",
     ]
     return "".join(f"# {one_line(line)}\n" for line in lines)
 
 
 def _text(candidate: Candidate) -> str:
-    return _interval(candidate.interval) if candidate.interval else f"{candidate.mean:.2f}"
-
-
-def _interval(interval: Interval) -> str:
-    return f"{interval.mean:.2f} [{interval.low:.2f}, {interval.high:.2f}]"
+    return f"{candidate.mean:.2f} {candidate.spread if candidate.interval else f'({candidate.spread})'}"
 
 
 _SAME = object()

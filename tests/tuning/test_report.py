@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import json
 import multiprocessing
@@ -20,7 +21,10 @@ from short_studies import Toy, started
 from rlzoo.cli import main
 from rlzoo.tuning import report as reports
 from rlzoo.tuning import worker
+from rlzoo.tuning.final import FINALIST, FRESH
 from rlzoo.tuning.ledger import DRAWN, ENQUEUED, ERROR, INFEASIBLE, OUTCOME, PLACE
+from rlzoo.tuning.objective import reports_per_seed
+from rlzoo.tuning.report import curves
 from rlzoo.tuning.report.axes import Axis, cells
 from rlzoo.tuning.report.canvas import limits
 from rlzoo.tuning.report.data import collect
@@ -267,39 +271,85 @@ def test_what_a_study_holds_is_never_markup(capsys: pytest.CaptureFixture[str]) 
 
 @pytest.mark.usefixtures("no_pictures")
 def test_the_comparison_on_fresh_seeds(capsys: pytest.CaptureFixture[str]) -> None:
-    study = started("final_seeds=2", "enqueue=[]", "top_k=2")
+    study = started("final_seeds=5", "enqueue=[]", "top_k=2")
     for k in range(2):
         add(study, float(k), drawn(k))
     search = study.request.config
     of = {"objective": [search.objective, search.n_last], "total_timesteps": 200, "eval": {"n": 1}, "stop": {}}
 
-    def keep(label: str, k: int, score: float, **more: Any) -> None:
-        path = study.folder / "final" / label / f"seed{k}.json"
+    def keep(label: str, k: int, score: float, stage: str = "seed", **more: Any) -> None:
+        path = study.folder / "final" / label / f"{stage}{k}.json"
         path.parent.mkdir(parents=True, exist_ok=True)
-        seed = trial_seed(study.seed, 2**30, k)
+        seed = trial_seed(study.seed, FRESH[stage], k)
         path.write_text(json.dumps({"of": {**of, "seed": seed, **more}, "score": score, "steps": 200}))
 
     assert report(capsys)["final"] is None
-    for k, score in enumerate([1.0, 3.0]):
-        keep("defaults", k, score)
+    for k, score in enumerate([9.0, 12.0]):
+        keep(f"trial_{k}", 0, score, "race")
+    found = report(capsys)["final"]
+    assert [(each["label"], each["scores"]) for each in found["raced"]] == [("trial 1", [12.0]), ("trial 0", [9.0])]
+    assert found["candidates"] == [] and found["done"] is False
+    (study.folder / "final" / FINALIST).write_text('{"trial": 1}')
+    for k in range(5):
+        keep("defaults", k, float(k))
     keep("trial_1", 0, 10.0)
-    keep("trial_0", 0, 99.0, total_timesteps=100)  # of another budget
-    keep("trial_0", 1, 99.0, seed=5)  # of another seed
+    keep("trial_0", 0, 99.0)  # of a race before this one
+    keep("trial_2", 0, 99.0, total_timesteps=100)  # of another budget
+    keep("trial_2", 1, 99.0, seed=5)  # of another seed
     (study.folder / "final" / "trial_0" / "seed7.json").write_text("{")
     found = report(capsys)["final"]
     assert [(each["label"], each["scores"]) for each in found["candidates"]] == [
-        ("trial 1", [10.0]), ("defaults", [1.0, 3.0]),
+        ("trial 1", [10.0]), ("defaults", [0.0, 1.0, 2.0, 3.0, 4.0]),
     ]  # fmt: skip
     assert found["done"] is False and found["gain"] is None
-    keep("trial_1", 1, 12.0)
+    for k in range(1, 5):
+        keep("trial_1", k, 10.0 + k)
     found = report(capsys)["final"]
     assert found["done"] is True
-    assert [each["mean"] for each in found["candidates"]] == [11.0, 2.0]
-    # both have a variance of 2: the difference is 9, its standard error √2, and t with 2 degrees of freedom 4.3027
-    assert found["gain"]["mean"] == 9.0
-    assert found["gain"]["low"] == pytest.approx(9 - 4.3027 * 2**0.5, abs=1e-3)
+    assert [each["mean"] for each in found["candidates"]] == [12.0, 2.0]
+    # both have a variance of 2.5: the difference is 10, its standard error 1, and t with 8 degrees of freedom 2.306
+    assert found["gain"]["mean"] == 10.0
+    assert found["gain"]["low"] == pytest.approx(10 - 2.306, abs=1e-3)
     assert main(["tune", "report"]) == 0
-    assert "trial 1 beats the defaults by 9.00 [2.92, 15.08]." in capsys.readouterr().out
+    out = capsys.readouterr().out
+    assert "Trial 1 beats the defaults by 10.00 [7.69, 12.31]." in out
+    shown = Seen((study.folder / "report" / "report.html").read_text()).texts
+    assert {"Race", "On fresh seeds", "[10.04, 13.96]"} <= set(shown)
+
+
+@needs_plot
+def test_the_learning_curves_are_over_steps_and_whole(monkeypatch: pytest.MonkeyPatch) -> None:
+    study = started("total_timesteps=6000", "enqueue=[]")
+    for k in range(8):
+        add(study, 10.0 + k / 10, drawn(k), *[10.0] * 9, 10.0 + k / 10)
+    add(study, 400.0, drawn(8), *[300.0] * 7, 500.0, 500.0, 200.0)
+    add(study, None, drawn(3), -900.0, -5.0, state=TrialState.PRUNED)
+    found = collect("s", "studies", None)
+    [line] = curves.lines_of(found, found.trials[8])
+    assert line == [(600 * (k + 1), value) for k, (_, value) in enumerate(found.trials[8].evaluations)]
+    axes = curves.draw_intermediate(found).axes[0]
+    assert axes.get_xlabel() == "environment steps"
+    low, high = axes.get_ylim()
+    assert low < -900 and high > 500
+    drawn_values = [value for each in axes.get_lines() for value in each.get_ydata()]
+    assert max(drawn_values) == 500 and min(drawn_values) == -900  # nothing is moved to an edge
+    assert max(value for each in axes.get_lines() for value in each.get_xdata()) == 6000
+    assert limits([each.score or 0.0 for each in found.complete])[1] > 400  # the best is never at an edge
+
+
+def test_several_seeds_of_a_trial_are_as_many_curves() -> None:
+    study = started("total_timesteps=1000", "eval.freq=250", "seeds_per_trial=2", "enqueue=[]")
+    for k in range(2):
+        add(study, 1.0, drawn(k), *([1.0] * 4), attributes={})
+    per_seed = reports_per_seed(1000, 250)
+    trial = dataclasses.replace(
+        collect("s", "studies", None).trials[0],
+        evaluations=((0, 1.0), (3, 4.0), (per_seed, 5.0), (per_seed + 1, 6.0)),
+    )
+    found = collect("s", "studies", None)
+    assert curves.lines_of(found, trial) == [[(250, 1.0), (1000, 4.0)], [(250, 5.0), (500, 6.0)]]
+    between = dataclasses.replace(found, request={**found.request, "search": {**found.search, "pruner": "wilcoxon"}})
+    assert curves.lines_of(between, trial)[0][:2] == [(1, 1.0), (4, 4.0)]
 
 
 def test_importance_finds_what_decides() -> None:

@@ -2,62 +2,51 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from rlzoo.tuning.final import DEFAULTS, FRESH, Candidate, Final
-from rlzoo.tuning.intervals import Interval
-from rlzoo.tuning.records import read_result
+from rlzoo.tuning.final import DEFAULTS, FINALIST, FRESH, Candidate, Final, data_of
+from rlzoo.tuning.records import read_finalist, read_result
 from rlzoo.tuning.trial import trial_seed
 
 
 @dataclass(frozen=True)
 class Comparison:
-    """Candidates with the scores that there are so far.
+    """The race and the comparison with the scores that there are so far.
 
     Attributes:
-        candidates: the best mean first.
-        n_seeds: scores that each is to have.
+        final: who was compared, the best mean first, and who was in the race.
+        n_seeds: scores that each of those compared is to have.
+        several: there is a second objective, and no winner.
     """
 
-    candidates: tuple[Candidate, ...]
+    final: Final
     n_seeds: int
+    several: bool
 
     @property
     def done(self) -> bool:
-        return all(len(each.scores) >= self.n_seeds for each in self.candidates)
+        """Whether the defaults and somebody else have all their scores."""
+        compared = self.final.candidates
+        trials = {each.trial for each in compared}
+        return None in trials and len(trials) > 1 and all(len(each.scores) >= self.n_seeds for each in compared)
 
     @property
-    def winner(self) -> Candidate | None:
-        """The best one, once all have their scores."""
-        return self.candidates[0] if self.done else None
-
-    @property
-    def gain(self) -> Interval | None:
-        """What the winner is better than the defaults by; None while it is not known, or where it is they."""
-        if not self.done or all(each.trial is not None for each in self.candidates) or self.candidates[0].seconds:
-            return None
-        return Final(self.candidates).gain
+    def verdict(self) -> str:
+        """What it says, in a sentence."""
+        if not self.done:
+            who = "each is" if self.several else "the winner of the race and the defaults are"
+            return f"Not finished: {who} to be trained on {self.n_seeds} seeds."
+        if self.several:
+            return ""
+        sentence = self.final.verdict
+        return f"{sentence[0].upper()}{sentence[1:]}."
 
     def as_data(self) -> dict[str, Any]:
-        return {
-            "n_seeds": self.n_seeds,
-            "done": self.done,
-            "candidates": [
-                {
-                    "label": each.label,
-                    "trial": each.trial,
-                    "scores": list(each.scores),
-                    "mean": each.mean if each.scores else None,
-                    "ci": None if each.interval is None else [each.interval.low, each.interval.high],
-                    **({"second": each.second} if each.seconds else {}),
-                }
-                for each in self.candidates
-            ],
-            "gain": None if self.gain is None else self.gain._asdict(),
-        }
+        data = data_of(self.final)
+        return {"n_seeds": self.n_seeds, "done": self.done, **data, "gain": data["gain"] if self.done else None}
 
 
 def compare(folder: Path, request: Mapping[str, Any], seed: int) -> Comparison | None:
@@ -70,32 +59,44 @@ def compare(folder: Path, request: Mapping[str, Any], seed: int) -> Comparison |
     n_seeds = int(search.get("final_seeds") or 0)
     second = search.get("second_objective")
     objective = [search.get("objective"), search.get("n_last"), *([second] if second else [])]
+    kept = {stage: _kept(folder, stage, objective) for stage in FRESH}
+    reference = next((each for each in kept["seed"].get(DEFAULTS, [])), None)
+    reference = reference or next((each[0] for stage in kept.values() for each in stage.values()), None)
+    if reference is None:
+        return None
+    found = {}
+    for stage, results in kept.items():
+        most = n_seeds if stage == "seed" else max(map(len, results.values()), default=0)
+        seeds = [trial_seed(seed, FRESH[stage], k) for k in range(most)]
+        alike = {name: [each for each in of if _alike(each["of"], reference["of"])] for name, of in results.items()}
+        found[stage] = [each for name, of in alike.items() if (each := _candidate(name, of, seeds)).scores]
+    finalist = None if second else read_finalist(folder / FINALIST, folder)
+    compared = [each for each in found["seed"] if finalist is None or each.trial in (None, finalist)]
+    compared.sort(key=lambda each: (-each.mean, each.trial is not None))
+    raced = sorted(found["race"], key=lambda each: (each.trial != finalist, -len(each.scores), -each.mean))
+    return Comparison(Final(tuple(compared), tuple(raced)), n_seeds, bool(second)) if compared or raced else None
+
+
+def _kept(folder: Path, stage: str, objective: Sequence[Any]) -> dict[str, list[Mapping[str, Any]]]:
+    """The results of a stage by the folders of the candidates."""
     kept: dict[str, list[Mapping[str, Any]]] = {}
-    for path in sorted(folder.glob("*/seed*.json")):
+    for path in sorted(folder.glob(f"*/{stage}*.json")):
         result = read_result(path, folder)
         if result is not None and result["of"].get("objective") == objective:
             kept.setdefault(path.parent.name, []).append(result)
-    seeds = [trial_seed(seed, FRESH, k) for k in range(n_seeds)]
-    reference = next(iter(kept.get(DEFAULTS, [])), next((each[0] for each in kept.values()), None))
-    if reference is None:
-        return None
-    candidates = []
-    for name, results in kept.items():
-        alike = {
-            each["of"].get("seed"): (float(each["score"]), each.get("second"))
-            for each in results
-            if _alike(each["of"], reference["of"])
-        }
-        found = [alike[each] for each in seeds if each in alike]
-        scores = tuple(score for score, _ in found)
-        seconds = tuple(float(other) for _, other in found if second and isinstance(other, int | float))
-        number = name.removeprefix("trial_")
-        trial = int(number) if number.isdecimal() else None
-        if scores:
-            label = DEFAULTS if trial is None else f"trial {trial}"
-            candidates.append(Candidate(label, trial, {}, scores, seconds=seconds))
-    ranked = sorted(candidates, key=lambda each: (-each.mean, each.trial is not None))
-    return Comparison(tuple(ranked), n_seeds) if ranked else None
+    return kept
+
+
+def _candidate(name: str, results: Sequence[Mapping[str, Any]], seeds: Sequence[int]) -> Candidate:
+    """The candidate of a folder, with its scores on these seeds."""
+    by_seed = {each["of"].get("seed"): each for each in results}
+    found = [by_seed[seed] for seed in seeds if seed in by_seed]
+    scores = tuple(float(each["score"]) for each in found)
+    seconds = tuple(float(each["second"]) for each in found if isinstance(each.get("second"), int | float))
+    number = name.removeprefix("trial_")
+    trial = int(number) if number.isdecimal() else None
+    label = DEFAULTS if trial is None else f"trial {trial}"
+    return Candidate(label, trial, {}, scores, seconds=seconds)
 
 
 def _alike(of: Mapping[str, Any], other: Mapping[str, Any]) -> bool:

@@ -10,13 +10,14 @@ from typing import TYPE_CHECKING, Any
 from xml.etree import ElementTree
 
 from rlzoo.errors import clean
-from rlzoo.tuning.final import may_be_chance, spent, table_of
+from rlzoo.tuning.final import spent, table_of
 from rlzoo.tuning.report.curves import score_label, second_label
 from rlzoo.tuning.report.style import SCRIPT, STYLE
 
 if TYPE_CHECKING:
     from xml.etree.ElementTree import Element
 
+    from rlzoo.tuning.final import Candidate
     from rlzoo.tuning.report.data import Report, Trial
     from rlzoo.tuning.report.pictures import Picture
 
@@ -34,7 +35,7 @@ def page(report: Report, pictures: Sequence[Picture], missing: str = "") -> str:
     parts = [
         _header(report),
         _best(report),
-        *([_comparison(report)] if report.comparison else []),
+        *_comparison(report),
         *([_section("Pictures", _tag("p", missing, {"class": "empty"}))] if missing else map(_picture, pictures)),
         *([_failures(report)] if report.failed else []),
         _trials(report),
@@ -95,35 +96,25 @@ def _best(report: Report) -> Element:
     return _section(title, _table(columns, rows), details)
 
 
-def _comparison(report: Report) -> Element:
-    found = report.comparison
-    assert found is not None
-    columns, plain = table_of(found.candidates, report.second)
-    rows = [[_cell(value) for value in row] for row in plain]
-    return _section(
-        "On fresh seeds",
-        _tag("p", "The best trials and the defaults, trained again on seeds that the search never saw."),
-        _table(columns, rows),
-        _tag("p", verdict(report)),
-    )
-
-
-def verdict(report: Report) -> str:
-    """What the comparison on fresh seeds says, in a sentence."""
+def _comparison(report: Report) -> list[Element]:
+    """The race, and the comparison of its winner with the defaults."""
     found = report.comparison
     if found is None:
-        return ""
-    if found.winner is None:
-        return f"Not finished: each is to be trained on {found.n_seeds} seeds."
-    if report.second:
-        return ""
-    if found.winner.trial is None:
-        return "No candidate beat the defaults."
-    gain = found.gain
-    if gain is None:
-        return f"{found.winner.label} has the best mean."
-    interval = f"{gain.mean:.2f} [{gain.low:.2f}, {gain.high:.2f}]"
-    return f"{found.winner.label} beats the defaults by {interval}{may_be_chance(gain)}."
+        return []
+    sections = []
+    if found.final.raced:
+        text = "The best trials on seeds that the search never saw; the better half got more of them, round by round."
+        sections.append(_section("Race", _tag("p", text), _candidates(found.final.raced, None)))
+    if found.final.candidates:
+        text = "Trained again on seeds that neither the search nor the race saw."
+        table = _candidates(found.final.candidates, report.second)
+        sections.append(_section("On fresh seeds", _tag("p", text), table, _tag("p", found.verdict)))
+    return sections
+
+
+def _candidates(candidates: Sequence[Candidate], second: str | None) -> Element:
+    columns, rows = table_of(candidates, second)
+    return _table(columns, [[_cell(value) for value in row] for row in rows])
 
 
 def _picture(picture: Picture) -> Element:
