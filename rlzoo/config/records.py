@@ -1,4 +1,4 @@
-"""What the JSON files of a run hold: the types and bounds of their fields, for everything that reads them.
+"""What the JSON files of a run hold, and the Hub's answers: types and bounds, for everything that reads them.
 
 A field that is not named here is any plain data; a field that is not there is no mistake.
 """
@@ -21,6 +21,8 @@ from rlzoo.errors import shorten, show
 Count = Annotated[int, Field(ge=0, le=LARGEST)]
 Number = Annotated[float, Field(allow_inf_nan=False)]
 Words = list[str]
+MAX_FILES = 10_000
+"""Files that a repository may list."""
 
 
 class _Git(TypedDict, total=False):
@@ -181,6 +183,54 @@ class Manifest(_Described, total=False):
     selected: bool
     selection: dict[str, Any]
     sha256: str
+
+
+class _Entity(TypedDict, total=False):
+    name: str
+
+
+class _Scope(TypedDict, total=False):
+    entity: _Entity
+    permissions: list[Any]
+
+
+class _FineGrained(TypedDict, total=False):
+    scoped: list[_Scope]
+
+
+class _Token(TypedDict, total=False):
+    role: str | None
+    fineGrained: _FineGrained | None
+
+
+class _Auth(TypedDict, total=False):
+    accessToken: _Token | None
+
+
+class _Organisation(TypedDict):
+    name: str
+    roleInOrg: NotRequired[str | None]
+
+
+class Who(TypedDict):
+    """What the Hub says of the one whose token was sent."""
+
+    name: str
+    orgs: NotRequired[list[_Organisation] | None]
+    auth: NotRequired[_Auth | None]
+
+
+class _Sibling(TypedDict):
+    rfilename: str
+    size: NotRequired[Count | None]
+
+
+class Repository(TypedDict):
+    """What the Hub says of a repository at a revision."""
+
+    sha: str
+    private: NotRequired[bool | None]
+    siblings: Annotated[list[_Sibling], Field(max_length=MAX_FILES)]
 
 
 def problem(kind: Any, value: Any) -> str:

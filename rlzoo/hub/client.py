@@ -12,9 +12,11 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from rlzoo import __version__
+from rlzoo.config.records import Repository, Who, problem
 from rlzoo.console import say
 from rlzoo.errors import ExitCode, Problem, RlzooError
 from rlzoo.hub import failures
@@ -86,6 +88,31 @@ def writable(api: HfApi, repo_id: str) -> str:
         message = f"your token has no right to write to {full}"
         raise RlzooError(message, failures.WRITE_TOKEN.format(endpoint=api.endpoint), ExitCode.HUB)
     return full
+
+
+@dataclass(frozen=True)
+class Listing:
+    """A repository at a revision: the commit that this means now, and the bytes of its files, where they are said."""
+
+    commit: str
+    private: bool
+    sizes: dict[str, int | None]
+
+
+def listing(api: HfApi, repo_id: str, revision: str | None = None) -> Listing:
+    """What a repository holds.
+
+    Raises:
+        RlzooError: with exit code 6 if it is not to be had, or the answer has no known form.
+        Exception: as the library does, within `patiently`.
+    """
+    info = api.model_info(repo_id, revision=revision, files_metadata=True)
+    siblings = info.siblings or ()
+    named = [{"rfilename": one.rfilename, "size": one.size} for one in siblings]
+    found = {"sha": info.sha, "private": info.private, "siblings": named}
+    if wrong := problem(Repository, found):
+        raise failures.misfit(api.endpoint, f"of {repo_id}, {wrong}")
+    return Listing(str(info.sha), bool(info.private), {one.rfilename: one.size for one in siblings})
 
 
 def check_repo_id(repo_id: str) -> Problem | None:
@@ -194,7 +221,10 @@ def _probe(endpoint: str) -> None:
 
 
 def _whoami(api: HfApi) -> Mapping[str, Any]:
-    return patiently(lambda: api.whoami(cache=True))
+    who = patiently(lambda: api.whoami(cache=True))
+    if wrong := problem(Who, who):
+        raise failures.misfit(api.endpoint, wrong)
+    return who
 
 
 def _token(who: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -207,5 +237,5 @@ def _scope_allows(token: Mapping[str, Any], repo_id: str) -> bool:
     if token.get("role") != "fineGrained" or not isinstance(scopes, list):
         return True
     places = (repo_id.casefold(), repo_id.split("/")[0].casefold())
-    named = (s for s in scopes if str((s.get("entity") or {}).get("name", "")).casefold() in places)
+    named = (s for s in scopes if str(s.get("entity", {}).get("name", "")).casefold() in places)
     return any("repo.write" in (scope.get("permissions") or ()) for scope in named)

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from rlzoo import contained
 from rlzoo.console import say
 from rlzoo.errors import ConfigError, ExitCode, Problem, RlzooError, clean
-from rlzoo.hub import client, layouts
+from rlzoo.hub import client, layouts, session
 from rlzoo.hub.imported import Wishes
 from rlzoo.hub.repository import Origin, check_size
 from rlzoo.legacy.file_names import inside
@@ -91,22 +91,22 @@ def load_from_hub(
 
 def _listing(api: HfApi, repo_id: str, revision: str | None) -> tuple[Origin, dict[str, int]]:
     """The commit that a revision means now, and the sizes of its files in bytes."""
-    info = client.patiently(lambda: api.model_info(repo_id, revision=revision, files_metadata=True), repo_id)
-    commit = str(info.sha)
-    if COMMIT.fullmatch(commit) is None:
+    found = client.patiently(lambda: client.listing(api, repo_id, revision), repo_id)
+    if COMMIT.fullmatch(found.commit) is None:
         raise RlzooError(f"the Hub names no commit of {repo_id}", code=ExitCode.HUB)
-    sizes = {str(one.rfilename): int(one.size) for one in info.siblings or () if one.size is not None}
-    return Origin(repo_id, commit, revision), sizes
+    sizes = {name: size for name, size in found.sizes.items() if size is not None}
+    return Origin(repo_id, found.commit, revision), sizes
 
 
 def _fetch(api: HfApi, origin: Origin, sizes: Mapping[str, int], folder: Path) -> None:
     for name, size in sizes.items():
-        client.patiently(
-            lambda name=name: api.hf_hub_download(  # type: ignore[misc]
-                origin.repo_id, name, revision=origin.commit, local_dir=folder
-            ),
-            origin.repo_id,
-        )
+        with session.at_most(size):
+            client.patiently(
+                lambda name=name: api.hf_hub_download(  # type: ignore[misc]
+                    origin.repo_id, name, revision=origin.commit, local_dir=folder
+                ),
+                origin.repo_id,
+            )
         path = inside(folder, name)
         if path.is_symlink() or path.stat().st_size != size:
             text = f"{clean(name)[:100]} of {origin} came with {path.stat().st_size} bytes instead of {size}"

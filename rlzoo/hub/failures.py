@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import traceback
 from collections.abc import Iterator
+from pathlib import Path
 
 from rlzoo.errors import ExitCode, RlzooError
 
@@ -11,6 +13,12 @@ PASSING = frozenset({408, 429, 500, 502, 503, 504})
 """Answers after which the same request may well succeed."""
 LOGIN = "log in with `hf auth login`, or set HF_TOKEN (tokens are made at {endpoint}/settings/tokens)"
 WRITE_TOKEN = "make a token of the kind Write at {endpoint}/settings/tokens, then `hf auth login` or set HF_TOKEN"
+
+
+MISREAD = (AttributeError, LookupError, RecursionError, TypeError, ValueError)
+"""What the Hub's client raises where an answer has other fields, types or depth than it expects."""
+CLIENTS = frozenset({"huggingface_hub", "httpx", "httpx2"})
+"""Packages in whose code an answer is read."""
 
 
 def chain(error: BaseException) -> Iterator[BaseException]:
@@ -90,13 +98,36 @@ def explain(error: Exception, repo_id: str, endpoint: str) -> RlzooError | None:
     if is_passing(error):
         hint = f"what was done so far is kept; try again, or look at the network and at {endpoint}"
         return RlzooError(f"{summary(error)} ({endpoint})", hint, ExitCode.HUB)
+    if is_misfit(error):
+        return misfit(endpoint)
     for one in chain(error):
-        if isinstance(one, json.JSONDecodeError):
-            hint = "a network that asks for a login first answers like this, or HF_ENDPOINT is wrong"
-            return RlzooError(f"what answers at {endpoint} does not answer like the Hub", hint, ExitCode.HUB)
         if isinstance(one, errors.EntryNotFoundError):
             return RlzooError(f"{repo_id}: {_first_line(one)}", f"{endpoint}/{repo_id} shows its files", ExitCode.HUB)
     return None
+
+
+def is_misfit(error: BaseException) -> bool:
+    """Whether the Hub's client could make nothing of an answer, or was sent in circles."""
+    from huggingface_hub.utils import httpx
+
+    for one in chain(error):
+        if isinstance(one, json.JSONDecodeError | httpx.HTTPError | httpx.InvalidURL | httpx.StreamError):
+            return True
+        if isinstance(one, MISREAD) and any(CLIENTS.intersection(Path(file).parts) for file in _files_of(one)):
+            return True
+    return False
+
+
+def _files_of(error: BaseException) -> Iterator[str]:
+    """The files of the code that an exception came through."""
+    return (frame.f_code.co_filename for frame, _ in traceback.walk_tb(error.__traceback__))
+
+
+def misfit(server: str, why: str = "") -> RlzooError:
+    """What a server answers is not what the Hub would."""
+    hint = "a network that asks for a login first answers like this, or HF_ENDPOINT is wrong"
+    said = f": {why}" if why else ""
+    return RlzooError(f"what answers at {server} does not answer like the Hub{said}", hint, ExitCode.HUB)
 
 
 def offline() -> RlzooError:

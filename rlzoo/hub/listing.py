@@ -17,6 +17,7 @@ from rlzoo.config import aliases
 from rlzoo.config.choices import read_choice
 from rlzoo.config.files import find as find_file
 from rlzoo.errors import clean, shorten
+from rlzoo.hub.failures import misfit
 from rlzoo.registry import did_you_mean
 
 TAG = "reinforcement-learning"
@@ -25,6 +26,8 @@ LIMIT = 1000
 """Models that are looked at unless told otherwise: the most downloaded ones."""
 PAGE = 500
 """Models of one request."""
+MAX_PAGES = 20
+"""That a list may have: the Hub may give fewer models at a time than it is asked for."""
 FIELDS = ("cardData", "model-index", "tags", "library_name", "downloads", "likes", "lastModified")
 """What the Hub is asked to say of each model."""
 LONGEST_TEXT = 96
@@ -196,7 +199,7 @@ def _ask(endpoint: str, tags: Sequence[str], user: str | None, limit: int) -> li
     `HfApi.list_models` makes objects of it, and ends with an exception at the first card that is not as it expects: a
     single one in a stranger's repository would hide all others.
     """
-    from huggingface_hub.utils import build_hf_headers, paginate
+    from huggingface_hub.utils import build_hf_headers
 
     from rlzoo.hub.client import patiently
 
@@ -204,7 +207,25 @@ def _ask(endpoint: str, tags: Sequence[str], user: str | None, limit: int) -> li
     parameters += [("author", user)] if user else []
     parameters += [("sort", "downloads"), ("limit", min(limit, PAGE)), *(("expand", field) for field in FIELDS)]
     headers = build_hf_headers(library_name="rlzoo")
-    return patiently(lambda: list(islice(paginate(f"{endpoint}/api/models", parameters, headers), limit)))
+    return patiently(lambda: list(islice(_pages(f"{endpoint}/api/models", parameters, headers), limit)))
+
+
+def _pages(url: str, parameters: list[tuple[str, Any]], headers: Mapping[str, str]) -> Iterator[Any]:
+    """The entries of a list, page by page; no other server is asked, which would get the token."""
+    from huggingface_hub import get_session, hf_raise_for_status
+
+    place: str | None = url
+    for _ in range(MAX_PAGES):
+        response = get_session().get(place or url, params=parameters or None, headers=headers)
+        hf_raise_for_status(response)
+        entries = response.json()
+        if not isinstance(entries, list):
+            raise misfit(url, "it has no list of models")
+        yield from entries
+        place, parameters = response.links.get("next", {}).get("url"), []
+        if place is None or not place.startswith(f"{url}?"):
+            return
+    raise misfit(url, f"its list has no end after {MAX_PAGES} pages")
 
 
 def _order(model: Model) -> tuple[Any, ...]:

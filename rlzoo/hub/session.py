@@ -1,4 +1,4 @@
-"""huggingface_hub's HTTP client on a short lead: each request is sent once, has time limits, and can be interrupted."""
+"""huggingface_hub's HTTP client on a short lead: sent once, with limits of time and size, and interruptible."""
 
 from __future__ import annotations
 
@@ -9,17 +9,39 @@ import threading
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from contextvars import ContextVar
 from types import FrameType
 from typing import Any
 
 from rlzoo import signals
+from rlzoo.errors import clean
 from rlzoo.hub import failures
 
 CONNECT_TIMEOUT = 10.0
 ANSWER_TIMEOUT = 60.0
 """Seconds without a byte, after which a connection counts as broken; a commit of many files takes a while."""
+ANSWER_BYTES = 8 * 2**20
+"""Of one answer: a thousand cards have less, and as JSON it may take twenty times as much memory."""
+ERROR_BYTES = 2**16
+"""That an answer may have in any case: it may say what is wrong."""
+PACKED = ("gzip", "deflate", "br", "zstd")
+MILDLY_PACKED = ([], ["gzip"], ["deflate"])
+"""How an answer may be packed of these ways, which are unpacked: at most a thousandfold, and not twice."""
 TICK = 0.1
 """Seconds until a request of another thread notices an interruption."""
+
+
+_most: ContextVar[int] = ContextVar("most", default=ANSWER_BYTES)
+
+
+@contextmanager
+def at_most(n_bytes: int) -> Iterator[None]:
+    """Within it, answers of more bytes than these end the transfer as they come in, packed or not."""
+    token = _most.set(n_bytes)
+    try:
+        yield
+    finally:
+        _most.reset(token)
 
 
 @contextmanager
@@ -54,13 +76,40 @@ def sent_once() -> Iterator[None]:
             hf_raise_for_status(response)
         return response
 
+    hooks = client.event_hooks
+    client.event_hooks = {"request": [*hooks["request"], _ask_plainly], "response": [*hooks["response"], _limit]}
     client.send, constants.HF_HUB_DISABLE_XET = send_once, True
     try:
         with _stopping(stop):
             yield
     finally:
         vars(client).pop("send", None)
-        constants.HF_HUB_DISABLE_XET = without_xet
+        client.event_hooks, constants.HF_HUB_DISABLE_XET = hooks, without_xet
+
+
+def _ask_plainly(request: Any) -> None:
+    if request.headers.get("Accept-Encoding") != "identity":
+        request.headers["Accept-Encoding"] = "gzip"
+
+
+def _limit(response: Any) -> None:
+    """Let the body of an answer, of a redirection too, end with an error where it gets too long."""
+    host = response.request.url.host
+    encoding = response.headers.get("Content-Encoding", "").lower()
+    if [name for name in map(str.strip, encoding.split(",")) if name in PACKED] not in MILDLY_PACKED:
+        raise failures.misfit(host, f"its answer is packed as {clean(encoding)[:40]}, which it was not asked for")
+    most, packed = _most.get(), response.iter_bytes
+
+    def iter_bytes(chunk_size: int | None = None) -> Iterator[bytes]:
+        n_bytes = 0
+        for chunk in packed(chunk_size):
+            n_bytes += len(chunk)
+            if n_bytes > max(most, ERROR_BYTES):
+                response.close()
+                raise failures.misfit(host, f"its answer is longer than {most:,} bytes")
+            yield chunk
+
+    response.iter_bytes = iter_bytes
 
 
 @contextmanager

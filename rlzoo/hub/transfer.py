@@ -17,7 +17,7 @@ from rlzoo.console import say, warn
 from rlzoo.errors import ConfigError, ExitCode, RlzooError
 from rlzoo.hub import failures
 from rlzoo.hub.card_merge import merge
-from rlzoo.hub.client import check_repo_id, connect, patiently, writable
+from rlzoo.hub.client import Listing, check_repo_id, connect, listing, patiently, writable
 from rlzoo.hub.own_files import INFO
 from rlzoo.hub.privacy import refuse_leaks
 
@@ -52,15 +52,6 @@ class Pushed:
     private: bool
     files: dict[str, int]
     deleted: tuple[str, ...]
-
-
-@dataclass(frozen=True)
-class _Published:
-    """What a repository holds at a commit."""
-
-    head: str
-    private: bool
-    paths: frozenset[str]
 
 
 def push(
@@ -118,7 +109,7 @@ def push(
             raise
         message = f"{error.message}\nthe repository {repo_id} was created and is still empty"
         raise RlzooError(message, error.hint, error.code) from error
-    changed = before is None or commit != before.head
+    changed = before is None or commit != before.commit
     return Pushed(repo_id, f"{api.endpoint}/{repo_id}", commit, changed, before is None, is_private, files, deleted)
 
 
@@ -151,18 +142,16 @@ def files_of(folder: Path) -> dict[str, int]:
     return found
 
 
-def _published(api: HfApi, repo_id: str, revision: str | None) -> _Published | None:
+def _published(api: HfApi, repo_id: str, revision: str | None) -> Listing | None:
     """What is there, None if the repository is not."""
     from huggingface_hub.errors import GatedRepoError, RepositoryNotFoundError
 
     try:
-        info = api.model_info(repo_id, revision=revision)
+        return listing(api, repo_id, revision)
     except GatedRepoError:
         raise
     except RepositoryNotFoundError:
         return None
-    paths = frozenset(sibling.rfilename for sibling in info.siblings or ())
-    return _Published(str(info.sha), bool(info.private), paths)
 
 
 def _create(api: HfApi, repo_id: str, revision: str | None, readme: str | None, *, private: bool | None) -> None:
@@ -195,17 +184,17 @@ def _commit(
     if now is None:
         raise RlzooError(f"{repo_id} has just been removed", "the same command makes it again", ExitCode.HUB)
     contents: dict[str, Any] = {name: folder / name for name in files}
-    if readme is not None and README in now.paths:
-        contents[README] = merge(_read(api, repo_id, now.head, README), readme).encode()
-    listed = _listed(_read(api, repo_id, now.head, INFO)) if INFO in now.paths else frozenset()
-    deleted = tuple(sorted((listed & now.paths) - set(files) - set(NOT_OURS)))
+    if readme is not None and README in now.sizes:
+        contents[README] = merge(_read(api, repo_id, now.commit, README), readme).encode()
+    listed = _listed(_read(api, repo_id, now.commit, INFO)) if INFO in now.sizes else frozenset()
+    deleted = tuple(sorted((listed & set(now.sizes)) - set(files) - set(NOT_OURS)))
     operations: list[Any] = [
         *(CommitOperationDelete(name, is_folder=False) for name in deleted),
         *(CommitOperationAdd(name, content) for name, content in contents.items()),
     ]
     try:
         info = api.create_commit(
-            repo_id, operations, commit_message=commit_message, revision=revision, parent_commit=now.head
+            repo_id, operations, commit_message=commit_message, revision=revision, parent_commit=now.commit
         )
     except ValueError as error:  # of the README.md's metadata, or an answer that the library does not understand
         reason = " ".join(str(error).split())
@@ -220,7 +209,9 @@ def _check_readme(api: HfApi, readme: str) -> None:
     asked = {"content": readme, "repoType": "model"}
     response = get_session().post(f"{api.endpoint}/api/validate-yaml", json=asked)
     if response.status_code == 400:
-        reason = "; ".join(str(error.get("message")) for error in response.json().get("errors") or ())
+        said = response.json()
+        errors = said.get("errors") if isinstance(said, Mapping) else None
+        reason = "; ".join(str(one.get("message")) for one in errors or () if isinstance(one, Mapping))
         raise RlzooError(f"the Hub does not take the README.md: {reason}", README_HINT, ExitCode.HUB)
     hf_raise_for_status(response)
 
@@ -240,7 +231,7 @@ def _listed(text: str) -> frozenset[str]:
     """The files of the package that was published last, as it says itself; nothing where it does not."""
     try:
         names = json.loads(text)["package"]["files"]
-    except (ValueError, KeyError, TypeError):
+    except (ValueError, KeyError, TypeError, RecursionError):
         return frozenset()
     return frozenset(name for name in names if isinstance(name, str)) if isinstance(names, list) else frozenset()
 

@@ -147,6 +147,7 @@ class HubServer:
         objects: the large files that were sent, by their SHA-256.
         seen: every request that arrived, in order.
         regular_only: keep every file in Git's way, so that no large-file transfer takes place.
+        lies: what becomes of the answers to requests of a kind; a body may be an iterator, sent until nobody listens.
     """
 
     def __init__(self, users: dict[str, User] | None = None) -> None:
@@ -158,8 +159,9 @@ class HubServer:
         self.lock = threading.RLock()
         self.closing = threading.Event()
         self._failures: list[Failure] = []
+        self.lies: dict[str, Callable[[Answer], Answer]] = {}
         handler = type("Handler", (_Handler,), {"hub": self})
-        self._http = ThreadingHTTPServer(("127.0.0.1", 0), handler)
+        self._http = _Quiet(("127.0.0.1", 0), handler)
         self._http.daemon_threads = True
         self.url = f"http://127.0.0.1:{self._http.server_address[1]}"
         self._thread = threading.Thread(target=self._http.serve_forever, args=(0.05,), daemon=True)
@@ -251,6 +253,13 @@ class HubServer:
         return known or b"\0" in sample[:512] or (len(sample) if size is None else size) >= LARGE
 
 
+class _Quiet(ThreadingHTTPServer):
+    """A client that does not listen to the end is no news."""
+
+    def handle_error(self, *_: object) -> None:
+        """Nothing is printed."""
+
+
 class _BreakError(Exception):
     """The connection is to be broken."""
 
@@ -301,6 +310,8 @@ class _Handler(BaseHTTPRequestHandler):
                 status, headers, content = answer(self, *words)
             if failure is not None and failure.lose_answer:
                 raise _BreakError
+            if kind in self.hub.lies:
+                status, headers, content = self.hub.lies[kind]((status, headers, content))
             self._send(status, headers, content)
         except _RefusedError as refused:
             headers = {"Content-Type": "application/json", "X-Error-Message": refused.message}
@@ -346,10 +357,17 @@ class _Handler(BaseHTTPRequestHandler):
             raise _RefusedError(401, "Invalid credentials in Authorization header")
         return user
 
-    def _send(self, status: int, headers: dict[str, str], content: bytes) -> None:
+    def _send(self, status: int, headers: dict[str, str], content: bytes | Iterator[bytes]) -> None:
         self.send_response(status)
         for name, value in headers.items():
             self.send_header(name, " ".join(value.split()))
+        if not isinstance(content, bytes):
+            self.send_header("Connection", "close")
+            self.end_headers()
+            self.close_connection = True
+            for chunk in content if self.command != "HEAD" else ():
+                self.wfile.write(chunk)
+            return
         if "Content-Length" not in headers:
             self.send_header("Content-Length", str(len(content)))
         self.end_headers()
@@ -392,7 +410,7 @@ class _Handler(BaseHTTPRequestHandler):
         return commit
 
 
-Answer = tuple[int, dict[str, str], bytes]
+Answer = tuple[int, dict[str, str], bytes | Iterator[bytes]]
 
 
 def _json(data: Any, status: int = 200, **headers: str) -> Answer:
