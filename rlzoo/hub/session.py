@@ -25,7 +25,7 @@ ANSWER_BYTES = 8 * 2**20
 ERROR_BYTES = 2**16
 """That an answer may have in any case: it may say what is wrong."""
 PACKED = ("gzip", "deflate", "br", "zstd")
-MILDLY_PACKED = ([], ["gzip"], ["deflate"])
+MILDLY_PACKED: tuple[list[str], ...] = ([], ["gzip"], ["deflate"])
 """How an answer may be packed of these ways, which are unpacked: at most a thousandfold, and not twice."""
 TICK = 0.1
 """Seconds until a request of another thread notices an interruption."""
