@@ -184,7 +184,7 @@ class Run:
         for leftover in self.leftovers():
             if leftover.name in ("best", "last") and leftover.exists():
                 whole.setdefault(leftover.name, leftover)
-        steps = sorted((name for name in whole if name.isdigit()), key=int)
+        steps = sorted((name for name in whole if name.isdecimal()), key=int)
         return [whole[name] for name in (*steps, *(name for name in ("best", "last") if name in whole))]
 
     def candidates(self) -> list[Checkpoint]:
@@ -213,7 +213,7 @@ class Run:
         such a test, as older versions of rlzoo wrote it, comes after all of them.
         """
         existing = {checkpoint.name: checkpoint for checkpoint in self.checkpoints()}
-        steps = [step for step in existing if step.isdigit()]
+        steps = [step for step in existing if step.isdecimal()]
         names = ["last", *reversed(steps)]
         if "best" in existing:
             names.insert(0 if existing["best"].was_selected else len(names), "best")
@@ -231,13 +231,13 @@ class Run:
         """The checkpoint of that name, or the nearest to that step; by default the first of `by_default`."""
         existing = {checkpoint.name: checkpoint for checkpoint in self.checkpoints()}
         existing |= {candidate_name(int(candidate.name)): candidate for candidate in self.candidates()}
-        steps = [step for step in existing if step.isdigit()]
+        steps = [step for step in existing if step.isdecimal()]
         if name is None:
             if found := self.by_default():
                 return found[0]
         elif name in existing:
             return existing[name]
-        elif name.isdigit() and steps:
+        elif name.isdecimal() and steps:
             nearest = min(steps, key=lambda step: abs(int(step) - int(name)))
             console.say(f"there is no checkpoint of step {int(name):,}; the nearest is {int(nearest):,}")
             return existing[nearest]

@@ -5,7 +5,7 @@ A run made here says so by its signature (`rlzoo.origin`). Of any other, data is
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from rlzoo import contained, own_modules
@@ -14,6 +14,8 @@ from rlzoo.runs import Run
 
 OWN_FILES = ("csv", "tensorboard")
 """Loggers that write into the run's folder only."""
+_OF_PLACES = frozenset(":/\\")
+"""Characters of module:Class and of paths."""
 
 
 def admit(
@@ -39,6 +41,7 @@ def admit(
         own_modules.allow(own_modules.named(values))
         return
     found = [f"imports {name}" for name in own_modules.named(values)]
+    found += [f"has {key} name a file or a module" for key in naming(values)]
     loggers = values.get("logger")
     if training and isinstance(loggers, Mapping):
         found += [f"logs to {name}" for name in loggers if name not in OWN_FILES]
@@ -48,3 +51,29 @@ def admit(
             "trust=true uses it all the same, which may run whatever its author put into it",
             ExitCode.UNSAFE,
         )
+
+
+def naming(values: Mapping[str, Any]) -> list[str]:
+    """Keys of an environment's keywords with a text that names a file or a module.
+
+    An environment opens the files that it is told to: a model in which more are named, or settings that name a program.
+    """
+    env = values.get("env")
+    kwargs = env.get("kwargs") if isinstance(env, Mapping) else None
+    return [
+        f"env.kwargs.{key}" for key, value in (kwargs.items() if isinstance(kwargs, Mapping) else ()) if _names(value)
+    ]
+
+
+def _names(value: Any) -> bool:
+    return any(text.startswith((".", "~")) or _OF_PLACES.intersection(text) for text in _texts(value))
+
+
+def _texts(value: Any) -> Iterator[str]:
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, Mapping):
+        yield from _texts([*value, *value.values()])
+    elif isinstance(value, list | tuple):
+        for child in value:
+            yield from _texts(child)

@@ -148,6 +148,8 @@ def test_the_default_checkpoint_is_a_tested_best_then_last_then_the_newest_step(
     assert run.find_checkpoint("9000").name == "9000"
     assert run.find_checkpoint("7").name == "9000"  # the nearest
     assert run.find_checkpoint("9501").name == "10000"
+    with pytest.raises(RlzooError, match="no checkpoint '²'"):
+        run.find_checkpoint("²")  # a digit, and no number
     with pytest.raises(RlzooError, match="no checkpoint 'first'") as error:
         run.find_checkpoint("first")
     assert error.value.hint == "it has: 9000, 10000, best, last"

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from rlzoo import contained
 from rlzoo.commands.playing import open_agent, split
 from rlzoo.config import paths
 from rlzoo.config.compose import override
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
 MOST_ROWS = 64
 """States that are all shown: those of a lake of 8 x 8. Of more, the first and the last `FEW`."""
 FEW = 10
+MOST_ACTIONS = 1000
+"""Columns that a terminal's table is laid out for; a table with more is no algorithm's of ours."""
 ALIKE, ANY = "·", "?"
 
 
@@ -90,6 +93,8 @@ def read(run: Run, checkpoint: str | None = None) -> Learned:
     if not (_is_table(q_values, 2) or _is_table(v_values, 1)):
         message = f"{run.path} has learned no table: {algo} learns the weights of a policy or a network"
         raise RlzooError(message, f"rlzoo record {shell(f'run={run.path}')} shows what it does")
+    if wrong := _misfit(arrays):
+        raise contained.damaged(found.path, wrong)
     if policy is None or policy.dtype.kind != "i":
         assert q_values is not None  # without values of actions there is a policy that the values are of
         policy = np.argmax(q_values, axis=1)
@@ -122,6 +127,21 @@ def _grid_as_data(learned: Learned, grid: Grid) -> dict[str, Any]:
 
 def _is_table(array: np.ndarray | None, ndim: int) -> bool:
     return array is not None and array.ndim == ndim and array.size > 0 and array.dtype.kind == "f"
+
+
+def _misfit(arrays: Mapping[str, np.ndarray]) -> str:
+    """What no algorithm can have learned together: arrays of other states, or actions that are none; else nothing."""
+    known = {name: arrays[name] for name in ("q_values", "v_values", "policy") if name in arrays}
+    n_states = {name: array.shape[0] if array.ndim else 0 for name, array in known.items()}
+    if len(set(n_states.values())) > 1:
+        return "its arrays are of different numbers of states: " + ", ".join(f"{k} {n}" for k, n in n_states.items())
+    for name, array in known.items():
+        if array.ndim != (2 if name == "q_values" else 1):
+            return f"{name} has {array.ndim} dimensions"
+    n_actions = known["q_values"].shape[1] if "q_values" in known else MOST_ACTIONS
+    if n_actions > MOST_ACTIONS:
+        return f"it has {n_actions} actions in a state, more than {MOST_ACTIONS}"
+    return ""
 
 
 def _grid(run: Run, n_states: int) -> Grid | None:

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
-from rlzoo import own_modules
+from rlzoo import own_modules, strangers
 from rlzoo.algos.signatures import check as check_algo
 from rlzoo.algos.signatures import check_values
 from rlzoo.algos.specs import find_spec
@@ -171,6 +171,9 @@ def checked(values: dict[str, Any], source: Source, *, where: str) -> TrainConfi
     named = own_modules.named(values)
     if named and not source.wishes.trust:
         raise RlzooError(f"{where} has {', '.join(named)} imported", HINT, ExitCode.UNSAFE)
+    places = strangers.naming(values)
+    if places and not source.wishes.trust:
+        raise RlzooError(f"{where} has {', '.join(places)} name a file or a module", HINT, ExitCode.UNSAFE)
     own_modules.allow(named)
     cfg, problems = check(TrainConfig, values)
     if not any(problem.key.partition(".")[0] == "env" for problem in problems):

@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from types import SimpleNamespace
 
 import gymnasium
 import numpy as np
@@ -9,11 +10,13 @@ import pytest
 import yaml
 
 import rlzoo
+from rlzoo import checkpoints
 from rlzoo.algos.specs import ALGOS
 from rlzoo.cli import main
 from rlzoo.commands.learned import read
 from rlzoo.envs.grid import find_grid
 from rlzoo.envs.make import make_raw
+from rlzoo.protocols import State
 from rlzoo.runs import Run
 
 QUICK = ["eval.freq=0", "eval.final_n_episodes=1", "seed=0", "logger=[]"]
@@ -120,3 +123,27 @@ def test_what_is_no_map():
     env = gymnasium.make("CartPole-v1")
     env.unwrapped.shape = (2, 2)  # a map, and no dynamics
     assert find_grid(env, 4) is None
+
+
+@pytest.mark.parametrize(
+    "arrays",
+    [
+        {"q_values": np.zeros((3, 4)), "policy": np.zeros(16, dtype=np.int64)},
+        {"q_values": np.zeros((16, 4)), "policy": np.zeros((16, 2), dtype=np.int64)},
+        {"q_values": np.zeros((16, 4)), "policy": np.zeros(0, dtype=np.int64)},
+        {"q_values": np.zeros((16, 4)), "v_values": np.zeros(5)},
+        {"v_values": np.zeros(16), "policy": np.zeros(15, dtype=np.int64)},
+        {"q_values": np.zeros((16, 100_000))},
+    ],
+    ids=lambda arrays: " ".join(f"{name}{array.shape}" for name, array in arrays.items()),
+)
+@pytest.mark.parametrize("option", [[], ["--json"]], ids=["text", "json"])
+def test_a_table_that_nothing_can_have_learned_is_damaged(arrays, option, tmp_path, capsys):
+    run = Run(tmp_path / "run")
+    run.path.mkdir()
+    run.write_config({"algo": {"name": "q_learning"}, "env": {"id": "FrozenLake-v1"}})
+    run.write_info({"status": "finished"})
+    checkpoints.save(run, "last", algorithm=SimpleNamespace(state=lambda: State(arrays, {}), num_timesteps=1), env=None)
+    assert main(["show", f"run={run.path}", *option]) == 5
+    said = capsys.readouterr().err
+    assert "damaged" in said and said.count("\n") <= 2

@@ -502,6 +502,17 @@ def _places(run: Path) -> Iterator[Attack]:
     yield Attack("A25", "runs_dir_evaluate", EVALUATE, stranger(run, outside), HARMLESS)
     tracked = put("logger", value={"mlflow": {"tracking_uri": "sqlite:///../outside/x.db"}})
     yield Attack("A25", "tracker", RESUME, stranger(run, tracked), UNSAFE)
+    named = {
+        "model": {"xml_file": "/etc/passwd"},
+        "hidden": {"scenario_file": ".evil.cfg"},
+        "home": {"model": "~root"},
+        "windows": {"path": "C:evil.cfg"},
+        "module": {"env_id": "evil:Foo-v0"},
+        "deep": {"options": [{"a": {"../evil": 1}}]},
+    }
+    for name, kwargs in named.items():
+        prepare = stranger(run, lambda config, kwargs=kwargs: config["env"].update(kwargs=kwargs))
+        yield Attack("A25", f"kwargs_{name}", EVALUATE, prepare, UNSAFE)
 
     def linked(name: str, to: str) -> Prepare:
         def prepare(folder: Path) -> None:
