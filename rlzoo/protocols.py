@@ -55,6 +55,18 @@ class MetricLogger(Protocol):
     def close(self) -> None: ...
 
 
+@runtime_checkable
+class EpisodeLogger(Protocol):
+    """A metric logger that hears of every whole training episode, too."""
+
+    def log_episodes(self, episodes: Sequence[EpisodeRecord]) -> None: ...
+
+
+EpisodeRecord = tuple[int, Mapping[str, Any]]
+"""Environment steps over all environments by the end of an episode, and what its monitor says of it: `r` is its return,
+`l` its length, other entries are `is_success` and what `info_keywords` asks for."""
+
+
 class Algorithm(Policy, Stateful, Protocol):
     """A learner: Stable-Baselines3's behind one adapter, and the in-repo ones directly.
 
@@ -156,6 +168,8 @@ class EnvironmentStep(NamedTuple):
     final_observation: Any
     episodes: tuple[tuple[float, int], ...] = ()
     """Return and length of every whole episode that ended, as the environment itself counts them."""
+    records: tuple[Mapping[str, Any], ...] = ()
+    """What the monitor says of each of them, the second part of an `EpisodeRecord`."""
 
 
 @dataclass(frozen=True)

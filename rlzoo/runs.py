@@ -150,6 +150,16 @@ class Run:
         return self.path / "evaluations.csv"
 
     @property
+    def episodes_file(self) -> Path:
+        """Every whole training episode; not there before the first has ended."""
+        return self.path / "episodes.csv"
+
+    @property
+    def monitor_file(self) -> Path:
+        """The same as Stable-Baselines3 writes it; not there unless it was asked for."""
+        return self.path / "monitor.csv"
+
+    @property
     def log_file(self) -> Path:
         return self.path / "train.log"
 

@@ -101,6 +101,7 @@ class ActorCritic:
             self.num_timesteps += self.env.n_envs
             self.n_episodes += len(step.episodes)
             self._recent += step.episodes
+            watch.log_episodes_of(step)
             if len(self._recent) >= watch.log_interval:
                 self._log(watch)
             watch.step()

@@ -49,6 +49,6 @@ class StoppableARS(ARS):
 
     def _trigger_callback(self, _locals: dict[str, Any], _globals: dict[str, Any], callback: Any, n_envs: int) -> None:
         self.num_timesteps += n_envs
-        callback.update_locals(_locals)
+        callback.update_locals({**_locals, "infos": [_locals["info"]]})  # this is called once for each environment
         if not callback.on_step():
             raise _StopLearning

@@ -152,6 +152,7 @@ class DQNScratch:
             self.num_timesteps += self.env.n_envs
             self.n_episodes += len(step.episodes)
             self._n_calls += 1
+            watch.log_episodes_of(step)
             going_on = watch.step()
             self._store(actions, step)
             if len(self._recent) >= LOG_INTERVAL:

@@ -234,7 +234,7 @@ def play(
     """Dyna-Q in a table of dynamics; see `TabularAgent.play`."""
     learning_rate, gamma, n_planning_steps, max_epsilon, min_epsilon, decay_rate = settings
     _, cumulative, next_states, rewards, ends, starts = table
-    state, length, total, n_episodes, n_recent, returns, lengths = walk
+    state, length, total, n_episodes, ended = walk
     epsilon = exponential_decay(max_epsilon, min_epsilon, decay_rate, n_episodes)
     taken = 0
     while taken < n_steps and n_episodes < until_episode:
@@ -250,7 +250,7 @@ def play(
         plan(q_values, model, n_planning_steps, learning_rate, gamma, generator)
         state = goes_on_in
         if over:
-            n_episodes, n_recent, returns, lengths = n_episodes + 1, n_recent + 1, returns + total, lengths + length
+            n_episodes, ended[taken - 1, 0], ended[taken - 1, 1] = n_episodes + 1, total, length
             length, total = 0, 0.0
             epsilon = exponential_decay(max_epsilon, min_epsilon, decay_rate, n_episodes)
-    return taken, Walk(state, length, total, n_episodes, n_recent, returns, lengths)
+    return taken, Walk(state, length, total, n_episodes, ended)

@@ -164,7 +164,7 @@ def play(
     """Expected Sarsa in a table of dynamics; see `TabularAgent.play`."""
     learning_rate, gamma, max_epsilon, min_epsilon, decay_rate = settings
     _, cumulative, next_states, rewards, ends, starts = table
-    state, length, total, n_episodes, n_recent, returns, lengths = walk
+    state, length, total, n_episodes, ended = walk
     epsilon = exponential_decay(max_epsilon, min_epsilon, decay_rate, n_episodes)
     taken = 0
     while taken < n_steps and n_episodes < until_episode:
@@ -175,7 +175,7 @@ def play(
         update(q_values, state, action, reward, terminated, next_state, epsilon, learning_rate, gamma)
         taken, length, total, state = taken + 1, length + 1, total + reward, next_state
         if terminated or length == max_steps:
-            n_episodes, n_recent, returns, lengths = n_episodes + 1, n_recent + 1, returns + total, lengths + length
+            n_episodes, ended[taken - 1, 0], ended[taken - 1, 1] = n_episodes + 1, total, length
             state, length, total = start(starts, generator), 0, 0.0
             epsilon = exponential_decay(max_epsilon, min_epsilon, decay_rate, n_episodes)
-    return taken, Walk(state, length, total, n_episodes, n_recent, returns, lengths)
+    return taken, Walk(state, length, total, n_episodes, ended)

@@ -170,7 +170,7 @@ def play(
     """Prediction in a table of dynamics, with the steps stored of this episode; see `TabularAgent.play`."""
     (v_values, policy), (states, actions, rewards), (learning_rate, gamma) = tables, steps, settings
     _, cumulative, next_states, gains, ends, starts = table
-    state, length, total, n_episodes, n_recent, returns, lengths = walk
+    state, length, total, n_episodes, ended = walk
     taken = 0
     while taken < n_steps and n_episodes < until_episode:
         action = follow(policy, state, next_states.shape[1], generator)
@@ -182,6 +182,6 @@ def play(
         if terminated or length == max_steps:
             future = 0.0 if terminated else v_values[next_state]
             update(v_values, steps, n_stored, future, learning_rate, gamma)
-            n_episodes, n_recent, returns, lengths = n_episodes + 1, n_recent + 1, returns + total, lengths + length
+            n_episodes, ended[taken - 1, 0], ended[taken - 1, 1] = n_episodes + 1, total, length
             state, length, total, n_stored = start(starts, generator), 0, 0.0, 0
-    return taken, Walk(state, length, total, n_episodes, n_recent, returns, lengths), n_stored
+    return taken, Walk(state, length, total, n_episodes, ended), n_stored

@@ -223,7 +223,7 @@ def play(
     learning_rate, gamma, max_epsilon, min_epsilon, decay_rate = settings
     q_values, (states, actions, rewards) = tables[0], steps
     _, cumulative, next_states, gains, ends, starts = table
-    state, length, total, n_episodes, n_recent, returns, lengths = walk
+    state, length, total, n_episodes, ended = walk
     epsilon = exponential_decay(max_epsilon, min_epsilon, decay_rate, n_episodes)
     taken = 0
     while taken < n_steps and n_episodes < until_episode:
@@ -236,7 +236,7 @@ def play(
         if terminated or length == max_steps:
             future = 0.0 if terminated else expected_value(q_values, next_state, epsilon)
             update(tables, steps, n_stored, future, learning_rate, gamma)
-            n_episodes, n_recent, returns, lengths = n_episodes + 1, n_recent + 1, returns + total, lengths + length
+            n_episodes, ended[taken - 1, 0], ended[taken - 1, 1] = n_episodes + 1, total, length
             state, length, total, n_stored = start(starts, generator), 0, 0.0, 0
             epsilon = exponential_decay(max_epsilon, min_epsilon, decay_rate, n_episodes)
-    return taken, Walk(state, length, total, n_episodes, n_recent, returns, lengths), n_stored
+    return taken, Walk(state, length, total, n_episodes, ended), n_stored

@@ -151,6 +151,7 @@ class PPO:
             self.num_timesteps += self.env.n_envs
             self.n_episodes += len(step.episodes)
             self._recent += step.episodes
+            watch.log_episodes_of(step)
             if not watch.step():
                 return False
         return True

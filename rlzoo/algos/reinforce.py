@@ -147,6 +147,7 @@ class Reinforce:
             if True in over:
                 self.n_episodes += len(step.episodes)
                 self._recent += step.episodes
+                watch.log_episodes_of(step)
                 self._keep_whole_episodes(over)
             if len(self._episodes) == self.n_episodes_per_update * self.env.n_envs:
                 self._update(1 - self.num_timesteps / total_timesteps)

@@ -180,7 +180,7 @@ def play(
     """Sarsa in a table of dynamics, with the action to begin with, and to go on with; see `TabularAgent.play`."""
     learning_rate, gamma, max_epsilon, min_epsilon, decay_rate = settings
     _, cumulative, next_states, rewards, ends, starts = table
-    state, length, total, n_episodes, n_recent, returns, lengths = walk
+    state, length, total, n_episodes, ended = walk
     epsilon = exponential_decay(max_epsilon, min_epsilon, decay_rate, n_episodes)
     taken = 0
     while taken < n_steps and n_episodes < until_episode:
@@ -196,7 +196,7 @@ def play(
         update(q_values, state, action, reward, terminated, next_state, next_action, learning_rate, gamma)
         state, action = goes_on_in, next_action
         if over:
-            n_episodes, n_recent, returns, lengths = n_episodes + 1, n_recent + 1, returns + total, lengths + length
+            n_episodes, ended[taken - 1, 0], ended[taken - 1, 1] = n_episodes + 1, total, length
             length, total, action = 0, 0.0, NONE
             epsilon = exponential_decay(max_epsilon, min_epsilon, decay_rate, n_episodes)
-    return taken, Walk(state, length, total, n_episodes, n_recent, returns, lengths), action
+    return taken, Walk(state, length, total, n_episodes, ended), action

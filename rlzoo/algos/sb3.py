@@ -18,7 +18,7 @@ from rlzoo.algos.greedy import Act, fits, greedy
 from rlzoo.algos.replay_state import ReplayBufferState
 from rlzoo.algos.short_ways import short_ways
 from rlzoo.algos.specs import AlgoSpec
-from rlzoo.protocols import Callback, Ended, MetricLogger, State
+from rlzoo.protocols import Callback, Ended, EpisodeLogger, MetricLogger, State
 from rlzoo.registry import load
 
 if TYPE_CHECKING:
@@ -66,7 +66,7 @@ class SB3Algorithm:
             sb3_state.restore_standing(self.model, self._standing)
             self._standing = None
         remaining = max(0, total_timesteps - self.num_timesteps)
-        bridge = _Bridge(self, callbacks)
+        bridge = _Bridge(self, callbacks, logger if isinstance(logger, EpisodeLogger) else None)
         logging: dict[str, Any] = {}
         if self.spec.family == "on_policy":
             # these count rollouts from the start of this call; a training that goes on would log other ones
@@ -184,10 +184,13 @@ def model_class(spec: AlgoSpec) -> Any:
 class _Bridge(BaseCallback):
     """Passes Stable-Baselines3's events on to rlzoo's callbacks."""
 
-    def __init__(self, algorithm: SB3Algorithm, callbacks: Sequence[Callback]) -> None:
+    def __init__(
+        self, algorithm: SB3Algorithm, callbacks: Sequence[Callback], episode_logger: EpisodeLogger | None
+    ) -> None:
         super().__init__()
         self.algorithm = algorithm
         self.callbacks = callbacks
+        self.episode_logger = episode_logger
         self.goes_on = True
         """Whether no callback has ended the training."""
         self.log_interval: int | None = None
@@ -221,7 +224,11 @@ class _Bridge(BaseCallback):
             raise
 
     def _on_step(self) -> bool:
-        self.algorithm.n_episodes += sum("episode" in info for info in self.locals.get("infos", ()))
+        records = [info["episode"] for info in self.locals.get("infos", ()) if "episode" in info]
+        if records:
+            self.algorithm.n_episodes += len(records)
+            if self.episode_logger is not None:
+                self.episode_logger.log_episodes([(self.num_timesteps, record) for record in records])
         answers = [callback.on_step(self.algorithm) for callback in self.callbacks]  # all of them see every step
         self.goes_on = all(answers)
         return self.goes_on

@@ -86,7 +86,7 @@ class TabularLoop:
         watch.start()
         while watch.goes_on(total_timesteps):
             if dynamics is None:
-                self._step(agent, env)
+                self._step(agent, env, watch)
             else:
                 self._play(agent, dynamics, watch, total_timesteps)
             if self._n_recent >= watch.log_interval and self._log_is_due(total_timesteps):
@@ -96,7 +96,7 @@ class TabularLoop:
             self._log(agent, watch)
         watch.end()
 
-    def _step(self, agent: TabularAgent, env: VectorEnvironment) -> None:
+    def _step(self, agent: TabularAgent, env: VectorEnvironment, watch: Watch) -> None:
         """One step of every environment."""
         assert self._states is not None
         states = self._states
@@ -116,6 +116,7 @@ class TabularLoop:
                 self._returns + total,
                 self._lengths + length,
             )
+        watch.log_episodes_of(step)
 
     def _play(self, agent: TabularAgent, dynamics: Dynamics, watch: Watch, total_timesteps: int) -> None:
         """As many steps in the table as nobody wants to be asked between."""
@@ -125,12 +126,22 @@ class TabularLoop:
         next_log = (self.num_timesteps // every + 1) * every
         n_steps = int(min(patience.timesteps, next_log - self.num_timesteps, total_timesteps - self.num_timesteps))
         until = int(min(self.n_episodes + patience.episodes, sys.maxsize))
-        sums = (self._n_recent, self._returns, self._lengths)
-        walk = Walk(int(self._states[0]), self._length, self._total, self.n_episodes, *sums)
+        walk = Walk(int(self._states[0]), self._length, self._total, self.n_episodes, np.zeros((n_steps, 2)))
         taken, walk = agent.play(dynamics, walk, n_steps, until)
-        state, self._length, self._total, self.n_episodes, self._n_recent, self._returns, self._lengths = walk
+        state, self._length, self._total, self.n_episodes, ended = walk
         self._states = np.array([state])
+        self._count_ended(ended, watch)
         self.num_timesteps += taken
+
+    def _count_ended(self, ended: np.ndarray, watch: Watch) -> None:
+        """Count the episodes of `Walk.ended`, and tell of them as the environment's monitor would."""
+        last = np.flatnonzero(ended[:, 1])  # steps that were the last of an episode
+        steps, totals, lengths = last + 1 + self.num_timesteps, ended[last, 0], ended[last, 1].astype(np.int64)
+        for total in totals.tolist():
+            self._returns += total
+        self._n_recent, self._lengths = self._n_recent + len(last), self._lengths + int(lengths.sum())
+        records = zip(steps.tolist(), totals.round(6).tolist(), lengths.tolist(), strict=True)
+        watch.log_episodes([(step, {"r": total, "l": length}) for step, total, length in records])
 
     def _log_is_due(self, total_timesteps: int) -> bool:
         return self.num_timesteps % log_steps(total_timesteps) < self._env.num_envs

@@ -145,7 +145,7 @@ def play(
     """TD(0) in a table of dynamics; see `TabularAgent.play`."""
     learning_rate, gamma = settings
     _, cumulative, next_states, rewards, ends, starts = table
-    state, length, total, n_episodes, n_recent, returns, lengths = walk
+    state, length, total, n_episodes, ended = walk
     taken = 0
     while taken < n_steps and n_episodes < until_episode:
         action = follow(policy, state, next_states.shape[1], generator)
@@ -155,6 +155,6 @@ def play(
         update(v_values, state, reward, terminated, next_state, learning_rate, gamma)
         taken, length, total, state = taken + 1, length + 1, total + reward, next_state
         if terminated or length == max_steps:
-            n_episodes, n_recent, returns, lengths = n_episodes + 1, n_recent + 1, returns + total, lengths + length
+            n_episodes, ended[taken - 1, 0], ended[taken - 1, 1] = n_episodes + 1, total, length
             state, length, total = start(starts, generator), 0, 0.0
-    return taken, Walk(state, length, total, n_episodes, n_recent, returns, lengths)
+    return taken, Walk(state, length, total, n_episodes, ended)

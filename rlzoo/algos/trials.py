@@ -64,6 +64,7 @@ class Trials:
                 self.num_timesteps += n_envs
                 self.n_episodes += len(step.episodes)
                 self.recent += step.episodes
+                watch.log_episodes_of(step)
                 if not watch.step():
                     return None
             playing[over] += n_envs

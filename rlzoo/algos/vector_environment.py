@@ -36,6 +36,7 @@ class VectorEnvironment:
             return step
         observation, reward, done, infos = self.env.step(np.asarray(actions))
         cut = np.array([bool(info.get("TimeLimit.truncated", False)) for info in infos])  # (n_envs,)
+        records = tuple(info["episode"] for info in infos if "episode" in info)
         finals = {index: infos[index]["terminal_observation"] for index, ended in enumerate(done) if ended}
         return EnvironmentStep(
             observation=observation,
@@ -43,7 +44,8 @@ class VectorEnvironment:
             terminated=done & ~cut,
             truncated=done & cut,
             final_observation=_replaced(observation, finals),
-            episodes=tuple((info["episode"]["r"], info["episode"]["l"]) for info in infos if "episode" in info),
+            episodes=tuple((record["r"], record["l"]) for record in records),
+            records=records,
         )
 
 

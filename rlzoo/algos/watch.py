@@ -4,7 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from rlzoo.protocols import Algorithm, Callback, Ended, MetricLogger, Patience, least_patience
+from rlzoo.protocols import (
+    Algorithm,
+    Callback,
+    Ended,
+    EnvironmentStep,
+    EpisodeLogger,
+    EpisodeRecord,
+    MetricLogger,
+    Patience,
+    least_patience,
+)
 
 
 class Watch:
@@ -20,6 +30,7 @@ class Watch:
 
     def __init__(self, algorithm: Algorithm, callbacks: Sequence[Callback], logger: MetricLogger | None) -> None:
         self._algorithm, self._callbacks, self._logger = algorithm, callbacks, logger
+        self._episode_logger: EpisodeLogger | None = logger if isinstance(logger, EpisodeLogger) else None
         self._is_cut = False  # a callback has ended the training, wherever it was
 
     def start(self) -> None:
@@ -51,6 +62,16 @@ class Watch:
     def end(self) -> None:
         for callback in self._callbacks:
             callback.on_end(self._algorithm)
+
+    def log_episodes(self, episodes: Sequence[EpisodeRecord]) -> None:
+        """Hand on the record of whole episodes, in the order in which they ended."""
+        if episodes and self._episode_logger is not None:
+            self._episode_logger.log_episodes(episodes)
+
+    def log_episodes_of(self, step: EnvironmentStep) -> None:
+        """Hand on the episodes that ended with a step, which `num_timesteps` counts already."""
+        if step.records:
+            self.log_episodes([(self._algorithm.num_timesteps, record) for record in step.records])
 
     def log(self, episodes: Sequence[tuple[float, int]], metrics: Mapping[str, float]) -> None:
         """Log the mean return and length of `episodes`, and other numbers by name."""

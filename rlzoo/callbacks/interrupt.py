@@ -19,7 +19,16 @@ from typing import Any, Self
 from rlzoo import console, signals
 from rlzoo.callbacks.pace import Pace
 from rlzoo.errors import RlzooError
-from rlzoo.protocols import Algorithm, Callback, Ended, MetricLogger, Patience, least_patience
+from rlzoo.protocols import (
+    Algorithm,
+    Callback,
+    Ended,
+    EpisodeLogger,
+    EpisodeRecord,
+    MetricLogger,
+    Patience,
+    least_patience,
+)
 
 SCHEDULERS = ("SLURM_JOB_ID", "SUBMITIT_EXECUTOR")
 """Environment variables of jobs to which SIGUSR1 and SIGUSR2 say that their time is over."""
@@ -205,14 +214,20 @@ class _Watched(Callback):
 
 
 class _Shielded:
-    """A logger whose writing is not cut."""
+    """A logger whose writing is not cut; it hears of episodes if there is one that wants to."""
 
     def __init__(self, interrupt: Interrupt, logger: MetricLogger) -> None:
         self._logger, self._shield = logger, _Shield(interrupt)
+        self._of_episodes: EpisodeLogger | None = logger if isinstance(logger, EpisodeLogger) else None
 
     def log(self, metrics: Mapping[str, float], step: int) -> None:
         with self._shield:
             self._logger.log(metrics, step)
+
+    def log_episodes(self, episodes: Sequence[EpisodeRecord]) -> None:
+        if self._of_episodes is not None:
+            with self._shield:
+                self._of_episodes.log_episodes(episodes)
 
     def close(self) -> None:
         self._logger.close()

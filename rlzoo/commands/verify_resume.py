@@ -142,9 +142,10 @@ def compare_runs(first: Run, second: Run) -> dict[str, Difference | None]:
         if any(state and (state.tensors or state.values) for pair in pairs for state in pair):
             differences = (compare_states(a or State(), b or State()) for a, b in pairs)
             found[name] = next((difference for difference in differences if difference), None)
-    for file, other in ((first.metrics_file, second.metrics_file), (first.evaluations_file, second.evaluations_file)):
+    for file in (first.metrics_file, first.evaluations_file, first.episodes_file):
+        other = second.path / file.name
         if file.is_file() or other.is_file():
-            found[file.name] = compare_tables(file, other)
+            found[file.name] = compare_tables(file, other, but=("seconds",))
     return found
 
 

@@ -44,11 +44,11 @@ class InProcessVecEnv(DummyVecEnv):
         observations, rewards = self.buf_obs[None], self.buf_rews  # type: ignore[index]
         terminations, truncations = np.zeros(self.num_envs, dtype=bool), np.zeros(self.num_envs, dtype=bool)
         finals: dict[int, Any] = {}
-        episodes: list[tuple[float, int]] = []
+        records: list[dict[str, Any]] = []
         for index, env in enumerate(self.envs):
             observation, rewards[index], terminated, truncated, info = env.step(actions[index])
             if "episode" in info:
-                episodes.append((info["episode"]["r"], info["episode"]["l"]))
+                records.append(info["episode"])
             if terminated or truncated:
                 terminations[index], truncations[index] = terminated, not terminated
                 finals[index] = observation
@@ -59,7 +59,8 @@ class InProcessVecEnv(DummyVecEnv):
             final = observations.copy()
             for index, last in finals.items():
                 final[index] = last
-        return EnvironmentStep(observation, rewards.copy(), terminations, truncations, final, tuple(episodes))
+        episodes = tuple((record["r"], record["l"]) for record in records)
+        return EnvironmentStep(observation, rewards.copy(), terminations, truncations, final, episodes, tuple(records))
 
     def _obs_from_buf(self) -> Any:
         return self.buf_obs[None].copy() if self.steps_apart else super()._obs_from_buf()  # type: ignore[index]

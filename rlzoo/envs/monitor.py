@@ -7,11 +7,15 @@ from collections.abc import Sequence
 from typing import Any, SupportsFloat
 
 import gymnasium
+import numpy as np
 from stable_baselines3.common.monitor import Monitor
 
 from rlzoo.envs.state import environment
 from rlzoo.envs.state.recording import Recording
 from rlzoo.protocols import State
+
+MAX_TEXT = 1000
+"""Characters that are kept of an entry of `info`."""
 
 
 class EpisodeMonitor(Monitor):
@@ -34,6 +38,8 @@ class EpisodeMonitor(Monitor):
         self.observation: Any = None  # the last one
         self.recording = Recording(env)
         self._abandoned = False
+        self._step_info: dict[str, Any] = {}  # of the last step
+        self._details: dict[str, Any] = {}  # of the last episode
 
     def reset(self, **kwargs: Any) -> tuple[Any, dict[str, Any]]:
         if self.rewards and not self.needs_reset:
@@ -52,6 +58,11 @@ class EpisodeMonitor(Monitor):
             return self.observation, 0.0, True, False, {}
         self.recording.step(action)
         result = super().step(action)
+        self._step_info = info = result[4]
+        if result[2] or result[3]:
+            self._keep_details()
+            total, length = round(self.episode_returns[-1], 6), self.episode_lengths[-1]
+            info["episode"] |= {"r": total, "l": length, **self._details}  # also where an info keyword is called `r`
         self._keep(result[0])
         return result
 
@@ -77,10 +88,14 @@ class EpisodeMonitor(Monitor):
         """Put the environment back to where it was."""
         return environment.load(self, self, state)
 
-    def last_episode(self) -> dict[str, float]:
-        """The last kept episode as `info["episode"]` has it: return, length, seconds since the monitor was made."""
+    def last_episode(self) -> dict[str, Any]:
+        """The last kept episode as `info["episode"]` has it.
+
+        These are return, length, seconds since the monitor was made, and of the last step's `info`, as numbers or text,
+        `is_success` where there is one, and the `info_keywords`.
+        """
         returns, seconds = self.episode_returns[-1], self.episode_times[-1]
-        return {"r": round(returns, 6), "l": self.episode_lengths[-1], "t": round(seconds, 6)}
+        return {"r": round(returns, 6), "l": self.episode_lengths[-1], "t": round(seconds, 6), **self._details}
 
     def _keep(self, observation: Any) -> None:
         self.observation = dict(observation) if isinstance(observation, dict) else observation  # wrappers add entries
@@ -89,6 +104,12 @@ class EpisodeMonitor(Monitor):
         self.episode_returns.append(sum(self.rewards))
         self.episode_lengths.append(len(self.rewards))
         self.episode_times.append(time.time() - self.t_start)
+        self._keep_details()
+
+    def _keep_details(self) -> None:
+        info = self._step_info
+        found = {key: _plain(info[key]) for key in ("is_success", *self.info_keywords) if key in info}
+        self._details = {f"info.{key}" if key in ("r", "l", "t") else key: value for key, value in found.items()}
 
 
 class ShowEpisodes(gymnasium.Wrapper):
@@ -124,3 +145,10 @@ class ShowEpisodes(gymnasium.Wrapper):
             result[4].setdefault("episode", self._monitor.last_episode())
         self._n_shown = n_episodes
         return result
+
+
+def _plain(value: Any) -> bool | int | float | str | None:
+    """A number, text or nothing, whatever an environment puts into its info."""
+    if isinstance(value, np.generic | np.ndarray) and value.size == 1:
+        value = value.item()
+    return value if value is None or isinstance(value, bool | int | float) else str(value)[:MAX_TEXT]

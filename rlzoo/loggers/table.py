@@ -11,7 +11,7 @@ from typing import Any, Self
 
 from rlzoo import console, registry
 from rlzoo.errors import Problem
-from rlzoo.protocols import MetricLogger, State, Stateful
+from rlzoo.protocols import EpisodeLogger, EpisodeRecord, MetricLogger, State, Stateful
 from rlzoo.redaction import redact, redact_values
 from rlzoo.runs import Run
 
@@ -34,7 +34,8 @@ class LoggerSpec:
 LOGGERS = {
     spec.name: spec
     for spec in (
-        LoggerSpec("csv", "rlzoo.loggers.csv:open_logger", "metrics.csv and timings.csv in the run (always on)"),
+        LoggerSpec("csv", "rlzoo.loggers.csv:open_logger", "metrics, timings and episodes in the run (always on)"),
+        LoggerSpec("monitor", "rlzoo.loggers.monitor:open_logger", "monitor.csv, as Stable-Baselines3 writes it"),
         LoggerSpec("tensorboard", "rlzoo.loggers.tensorboard:open_logger", "event files in the run", "tensorboard"),
         LoggerSpec("wandb", "rlzoo.loggers.wandb:open_logger", "Weights & Biases", "wandb", "wandb"),
         LoggerSpec("mlflow", "rlzoo.loggers.mlflow:open_logger", "MLflow", "mlflow", "mlflow", ("tracking_uri",)),
@@ -96,6 +97,7 @@ class Loggers:
 
     def __init__(self, loggers: Mapping[str, MetricLogger]) -> None:
         self._loggers = dict(loggers)
+        self._of_episodes = {name: logger for name, logger in loggers.items() if isinstance(logger, EpisodeLogger)}
         self._csv_failed = False
 
     @property
@@ -113,6 +115,13 @@ class Loggers:
         for name, logger in list(self._loggers.items()):
             try:
                 logger.log(metrics, step)
+            except Exception as error:
+                self._failed(name, error)
+
+    def log_episodes(self, episodes: Sequence[EpisodeRecord]) -> None:
+        for name, logger in list(self._of_episodes.items()):
+            try:
+                logger.log_episodes(episodes)
             except Exception as error:
                 self._failed(name, error)
 
@@ -135,7 +144,8 @@ class Loggers:
 
     def _failed(self, name: str, error: Exception) -> None:
         if name != "csv":
-            del self._loggers[name]
+            self._loggers.pop(name, None)
+            self._of_episodes.pop(name, None)
             console.warn(f"the {name} log stops here, training goes on: {_reason(error)}")
         elif not self._csv_failed:  # a full disk may be emptied: the run's own numbers are tried again every time
             self._csv_failed = True

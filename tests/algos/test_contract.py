@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -19,7 +19,7 @@ from rlzoo.algos.create import create
 from rlzoo.algos.specs import ALGOS
 from rlzoo.errors import RlzooError
 from rlzoo.legacy import sb3_zip
-from rlzoo.protocols import Algorithm, Callback, State
+from rlzoo.protocols import Algorithm, Callback, EpisodeRecord, State
 from rlzoo.registry import load
 from tests.algos.conftest import CASES, Case
 
@@ -79,6 +79,10 @@ class Metrics:
 
     def __init__(self) -> None:
         self.rows: list[tuple[int, dict[str, float]]] = []
+        self.episodes: list[EpisodeRecord] = []
+
+    def log_episodes(self, episodes: Sequence[EpisodeRecord]) -> None:
+        self.episodes += episodes
 
     def log(self, metrics: Mapping[str, float], step: int) -> None:
         self.rows.append((step, dict(metrics)))
@@ -186,6 +190,10 @@ def test_metrics_arrive_under_their_names(case: Case, make_env: MakeEnv, capsys:
     assert ("rollout/ep_rew_mean" if plays else "train/value_change") in names or ALGOS[case.algo].backend != "rlzoo"
     assert {name.partition("/")[0] for name in names} <= {"rollout", "train", "time"}
     assert [step for step, _ in metrics.rows] == sorted(step for step, _ in metrics.rows)
+    steps, lengths = [step for step, _ in metrics.episodes], [record["l"] for _, record in metrics.episodes]
+    assert len(steps) == getattr(algorithm, "n_episodes", 0)
+    assert (case.n_envs > 1 and steps == sorted(steps)) or steps == np.cumsum(lengths).tolist()
+    assert sum(lengths) <= algorithm.num_timesteps
     assert all(type(value) is float for _, row in metrics.rows for value in row.values())
     assert capsys.readouterr() == ("", "")
 

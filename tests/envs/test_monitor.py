@@ -110,6 +110,38 @@ def test_info_keywords():
     assert info["episode"]["t"] == 4
 
 
+class Talkative(Counter):
+    """Says more of every step than numbers."""
+
+    def step(self, action):
+        *result, info = super().step(action)
+        return *result, {
+            **info,
+            "is_success": np.bool_(True),
+            "r": 99,
+            "place": np.array([1, 2]),
+            "pole": np.array([3.5]),
+        }
+
+
+def test_what_info_says_of_an_episode_is_kept_as_numbers_or_text():
+    monitor = EpisodeMonitor(Talkative(), info_keywords=["r", "place", "pole"])
+    monitor.reset()
+    for _ in range(4):
+        info = monitor.step(0)[4]
+    said = {"is_success": True, "info.r": 99, "place": "[1 2]", "pole": 3.5}
+    assert info["episode"].items() >= {"r": 10.0, "l": 4, **said}.items()
+    assert monitor.last_episode().items() >= {"r": 10.0, "l": 4, **said}.items()
+
+
+def test_an_episode_that_was_cut_keeps_what_its_last_step_said():
+    monitor = EpisodeMonitor(Talkative(), info_keywords=["pole"])
+    monitor.reset()
+    monitor.step(0)
+    monitor.reset()
+    assert monitor.last_episode().items() >= {"l": 1, "is_success": True, "pole": 3.5}.items()
+
+
 def test_a_new_evaluation_forgets_everything():
     monitor = EpisodeMonitor(Counter(), episode_seeds=[7])
     monitor.reset()

@@ -12,6 +12,7 @@ import pytest
 import rlzoo
 from rlzoo.checkpoints import read
 from rlzoo.cli import main
+from rlzoo.comparison import compare_tables
 from rlzoo.config.compose import compose
 from rlzoo.config.parse import dump
 from rlzoo.preflight import check
@@ -141,6 +142,8 @@ def assert_same(one: Run, other: Run, *, log: bool = True) -> None:
     assert tensors.keys() == others.keys()
     assert [key for key in tensors if not np.array_equal(tensors[key], others[key])] == []
     assert one.evaluations_file.read_bytes() == other.evaluations_file.read_bytes()
+    assert one.episodes_file.is_file()
+    assert compare_tables(one.episodes_file, other.episodes_file, but=["seconds"]) is None
     if log:
         assert one.metrics_file.read_bytes() == other.metrics_file.read_bytes()
     assert one.read_results()[-1]["returns"] == other.read_results()[-1]["returns"]

@@ -41,16 +41,14 @@ class Walk(NamedTuple):
         length: steps so far of this episode.
         total: its return so far.
         n_episodes: whole episodes so far.
-        n_recent, returns, lengths: number of the episodes that are not in the log yet, and their sums.
+        ended: (n_steps, 2), return and length of the episode that ended with each step; a length of 0: none.
     """
 
     state: int
     length: int
     total: float
     n_episodes: int
-    n_recent: int
-    returns: float
-    lengths: int
+    ended: np.ndarray
 
 
 @compiled

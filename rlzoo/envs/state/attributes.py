@@ -15,7 +15,8 @@ from rlzoo.envs.state.encoding import CannotEncodeError, decode, encode, positio
 
 _GIVEN = frozenset(
     "env spec metadata render_mode P desc initial_state_distrib fullpath observation_structure t_start recording "
-    "results_writer _cached_spec _metadata _previous_data _saved_kwargs _ezpickle_args _ezpickle_kwargs".split()
+    "_step_info results_writer _cached_spec _metadata _previous_data _saved_kwargs _ezpickle_args "
+    "_ezpickle_kwargs".split()
 )
 """Attributes that follow from how an environment is made, or that are kept elsewhere."""
 
