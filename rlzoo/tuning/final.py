@@ -240,7 +240,7 @@ def composition_of(request: TuneRequest, settings: Mapping[str, Any] | None, *, 
 
 
 def _candidate(study: Study, trial: Any) -> Candidate:
-    settings, exact = settings_of(study.request.space, trial)
+    settings, exact = settings_of(study.request, trial)
     return Candidate(f"trial {trial.number}", trial.number, settings, exact=exact)
 
 

@@ -6,15 +6,17 @@ import itertools
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from rlzoo.config import tuned_set
 from rlzoo.config.compose import Composition, compose, lay, without
+from rlzoo.errors import ExitCode, RlzooError, show
 from rlzoo.tuning import engines
 from rlzoo.tuning.ledger import EXACT
 from rlzoo.tuning.request import OWN_KEYS, TuneRequest
-from rlzoo.tuning.space import Space, look_up
+from rlzoo.tuning.space import Space, at_path, look_up
 from rlzoo.tuning.space_file import SECTIONS
 
 if TYPE_CHECKING:
-    from optuna.trial import FrozenTrial
+    from optuna.trial import FrozenTrial, Trial
 
 Queue = dict[str, dict[str, Any]]
 """By place: `params`, what is drawn there; `from`, where they come from; `exact`, whole settings of the trial, of which
@@ -63,10 +65,24 @@ def exact_settings(space: Space, base: Composition, source: Composition) -> dict
     return found
 
 
-def settings_of(space: Space, trial: FrozenTrial) -> tuple[dict[str, Any], bool]:
-    """What a trial changes in the request, by dotted key, and whether that is exact."""
+def settings_of(request: TuneRequest, trial: FrozenTrial | Trial) -> tuple[dict[str, Any], bool]:
+    """What a trial changes in the request, by dotted key, and whether that is exact.
+
+    Raises:
+        RlzooError: if its exact settings, which come out of a storage that others may write to, name a module, a place
+            or anything else that is not a value, and the request does not.
+    """
     exact = trial.user_attrs.get(EXACT)
-    return (space.settings(drawn(space, trial.params)), False) if exact is None else (exact, True)
+    if exact is None:
+        return request.space.settings(drawn(request.space, trial.params)), False
+    config = nested(exact)
+    for path in tuned_set.split(config)[1]:
+        if at_path(config, path) != at_path(request.base.values, path):
+            message = (
+                f"trial {trial.number} sets {'.'.join(path)} to {show(at_path(config, path))}, and the request does not"
+            )
+            raise RlzooError(message, "who else writes to the study's storage?", ExitCode.UNSAFE)
+    return exact, True
 
 
 def values_of(space: Space, trial: FrozenTrial) -> dict[str, Any]:

@@ -12,8 +12,8 @@ from rlzoo.config.records import problem
 from rlzoo.config.study_records import Finalist, FreshResult
 from rlzoo.redaction import redact_values
 from rlzoo.runs import write_text
-from rlzoo.tuning.ledger import DRAWN, ENQUEUED, ERROR, INFEASIBLE, OUTCOME, PLACE, WORKER, Ledger, state
-from rlzoo.tuning.queue import settings_of, values_of
+from rlzoo.tuning.ledger import DRAWN, ENQUEUED, ERROR, EXACT, INFEASIBLE, OUTCOME, PLACE, WORKER, Ledger, state
+from rlzoo.tuning.queue import values_of
 
 RESULT_BYTES = 2**20
 
@@ -28,7 +28,8 @@ def record_of(study: Study, trial: FrozenTrial) -> dict[str, Any]:
     attributes = trial.user_attrs
     outcome = attributes.get(OUTCOME, {})
     space = study.request.space
-    values, settings = (values_of(space, trial), settings_of(space, trial)[0]) if DRAWN in attributes else ({}, {})
+    values = values_of(space, trial) if DRAWN in attributes else {}
+    settings = attributes.get(EXACT) if DRAWN in attributes else None
     return {
         "number": trial.number,
         "place": attributes.get(PLACE),
@@ -37,7 +38,7 @@ def record_of(study: Study, trial: FrozenTrial) -> dict[str, Any]:
         "scores": outcome.get("scores", []),
         "second": trial.values[1] if trial.values and len(trial.values) > 1 else None,
         "values": values,
-        "settings": settings,
+        "settings": space.settings(values) if settings is None else settings,
         "params": trial.params,
         "evaluations": {str(step): value for step, value in trial.intermediate_values.items()},
         "seeds": outcome.get("seeds", []),

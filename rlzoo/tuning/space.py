@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -105,8 +105,13 @@ def same(value: Any, other: Any) -> bool:
 
 def look_up(config: Mapping[str, Any], key: str) -> Any:
     """The value of a dotted key, None where there is none."""
+    return at_path(config, key.split("."))
+
+
+def at_path(config: Mapping[str, Any], path: Sequence[str]) -> Any:
+    """The value of a path, whose keys may have dots in them; None where there is none."""
     found: Any = config
-    for part in key.split("."):
+    for part in path:
         found = found.get(part) if isinstance(found, Mapping) else None
     return found
 

@@ -32,6 +32,7 @@ from rlzoo.training import train
 from rlzoo.tuning import engines
 from rlzoo.tuning.ledger import DRAWN, ERROR, EXACT, INFEASIBLE, OUTCOME, PLACE, WORKER
 from rlzoo.tuning.objective import reports_per_seed, score, second_score
+from rlzoo.tuning.queue import settings_of
 from rlzoo.tuning.storage import explained
 from rlzoo.tuning.study import Study
 
@@ -87,12 +88,11 @@ def _proposed(study: Study, trial: optuna.Trial) -> tuple[Composition, list[str]
     what the sampler takes it for.
     """
     request = study.request
-    exact = trial.user_attrs.get(EXACT)
-    if exact is None:
+    if EXACT not in trial.user_attrs:
         values = request.space.draw(trial)
         composition = lay(request.base, request.space.settings(values))
         return composition, request.space.broken(values, composition.values)
-    composition = lay(request.base, exact, whole=True)
+    composition = lay(request.base, settings_of(request, trial)[0], whole=True)
     near, _ = request.space.nearest(composition.values)
     for parameter in request.space.parameters:
         if parameter.name in near:

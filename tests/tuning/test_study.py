@@ -11,6 +11,7 @@ from short_studies import started
 from rlzoo.algos import memory
 from rlzoo.config import yaml_file
 from rlzoo.errors import ConfigError, RlzooError
+from rlzoo.tuning import worker
 from rlzoo.tuning.queue import defaults
 from rlzoo.tuning.request import plan
 
@@ -118,6 +119,22 @@ def test_sets_that_are_the_same_are_tried_once() -> None:
     Path("hyperparams/q_learning/Taxi.yaml").write_text("# @package _global_\n\nalgo:\n  learning_rate: 0.7\n")
     study = started("algo=q_learning", "env=Taxi", "hyperparams=auto", "study=q")
     assert [each["from"] for each in study.claims.queue.values()] == ["tuned"]  # 0.7 is the default
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [("env.id", "evil:Env-v0"), ("env.wrappers", {"evil.module:Wrapper": {}}), ("env.kwargs", {"path": "/etc/passwd"})],
+)
+def test_what_a_trial_is_to_be_names_nothing_that_the_request_does_not(key: str, value: object) -> None:
+    """A storage that others write to holds the exact settings of trials."""
+    study = started("n_trials=1")
+    queue = study.claims.queue
+    queue["0"]["exact"][key] = value  # type: ignore[index]
+    study.claims.set_user_attr("queue", queue)
+    with pytest.raises(RlzooError, match=f"trial 0 sets {key}") as found:
+        worker.run_trials(study, "w", lambda: False)
+    assert found.value.code == 7
+    assert not list(Path("studies/s/trials").glob("*/config.yaml"))
 
 
 def test_a_schedule_of_another_form_is_another_request() -> None:
