@@ -11,12 +11,7 @@ from rlzoo.errors import ExitCode, RlzooError
 from rlzoo.runs import Run
 from tests.faults import odd_files
 
-CODES = (
-    None,
-    True,
-    False,
-    *(ExitCode[name] for name in ("DONE", "WRONG_REQUEST", "MISSING", "TRAINING_FAILED", "STORAGE", "UNSAFE")),
-)
+CODES = ("WRONG_REQUEST", "MISSING", "TRAINING_FAILED", "STORAGE", "UNSAFE")
 IN_CI = 12
 """Cases of each file in the default suite, evenly taken."""
 
@@ -39,7 +34,7 @@ def read_all(run: Run, file: str, chosen: list[tuple[tuple[Any, ...], str]], fol
             try:
                 code = read(odd)
             except RlzooError as error:
-                assert error.code in CODES, (path, name, reader, error)
+                assert error.code.name in CODES, (path, name, reader, error)
             except Exception as error:
                 failed.append((path, name, reader, repr(error)[:200]))
             else:
@@ -69,13 +64,13 @@ def test_every_odd_value_is_an_error_for_the_user(file, run, tmp_path, monkeypat
         ("info.json", ("words",), "negative", "info.json is damaged: words must be a list, not -5"),
         ("info.json", ("versions",), "list", "info.json is damaged: versions must be a mapping"),
         ("info.json", ("resumed", 0, "changes"), "text", "info.json is damaged: resumed.0.changes must be a list"),
-        ("info.json", ("hub", "trusted", 0, "size"), "digits", "info.json is damaged: it holds a number of 1329 bits"),
+        ("info.json", ("hub", "trusted", 0, "size"), "digits", "info.json is damaged: it holds a number beyond 10^18"),
         ("info.json", (), "list", "info.json is damaged: it must be a mapping"),
         ("info.json", ("git",), "deep", "info.json is damaged: it is nested more than 32 deep"),
         ("results.json", (0, "mean_reward"), "text", "results.json is damaged: entry 1: mean_reward must be a number"),
         ("results.json", (0, "iqm_ci"), "empty", "entry 1: iqm_ci must be a list of 2 or more"),
         ("checkpoints/last/manifest.json", ("num_timesteps",), "negative", "num_timesteps must be at least 0, not -5"),
-        ("checkpoints/last/manifest.json", ("num_timesteps",), "digits", "a number of 1329 bits"),
+        ("checkpoints/last/manifest.json", ("num_timesteps",), "digits", "a number beyond 10^18"),
         ("config.yaml", ("algo", "name"), "empty", "config.yaml is damaged: algo.name must be text, not []"),
         ("evaluations.csv", (1, 0), "text", ""),
         ("evaluations.csv", (1, 0), "nan", "evaluations.csv is damaged: row 1 is no evaluation"),
