@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import stat
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import IO, Any
 
@@ -37,7 +38,9 @@ def require_way(path: Path) -> None:
     """
     path = Path(os.path.abspath(path))  # noqa: PTH100 - as it is written: links are what this is about
     for home in path.parents:
-        if any(all((home / name).is_file() for name in names) for names in MARKS):
+        with suppress(OSError):  # no such folder can be: whoever makes it will say so
+            if not any(all((home / name).is_file() for name in names) for names in MARKS):
+                continue
             require(path, home)
 
 

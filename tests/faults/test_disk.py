@@ -136,7 +136,7 @@ def test_a_training_on_a_disk_that_fills_up(disk, warm: Warm, tmp_path, full, re
     whole = Run.open("latest", tmp_path / "whole")
     pages = sum(-(-path.stat().st_size // 4096) for path in whole.path.rglob("*") if path.is_file())
     codes, resumed = [], 0
-    for left in range(0, pages + 20, 1 if full else 20):
+    for left in [*range(0, pages + 20, 1 if full else 20), 10**6]:  # the last one: there is room
         disk.leave_pages(left)
         child = warm.start("train", *WORDS, f"runs_dir={disk.root / 'runs'}", cwd=tmp_path)
         codes.append(child.wait())
