@@ -3,13 +3,13 @@
 Usage: `python benchmarks/tuning.py [ppo-CartPole dqn-LunarLander] [--workers 2] [--n-seeds 10]`
 
 The search knows nothing of any tuned set: it begins with the defaults and draws the rest. Its winner, as `save=true`
-writes it, and the defaults are then trained on ten seeds that the search never saw. Three numbers of each training are
-compared: `last` and `best`, the mean returns over 100 episodes on the fixed seeds of `eval.seed` of the policy that it
-ends with and of the one that did best in an evaluation on the way (which `rlzoo evaluate`, `record` and `push-to-hub`
-take), and `area`, the mean of its ten evaluations on the way. PPO's defaults end with nearly the most that CartPole
-has, 500, and nothing is above that; there the search is for the area: what learns faster. An interval is
-Student's, over training seeds. A search that was interrupted goes on. Results go to
-`benchmarks/results/tune-<name>.json`.
+writes it, and the defaults are then trained on ten seeds that the search never saw. Three numbers of each training
+are compared: `last` and `ships`, the mean returns over 100 episodes on the fixed seeds of `eval.seed` of the policy
+that it ends with and of the checkpoint that ships (which `rlzoo evaluate`, `record` and `push-to-hub` take), and
+`area`, the mean of its ten evaluations on the way. PPO's defaults end with nearly the most that CartPole has, 500,
+and nothing is above that; there the search is for the area: what learns faster. An interval is Student's, over
+training seeds. The same command goes on after an interruption: with the search, and with the seeds that are not
+trained yet. Results go to `benchmarks/results/tune-<name>.json`.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ from pathlib import Path
 from statistics import fmean
 from typing import Any
 
+from rlzoo.evaluation import MIN_SEEDS
 from rlzoo.plotting import evaluation_curve
 from rlzoo.runs import Run, find_runs
 from rlzoo.tuning.intervals import of_difference, of_mean
@@ -35,35 +36,36 @@ RECIPES = {
     "dqn-LunarLander": ["algo=dqn", "env=LunarLander", "env.n_envs=1", "total_timesteps=50_000"],
 }
 OBJECTIVE = {"ppo-CartPole": "area", "dqn-LunarLander": "last"}
-FINAL_SEEDS = {"ppo-CartPole": 5, "dqn-LunarLander": 10}
-"""DQN's last policy on LunarLander varies so much that five seeds chose a set with hardly better last policies."""
-NUMBERS = ("last", "best", "area")
+NUMBERS = ("last", "ships", "area")
 SEARCH = ["hyperparams=none", "n_trials=40", "seed=1", "save=true"]
 JUDGED = ["eval.final_n_episodes=100", "checkpoint.freq=0", "checkpoint.minutes=0"]
 
 
 def main() -> None:
     parser = argparse.ArgumentParser()
-    parser.add_argument("names", nargs="*", default=list(RECIPES), choices=[*RECIPES, []])
+    parser.add_argument("names", nargs="*", help=f"of {', '.join(RECIPES)}; all by default")
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--n-seeds", type=int, default=10)
     parser.add_argument("--runs-dir", default="runs/tuning", type=Path)
     options = parser.parse_args()
+    if options.n_seeds < MIN_SEEDS:
+        parser.error(f"an interval takes {MIN_SEEDS} seeds")
     RESULTS.mkdir(exist_ok=True)
-    for name in options.names:
+    if unknown := set(options.names) - set(RECIPES):
+        parser.error(f"unknown: {', '.join(sorted(unknown))}")
+    for name in options.names or RECIPES:
         folder = options.runs_dir / name
         folder.mkdir(parents=True, exist_ok=True)
-        how = [*SEARCH, f"objective={OBJECTIVE[name]}", f"final_seeds={FINAL_SEEDS[name]}"]
+        how = [*SEARCH, f"objective={OBJECTIVE[name]}"]
         found = search([*RECIPES[name], *how], folder, options.workers)
         report: dict[str, Any] = {"name": name, "words": RECIPES[name], "search words": how, "search": found}
-        seeds = f"seed=range({FIRST_SEED},{FIRST_SEED + options.n_seeds})"
         sides = {"defaults": "none"}
         if found["saved"] is not None:
             sides["found"] = str((folder / found["saved"]).absolute())
             report["set"] = (folder / found["saved"]).read_text()
         for side, hyperparams in sides.items():
-            words = [*RECIPES[name], f"hyperparams={hyperparams}", *JUDGED, seeds]
-            report[side] = train(words, folder, side, options.workers)
+            words = [*RECIPES[name], f"hyperparams={hyperparams}", *JUDGED]
+            report[side] = train(words, folder / "runs" / side, options.n_seeds, options.workers)
         if "found" in report:
             report["comparison"] = {by: compare(report["found"][by], report["defaults"][by]) for by in NUMBERS}
             report["judged by"] = OBJECTIVE[name]
@@ -75,42 +77,47 @@ def search(words: list[str], folder: Path, workers: int) -> dict[str, Any]:
     """Search in a folder: what came of it, and what it took, the comparison at its end included."""
     command = [sys.executable, "-m", "rlzoo", "tune", *words, f"workers={workers}", "--json"]
     began = time.monotonic()
-    done = subprocess.run(command, cwd=folder, check=True, stdout=subprocess.PIPE, text=True)
-    (folder / "seconds.txt").open("a").write(f"{time.monotonic() - began:.0f}\n")
+    try:
+        done = subprocess.run(command, cwd=folder, check=True, stdout=subprocess.PIPE, text=True)
+    finally:
+        with (folder / "seconds.txt").open("a") as file:
+            file.write(f"{time.monotonic() - began:.0f}\n")
     found = json.loads(done.stdout)
     found["wall_seconds"] = sum(map(int, (folder / "seconds.txt").read_text().split()))
     found["workers"] = workers
     return found
 
 
-def train(words: list[str], folder: Path, side: str, n_jobs: int) -> dict[str, Any]:
-    """Train on every seed: the mean return of each, with the interval of their mean."""
-    runs_dir = folder / "runs" / side
-    if not runs_dir.is_dir():
-        command = [
-            sys.executable,
-            "-m",
-            "rlzoo",
-            "train",
-            "-m",
-            *words,
-            f"n_jobs={n_jobs}",
-            f"runs_dir={runs_dir.absolute()}",
-        ]
-        subprocess.run(command, cwd=folder, check=True, stdout=sys.stderr)
-    runs = sorted(find_runs(runs_dir), key=lambda run: run.read_config()["seed"])
+def train(words: list[str], runs_dir: Path, n_seeds: int, n_jobs: int) -> dict[str, Any]:
+    """Train on every seed that is not trained yet: the mean return of each, with the interval of their mean."""
+    runs = finished(runs_dir)
+    if todo := sorted(set(range(FIRST_SEED, FIRST_SEED + n_seeds)) - set(runs)):
+        seeds = f"seed={','.join(map(str, todo))}"
+        places = [f"n_jobs={n_jobs}", f"runs_dir={runs_dir.absolute()}"]
+        command = [sys.executable, "-m", "rlzoo", "train", "-m", *words, seeds, *places]
+        subprocess.run(command, check=True, stdout=sys.stderr)
+        runs = finished(runs_dir)
+    found = [runs[seed] for seed in sorted(runs)]
     return {
-        "seeds": [run.read_config()["seed"] for run in runs],
-        "last": of_seeds([final_mean(run, "last") for run in runs]),
-        "best": of_seeds([final_mean(run, "best") for run in runs]),
-        "area": of_seeds([fmean(evaluation_curve(run).means) for run in runs]),
-        "versions": runs[0].read_info()["versions"],
+        "seeds": sorted(runs),
+        "last": of_seeds([at_the_end(run)["last"] for run in found]),
+        "ships": of_seeds([at_the_end(run)["ships"] for run in found]),
+        "area": of_seeds([fmean(evaluation_curve(run).means) for run in found]),
+        "versions": found[0].read_info()["versions"],
     }
 
 
-def final_mean(run: Run, checkpoint: str) -> float:
-    """The mean return of a checkpoint in the evaluation at the end."""
-    return next(each["mean_reward"] for each in run.read_results() if each["checkpoint"] == checkpoint)
+def finished(runs_dir: Path) -> dict[int, Run]:
+    """The runs of a folder that were trained and evaluated to their end, by seed."""
+    runs = find_runs(runs_dir) if runs_dir.is_dir() else []
+    return {run.read_config()["seed"]: run for run in runs if run.read_info().get("status") == "finished"}
+
+
+def at_the_end(run: Run) -> dict[str, float]:
+    """The mean returns of the last checkpoint and of the one that ships in the evaluation at the end."""
+    entries = run.read_results()
+    ships = next(each["mean_reward"] for each in entries if each["ships"])
+    return {"last": next(each["mean_reward"] for each in entries if each["checkpoint"] == "last"), "ships": ships}
 
 
 def of_seeds(scores: list[float]) -> dict[str, Any]:

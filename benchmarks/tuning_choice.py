@@ -1,10 +1,18 @@
 """How the winner of a search is best chosen: many trainings of some configurations, and rules tried on them.
 
-Usage: `python benchmarks/tuning_choice.py collect ppo-CartPole [--n-seeds 8]`.
+Usage: `python -m benchmarks.tuning_choice collect ppo-CartPole [--n-seeds 8]`, then the same with `compare`.
 
 `collect` draws configurations from the shipped space, trains each on one seed, and trains the best of them, the
 defaults and the tuned set on many seeds. Every training is a line of
 `benchmarks/results/tuning_choice-<name>.jsonl`, written when it ends; what is there already is not trained again.
+
+`compare` resamples these tables, 1,000 times, and 200 times for each configuration that plays the defaults' part: one
+seed of each stands for its search, the others are fresh seeds, and each rule spends about twenty trainings on its
+choice. A configuration is truly worth its mean over all seeds. What is reported of a rule: how far its choice is from
+the best, as a share of the distance between the best and the worst; how often the choice is not the defaults and truly
+worse than they; and the trainings. Beside the real
+defaults every configuration plays their part in turn, as the real ones are sometimes far below all others. Results go
+to `benchmarks/results/tuning_choice.json`.
 """
 
 from __future__ import annotations
@@ -14,16 +22,20 @@ import json
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator, Mapping
+import warnings
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from statistics import fmean
 from typing import Any
 
+import numpy as np
 import optuna
 
 from rlzoo.config.compose import Composition, lay
 from rlzoo.config.parse import parse
 from rlzoo.preflight import find_problems
+from rlzoo.tuning.race import budget_of, race
 from rlzoo.tuning.request import plan
 from rlzoo.tuning.trial import train_once
 
@@ -32,6 +44,7 @@ FIRST_SEED = 1000
 """Of the trainings; the seed of the screening is the one before it."""
 DRAWS_SEED = 14
 DEFAULTS, TUNED = "defaults", "tuned"
+N_RESAMPLES, MIN_SEEDS = 200, 4
 
 
 @dataclass(frozen=True)
@@ -70,12 +83,17 @@ TABLES = {
 
 def main() -> None:
     parser = argparse.ArgumentParser()
-    parser.add_argument("what", choices=["collect"])
-    parser.add_argument("name", choices=TABLES)
+    parser.add_argument("what", choices=["collect", "compare"])
+    parser.add_argument("name", nargs="?", choices=TABLES, help="what to collect")
     parser.add_argument("--n-seeds", type=int, default=None, help="fewer than the table is to have")
     options = parser.parse_args()
     RESULTS.mkdir(exist_ok=True)
-    collect(options.name, options.n_seeds)
+    if options.what == "compare":
+        compare()
+    elif options.name is None:
+        parser.error("name what to collect")
+    else:
+        collect(options.name, options.n_seeds)
 
 
 def collect(name: str, n_seeds: int | None) -> None:
@@ -97,6 +115,160 @@ def collect(name: str, n_seeds: int | None) -> None:
     for seed in range(FIRST_SEED, FIRST_SEED + (n_seeds or table.n_seeds)):
         for label in (*_given(table), *ranked[: table.n_kept]):
             done(label, seed, compositions[label][0])
+
+
+def compare() -> None:
+    """Try every rule on every table."""
+    report = {}
+    for name, scores in _tables().items():
+        found = {"configurations": {label: [len(each), fmean(each)] for label, each in scores.items()}}
+        for part, roles in (("the defaults", [DEFAULTS]), ("each in turn as the defaults", list(scores))):
+            generator = np.random.default_rng(DRAWS_SEED)
+            found[part] = {
+                rule: _judged(scores, roles, choose, generator, N_RESAMPLES if len(roles) > 1 else 5 * N_RESAMPLES)
+                for rule, choose in RULES.items()
+            }
+        report[name] = found
+        print(name, {label: f"{mean:.2f} ({n})" for label, (n, mean) in found["configurations"].items()})
+        for rule in RULES:
+            print(f"  {rule:42}", *(" ".join(f"{v:7.3f}" for v in found[p][rule].values()) for p in list(found)[1:]))
+    (RESULTS / "tuning_choice.json").write_text(json.dumps(report, indent=1) + "\n")
+
+
+def _tables() -> dict[str, dict[str, list[float]]]:
+    """Scores by configuration, of every table that has enough of them."""
+    found: dict[str, dict[str, list[float]]] = {}
+    for name in TABLES:
+        scores: dict[str, list[float]] = {}
+        for line in _lines(RESULTS / f"tuning_choice-{name}.jsonl"):
+            scores.setdefault(line["configuration"], []).append(last(line, 3))
+        scores = {label: each for label, each in scores.items() if len(each) >= MIN_SEEDS}
+        if len(scores) > 3:
+            found[name] = scores
+    earlier = json.loads((RESULTS / "tuning_choice-earlier.json").read_text())
+    return found | {f"{name}, earlier": scores for name, scores in earlier.items() if name != "from"}
+
+
+def _judged(
+    scores: Mapping[str, Sequence[float]], roles: Sequence[str], choose: Rule, generator: Any, n: int
+) -> dict[str, float]:
+    truth = {label: fmean(each) for label, each in scores.items()}
+    best, worst = max(truth.values()), min(truth.values())
+    regrets, worse, costs = [], [], []
+    for role in roles:
+        for _ in range(n):
+            draws = {label: generator.permutation(each) for label, each in scores.items()}
+            others = sorted((label for label in scores if label != role), key=lambda label: -draws[label][0])
+            asked: set[tuple[str, int]] = set()
+
+            def fresh(label: str, k: int, draws: Any = draws, asked: Any = asked) -> float:
+                asked.add((label, k))
+                there = draws[label][1:]
+                return float(there[k] if k < len(there) else generator.choice(there))
+
+            chosen = choose(fresh, others, role)
+            regrets.append((best - truth[chosen]) / (best - worst))
+            worse.append(chosen != role and truth[chosen] < truth[role])
+            costs.append(len(asked))
+    return {"regret": fmean(regrets), "worse": fmean(worse), "trainings": fmean(costs)}
+
+
+Fresh = Callable[[str, int], float]
+"""The score of a configuration on the k-th fresh seed."""
+Rule = Callable[[Fresh, Sequence[str], str], str]
+"""Gets fresh scores, the candidates in the order of their search, and the defaults; says which to take."""
+
+
+def same_for_all(n: int, n_seeds: int, level: float = 1.0) -> Rule:
+    """The best mean of n candidates and the defaults; below a level the defaults stay unless a test says otherwise."""
+
+    def choose(fresh: Fresh, candidates: Sequence[str], defaults: str) -> str:
+        scores = {label: [fresh(label, k) for k in range(n_seeds)] for label in [defaults, *candidates[:n]]}
+        found = max(scores, key=lambda label: fmean(scores[label]))
+        return found if found == defaults or _beats(scores[found], scores[defaults], level) else defaults
+
+    return choose
+
+
+def wilcoxon(n: int, budget: int) -> Rule:
+    """Seeds one at a time for all; who is worse than the best by a paired Wilcoxon test (p < 0.1) is out."""
+
+    def choose(fresh: Fresh, candidates: Sequence[str], defaults: str) -> str:
+        from scipy.stats import wilcoxon as test
+
+        running = [defaults, *candidates[:n]]
+        scores: dict[str, list[float]] = {label: [] for label in running}
+        spent = 0
+        while len(running) > 1 and spent + len(running) <= budget:
+            for label in running:
+                scores[label].append(fresh(label, len(scores[label])))
+            spent += len(running)
+            best = max(running, key=lambda label: fmean(scores[label]))
+            differences = {label: np.subtract(scores[best], scores[label]) for label in running}
+            running = [
+                label
+                for label, each in differences.items()
+                if not each.any() or test(each, alternative="greater", zero_method="zsplit").pvalue >= 0.1
+            ]
+        return max(running, key=lambda label: fmean(scores[label]))
+
+    return choose
+
+
+def halving(n: int, budget: int, n_defaults: int, level: float = 1.0) -> Rule:
+    """A race; its winner is judged by all its seeds, also by those that made it the winner."""
+
+    def choose(fresh: Fresh, candidates: Sequence[str], defaults: str) -> str:
+        found = _raced(fresh, candidates[:n], budget)
+        winner = next(iter(found))
+        return winner if _beats(found[winner], [fresh(defaults, k) for k in range(n_defaults)], level) else defaults
+
+    return choose
+
+
+def race_then_compare(n: int, n_seeds: int, level: float = 1.0) -> Rule:
+    """As `rlzoo tune`: a race, and its winner and the defaults on seeds that decided nothing before."""
+
+    def choose(fresh: Fresh, candidates: Sequence[str], defaults: str) -> str:
+        found = _raced(fresh, candidates[:n], budget_of(n, n_seeds) if n > 1 else 0)
+        winner, used = next(iter(found)), max(map(len, found.values()))
+        scores = [fresh(winner, used + k) for k in range(n_seeds)]
+        return winner if _beats(scores, [fresh(defaults, k) for k in range(n_seeds)], level) else defaults
+
+    return choose
+
+
+def _raced(fresh: Fresh, candidates: Sequence[str], budget: int) -> dict[str, list[float]]:
+    return race(candidates, budget, lambda labels, seeds: {each: [fresh(each, k) for k in seeds] for each in labels})
+
+
+def _beats(scores: Sequence[float], others: Sequence[float], level: float) -> bool:
+    """Whether a mean is higher, and below a level of 1 whether Welch's one-sided test says so."""
+    if fmean(scores) <= fmean(others):
+        return False
+    if level == 1.0 or (len({*scores}) == 1 and len({*others}) == 1):
+        return True
+    from scipy.stats import ttest_ind
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", RuntimeWarning)  # returns of one side that are all the same
+        return bool(ttest_ind(scores, others, equal_var=False, alternative="greater").pvalue <= level)
+
+
+RULES: dict[str, Rule] = {
+    "top 3 and defaults, 5 seeds each": same_for_all(3, 5),
+    "top 3, defaults stay unless p < 0.05": same_for_all(3, 5, 0.05),
+    "top 3, defaults stay unless p < 0.2": same_for_all(3, 5, 0.2),
+    "Wilcoxon, top 3": wilcoxon(3, 20),
+    "Wilcoxon, top 6": wilcoxon(6, 20),
+    "halving of 6, defaults 5 seeds": halving(6, 15, 5),
+    "halving of 6, defaults stay unless p < 0.2": halving(6, 15, 5, 0.2),
+    "race of 3, then 5 other seeds": race_then_compare(3, 5),
+    "race of 3, defaults stay unless p < 0.05": race_then_compare(3, 5, 0.05),
+    "race of 3, defaults stay unless p < 0.2": race_then_compare(3, 5, 0.2),
+    "no race: the best trial, 10 seeds": race_then_compare(1, 10),
+}
+"""All at about twenty trainings."""
 
 
 def last(line: Mapping[str, Any], n_last: int) -> float:
