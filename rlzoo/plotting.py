@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from rlzoo import tables
+from rlzoo.config.schema import LARGEST
 from rlzoo.errors import RlzooError
 from rlzoo.escape import one_line
 from rlzoo.runs import Run
@@ -122,12 +123,11 @@ def _rows(path: Path) -> list[dict[str, str]]:
 
 
 def _curve(rows: Sequence[dict[str, str]], step: str, mean: str, spread: str | None = None) -> Curve:
-    """The rows that have a finite number in every one of these columns."""
+    """The rows that have a number that can be drawn in every one of these columns."""
     names = [step, mean, *([spread] if spread else [])]
     numbers = [[_number(row.get(name)) for name in names] for row in rows]
-    columns: Any = list(zip(*(row for row in numbers if all(map(math.isfinite, row))), strict=True)) or [()] * len(
-        names
-    )
+    drawn = (row for row in numbers if all(abs(number) <= LARGEST for number in row))  # NaN is not
+    columns: Any = list(zip(*drawn, strict=True)) or [()] * len(names)
     return Curve(tuple(map(int, columns[0])), columns[1], columns[2] if spread else None)
 
 

@@ -271,7 +271,7 @@ def _strange(value: Any) -> str:
         below: list[Any] = []
         for one in level:
             if isinstance(one, int) and abs(one) > LARGEST:
-                return f"it holds {show(one)}"
+                return "it holds a number beyond 10^18"
             if isinstance(one, str) and not _is_text(one):
                 return f"it holds {show(one)}, which is no text"
             if isinstance(one, Mapping):

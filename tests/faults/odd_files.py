@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import csv
 import hashlib
+import io
 import json
 import shutil
 from collections.abc import Callable, Iterator
+from dataclasses import replace
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +18,7 @@ import yaml
 import rlzoo
 from rlzoo import agent, checkpoints, plotting, run_lock
 from rlzoo.cli import main
-from rlzoo.commands import load_from_hub, reproduce, resume
+from rlzoo.commands import load_from_hub, playing, reproduce, resume
 from rlzoo.config import yaml_file
 from rlzoo.config.compose import compose
 from rlzoo.config.parse import parse
@@ -37,7 +41,7 @@ ODD: dict[str, Any] = {
     "empty": [],
     "list": [1, {"a": [2]}],
     "mapping": {"a": {"b": 1}},
-    "deep": json.loads("[" * 900 + "]" * 900),
+    "deep": json.loads("[" * 100 + "]" * 100),
 }
 HUB = {
     **{"repo_id": "a/b", "commit": "0" * 40, "revision": None, "layout": "rlzoo", "file": "x", "published": ""},
@@ -62,13 +66,15 @@ def fields(value: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
     below = value.items() if isinstance(value, dict) else enumerate(value[:1]) if isinstance(value, list) else ()
     for key, child in below:
         yield from fields(child, (*path, key))
+    if isinstance(value, list) and len(value) > 1 and isinstance(value[1], list):
+        yield from fields(value[1], (*path, 1))  # a table's first row is below its columns
 
 
 def content(run: Run, file: str) -> Any:
     """What a file holds; of a table its cells."""
     text = (run.path / file).read_text()
     if file.endswith(".csv"):
-        return [line.split(";") for line in text.splitlines()]
+        return list(csv.reader(text.splitlines()))
     return yaml.safe_load(text) if file.endswith(".yaml") else json.loads(text)
 
 
@@ -77,8 +83,9 @@ def put(run: Run, file: str, path: tuple[Any, ...], value: Any, into: Path) -> R
     shutil.copytree(run.path, into)
     whole = replaced(content(run, file), path, value)
     if file.endswith(".csv"):
-        text = "\n".join(";".join(map(str, row)) if isinstance(row, list) else str(row) for row in as_list(whole))
-        (into / file).write_bytes(text.encode(errors="surrogatepass"))
+        table = io.StringIO()
+        csv.writer(table).writerows(map(as_list, as_list(whole)))
+        (into / file).write_bytes(table.getvalue().encode(errors="surrogatepass"))
         return Run(into)
     if file.endswith("manifest.json") and isinstance(whole, dict) and path != ("sha256",):
         whole.pop("sha256", None)
@@ -89,7 +96,11 @@ def put(run: Run, file: str, path: tuple[Any, ...], value: Any, into: Path) -> R
 
 
 def as_list(value: Any) -> list[Any]:
-    return value if isinstance(value, list) else [value]
+    return value if isinstance(value, list) else [_as_text(value)]
+
+
+def _as_text(value: Any) -> str:
+    return hex(value) if isinstance(value, int) else str(value)  # Python writes no 10^400
 
 
 def replaced(whole: Any, path: tuple[Any, ...], value: Any) -> Any:
@@ -98,6 +109,11 @@ def replaced(whole: Any, path: tuple[Any, ...], value: Any) -> Any:
     copy = dict(whole) if isinstance(whole, dict) else list(whole)
     copy[path[0]] = replaced(whole[path[0]], path[1:], value)
     return copy
+
+
+def _load(run: Run) -> None:
+    with playing.explained("loading"):
+        agent.load(run)
 
 
 READERS: dict[str, Callable[[Run], Any]] = {
@@ -111,7 +127,7 @@ READERS: dict[str, Callable[[Run], Any]] = {
     "print": lambda run: load_from_hub._print(load_from_hub.describe(run)),
     "package": own_files.published_info,
     "evaluations": zoo_files.evaluations,
-    "curve": lambda run: plotting.learning_curve(run, run.path / "x.png"),
+    "curve": lambda run: (plotting.training_curve(run), plotting.evaluation_curve(run)),
     "compare": lambda run: (reproduce.compare(run, run), reproduce.curve(run, run)),
     "differences": lambda run: reproduce.differences({**run.read_info(), "git_diff": run.read_git_diff()}, collect()),
     "remarks": lambda run: reproduce._check(run, RunConfig.open(run).read(training=True), run.read_info()),
@@ -119,12 +135,16 @@ READERS: dict[str, Callable[[Run], Any]] = {
     "owner": run_lock.owner,
     "steps": lambda run: [checkpoint.num_timesteps for checkpoint in run.checkpoints()],
     "verify": lambda run: [checkpoints.verify(checkpoint) for checkpoint in run.checkpoints()],
-    "load": agent.load,
+    "load": _load,
     "init_from": lambda run: check_init_from(_beginning_with(run)),
     "unfinished": lambda run: resume.find_unfinished(_beginning_with(run)),
 }
 
 
 def _beginning_with(run: Run) -> Any:
-    words = ("algo=q_learning", "env=FrozenLake", f"init_from={run.path}", f"runs_dir={run.path.parent}")
-    return parse(compose("train", words).values)
+    return replace(_request(), init_from=str(run.path), runs_dir=str(run.path.parent))
+
+
+@cache
+def _request() -> Any:
+    return parse(compose("train", ("algo=q_learning", "env=FrozenLake")).values)
