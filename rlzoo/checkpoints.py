@@ -201,6 +201,25 @@ def read(checkpoint: Checkpoint, only: Collection[str] | None = None) -> Content
     return Contents({part: _read_part(checkpoint, part, chosen) for part in parts}, manifest)
 
 
+@contextmanager
+def restoring(contents: Contents) -> Iterator[None]:
+    """What a checkpoint holds is put back; where it is not what rlzoo would have written, this is said.
+
+    Raises:
+        RlzooError: with exit code 5 in place of whatever it comes to.
+    """
+    try:
+        yield
+    except RlzooError:
+        raise
+    except (ArithmeticError, AttributeError, LookupError, RuntimeError, TypeError, ValueError) as error:
+        first = (str(error).strip().splitlines() or [""])[0]
+        message = (
+            f"the checkpoint of step {contents.num_timesteps:,} cannot be restored: {type(error).__name__}: {first}"
+        )
+        raise RlzooError(message, "it is damaged, or of another algorithm or environment", ExitCode.STORAGE) from error
+
+
 def _read_part(checkpoint: Checkpoint, part: str, files: Mapping[str, Any]) -> State:
     """One part, parsed from the very bytes whose hash was checked: nobody can exchange the file in between."""
     data = {}

@@ -131,12 +131,14 @@ def _learn(
         The last evaluation on the way, if there was one.
     """
     from rlzoo.callbacks import Checkpoints, Evaluations, Finite, Progress, Standing, Stop
+    from rlzoo.checkpoints import restoring
     from rlzoo.loggers import open_loggers
 
     first: list[Callback] = [finite := Finite(cfg.on_nan, run, env)]
     standing = None
     if hasattr(algorithm, "begin_episodes"):  # it can go on exactly
-        standing = Standing(run, algorithm, env, cfg.total_timesteps, contents, fingerprint(cfg), changed)
+        with nullcontext() if contents is None else restoring(contents):
+            standing = Standing(run, algorithm, env, cfg.total_timesteps, contents, fingerprint(cfg), changed)
         first.append(standing)
     progress = Progress(cfg.total_timesteps, cfg.stop.episodes)
     hearing: list[Any] = [callback for callback in callbacks if hasattr(callback, "log")]
@@ -147,8 +149,9 @@ def _learn(
             keep = partial(_worth_keeping, interrupt, evaluations)
             checkpoints = Checkpoints(cfg, run, env, saved, standing, interrupt, keep)
             if contents is not None:
-                for name, part in (saved | {"checkpoints": checkpoints}).items():
-                    part.restore(contents.parts[name])
+                with restoring(contents):
+                    for name, part in (saved | {"checkpoints": checkpoints}).items():
+                        part.restore(contents.parts[name])
             every = [*first, evaluations, checkpoints, Stop(cfg, evaluations), progress, *callbacks]
             with finite.explaining(algorithm):
                 interrupt.learn(algorithm, cfg.total_timesteps, every, logger, cut=lambda: evaluations.cut)

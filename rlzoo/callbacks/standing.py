@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from rlzoo import console
 from rlzoo.algos.replay_state import ReplayBufferState
 from rlzoo.algos.replay_undo import ReplayUndo
-from rlzoo.checkpoints import Contents
+from rlzoo.checkpoints import Contents, restoring
 from rlzoo.comparison import Changed
 from rlzoo.envs import state as env_state
 from rlzoo.protocols import Algorithm, Callback, Patience, State
@@ -57,8 +57,11 @@ class Standing(Callback):
     def on_boundary(self, algorithm: Algorithm) -> None:
         """Put back what `learn` has drawn anew, the environments and, last of all, the generators."""
         contents, self._contents = self._contents, None
-        if contents is None:
-            return
+        if contents is not None:
+            with restoring(contents):
+                self._put_back(contents)
+
+    def _put_back(self, contents: Contents) -> None:
         if self._has_more:
             self._algorithm.restore_exploration(contents.parts["exploration"])
         restored = env_state.restore(self._env, contents.parts["environments"])
@@ -71,7 +74,7 @@ class Standing(Callback):
             why.append("the replay buffer was not saved and is filled anew (checkpoint.replay_buffer)")
         if contents.manifest.get("training", "") != self._training:
             why.append("the settings in config.yaml are not those that the checkpoint was trained with")
-        if contents.manifest["total_timesteps"] != self._total:
+        if contents.manifest.get("total_timesteps") != self._total:
             why.append("total_timesteps has changed, and with it every schedule and the end of the log")
         if why:
             kind = "restarted-episodes" if restored.restarted.any() else "not-exact"

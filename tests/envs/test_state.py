@@ -375,6 +375,21 @@ def test_refusals(env_config):
         snapshot(DummyVecEnv([lambda: gymnasium.make("CartPole-v1")]))
 
 
+@pytest.mark.parametrize("key", ["__class__", "__dict__", "step", "unwrapped", "env", "spec", "np_random"])
+def test_what_no_state_would_hold_is_not_put_back(key, env_config):
+    """Somebody else's checkpoint names attributes: neither what an environment does nor what it is made of is set."""
+    cfg = env_config("CartPole")
+    state = snapshot(stepped(cfg, 13, n_envs=1))
+    for saved in (state.values["envs"][0]["core"]["attributes"], *state.values["envs"][0]["wrappers"]):
+        saved[key] = 5
+        new = make(cfg, n_envs=1, seed=77)
+        restoration = restore(new, state)
+        assert restoration.level == "restarted" and f"{key} is no state of" in restoration.reasons[0]
+        assert new.step(np.zeros(1, dtype=int))[0].shape == (1, 4)
+        del saved[key]
+    assert restore(make(cfg, n_envs=1, seed=77), state).level == "exact"
+
+
 def test_statistics_are_loaded_before(env_config):
     """`returns` of a restarted environment are zero, whatever the statistics said."""
     cfg = env_config("Pendulum", normalize=True)

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
+import shutil
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from rlzoo.cli import main
 from rlzoo.errors import ExitCode, RlzooError
 from rlzoo.runs import Run
 from tests.faults import odd_files
@@ -92,3 +97,36 @@ def test_the_file_and_the_field_are_named(file, path, name, said, run, tmp_path)
         readers[file]()
     assert said in error.value.message and error.value.code == ExitCode.STORAGE
     assert "\n" not in error.value.message
+
+
+@pytest.mark.parametrize("part", ["algorithm", "environments", "generators", "evaluations", "loggers", "checkpoints"])
+def test_an_odd_state_is_not_put_back(part, run, tmp_path, capsys):
+    """What a checkpoint holds is as its hashes say, and nothing that rlzoo would have written."""
+    for name, change in ODD_STATES.items():
+        copy = Run(tmp_path / name)
+        shutil.copytree(run.path, copy.path)
+        last = copy.checkpoint("last").path
+        data = json.dumps(change(json.loads((last / f"{part}.json").read_text()))).encode()
+        (last / f"{part}.json").write_bytes(data)
+        manifest = json.loads((last / "manifest.json").read_text())
+        manifest["files"][f"{part}.json"] = {"size": len(data), "sha256": hashlib.sha256(data).hexdigest()}
+        manifest = {key: value for key, value in manifest.items() if key not in ("sha256", "done")}
+        manifest["sha256"] = hashlib.sha256(json.dumps(manifest, sort_keys=True).encode()).hexdigest()
+        (last / "manifest.json").write_text(json.dumps(manifest))
+        code = main(["train", f"resume={copy.path}", "total_timesteps=90"])
+        said = capsys.readouterr().err
+        assert "Traceback" not in said
+        harmless = part in ("environments", "loggers", "checkpoints")  # begun anew, or never due
+        allowed = (ExitCode.WRONG_REQUEST, ExitCode.TRAINING_FAILED, ExitCode.STORAGE)
+        assert code in (*allowed, ExitCode.DONE if harmless else None), (name, said)
+        assert len(said.splitlines()) < 12, said
+
+
+ODD_STATES: dict[str, Callable[[Any], Any]] = {
+    "list": lambda values: [values],
+    "null": lambda values: None,
+    "empty": lambda values: {},
+    "texts": lambda values: dict.fromkeys(values, "text"),
+    "lists": lambda values: {key: [[]] for key in values},
+    "digits": lambda values: dict.fromkeys(values, 10**30),
+}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
+from inspect import getattr_static
 from typing import Any
 
 import gymnasium
@@ -50,8 +51,14 @@ def save(layer: gymnasium.Env, name: str, tensors: dict[str, np.ndarray]) -> tup
 
 
 def load(layer: gymnasium.Env, saved: Mapping[str, Any], tensors: Mapping[str, np.ndarray]) -> None:
-    """Give a layer the attributes that `save` took."""
+    """Give a layer the attributes that `save` took.
+
+    Raises:
+        CannotEncodeError: if one of them is none that it would take.
+    """
     for key, encoded in saved.items():
+        if not _is_state(layer, key):
+            raise CannotEncodeError(f"{key} is no state of {name_of(layer)}")
         current = getattr(layer, key, None) if key in vars(layer) else None
         if isinstance(encoded, dict) and "space" in encoded:
             _load_space(current, encoded["space"], tensors)
@@ -119,6 +126,16 @@ def same(one: Any, other: Any) -> bool:
         return bool(one == other)
     first, second = np.asarray(one), np.asarray(other)
     return first.dtype.kind != "O" and first.tobytes() == second.tobytes() and first.shape == second.shape
+
+
+def _is_state(layer: gymnasium.Env, key: str) -> bool:
+    """Whether an attribute may hold what a layer remembers: neither what it is made of, nor what it does."""
+    known = vars(layer).get(key), getattr_static(type(layer), key, None)
+    return not (
+        key in _GIVEN
+        or (key.startswith("__") and key.endswith("__"))
+        or any(callable(value) or isinstance(value, property | gymnasium.Env) for value in known)
+    )
 
 
 def _save_value(value: Any, name: str, tensors: dict[str, np.ndarray]) -> Any:
