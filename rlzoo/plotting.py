@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -90,9 +90,10 @@ def _figure(run: Run, training: Curve, evaluations: Curve) -> Figure:
             label="evaluation, ± std over episodes",
         )
         best = run.checkpoint("best")
-        if best.was_selected and best.num_timesteps in evaluations.steps:
-            mean = evaluations.means[evaluations.steps.index(best.num_timesteps)]
-            axes.plot(best.num_timesteps, mean, "*", color="tab:orange", markersize=14, label="best, which ships")
+        with suppress(RlzooError):  # a damaged one is not marked
+            if best.exists() and best.was_selected and best.num_timesteps in evaluations.steps:
+                mean = evaluations.means[evaluations.steps.index(best.num_timesteps)]
+                axes.plot(best.num_timesteps, mean, "*", color="tab:orange", markersize=14, label="best, which ships")
     values = run.read_config()
     title = f"{values['algo']['name']} on {values['env']['id']}, seed {values['seed']}"
     axes.set_title(one_line(title), parse_math=False)

