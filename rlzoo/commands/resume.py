@@ -90,6 +90,11 @@ def request(words: Sequence[str]) -> tuple[Run, TrainConfig, list[str]]:
     named_already = {problem.key for problem in problems}
     changes = []
     differences = {} if before is None else _differences(dump(before), composition.values)
+    if "algo.name" in differences:  # what another algorithm does not know of this one's keywords follows from that
+        problems = [
+            problem for problem in problems if not problem.key.startswith("algo.") or problem.key in differences
+        ]
+        named_already = {problem.key for problem in problems}
     for key, (old, new) in differences.items():
         changes.append(f"{key}: {json.dumps(redact_values(old))} -> {json.dumps(redact_values(new))}")
         if key.split(".")[0] not in CHANGEABLE and key not in named_already:

@@ -126,8 +126,11 @@ def _look(folder: Path, tmp_path: Path) -> int:
 
 
 def _compare(whole: Run, run: Run) -> None:
-    names = [f"candidates/{candidate.name}" for candidate in whole.candidates()]
-    assert names and names == [f"candidates/{candidate.name}" for candidate in run.candidates()]
+    kept = [
+        checkpoints.read(each.checkpoint("last")).parts["evaluations"].values["candidates"] for each in (whole, run)
+    ]
+    assert kept[0] and kept[0] == kept[1]
+    names = [f"candidates/{step}" for step, _ in kept[0]]
     for name in ("last", *names):
         first, second = (checkpoints.read(each.checkpoint(name)).algorithm.tensors for each in (whole, run))
         assert first.keys() == second.keys()
