@@ -12,13 +12,14 @@ import os
 import secrets
 import shutil
 from collections.abc import Collection, Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from rlzoo import contained
+from rlzoo import console, contained
 from rlzoo.config.records import Manifest, problem
 from rlzoo.errors import ExitCode, RlzooError, show
 from rlzoo.protocols import Algorithm, State
@@ -118,7 +119,7 @@ def save(
         manifest = {
             **(info or {}),
             "format": FORMAT,
-            "run": run.path.name,
+            "run": run.name,
             "num_timesteps": int(algorithm.num_timesteps),
             "time": datetime.now(UTC).isoformat(timespec="seconds"),
             "files": files,
@@ -191,6 +192,7 @@ def read(checkpoint: Checkpoint, only: Collection[str] | None = None) -> Content
         RlzooError: if a file is missing or differs from the manifest, or a newer rlzoo wrote it.
     """
     manifest = read_manifest(checkpoint)
+    _note_writer(checkpoint, manifest)
     chosen = {name: entry for name, entry in manifest["files"].items() if only is None or Path(name).stem in only}
     parts = [Path(name).stem for name in chosen if name.endswith(".safetensors")]
     if ALGORITHM not in parts:
@@ -377,17 +379,32 @@ def _digest(manifest: Mapping[str, Any]) -> str:
     return hashlib.sha256(json.dumps(manifest, sort_keys=True).encode()).hexdigest()
 
 
-def _damaged(checkpoint: Checkpoint, what: str) -> RlzooError:
+def _home(checkpoint: Checkpoint) -> Run:
+    """The run in whose folder it lies."""
     is_candidate = checkpoint.path.parent.name == CANDIDATES
-    run = Run(checkpoint.path.parents[2 if is_candidate else 1])
-    others = [other.name for other in run.checkpoints() if other.name != checkpoint.name]
+    return Run(checkpoint.path.parents[2 if is_candidate else 1])
+
+
+def _note_writer(checkpoint: Checkpoint, manifest: Mapping[str, Any]) -> None:
+    """Say so, once, where a checkpoint was copied here: the numbers of this run are not about it."""
+    with suppress(RlzooError):  # of a checkpoint on its own, say, or one whose run has a damaged info.json
+        own = _home(checkpoint).read_info().get("run")
+        if own is not None and manifest.get("run", own) != own:
+            _say_once(f"note: {checkpoint.path} was written by another run, {show(manifest['run'])}, and copied here")
+
+
+_say_once = cache(console.say)
+
+
+def _damaged(checkpoint: Checkpoint, what: str) -> RlzooError:
+    others = [other.name for other in _home(checkpoint).checkpoints() if other.name != checkpoint.name]
     hint = f"the run also has: {', '.join(others)} (checkpoint=<name>)" if others else "the run has no other"
     return RlzooError(f"checkpoint {checkpoint.path} is damaged: {what}", hint, ExitCode.STORAGE)
 
 
 def _written_by(run: Run, checkpoint: Checkpoint) -> bool:
     try:
-        return read_manifest(checkpoint).get("run") == run.path.name
+        return read_manifest(checkpoint).get("run") == run.name
     except RlzooError:
         return False
 

@@ -124,6 +124,13 @@ class Run:
         return newest
 
     @property
+    def name(self) -> str:
+        """What its checkpoints call it: the name that its folder was made with, whatever it is called now."""
+        with suppress(RlzooError):
+            return str(self.read_info().get("run", self.path.name))
+        return self.path.name
+
+    @property
     def config_file(self) -> Path:
         return self.path / "config.yaml"
 

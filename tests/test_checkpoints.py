@@ -8,6 +8,7 @@ import os
 import random
 import re
 import resource
+import shutil
 import subprocess
 import sys
 import textwrap
@@ -297,3 +298,28 @@ def test_nothing_is_named_before_it_is_on_disk(run, monkeypatch):
     assert kinds[: kinds.index("rename")].count("sync") == len(files)  # the folder's own names among them
     assert events[renamed + 1] == ("sync", "checkpoints")
     assert events[kinds.index("rename") - 1][1].endswith(".new")
+
+
+@pytest.mark.parametrize(("folder", "name"), [("", "last"), ("", "best"), ("candidates/", "64")])
+def test_a_checkpoint_that_was_copied_from_another_run_is_named_once(run, tmp_path, capsys, folder, name):
+    run.write_info({"run": run.path.name})
+    other = Run.create(tmp_path, algo="ppo", env_id="CartPole-v1", seed=1)
+    save(other, name, Learner())
+    copied = run.checkpoint(folder + name)
+    shutil.copytree(other.checkpoint(name).path, copied.path)
+    checkpoints.read(copied)
+    assert f"{copied.path} was written by another run, '{other.path.name}'" in capsys.readouterr().err
+    checkpoints.read(copied)
+    assert capsys.readouterr().err == ""
+
+
+def test_a_run_that_was_renamed_keeps_its_checkpoints(run, tmp_path, capsys):
+    run.write_info({"run": run.path.name})
+    save(run, "100", Learner())
+    renamed = Run(run.path.rename(tmp_path / "mine"))
+    save(renamed, "200", Learner())
+    for step in ("100", "200"):
+        assert checkpoints.read(renamed.checkpoint(step)).manifest["run"] == run.path.name
+    checkpoints.prune(renamed, keep=1)
+    assert [each.name for each in renamed.checkpoints()] == ["200"]
+    assert capsys.readouterr().err == ""

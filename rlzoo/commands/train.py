@@ -186,7 +186,7 @@ def run_job(job: dict[str, Any]) -> dict[str, Any]:
     run = Run.create(cfg.runs_dir, algo=cfg.algo.name, env_id=cfg.env.id, seed=cfg.seed)
     run.write_config(dump(cfg))
     details: dict[str, Any] = {key: job[key] for key in ("words", "hyperparams", "notices", "reproduces") if key in job}
-    run.write_info({"status": "running", **details, **collect()})
+    run.write_info({"status": "running", "run": run.path.name, **details, **collect()})
     if diff := git_diff():
         write_text(run.git_diff_file, diff)
     _say(f"run: {run.path}")

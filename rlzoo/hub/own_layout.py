@@ -24,7 +24,7 @@ TABLES = ("metrics.csv", "evaluations.csv")
 PART = re.compile(rf"{CHECKPOINT}/(?!manifest\.)[a-z_]{{1,40}}\.(safetensors|json)")
 KEPT = (
     "started", "finished", "wall_seconds", "versions", "python", "platform", "cpu", "cpu_count", "memory_gib", "gpu",
-    "torch_threads", "determinism", "variables", "hyperparams", "words",
+    "torch_threads", "determinism", "variables", "hyperparams", "words", "run",
 )  # fmt: skip
 """What is taken over of the circumstances that the repository tells."""
 LOCAL = {"runs_dir": "runs", "n_seeds": 1, "n_jobs": 1, "init_from": None}

@@ -169,7 +169,7 @@ def train_once(
         raise RlzooError(f"cannot make {path}: {error.strerror}", "is there room?", ExitCode.STORAGE) from error
     run = Run(path)
     run.write_config(dump(cfg))
-    run.write_info({"status": "running", **(details or {}), **collect()})
+    run.write_info({"status": "running", "run": run.path.name, **(details or {}), **collect()})
     try:
         with quietly(), run_lock.held(run):
             train(cfg, run, callbacks=[watch], final=is_final)
