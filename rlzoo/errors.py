@@ -60,14 +60,19 @@ class Problem:
 
     `key` is the dotted config key (empty if it concerns the whole request), `message` says what is wrong with its
     value and what is allowed, `hint` what to do, `where` the file and line (or "command line") the value came from.
-    `missing` marks a package or a ROM that has to be installed, which ends with exit code 3 instead of 2.
+    `code` is the exit code, if no other problem has another: that of a package or a ROM that has to be installed, say.
     """
 
     key: str
     message: str
     hint: str = ""
     where: str = ""
-    missing: bool = False
+    code: ExitCode = ExitCode.WRONG_REQUEST
+
+    @property
+    def missing(self) -> bool:
+        """Whether something has to be installed, and the request may be right."""
+        return self.code is ExitCode.MISSING
 
     def __str__(self) -> str:
         head = shorten(one_line(f"{self.key}: {self.message}" if self.key else self.message), MAX_LINE - 200)
@@ -81,11 +86,16 @@ class ConfigError(RlzooError):
 
     def __init__(self, problems: Sequence[Problem]) -> None:
         self.problems = tuple(problems)
-        code = ExitCode.MISSING if all(problem.missing for problem in problems) else ExitCode.WRONG_REQUEST
         lines = "\n".join(f"  {problem}" for problem in problems[:MAX_PROBLEMS])
         more = f"\n  and {len(problems) - MAX_PROBLEMS} more" if len(problems) > MAX_PROBLEMS else ""
         count = "1 problem" if len(problems) == 1 else f"{len(problems)} problems"
-        super().__init__(f"{count} with this request:\n{lines}{more}", code=code)
+        super().__init__(f"{count} with this request:\n{lines}{more}", code=code_of(problems))
+
+
+def code_of(problems: Sequence[Problem]) -> ExitCode:
+    """The exit code that all problems have, else that of a wrong request."""
+    codes = {problem.code for problem in problems}
+    return codes.pop() if len(codes) == 1 else ExitCode.WRONG_REQUEST
 
 
 def clean(text: object) -> str:

@@ -14,7 +14,7 @@ from rlzoo import checkpoints, contained, legacy_pickle
 from rlzoo.algos.specs import find_spec
 from rlzoo.config.parse import parse
 from rlzoo.config.schema import TrainConfig
-from rlzoo.errors import ExitCode, Problem, RlzooError
+from rlzoo.errors import Problem, RlzooError
 from rlzoo.legacy import sb3_zip
 from rlzoo.protocols import Algorithm, State
 from rlzoo.runs import Checkpoint, Run
@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
 STATISTICS = ("vec_normalize.pkl", "vecnormalize.pkl")
 """Where other tools keep the normalisation statistics, beside the zip or in a folder of the zip's name."""
+
+LEARNED = (checkpoints.ALGORITHM, checkpoints.NORMALIZATION)
 
 
 @dataclass(frozen=True)
@@ -76,7 +78,7 @@ def find(text: str, runs_dir: str) -> Source:
 
 
 def check(cfg: TrainConfig) -> list[Problem]:
-    """What is wrong with `init_from`, as far as it can be known without opening the weights."""
+    """What is wrong with `init_from`, as far as it can be known without torch; `training.rehearse` finds the rest."""
     if cfg.init_from is None:
         return []
     try:
@@ -85,6 +87,7 @@ def check(cfg: TrainConfig) -> list[Problem]:
             return _table_misfits(cfg, source.q_table)
         if source.checkpoint is None:
             return _misfits(cfg, source, normalized=source.statistics is not None)
+        checkpoints.read(source.checkpoint, LEARNED)
         home = Run(source.path.parent.parent)
         if not home.config_file.is_file():  # a checkpoint that was taken out of its run
             parts = checkpoints.read_manifest(source.checkpoint)["files"]
@@ -92,7 +95,7 @@ def check(cfg: TrainConfig) -> list[Problem]:
         before = parse(home.read_config())
         return _misfits(cfg, source, normalized=before.env.normalize is not False, algo=before.algo.name)
     except RlzooError as error:
-        return [Problem("init_from", error.message, error.hint)]
+        return [Problem("init_from", error.message, error.hint, code=error.code)]
 
 
 def _misfits(cfg: TrainConfig, source: Source, *, normalized: bool, algo: str | None = None) -> list[Problem]:
@@ -119,7 +122,7 @@ def _table_misfits(cfg: TrainConfig, path: Path) -> list[Problem]:
 def statistics(source: Source) -> State | None:
     """The normalisation statistics, None if there are none; nothing is unpickled."""
     if source.checkpoint is not None:
-        return checkpoints.read(source.checkpoint, (checkpoints.ALGORITHM, checkpoints.NORMALIZATION)).normalization
+        return checkpoints.read(source.checkpoint, LEARNED).normalization
     return None if source.statistics is None else legacy_pickle.read_vec_normalize(source.statistics)
 
 
@@ -167,7 +170,6 @@ def fill(algorithm: Algorithm, source: Source, cfg: TrainConfig, env: VecEnv, *,
         raise RlzooError(
             f"the weights of {source.path} do not fit: {first}",
             "they need the algorithm, policy, network and spaces that they were learned with",
-            ExitCode.TRAINING_FAILED,
         ) from error
     return record
 

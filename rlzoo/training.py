@@ -74,7 +74,9 @@ def train(
         changed = changed_circumstances(then, collect(), NUMBERS) if resume_from is not None else []
         seed_everything(cfg.seed)
         contents = read(resume_from) if resume_from is not None else None
-        with _learner(cfg, run, contents, trust=trust) as (algorithm, env):
+        with _learner(cfg, contents, trust=trust) as (algorithm, env, began_with):
+            if began_with is not None:
+                run.update_info(init_from=began_with)
             last = _learn(cfg, run, algorithm, env, contents, callbacks, interrupt, changed)
         evaluation = None
         if not interrupt.asked():
@@ -84,11 +86,32 @@ def train(
         return evaluation
 
 
+def rehearse(cfg: TrainConfig, *, trust: bool = False) -> None:
+    """Begin with the weights of `init_from` once before there is a run, so that none is left where this cannot be.
+
+    Raises:
+        RlzooError: if they are not there, damaged, refused, or do not fit. What fails for another reason is left to the
+            training, which records it.
+    """
+    from rlzoo.seeding import isolated
+
+    try:
+        with isolated(0), _learner(cfg, None, trust=trust):
+            pass
+    except RlzooError:
+        raise
+    except Exception:
+        log.debug("the rehearsal failed", exc_info=True)
+
+
 @contextmanager
 def _learner(
-    cfg: TrainConfig, run: Run, contents: Contents | None, *, trust: bool
-) -> Iterator[tuple[Algorithm, VecEnv]]:
-    """The algorithm and its environment; a new training has the weights and statistics of `init_from`."""
+    cfg: TrainConfig, contents: Contents | None, *, trust: bool
+) -> Iterator[tuple[Algorithm, VecEnv, dict[str, Any] | None]]:
+    """The algorithm and its environment; a new training has the weights and statistics of `init_from`.
+
+    With these comes what was taken, for the run's record.
+    """
     from rlzoo import init_from
     from rlzoo.algos import memory
     from rlzoo.algos.create import create
@@ -106,9 +129,7 @@ def _learner(
         known = nullcontext() if contents is None else memory.networks_of(contents.n_bytes, cfg.algo, "its checkpoint")
         with known:
             algorithm = create(cfg.algo, env, seed=cfg.seed, device=cfg.device)
-        if source is not None:
-            run.update_info(init_from=init_from.fill(algorithm, source, cfg, env, trust=trust))
-        yield algorithm, env
+        yield algorithm, env, None if source is None else init_from.fill(algorithm, source, cfg, env, trust=trust)
     finally:
         env.close()
 

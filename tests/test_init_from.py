@@ -145,14 +145,58 @@ def test_weights_of_another_network_are_named(source):
     words = ["algo=ppo", "env=CartPole", *TINY, "algo.policy_kwargs={net_arch: [8]}"]
     with pytest.raises(RlzooError, match=r"do not fit: .*shape \(64, 4\), not \(8, 4\)"):
         rlzoo.train(*words, f"init_from={source.path}")
-    assert Run.open("latest").read_info()["status"] == "failed"
+    assert not Path("runs").exists()
 
 
-def test_a_hostile_zip_needs_trust(workdir):
-    Path("evil.zip").write_bytes(b"PK\x05\x06" + bytes(18))
-    with pytest.raises(RlzooError) as error:
-        rlzoo.train("algo=ppo", "env=CartPole", *TINY, "init_from=evil.zip")
-    assert error.value.code == 7
+def _cut_short(source: Run) -> str:
+    part = source.checkpoint("last").path / "algorithm.safetensors"
+    part.write_bytes(part.read_bytes()[:100])
+    return str(source.path)
+
+
+def _leads_out(source: Run) -> str:
+    shutil.move(source.checkpoint("last").path, "outside")
+    source.checkpoint("last").path.symlink_to(Path("outside").resolve())
+    return str(source.checkpoint("last").path)
+
+
+def _odd_statistics(source: Run) -> str:
+    shutil.copy(source.checkpoint("last").model_zip, "agent.zip")
+    Path("vec_normalize.pkl").write_bytes(b"no pickle")
+    return "agent.zip"
+
+
+def _cut_zip(source: Run) -> str:
+    Path("agent.zip").write_bytes(source.checkpoint("last").model_zip.read_bytes()[:500])
+    return "agent.zip"
+
+
+BEFORE_THE_RUN = (
+    (lambda source: "nowhere.zip", [], 2),
+    (lambda source: str(source.path), ["env=Acrobot"], 2),  # other shapes
+    (_cut_short, [], 5),
+    (_leads_out, [], 7),
+    (_cut_zip, [], 7),
+    (_odd_statistics, ["env.normalize=true"], 7),
+)
+
+
+@pytest.mark.parametrize(("make", "words", "code"), BEFORE_THE_RUN)
+@pytest.mark.parametrize("option", ["seed=0", "--dry-run"])
+def test_weights_that_cannot_be_taken_over_leave_no_run(source, make, words, code, option):
+    assert main(["train", "algo=ppo", "env=CartPole", *TINY, *words, f"init_from={make(source)}", option]) == code
+    assert not Path("runs").exists()
+
+
+def test_neither_do_a_sweep_a_search_and_a_reproduction(source, capsys):
+    words = ["algo=ppo", "env=CartPole", *TINY]
+    run = rlzoo.train(*words, f"init_from={source.path}", "runs_dir=began")
+    text = _cut_short(source)
+    assert main(["train", "-m", *words, "seed=0,1", f"init_from={text}"]) == 5
+    assert main(["tune", *words, "n_trials=1", "objective=final", f"init_from={text}"]) == 5
+    assert main(["reproduce", f"run={run.path}", "into=again"]) == 5
+    assert main(["train", "-m", *words, "seed=0,1", "init_from=agent.zip"]) == 2
+    assert not {"runs", "studies", "again"} & {path.name for path in Path().iterdir()}
 
 
 class Cut(Callback):
@@ -222,6 +266,7 @@ def test_a_table_that_would_run_code_is_refused(workdir: Path) -> None:
             return os.mkdir, ("pwned",)
 
     Path("q-learning.pkl").write_bytes(pickle.dumps({"qtable": Evil()}))
-    with pytest.raises(ConfigError, match=r"q-learning\.pkl"):
+    with pytest.raises(ConfigError, match=r"q-learning\.pkl") as error:
         rlzoo.train("algo=q_learning", "env=FrozenLake", "init_from=q-learning.pkl", "total_timesteps=1")
+    assert error.value.code == 7
     assert not Path("pwned").exists()

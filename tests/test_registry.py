@@ -30,7 +30,7 @@ def test_lookup_and_nearest():
 
 def test_problems_say_where_and_choose_the_exit_code():
     wrong = Problem("algo.gamma", "must be at most 1, not 2", where="x.yaml:3")
-    missing = Problem("env.id", "needs a package", "pip install x", missing=True)
+    missing = Problem("env.id", "needs a package", "pip install x", code=ExitCode.MISSING)
     assert str(wrong) == "algo.gamma: must be at most 1, not 2 [x.yaml:3]"
     assert ConfigError([missing]).code == ExitCode.MISSING
     both = ConfigError([wrong, missing])

@@ -18,14 +18,21 @@ from rlzoo.redaction import redact_values
 TRIAL_SECONDS = 3.0
 
 
-def print_plan(requests: Sequence[Request]) -> int:
-    """Print every job's configuration, tuned sets, memory and estimated time; nothing is written."""
+def print_plan(requests: Sequence[Request], *, trust: bool = False) -> int:
+    """Print every job's configuration, tuned sets, memory and estimated time; nothing is written.
+
+    `trust` is that what `init_from` names may be unpickled.
+    """
     import yaml
+
+    from rlzoo.training import rehearse
 
     for index, request in enumerate(requests):
         if len(requests) > 1:
             print_lines(f"--- job {index + 1} of {len(requests)}")
         config = request.config
+        if config.init_from is not None:
+            rehearse(dataclasses.replace(config, seed=config.seed or 0), trust=trust)
         text = yaml.safe_dump(redact_values(dump(config)), sort_keys=False, allow_unicode=True)
         print_lines(*text.split("\n"))
         tuned = request.composition.hyperparams

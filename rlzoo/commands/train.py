@@ -48,7 +48,7 @@ def main(arguments: Arguments) -> int:
     if arguments.dry_run:
         from rlzoo.commands.dry_run import print_plan
 
-        return print_plan(requests)
+        return print_plan(requests, trust=own.get("trust") == "true")
     if len(requests) == 1:
         return _train_one(requests[0], own)
     from rlzoo.commands.sweep import train_many
@@ -164,6 +164,7 @@ def run_job(job: dict[str, Any]) -> dict[str, Any]:
     from rlzoo import run_lock
     from rlzoo.info import collect, git_diff
     from rlzoo.seeding import draw_seed
+    from rlzoo.training import rehearse
     from rlzoo.training import train as train_run
 
     cfg = parse(job["config"])
@@ -183,6 +184,9 @@ def run_job(job: dict[str, Any]) -> dict[str, Any]:
         cfg = dataclasses.replace(cfg, seed=draw_seed())
         _say(f"seed: {cfg.seed} (drawn)")
     assert cfg.seed is not None
+    trust = job.get("trust") == "true"
+    if cfg.init_from is not None:
+        rehearse(cfg, trust=trust)
     run = Run.create(cfg.runs_dir, algo=cfg.algo.name, env_id=cfg.env.id, seed=cfg.seed)
     run.write_config(dump(cfg))
     details: dict[str, Any] = {key: job[key] for key in ("words", "hyperparams", "notices", "reproduces") if key in job}
@@ -191,7 +195,7 @@ def run_job(job: dict[str, Any]) -> dict[str, Any]:
         write_text(run.git_diff_file, diff)
     _say(f"run: {run.path}")
     with run_lock.held(run):
-        train_run(cfg, run, trust=job.get("trust") == "true")
+        train_run(cfg, run, trust=trust)
     return _answer(run)
 
 

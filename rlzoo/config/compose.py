@@ -55,7 +55,7 @@ class Composition:
         origin = self.origin(problem.key) if problem.key and not problem.where else None
         if origin is None:
             return problem
-        return Problem(problem.key, problem.message, problem.hint, str(origin), problem.missing)
+        return replace(problem, where=str(origin))
 
 
 def compose(command: str, words: Sequence[str]) -> Composition:

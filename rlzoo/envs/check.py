@@ -119,7 +119,7 @@ def _packages(env_id: str, env: Mapping[str, Any]) -> list[Problem]:
         if not registration.installed(module):
             package = module.partition(".")[0].replace("_", "-")
             hint = _install(env["extra"]) if env["extra"] else f"pip install {shell(package)}"
-            problems.append(Problem(key, f"{env_id} needs the module {module}", hint, missing=True))
+            problems.append(Problem(key, f"{env_id} needs the module {module}", hint, code=ExitCode.MISSING))
     problems += _extra_problems(env_id, env["extra"])
     return problems
 
@@ -129,7 +129,7 @@ def _extra_problems(env_id: str, extra: str | None) -> list[Problem]:
     if not missing:
         return []
     message = f"{env_id} needs the package {' and '.join(missing)}"
-    return [Problem("env.id", message, _install(str(extra)), missing=True)]
+    return [Problem("env.id", message, _install(str(extra)), code=ExitCode.MISSING)]
 
 
 def _install(extra: str) -> str:
@@ -185,7 +185,7 @@ def _look_up(env_id: str, env: Mapping[str, Any]) -> list[Problem]:
             registration.register([*env["imports"], *([prefix] if prefix else [])])
     except RlzooError as error:
         key = "env.id" if prefix else "env.imports"
-        return [Problem(key, error.message, error.hint, missing=error.code is ExitCode.MISSING)]
+        return [Problem(key, error.message, error.hint, code=error.code)]
     import gymnasium
 
     spec = gymnasium.registry.get(name)
@@ -246,7 +246,7 @@ def _made(env_id: str, env: Mapping[str, Any], problems: list[Problem], notices:
         try:
             made = make_raw(env_id, kwargs=env["kwargs"], max_steps=env["max_steps"])
         except RlzooError as error:
-            problems.append(Problem(at, error.message, error.hint, missing=error.code is ExitCode.MISSING))
+            problems.append(Problem(at, error.message, error.hint, code=error.code))
             return None
         except Exception as error:
             text = str(error).partition(" was raised from the environment creator")[0]

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
-from rlzoo.errors import Problem, RlzooError
+from rlzoo.errors import ExitCode, Problem, RlzooError
 from rlzoo.escape import shell
 from rlzoo.registry import did_you_mean, load
 
@@ -220,7 +220,7 @@ def check(wrappers: Mapping[str, Any]) -> list[Problem]:
         for module in WRAPPERS[name].requires:
             if not installed(module):
                 hint = "pip install opencv-python" if module == "cv2" else f"pip install {shell(module)}"
-                problems.append(Problem(key, f"needs the package {module}", hint, missing=True))
+                problems.append(Problem(key, f"needs the package {module}", hint, code=ExitCode.MISSING))
     return problems
 
 

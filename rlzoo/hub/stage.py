@@ -177,7 +177,9 @@ def _require_packages(*, video: bool) -> None:
         return
     hint = f'pip install "hydra-rlzoo[{",".join((*missing.values(), "plot"))}]"'
     hint += "; or video=false" if "imageio_ffmpeg" in missing else ""
-    raise ConfigError([Problem("", f"the package {name!r} is not installed", hint, missing=True) for name in missing])
+    raise ConfigError(
+        [Problem("", f"the package {name!r} is not installed", hint, code=ExitCode.MISSING) for name in missing]
+    )
 
 
 def _seeds(agent: Agent, n_episodes: int | None, seeds: Sequence[int] | None) -> list[int]:

@@ -104,7 +104,7 @@ def check(options: Mapping[str, Any]) -> list[Problem]:
             problems.append(Problem(f"launcher.{key}", f"must be {launcher.options[key]}, not {value!r}"))
     if launcher.package and find_spec(launcher.package) is None:
         missing = _missing(launcher)
-        problems.append(Problem("launcher.name", missing.message, missing.hint, missing=True))
+        problems.append(Problem("launcher.name", missing.message, missing.hint, code=ExitCode.MISSING))
     return problems
 
 
@@ -144,7 +144,7 @@ def not_here(options: Mapping[str, Any]) -> list[Problem]:
     if options.get("cluster") == "slurm" and shutil.which("sbatch") is None:
         message = "there is no Slurm on this machine: sbatch was not found"
         hint = "start this on a login node of the cluster, or run here with launcher=local"
-        return [Problem("launcher.cluster", message, hint, missing=True)]
+        return [Problem("launcher.cluster", message, hint, code=ExitCode.MISSING)]
     place = HOST_AND_PORT.fullmatch(str(options.get("address")))
     if place is None:
         return []
@@ -152,7 +152,7 @@ def not_here(options: Mapping[str, Any]) -> list[Problem]:
         socket.create_connection((place["host"], int(place["port"])), CONNECT_SECONDS).close()
     except (OSError, OverflowError) as error:
         message = f"there is no Ray cluster at {options['address']!r}: {error}"
-        return [Problem("launcher.address", message, NO_RAY, missing=True)]
+        return [Problem("launcher.address", message, NO_RAY, code=ExitCode.MISSING)]
     return []
 
 

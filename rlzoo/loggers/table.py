@@ -10,7 +10,7 @@ from importlib.util import find_spec
 from typing import Any, Self
 
 from rlzoo import console, registry
-from rlzoo.errors import Problem
+from rlzoo.errors import ExitCode, Problem
 from rlzoo.protocols import EpisodeLogger, EpisodeRecord, MetricLogger, State, Stateful
 from rlzoo.redaction import redact, redact_values
 from rlzoo.runs import Run
@@ -62,7 +62,7 @@ def check(loggers: Mapping[str, Mapping[str, Any] | None]) -> list[Problem]:
         if spec.package and not _is_installed(spec.package):
             package = f'"hydra-rlzoo[{spec.extra}]"' if spec.extra else "hydra-rlzoo"
             message = f"the package {spec.package!r} is not installed"
-            problems.append(Problem(f"logger.{name}", message, f"pip install {package}", missing=True))
+            problems.append(Problem(f"logger.{name}", message, f"pip install {package}", code=ExitCode.MISSING))
     return problems
 
 

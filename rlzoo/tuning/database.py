@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
-from rlzoo.errors import Problem
+from rlzoo.errors import ExitCode, Problem
 from rlzoo.redaction import redact
 
 if TYPE_CHECKING:
@@ -51,7 +51,7 @@ def problems(url: str, *, variable: str, may_hold_password: bool = False) -> lis
         resolve(url).get_dialect().import_dbapi()
     except ImportError as error:
         message = f"the driver {driver} is not installed ({error})"
-        return [Problem("storage", message, f"pip install {DRIVERS[driver]}", missing=True)]
+        return [Problem("storage", message, f"pip install {DRIVERS[driver]}", code=ExitCode.MISSING)]
     return []
 
 

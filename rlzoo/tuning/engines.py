@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from importlib import util
 from typing import TYPE_CHECKING, Any
 
-from rlzoo.errors import Problem, show
+from rlzoo.errors import ExitCode, Problem, show
 from rlzoo.redaction import redact
 from rlzoo.registry import did_you_mean, load
 
@@ -108,7 +108,7 @@ def problems(key: str, named: Named, table: Mapping[str, Engine]) -> list[Proble
     if engine.package and util.find_spec(engine.package) is None:
         message = f"{name} needs {engine.package}, which is not installed"
         command = "pip install optunahub" if name == "auto" else 'pip install "hydra-rlzoo[tune]"'
-        return [Problem(key, message, command, missing=True)]
+        return [Problem(key, message, command, code=ExitCode.MISSING)]
     given: Mapping[str, Any] = {} if isinstance(named, str) else named[name]
     try:
         known = _options(make_of(name, engine))

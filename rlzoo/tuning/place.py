@@ -14,7 +14,7 @@ from rlzoo import contained, origin
 from rlzoo.config import yaml_file
 from rlzoo.config.records import problem
 from rlzoo.config.study_records import StudyFile
-from rlzoo.errors import ExitCode, Problem, RlzooError, clean
+from rlzoo.errors import ExitCode, Problem, RlzooError, clean, code_of
 from rlzoo.registry import did_you_mean
 from rlzoo.tuning.storage import Store, problems_of
 
@@ -156,5 +156,4 @@ def is_study(folder: Path) -> bool:
 
 def _refuse(problems: list[Problem]) -> None:
     if problems:
-        code = ExitCode.MISSING if all(each.missing for each in problems) else ExitCode.WRONG_REQUEST
-        raise RlzooError(str(problems[0]), code=code)
+        raise RlzooError(str(problems[0]), code=code_of(problems))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from typing import Any
 
 from rlzoo.algos.signatures import check_alone
@@ -18,6 +18,7 @@ from rlzoo.errors import ConfigError, Problem
 from rlzoo.launchers import not_here
 from rlzoo.launchers.local import available_cpus
 from rlzoo.preflight import MIN_PROCESSES, PROCESSES_PER_CORE, find_problems
+from rlzoo.training import rehearse
 from rlzoo.tuning import engines, reach, storage
 from rlzoo.tuning.objective import NEEDS_EVALUATIONS
 from rlzoo.tuning.parameters import Choice, Parameter
@@ -72,6 +73,8 @@ def plan(words: Sequence[str], *, starts: bool = True) -> TuneRequest:
         problems += [*not_here(launcher), *reach.problems(launcher, composition.values.get("storage"))]
     if problems or config is None or train is None:
         raise ConfigError([composition.locate(problem) for problem in problems])
+    if starts and train.init_from is not None:
+        rehearse(replace(train, seed=0))
     base = without(composition, OWN_KEYS)
     section = composition.values["search_space"]
     return TuneRequest(config, base, train, space, section, (*composition.notices, *notices))

@@ -70,7 +70,7 @@ def _proxy_problems(storage: str) -> list[Problem]:
         hint = "grpc://host:13000, as `rlzoo tune serve` says; the database's name and password are with that"
         return [Problem("storage", f"{redact(storage)} is no address of a proxy", hint)]
     if util.find_spec("grpc") is None:
-        return [Problem("storage", "gRPC is not installed", 'pip install "hydra-rlzoo[grpc]"', missing=True)]
+        return [Problem("storage", "gRPC is not installed", 'pip install "hydra-rlzoo[grpc]"', code=ExitCode.MISSING)]
     return []
 
 
