@@ -8,29 +8,28 @@ extra_noise = 5 and noise_decay = 0.1 here.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
+from typing import ClassVar
 
 import numpy as np
 from stable_baselines3.common.vec_env import VecEnv
 
-from rlzoo.algos.core.flat_policy import FlatPolicy
-from rlzoo.algos.core.generator import generator_state, own_generator, restored_generator
-from rlzoo.algos.trials import Trials
-from rlzoo.algos.vector_environment import VectorEnvironment
-from rlzoo.algos.watch import Watch
-from rlzoo.protocols import Callback, MetricLogger, State
+from rlzoo.algos.policy_search import PolicySearch
+from rlzoo.protocols import State
 
 
-class CEM:
+class CEM(PolicySearch):
     """Learns where good policies lie, and acts by the mean of the distribution.
 
     Attributes:
         mean: of every weight, (n_weights,); their layout is that of `core.flat_policy`.
         std: the standard deviation of every weight, (n_weights,).
         n_elite: the number of samples that the next distribution is fitted to.
+        elite_return: what they returned in the last generation, the mean.
         n_generations: distributions fitted so far.
     """
+
+    WEIGHTS = "mean"
+    VALUES: ClassVar = {"n_generations": int, "elite_return": float}
 
     def __init__(  # noqa: PLR0913  every hyperparameter
         self,
@@ -62,105 +61,44 @@ class CEM:
             squash_output: continuous actions are squashed into their bounds by a tanh, instead of clipped.
             seed: of the candidates, and of actions that are drawn.
         """
-        self.env = VectorEnvironment(env)
-        self.policy = FlatPolicy(
-            env.observation_space,
-            env.action_space,
+        super().__init__(
+            env,
             net_arch,
+            n_eval_episodes=n_eval_episodes,
             sample_actions=sample_actions,
             squash_output=squash_output,
+            seed=seed,
         )
         self.population_size, self.n_elite = population_size, max(1, round(elite_fraction * population_size))
         self.extra_noise, self.noise_decay = extra_noise, noise_decay
-        self._rng = own_generator(seed)
-        self._trials = Trials(self.env, self.policy, n_eval_episodes)
-        self.mean = self.policy.start(self._rng)
         self.std = np.full(self.policy.n_weights, float(delta_std))
-        self._last = 0.0  # mean return of the last elite
+        self.elite_return = 0.0
         self.n_generations = 0
 
-    @property
-    def num_timesteps(self) -> int:
-        """Environment steps taken so far, over all environments."""
-        return self._trials.num_timesteps
+    def ask(self) -> np.ndarray:
+        noise = self._rng.standard_normal((self.population_size, self.policy.n_weights))
+        return self.mean + self.std * noise
 
-    @property
-    def n_episodes(self) -> int:
-        """Whole episodes played so far, over all environments."""
-        return self._trials.n_episodes
+    def tell(self, candidates: np.ndarray, returns: np.ndarray) -> None:
+        """Fit the next distribution."""
+        elite = best(returns, self.n_elite)  # (n_elite,)
+        added = max(self.extra_noise - self.noise_decay * self.n_generations, 0.0)  # Z_t
+        self.mean, self.std = fit(candidates[elite], added)
+        self.elite_return = float(returns[elite].mean())
+        self.n_generations += 1
 
-    def learn(
-        self, total_timesteps: int, callbacks: Sequence[Callback] = (), logger: MetricLogger | None = None
-    ) -> None:
-        """Play generations until `num_timesteps` has reached `total_timesteps`, or a callback says stop.
-
-        A generation that is cut off by a callback changes nothing.
-        """
-        watch = Watch(self, callbacks, logger)
-        self._trials.begin()
-        watch.start()
-        while watch.goes_on(total_timesteps):
-            noise = self._rng.standard_normal((self.population_size, self.policy.n_weights))
-            candidates = self.mean + self.std * noise  # (population_size, n_weights)
-            returns = self._trials.play(candidates, watch, self._rng)  # (population_size,)
-            if returns is None:
-                break
-            elite = best(returns, self.n_elite)  # (n_elite,)
-            added = max(self.extra_noise - self.noise_decay * self.n_generations, 0.0)  # Z_t
-            self.mean, self.std = fit(candidates[elite], added)
-            self._last = float(returns[elite].mean())
-            self.n_generations += 1
-            if len(self._trials.recent) >= watch.log_interval:
-                self._log(watch)
-        self._log(watch)
-        watch.end()
-
-    def _log(self, watch: Watch) -> None:
-        elite = {"train/elite_return": self._last} if self.n_generations else {}
-        self._trials.log(watch, {"train/std": float(self.std.mean()), **elite})
-
-    def predict(
-        self,
-        observation: Any,
-        state: tuple[np.ndarray, ...] | None = None,
-        episode_start: np.ndarray | None = None,
-        deterministic: bool = False,
-        action_masks: np.ndarray | None = None,
-    ) -> tuple[np.ndarray, tuple[np.ndarray, ...] | None]:
-        """Actions of the policy at the mean of the distribution; see `rlzoo.protocols.Policy`.
-
-        `deterministic=False` is as in training: it draws discrete actions with `sample_actions`, else there is no
-        chance in them.
-        """
-        return self.policy.predict(self.mean, observation, deterministic=deterministic), state
+    def metrics(self) -> dict[str, float]:
+        elite = {"train/elite_return": self.elite_return} if self.n_generations else {}
+        return {"train/std": float(self.std.mean()), **elite}
 
     def state(self) -> State:
-        """All there is: the distribution, the counters, the generator, the first observations."""
-        trials = self._trials.state()
-        return State(
-            {"mean": self.mean.copy(), "std": self.std.copy(), **trials.tensors},
-            {
-                "n_generations": self.n_generations,
-                "elite_return": self._last,
-                **trials.values,
-                "generator": generator_state(self._rng),
-            },
-        )
+        """All there is, with the standard deviations."""
+        state = super().state()
+        return State({**state.tensors, "std": self.std.copy()}, state.values)
 
     def restore(self, state: State) -> None:
-        self.restore_weights(state)
-        self._trials.restore(state)
+        super().restore(state)
         self.std = self.policy.checked(state.tensors["std"])
-        self.n_generations, self._last = int(state.values["n_generations"]), float(state.values["elite_return"])
-        self._rng = restored_generator(state.values["generator"])
-
-    def restore_weights(self, state: State) -> None:
-        """Take over the mean alone: the start of another training."""
-        self.mean = self.policy.checked(state.tensors["mean"])
-
-    def begin_episodes(self, observation: Any, rows: np.ndarray) -> None:
-        """Begin anew the episodes of environments that could not be put back: `rows` (n_envs,) says which."""
-        self._trials.begin_episodes(observation, rows)
 
 
 def best(returns: np.ndarray, n: int) -> np.ndarray:

@@ -6,13 +6,11 @@ the lines. The equation number is theirs.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from stable_baselines3.common.vec_env import VecEnv
 
-from rlzoo.algos import tabular_loop
 from rlzoo.algos.core.compiled import compiled
 from rlzoo.algos.core.tabular import (
     TransitionTable,
@@ -23,9 +21,9 @@ from rlzoo.algos.core.tabular import (
     exponential_decay,
     start,
 )
-from rlzoo.algos.tabular_loop import TabularLoop
+from rlzoo.algos.tabular_loop import TabularAgent
 from rlzoo.algos.transition_table import Dynamics
-from rlzoo.protocols import Callback, MetricLogger, State
+from rlzoo.protocols import State
 
 
 class Model(NamedTuple):
@@ -60,7 +58,7 @@ class Model(NamedTuple):
         )
 
 
-class DynaQ:
+class DynaQ(TabularAgent):
     """Learns as Q-learning does, from every step and then from steps remembered.
 
     The model is deterministic: of each pair of state and action it holds the latest outcome. Where outcomes vary, a
@@ -100,38 +98,16 @@ class DynaQ:
         self.learning_rate, self.gamma = learning_rate, gamma
         self.max_epsilon, self.min_epsilon, self.decay_rate = max_epsilon, min_epsilon, decay_rate
         self.n_planning_steps = n_planning_steps
-        self._loop = TabularLoop(env, seed)
-        self.q_values = np.zeros((self._loop.n_states, self._loop.n_actions))
-        self._model = Model.empty(self._loop.n_states, self._loop.n_actions)
-
-    @property
-    def num_timesteps(self) -> int:
-        return self._loop.num_timesteps
-
-    @property
-    def n_episodes(self) -> int:
-        return self._loop.n_episodes
-
-    @property
-    def epsilon(self) -> float:
-        """The chance of a random action in this episode."""
-        return exponential_decay(self.max_epsilon, self.min_epsilon, self.decay_rate, self.n_episodes)
-
-    def learn(
-        self, total_timesteps: int, callbacks: Sequence[Callback] = (), logger: MetricLogger | None = None
-    ) -> None:
-        """Train until `num_timesteps` has reached `total_timesteps`, or a callback says stop."""
-        self._loop.learn(self, total_timesteps, callbacks, logger)
-
-    def act(self, state: int, index: int) -> int:
-        return epsilon_greedy(self.q_values, state, self.epsilon, self._loop.generator)
+        super().__init__(env, seed)
+        self.q_values = np.zeros((self.n_states, self.n_actions))
+        self._model = Model.empty(self.n_states, self.n_actions)
 
     def observe(
         self, state: int, action: int, reward: float, terminated: bool, truncated: bool, next_state: int, index: int
     ) -> None:
         update(self.q_values, state, action, reward, terminated, next_state, self.learning_rate, self.gamma)
         remember(self._model, state, action, reward, terminated, next_state)
-        generator = self._loop.generator
+        generator = self.generator
         plan(self.q_values, self._model, self.n_planning_steps, self.learning_rate, self.gamma, generator)
 
     def play(self, dynamics: Dynamics, walk: Walk, n_steps: int, until_episode: int) -> tuple[int, Walk]:
@@ -139,40 +115,17 @@ class DynaQ:
         epsilons = (self.max_epsilon, self.min_epsilon, self.decay_rate)
         settings = (self.learning_rate, self.gamma, self.n_planning_steps, *epsilons)
         tables = (self.q_values, self._model)
-        return play(*tables, *dynamics, walk, n_steps, until_episode, settings, self._loop.generator)
-
-    def metrics(self) -> dict[str, float]:
-        return {"rollout/exploration_rate": self.epsilon}
-
-    def predict(
-        self,
-        observation: Any,
-        state: tuple[np.ndarray, ...] | None = None,
-        episode_start: np.ndarray | None = None,
-        deterministic: bool = False,
-        action_masks: np.ndarray | None = None,
-    ) -> tuple[np.ndarray, tuple[np.ndarray, ...] | None]:
-        """The best actions, or as in training with the chance of a random one; see `rlzoo.protocols.Policy`."""
-        return tabular_loop.predict(self.q_values, observation, self.epsilon, deterministic=deterministic), state
+        return play(*tables, *dynamics, walk, n_steps, until_episode, settings, self.generator)
 
     def state(self) -> State:
-        """All there is: the table, the model, and where the loop stands."""
-        loop = self._loop.state()
+        """All there is, with the model."""
+        state = super().state()
         model = {f"model_{name}": array.copy() for name, array in self._model._asdict().items()}
-        return State({"q_values": self.q_values.copy(), **model, **loop.tensors}, loop.values)
+        return State({**state.tensors, **model}, state.values)
 
     def restore(self, state: State) -> None:
-        self.restore_weights(state)
+        super().restore(state)
         self._model = Model(*(np.array(state.tensors[f"model_{name}"]) for name in Model._fields))
-        self._loop.restore(state)
-
-    def restore_weights(self, state: State) -> None:
-        """Take over the table alone: the start of another training."""
-        self.q_values = tabular_loop.restored_table(state, "q_values", self.q_values)
-
-    def begin_episodes(self, observation: Any, rows: np.ndarray) -> None:
-        """See `TabularLoop.begin_episodes`."""
-        self._loop.begin_episodes(observation, rows)
 
 
 @compiled

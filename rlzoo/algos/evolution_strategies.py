@@ -7,27 +7,25 @@ are Adam's: Kingma and Ba, Adam: A Method for Stochastic Optimization, 2015, Alg
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
+from typing import ClassVar
 
 import numpy as np
 from stable_baselines3.common.vec_env import VecEnv
 
-from rlzoo.algos.core.flat_policy import FlatPolicy
-from rlzoo.algos.core.generator import generator_state, own_generator, restored_generator
-from rlzoo.algos.trials import Trials
-from rlzoo.algos.vector_environment import VectorEnvironment
-from rlzoo.algos.watch import Watch
-from rlzoo.protocols import Callback, MetricLogger, State
+from rlzoo.algos.policy_search import PolicySearch
+from rlzoo.protocols import State
 
 
-class EvolutionStrategies:
+class EvolutionStrategies(PolicySearch):
     """Follows the estimated gradient of the return that is smoothed by the noise, and acts by the weights without it.
 
     Attributes:
         weights: the middle of the population, (n_weights,); their layout is that of `core.flat_policy`.
+        gradient_norm: of the last step.
         n_generations: gradient steps taken so far.
     """
+
+    VALUES: ClassVar = {"n_generations": int, "gradient_norm": float}
 
     def __init__(  # noqa: PLR0913  every hyperparameter
         self,
@@ -66,114 +64,52 @@ class EvolutionStrategies:
         """
         if population_size % 2:
             raise ValueError(f"population_size has to be even, not {population_size}")
-        self.env = VectorEnvironment(env)
-        self.policy = FlatPolicy(
-            env.observation_space,
-            env.action_space,
+        super().__init__(
+            env,
             net_arch,
+            n_eval_episodes=n_eval_episodes,
             sample_actions=sample_actions,
             squash_output=squash_output,
+            seed=seed,
         )
         self.population_size, self.learning_rate = population_size, learning_rate
         self.delta_std, self.weight_decay = delta_std, weight_decay
         self.rank_shaping, self.use_adam = rank_shaping, use_adam
-        self._rng = own_generator(seed)
-        self._trials = Trials(self.env, self.policy, n_eval_episodes)
-        self.weights = self.policy.start(self._rng)
+        self._noise = np.empty(0)  # (population_size, n_weights), of the candidates that were asked for last
         self._moments = np.zeros((2, self.policy.n_weights))  # Adam's mean and variance of gradients
-        self._gradient_norm = 0.0
+        self.gradient_norm = 0.0
         self.n_generations = 0
 
-    @property
-    def num_timesteps(self) -> int:
-        """Environment steps taken so far, over all environments."""
-        return self._trials.num_timesteps
+    def ask(self) -> np.ndarray:
+        half = self._rng.standard_normal((self.population_size // 2, self.policy.n_weights))
+        self._noise = np.concatenate([half, -half])  # line 3, mirrored
+        return self.weights + self.delta_std * self._noise  # line 4
 
-    @property
-    def n_episodes(self) -> int:
-        """Whole episodes played so far, over all environments."""
-        return self._trials.n_episodes
-
-    def learn(
-        self, total_timesteps: int, callbacks: Sequence[Callback] = (), logger: MetricLogger | None = None
-    ) -> None:
-        """Play generations until `num_timesteps` has reached `total_timesteps`, or a callback says stop.
-
-        A generation that is cut off by a callback changes nothing.
-        """
-        watch = Watch(self, callbacks, logger)
-        self._trials.begin()
-        watch.start()
-        while watch.goes_on(total_timesteps):
-            half = self._rng.standard_normal((self.population_size // 2, self.policy.n_weights))
-            noise = np.concatenate([half, -half])  # line 3, mirrored; (population_size, n_weights)
-            returns = self._trials.play(self.weights + self.delta_std * noise, watch, self._rng)  # line 4
-            if returns is None:
-                break
-            self._ascend(noise, returns)
-            if len(self._trials.recent) >= watch.log_interval:
-                self._log(watch)
-        self._log(watch)
-        watch.end()
+    def tell(self, candidates: np.ndarray, returns: np.ndarray) -> None:
+        self._ascend(self._noise, returns)
 
     def _ascend(self, noise: np.ndarray, returns: np.ndarray) -> None:
         """One gradient step: line 5."""
         shaped = centered_ranks(returns) if self.rank_shaping else returns
         gradient = estimated_gradient(noise, shaped, self.delta_std)
-        self._gradient_norm = float(np.linalg.norm(gradient))
+        self.gradient_norm = float(np.linalg.norm(gradient))
         self.n_generations += 1
         step = gradient - self.weight_decay * self.weights
         if self.use_adam:
             step, self._moments = adam(step, self._moments, self.n_generations)
         self.weights = self.weights + self.learning_rate * step
 
-    def _log(self, watch: Watch) -> None:
-        norms = {"train/gradient_norm": self._gradient_norm, "train/weight_norm": float(np.linalg.norm(self.weights))}
-        self._trials.log(watch, norms)
-
-    def predict(
-        self,
-        observation: Any,
-        state: tuple[np.ndarray, ...] | None = None,
-        episode_start: np.ndarray | None = None,
-        deterministic: bool = False,
-        action_masks: np.ndarray | None = None,
-    ) -> tuple[np.ndarray, tuple[np.ndarray, ...] | None]:
-        """Actions of the policy in the middle of the population; see `rlzoo.protocols.Policy`.
-
-        `deterministic=False` is as in training: it draws discrete actions with `sample_actions`, else there is no
-        chance in them.
-        """
-        return self.policy.predict(self.weights, observation, deterministic=deterministic), state
+    def metrics(self) -> dict[str, float]:
+        return {"train/gradient_norm": self.gradient_norm, "train/weight_norm": float(np.linalg.norm(self.weights))}
 
     def state(self) -> State:
-        """All there is: the weights, Adam's moments, the counters, the generator, the first observations."""
-        trials = self._trials.state()
-        return State(
-            {"weights": self.weights.copy(), "moments": self._moments.copy(), **trials.tensors},
-            {
-                "n_generations": self.n_generations,
-                "gradient_norm": self._gradient_norm,
-                **trials.values,
-                "generator": generator_state(self._rng),
-            },
-        )
+        """All there is, with Adam's moments."""
+        state = super().state()
+        return State({**state.tensors, "moments": self._moments.copy()}, state.values)
 
     def restore(self, state: State) -> None:
-        self.restore_weights(state)
-        self._trials.restore(state)
+        super().restore(state)
         self._moments = np.array(state.tensors["moments"])
-        self.n_generations = int(state.values["n_generations"])
-        self._gradient_norm = float(state.values["gradient_norm"])
-        self._rng = restored_generator(state.values["generator"])
-
-    def restore_weights(self, state: State) -> None:
-        """Take over the weights alone: the start of another training."""
-        self.weights = self.policy.checked(state.tensors["weights"])
-
-    def begin_episodes(self, observation: Any, rows: np.ndarray) -> None:
-        """Begin anew the episodes of environments that could not be put back: `rows` (n_envs,) says which."""
-        self._trials.begin_episodes(observation, rows)
 
 
 def centered_ranks(returns: np.ndarray) -> np.ndarray:

@@ -6,13 +6,9 @@ Equation numbers are theirs.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
-
 import numpy as np
 from stable_baselines3.common.vec_env import VecEnv
 
-from rlzoo.algos import tabular_loop
 from rlzoo.algos.core.compiled import compiled
 from rlzoo.algos.core.tabular import (
     TransitionTable,
@@ -23,12 +19,11 @@ from rlzoo.algos.core.tabular import (
     exponential_decay,
     start,
 )
-from rlzoo.algos.tabular_loop import TabularLoop
+from rlzoo.algos.tabular_loop import TabularAgent
 from rlzoo.algos.transition_table import Dynamics
-from rlzoo.protocols import Callback, MetricLogger, State
 
 
-class ExpectedSarsa:
+class ExpectedSarsa(TabularAgent):
     """Learns the value of every action under its own policy: random with chance epsilon, else the best.
 
     What the state that follows is worth is the mean over the actions this policy may take there, so that chance in the
@@ -64,30 +59,8 @@ class ExpectedSarsa:
         """
         self.learning_rate, self.gamma = learning_rate, gamma
         self.max_epsilon, self.min_epsilon, self.decay_rate = max_epsilon, min_epsilon, decay_rate
-        self._loop = TabularLoop(env, seed)
-        self.q_values = np.zeros((self._loop.n_states, self._loop.n_actions))
-
-    @property
-    def num_timesteps(self) -> int:
-        return self._loop.num_timesteps
-
-    @property
-    def n_episodes(self) -> int:
-        return self._loop.n_episodes
-
-    @property
-    def epsilon(self) -> float:
-        """The chance of a random action in this episode."""
-        return exponential_decay(self.max_epsilon, self.min_epsilon, self.decay_rate, self.n_episodes)
-
-    def learn(
-        self, total_timesteps: int, callbacks: Sequence[Callback] = (), logger: MetricLogger | None = None
-    ) -> None:
-        """Train until `num_timesteps` has reached `total_timesteps`, or a callback says stop."""
-        self._loop.learn(self, total_timesteps, callbacks, logger)
-
-    def act(self, state: int, index: int) -> int:
-        return epsilon_greedy(self.q_values, state, self.epsilon, self._loop.generator)
+        super().__init__(env, seed)
+        self.q_values = np.zeros((self.n_states, self.n_actions))
 
     def observe(
         self, state: int, action: int, reward: float, terminated: bool, truncated: bool, next_state: int, index: int
@@ -99,38 +72,7 @@ class ExpectedSarsa:
     def play(self, dynamics: Dynamics, walk: Walk, n_steps: int, until_episode: int) -> tuple[int, Walk]:
         """`act` and `observe`, many times."""
         settings = (self.learning_rate, self.gamma, self.max_epsilon, self.min_epsilon, self.decay_rate)
-        return play(self.q_values, *dynamics, walk, n_steps, until_episode, settings, self._loop.generator)
-
-    def metrics(self) -> dict[str, float]:
-        return {"rollout/exploration_rate": self.epsilon}
-
-    def predict(
-        self,
-        observation: Any,
-        state: tuple[np.ndarray, ...] | None = None,
-        episode_start: np.ndarray | None = None,
-        deterministic: bool = False,
-        action_masks: np.ndarray | None = None,
-    ) -> tuple[np.ndarray, tuple[np.ndarray, ...] | None]:
-        """The best actions, or as in training with the chance of a random one; see `rlzoo.protocols.Policy`."""
-        return tabular_loop.predict(self.q_values, observation, self.epsilon, deterministic=deterministic), state
-
-    def state(self) -> State:
-        """All there is: the table, and where the loop stands."""
-        loop = self._loop.state()
-        return State({"q_values": self.q_values.copy(), **loop.tensors}, loop.values)
-
-    def restore(self, state: State) -> None:
-        self.restore_weights(state)
-        self._loop.restore(state)
-
-    def restore_weights(self, state: State) -> None:
-        """Take over the table alone: the start of another training."""
-        self.q_values = tabular_loop.restored_table(state, "q_values", self.q_values)
-
-    def begin_episodes(self, observation: Any, rows: np.ndarray) -> None:
-        """See `TabularLoop.begin_episodes`."""
-        self._loop.begin_episodes(observation, rows)
+        return play(self.q_values, *dynamics, walk, n_steps, until_episode, settings, self.generator)
 
 
 @compiled

@@ -8,21 +8,15 @@ Modern Approach, section 4.1). There are no numbered equations.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
+from typing import ClassVar
 
 import numpy as np
 from stable_baselines3.common.vec_env import VecEnv
 
-from rlzoo.algos.core.flat_policy import FlatPolicy
-from rlzoo.algos.core.generator import generator_state, own_generator, restored_generator
-from rlzoo.algos.trials import Trials
-from rlzoo.algos.vector_environment import VectorEnvironment
-from rlzoo.algos.watch import Watch
-from rlzoo.protocols import Callback, MetricLogger, State
+from rlzoo.algos.policy_search import PolicySearch
 
 
-class HillClimbing:
+class HillClimbing(PolicySearch):
     """Climbs from the best weights found so far, and acts by them.
 
     A candidate keeps the return it once had: where episodes differ much, a lucky one bars the way for long, and more
@@ -33,6 +27,8 @@ class HillClimbing:
         best_return: what they returned, the mean of their episodes; None before the first candidate.
         noise_scale: the standard deviation of the next changes of a weight.
     """
+
+    VALUES: ClassVar = {"best_return": lambda value: None if value is None else float(value), "noise_scale": float}
 
     def __init__(  # noqa: PLR0913  every hyperparameter
         self,
@@ -66,56 +62,25 @@ class HillClimbing:
             squash_output: continuous actions are squashed into their bounds by a tanh, instead of clipped.
             seed: of the candidates, and of actions that are drawn.
         """
-        self.env = VectorEnvironment(env)
-        self.policy = FlatPolicy(
-            env.observation_space,
-            env.action_space,
+        super().__init__(
+            env,
             net_arch,
+            n_eval_episodes=n_eval_episodes,
             sample_actions=sample_actions,
             squash_output=squash_output,
+            seed=seed,
         )
         self.population_size = population_size
         self.min_delta_std, self.max_delta_std = min_delta_std, max_delta_std
         self.shrink_factor, self.grow_factor = shrink_factor, grow_factor
-        self._rng = own_generator(seed)
-        self._trials = Trials(self.env, self.policy, n_eval_episodes)
-        self.weights = self.policy.start(self._rng)
         self.best_return: float | None = None
         self.noise_scale = delta_std
 
-    @property
-    def num_timesteps(self) -> int:
-        """Environment steps taken so far, over all environments."""
-        return self._trials.num_timesteps
+    def ask(self) -> np.ndarray:
+        noise = self._rng.standard_normal((self.population_size, self.policy.n_weights))
+        return self.weights + self.noise_scale * noise
 
-    @property
-    def n_episodes(self) -> int:
-        """Whole episodes played so far, over all environments."""
-        return self._trials.n_episodes
-
-    def learn(
-        self, total_timesteps: int, callbacks: Sequence[Callback] = (), logger: MetricLogger | None = None
-    ) -> None:
-        """Try candidates until `num_timesteps` has reached `total_timesteps`, or a callback says stop.
-
-        Candidates that are cut off by a callback change nothing.
-        """
-        watch = Watch(self, callbacks, logger)
-        self._trials.begin()
-        watch.start()
-        while watch.goes_on(total_timesteps):
-            noise = self._rng.standard_normal((self.population_size, self.policy.n_weights))
-            candidates = self.weights + self.noise_scale * noise  # (population_size, n_weights)
-            returns = self._trials.play(candidates, watch, self._rng)  # (population_size,)
-            if returns is None:
-                break
-            self._climb(candidates, returns)
-            if len(self._trials.recent) >= watch.log_interval:
-                self._log(watch)
-        self._log(watch)
-        watch.end()
-
-    def _climb(self, candidates: np.ndarray, returns: np.ndarray) -> None:
+    def tell(self, candidates: np.ndarray, returns: np.ndarray) -> None:
         """Go to the best candidate if it is no worse than the best so far; the first one always is a start."""
         best = int(returns.argmax())
         if self.best_return is None or returns[best] >= self.best_return:
@@ -124,46 +89,6 @@ class HillClimbing:
         else:
             self.noise_scale = min(self.grow_factor * self.noise_scale, self.max_delta_std)
 
-    def _log(self, watch: Watch) -> None:
+    def metrics(self) -> dict[str, float]:
         best = {} if self.best_return is None else {"train/best_return": self.best_return}
-        self._trials.log(watch, {"train/noise_scale": float(self.noise_scale), **best})
-
-    def predict(
-        self,
-        observation: Any,
-        state: tuple[np.ndarray, ...] | None = None,
-        episode_start: np.ndarray | None = None,
-        deterministic: bool = False,
-        action_masks: np.ndarray | None = None,
-    ) -> tuple[np.ndarray, tuple[np.ndarray, ...] | None]:
-        """Actions of the best policy found so far; see `rlzoo.protocols.Policy`.
-
-        `deterministic=False` is as in training: it draws discrete actions with `sample_actions`, else there is no
-        chance in them.
-        """
-        return self.policy.predict(self.weights, observation, deterministic=deterministic), state
-
-    def state(self) -> State:
-        """All there is: the best policy, the step size, the counters, the generator, the first observations."""
-        trials = self._trials.state()
-        values = {"best_return": self.best_return, "noise_scale": self.noise_scale}
-        return State(
-            {"weights": self.weights.copy(), **trials.tensors},
-            {**values, **trials.values, "generator": generator_state(self._rng)},
-        )
-
-    def restore(self, state: State) -> None:
-        self.restore_weights(state)
-        self._trials.restore(state)
-        best = state.values["best_return"]
-        self.best_return = None if best is None else float(best)
-        self.noise_scale = float(state.values["noise_scale"])
-        self._rng = restored_generator(state.values["generator"])
-
-    def restore_weights(self, state: State) -> None:
-        """Take over the best policy alone: the start of another training."""
-        self.weights = self.policy.checked(state.tensors["weights"])
-
-    def begin_episodes(self, observation: Any, rows: np.ndarray) -> None:
-        """Begin anew the episodes of environments that could not be put back: `rows` (n_envs,) says which."""
-        self._trials.begin_episodes(observation, rows)
+        return {"train/noise_scale": float(self.noise_scale), **best}

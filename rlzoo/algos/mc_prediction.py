@@ -5,24 +5,22 @@ Sutton and Barto, Reinforcement Learning, 2nd edition, sections 5.1 and 6.1. Equ
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 from stable_baselines3.common.vec_env import VecEnv
 
-from rlzoo.algos import tabular_loop
 from rlzoo.algos.core.compiled import compiled
 from rlzoo.algos.core.episodes import Episodes
 from rlzoo.algos.core.tabular import TransitionTable, Walk, draw, follow, start
-from rlzoo.algos.tabular_loop import TabularLoop
+from rlzoo.algos.tabular_loop import TabularAgent, fixed_policy, play_policy, restored_table
 from rlzoo.algos.transition_table import Dynamics
-from rlzoo.protocols import Callback, MetricLogger, State
+from rlzoo.protocols import State
 
 Steps = tuple[np.ndarray, np.ndarray, np.ndarray]
 
 
-class MCPrediction:
+class MCPrediction(TabularAgent):
     """Learns the value of every state under a policy that stays as it is, from the return after every visit.
 
     An episode that is cut has no whole return: what would have followed is taken to be what its last state is worth so
@@ -34,6 +32,8 @@ class MCPrediction:
         num_timesteps: environment steps taken so far, over all environments.
         n_episodes: whole episodes played so far, over all environments.
     """
+
+    LEARNED = ("v_values",)
 
     def __init__(
         self,
@@ -54,27 +54,13 @@ class MCPrediction:
             seed: of the random actions.
         """
         self.learning_rate, self.gamma = learning_rate, gamma
-        self._loop = TabularLoop(env, seed)
-        self.policy = tabular_loop.fixed_policy(actions, self._loop.n_states, self._loop.n_actions)
-        self.v_values = np.zeros(self._loop.n_states)
+        super().__init__(env, seed)
+        self.policy = fixed_policy(actions, self.n_states, self.n_actions)
+        self.v_values = np.zeros(self.n_states)
         self._episodes = Episodes(env.num_envs)
 
-    @property
-    def num_timesteps(self) -> int:
-        return self._loop.num_timesteps
-
-    @property
-    def n_episodes(self) -> int:
-        return self._loop.n_episodes
-
-    def learn(
-        self, total_timesteps: int, callbacks: Sequence[Callback] = (), logger: MetricLogger | None = None
-    ) -> None:
-        """Go on until `num_timesteps` has reached `total_timesteps`, or a callback says stop."""
-        self._loop.learn(self, total_timesteps, callbacks, logger)
-
     def act(self, state: int, index: int) -> int:
-        return follow(self.policy, state, self._loop.n_actions, self._loop.generator)
+        return follow(self.policy, state, self.n_actions, self.generator)
 
     def observe(
         self, state: int, action: int, reward: float, terminated: bool, truncated: bool, next_state: int, index: int
@@ -95,44 +81,30 @@ class MCPrediction:
         episodes.make_room(min(longest, dynamics.max_steps) if dynamics.max_steps else longest)
         tables, ends = (self.v_values, self.policy), (n_steps, until_episode)
         taken, walk, episodes.lengths[0] = play(
-            tables, episodes.steps(0), stored, *dynamics, walk, *ends, settings, self._loop.generator
+            tables, episodes.steps(0), stored, *dynamics, walk, *ends, settings, self.generator
         )
         return taken, walk
 
     def metrics(self) -> dict[str, float]:
         return {"train/value_mean": float(self.v_values.mean())}
 
-    def predict(
-        self,
-        observation: Any,
-        state: tuple[np.ndarray, ...] | None = None,
-        episode_start: np.ndarray | None = None,
-        deterministic: bool = False,
-        action_masks: np.ndarray | None = None,
-    ) -> tuple[np.ndarray, tuple[np.ndarray, ...] | None]:
-        """The policy's own actions: where it takes any it does so when `deterministic`, too; see `protocols.Policy`."""
-        return tabular_loop.play_policy(self.policy, observation, self._loop.n_actions), state
+    def choose(self, states: np.ndarray, *, deterministic: bool) -> np.ndarray:
+        """The policy's own actions: where it takes any it does so when `deterministic`, too."""
+        return play_policy(self.policy, states, self.n_actions)
 
     def state(self) -> State:
-        """All there is: values, the policy they are of, unfinished episodes, and where the loop stands."""
-        loop = self._loop.state()
-        values = {"v_values": self.v_values.copy(), "policy": self.policy.copy()}
-        return State({**values, **self._episodes.tensors(), **loop.tensors}, loop.values)
+        """All there is, with the policy that the values are of, and the unfinished episodes."""
+        state = super().state()
+        return State({**state.tensors, "policy": self.policy.copy(), **self._episodes.tensors()}, state.values)
 
     def restore(self, state: State) -> None:
-        self.restore_weights(state)
-        self.policy = tabular_loop.restored_table(state, "policy", self.policy)
+        super().restore(state)
+        self.policy = restored_table(state, "policy", self.policy)
         self._episodes.restore(state.tensors)
-        self._loop.restore(state)
-
-    def restore_weights(self, state: State) -> None:
-        """Take over the values alone: the start of another training."""
-        self.v_values = tabular_loop.restored_table(state, "v_values", self.v_values)
 
     def begin_episodes(self, observation: Any, rows: np.ndarray) -> None:
-        """See `TabularLoop.begin_episodes`."""
+        super().begin_episodes(observation, rows)
         self._episodes.lengths[rows] = 0
-        self._loop.begin_episodes(observation, rows)
 
 
 @compiled

@@ -6,13 +6,11 @@ are theirs.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 from stable_baselines3.common.vec_env import VecEnv
 
-from rlzoo.algos import tabular_loop
 from rlzoo.algos.core.compiled import compiled
 from rlzoo.algos.core.episodes import Episodes
 from rlzoo.algos.core.tabular import (
@@ -24,15 +22,15 @@ from rlzoo.algos.core.tabular import (
     exponential_decay,
     start,
 )
-from rlzoo.algos.tabular_loop import TabularLoop
+from rlzoo.algos.tabular_loop import TabularAgent
 from rlzoo.algos.transition_table import Dynamics
-from rlzoo.protocols import Callback, MetricLogger, State
+from rlzoo.protocols import State
 
 Tables = tuple[np.ndarray, np.ndarray, np.ndarray]
 Steps = tuple[np.ndarray, np.ndarray, np.ndarray]
 
 
-class MonteCarlo:
+class MonteCarlo(TabularAgent):
     """Learns the value of every action from the returns of whole episodes, counted from the first time it was taken.
 
     An episode that is cut has no whole return: what would have followed is taken to be what its last state is worth to
@@ -40,9 +38,12 @@ class MonteCarlo:
 
     Attributes:
         q_values: the table, (n_states, n_actions).
+        counts: how many returns each of them is the mean of, (n_states, n_actions).
         num_timesteps: environment steps taken so far, over all environments.
         n_episodes: whole episodes played so far, over all environments.
     """
+
+    LEARNED = ("q_values", "counts")
 
     def __init__(
         self,
@@ -68,33 +69,11 @@ class MonteCarlo:
         """
         self.learning_rate, self.gamma = learning_rate, gamma
         self.max_epsilon, self.min_epsilon, self.decay_rate = max_epsilon, min_epsilon, decay_rate
-        self._loop = TabularLoop(env, seed)
-        shape = (self._loop.n_states, self._loop.n_actions)
-        self.q_values, self._counts = np.zeros(shape), np.zeros(shape, dtype=np.int64)
+        super().__init__(env, seed)
+        shape = (self.n_states, self.n_actions)
+        self.q_values, self.counts = np.zeros(shape), np.zeros(shape, dtype=np.int64)
         self._visits = np.zeros(shape, dtype=np.int64)  # room for `update`
         self._episodes = Episodes(env.num_envs)
-
-    @property
-    def num_timesteps(self) -> int:
-        return self._loop.num_timesteps
-
-    @property
-    def n_episodes(self) -> int:
-        return self._loop.n_episodes
-
-    @property
-    def epsilon(self) -> float:
-        """The chance of a random action in this episode."""
-        return exponential_decay(self.max_epsilon, self.min_epsilon, self.decay_rate, self.n_episodes)
-
-    def learn(
-        self, total_timesteps: int, callbacks: Sequence[Callback] = (), logger: MetricLogger | None = None
-    ) -> None:
-        """Train until `num_timesteps` has reached `total_timesteps`, or a callback says stop."""
-        self._loop.learn(self, total_timesteps, callbacks, logger)
-
-    def act(self, state: int, index: int) -> int:
-        return epsilon_greedy(self.q_values, state, self.epsilon, self._loop.generator)
 
     def observe(
         self, state: int, action: int, reward: float, terminated: bool, truncated: bool, next_state: int, index: int
@@ -109,7 +88,7 @@ class MonteCarlo:
 
     @property
     def _tables(self) -> Tables:
-        return self.q_values, self._counts, self._visits
+        return self.q_values, self.counts, self._visits
 
     @property
     def _rate(self) -> float:
@@ -131,44 +110,22 @@ class MonteCarlo:
             n_steps,
             until_episode,
             settings,
-            self._loop.generator,
+            self.generator,
         )
         return taken, walk
 
-    def metrics(self) -> dict[str, float]:
-        return {"rollout/exploration_rate": self.epsilon}
-
-    def predict(
-        self,
-        observation: Any,
-        state: tuple[np.ndarray, ...] | None = None,
-        episode_start: np.ndarray | None = None,
-        deterministic: bool = False,
-        action_masks: np.ndarray | None = None,
-    ) -> tuple[np.ndarray, tuple[np.ndarray, ...] | None]:
-        """The best actions, or as in training with the chance of a random one; see `rlzoo.protocols.Policy`."""
-        return tabular_loop.predict(self.q_values, observation, self.epsilon, deterministic=deterministic), state
-
     def state(self) -> State:
-        """All there is: the tables, the unfinished episodes, and where the loop stands."""
-        loop = self._loop.state()
-        tables = {"q_values": self.q_values.copy(), "counts": self._counts.copy()}
-        return State({**tables, **self._episodes.tensors(), **loop.tensors}, loop.values)
+        """All there is, with the unfinished episodes."""
+        state = super().state()
+        return State({**state.tensors, **self._episodes.tensors()}, state.values)
 
     def restore(self, state: State) -> None:
-        self.restore_weights(state)
+        super().restore(state)
         self._episodes.restore(state.tensors)
-        self._loop.restore(state)
-
-    def restore_weights(self, state: State) -> None:
-        """Take over the table alone, with the numbers of returns it is the mean of: the start of another training."""
-        self.q_values = tabular_loop.restored_table(state, "q_values", self.q_values)
-        self._counts = tabular_loop.restored_table(state, "counts", self._counts)
 
     def begin_episodes(self, observation: Any, rows: np.ndarray) -> None:
-        """See `TabularLoop.begin_episodes`."""
+        super().begin_episodes(observation, rows)
         self._episodes.lengths[rows] = 0
-        self._loop.begin_episodes(observation, rows)
 
 
 @compiled

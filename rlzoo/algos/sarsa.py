@@ -6,13 +6,11 @@ theirs.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 from stable_baselines3.common.vec_env import VecEnv
 
-from rlzoo.algos import tabular_loop
 from rlzoo.algos.core.compiled import compiled
 from rlzoo.algos.core.tabular import (
     TransitionTable,
@@ -22,15 +20,15 @@ from rlzoo.algos.core.tabular import (
     exponential_decay,
     start,
 )
-from rlzoo.algos.tabular_loop import TabularLoop
+from rlzoo.algos.tabular_loop import TabularAgent
 from rlzoo.algos.transition_table import Dynamics
-from rlzoo.protocols import Callback, MetricLogger, State
+from rlzoo.protocols import State
 
 NONE = -1
 """No action is chosen yet."""
 
 
-class Sarsa:
+class Sarsa(TabularAgent):
     """Learns the value of every action under its own policy: random with chance epsilon, else the best.
 
     A value follows the action that the policy takes next, the one that it learns from and then really takes. Where an
@@ -66,35 +64,16 @@ class Sarsa:
         """
         self.learning_rate, self.gamma = learning_rate, gamma
         self.max_epsilon, self.min_epsilon, self.decay_rate = max_epsilon, min_epsilon, decay_rate
-        self._loop = TabularLoop(env, seed)
-        self.q_values = np.zeros((self._loop.n_states, self._loop.n_actions))
+        super().__init__(env, seed)
+        self.q_values = np.zeros((self.n_states, self.n_actions))
         self._chosen = np.full(env.num_envs, NONE)  # the next action of every environment, where there is one already
-
-    @property
-    def num_timesteps(self) -> int:
-        return self._loop.num_timesteps
-
-    @property
-    def n_episodes(self) -> int:
-        return self._loop.n_episodes
-
-    @property
-    def epsilon(self) -> float:
-        """The chance of a random action in this episode."""
-        return exponential_decay(self.max_epsilon, self.min_epsilon, self.decay_rate, self.n_episodes)
-
-    def learn(
-        self, total_timesteps: int, callbacks: Sequence[Callback] = (), logger: MetricLogger | None = None
-    ) -> None:
-        """Train until `num_timesteps` has reached `total_timesteps`, or a callback says stop."""
-        self._loop.learn(self, total_timesteps, callbacks, logger)
 
     def act(self, state: int, index: int) -> int:
         chosen = int(self._chosen[index])
         return chosen if chosen != NONE else self._choose(state)
 
     def _choose(self, state: int) -> int:
-        return epsilon_greedy(self.q_values, state, self.epsilon, self._loop.generator)
+        return epsilon_greedy(self.q_values, state, self.epsilon, self.generator)
 
     def observe(
         self, state: int, action: int, reward: float, terminated: bool, truncated: bool, next_state: int, index: int
@@ -109,43 +88,22 @@ class Sarsa:
         settings = (self.learning_rate, self.gamma, self.max_epsilon, self.min_epsilon, self.decay_rate)
         chosen = int(self._chosen[0])
         taken, walk, self._chosen[0] = play(
-            self.q_values, *dynamics, walk, chosen, n_steps, until_episode, settings, self._loop.generator
+            self.q_values, *dynamics, walk, chosen, n_steps, until_episode, settings, self.generator
         )
         return taken, walk
 
-    def metrics(self) -> dict[str, float]:
-        return {"rollout/exploration_rate": self.epsilon}
-
-    def predict(
-        self,
-        observation: Any,
-        state: tuple[np.ndarray, ...] | None = None,
-        episode_start: np.ndarray | None = None,
-        deterministic: bool = False,
-        action_masks: np.ndarray | None = None,
-    ) -> tuple[np.ndarray, tuple[np.ndarray, ...] | None]:
-        """The best actions, or as in training with the chance of a random one; see `rlzoo.protocols.Policy`."""
-        return tabular_loop.predict(self.q_values, observation, self.epsilon, deterministic=deterministic), state
-
     def state(self) -> State:
-        """All there is: the table, the actions that are chosen already, and where the loop stands."""
-        loop = self._loop.state()
-        tables = {"q_values": self.q_values.copy(), "chosen": self._chosen.copy()}
-        return State({**tables, **loop.tensors}, loop.values)
+        """All there is, with the actions that are chosen already."""
+        state = super().state()
+        return State({**state.tensors, "chosen": self._chosen.copy()}, state.values)
 
     def restore(self, state: State) -> None:
-        self.restore_weights(state)
+        super().restore(state)
         self._chosen = np.array(state.tensors["chosen"])
-        self._loop.restore(state)
-
-    def restore_weights(self, state: State) -> None:
-        """Take over the table alone: the start of another training."""
-        self.q_values = tabular_loop.restored_table(state, "q_values", self.q_values)
 
     def begin_episodes(self, observation: Any, rows: np.ndarray) -> None:
-        """See `TabularLoop.begin_episodes`."""
+        super().begin_episodes(observation, rows)
         self._chosen[rows] = NONE
-        self._loop.begin_episodes(observation, rows)
 
 
 @compiled

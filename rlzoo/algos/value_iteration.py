@@ -88,7 +88,7 @@ class ValueIteration:
         action_masks: np.ndarray | None = None,
     ) -> tuple[np.ndarray, tuple[np.ndarray, ...] | None]:
         """The best actions, whether `deterministic` or not; see `rlzoo.protocols.Policy`."""
-        return tabular_loop.predict(self.q_values, observation, 0.0, deterministic=True), state
+        return self.q_values[np.asarray(observation)].argmax(axis=-1), state
 
     def state(self) -> State:
         return State({"q_values": self.q_values.copy()}, {"num_timesteps": self.num_timesteps, "done": self.done})

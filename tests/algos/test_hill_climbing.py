@@ -13,7 +13,7 @@ from tests.algos.toys import Clock, Line, balanced, on_the_line, vectorized
 
 def climb(algorithm: HillClimbing, *returns: float) -> float:
     """Judge candidates (0, 0), (1, 1), ... that had these returns; the step size after it."""
-    algorithm._climb(np.arange(len(returns))[:, None] * np.ones(2), np.array(returns))
+    algorithm.tell(np.arange(len(returns))[:, None] * np.ones(2), np.array(returns))
     return algorithm.noise_scale
 
 

@@ -129,7 +129,7 @@ def test_compiled_in_its_table_it_is_the_same_as_in_the_environment(
         algorithm = QLearning(env, seed=5, decay_rate=0.01)
         if not compiled:
             monkeypatch.setattr(tabular_loop, "find_dynamics", lambda _: None)
-            env.envs[0].unwrapped.np_random = algorithm._loop.generator  # type: ignore[attr-defined]
+            env.envs[0].unwrapped.np_random = algorithm.generator  # type: ignore[attr-defined]
         algorithm.learn(5000)
         values = {key: value for key, value in algorithm.state().values.items() if key not in ("_length", "_total")}
         tables.append((algorithm.q_values.tolist(), values))

@@ -39,9 +39,8 @@ def test_a_worse_policy_is_walked_to_as_the_dice_say() -> None:
     algorithm._rng = Loaded([0.61, 0.60, 0.99, 0.7])
     stands = []
     for k, (standing, tried) in enumerate([(30, 20), (30, 25), (20, 21), (40, 39)], start=1):
-        algorithm._judge(
-            np.full(2, float(k)), standing, tried
-        )  # e^-(10 / 20) = e^-(5 / 10) = 0.607, e^-(1 / 2.5) = 0.67
+        candidates = np.stack([algorithm.weights, np.full(2, float(k))])
+        algorithm.tell(candidates, np.array([standing, tried]))  # e^-(10 / 20) = 0.607, e^-(1 / 2.5) = 0.67
         stands.append((algorithm.weights.tolist(), algorithm.last_return, algorithm.temperature))
     assert stands == [([0, 0], 30, 10), ([2, 2], 25, 5), ([3, 3], 21, 2.5), ([3, 3], 40, 1.25)]
 

@@ -140,8 +140,8 @@ def test_compiled_in_its_table_it_is_the_same_as_in_the_environment(
         if not compiled:
             monkeypatch.setattr(tabular_loop, "find_dynamics", lambda _: None)
             venv.reset()  # the first reset is none of the learning
-            algorithm._loop._states = None
-            venv.envs[0].unwrapped.np_random = algorithm._loop.generator  # type: ignore[attr-defined]
+            algorithm._states = None
+            venv.envs[0].unwrapped.np_random = algorithm.generator  # type: ignore[attr-defined]
         algorithm.learn(1001)
         algorithm.learn(3000)
         state = algorithm.state()
