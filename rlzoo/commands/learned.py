@@ -9,11 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 from rlzoo import contained
 from rlzoo.commands.playing import open_agent, split
-from rlzoo.config import paths
-from rlzoo.config.compose import override
-from rlzoo.config.parse import check
+from rlzoo.config.compose import parse_words
 from rlzoo.config.schema import ShowRunConfig
-from rlzoo.errors import ConfigError, ExitCode, RlzooError
+from rlzoo.errors import ExitCode, RlzooError
 from rlzoo.escape import shell
 from rlzoo.run_config import RunConfig
 from rlzoo.runs import Run
@@ -28,6 +26,8 @@ MOST_ROWS = 64
 FEW = 10
 MOST_ACTIONS = 1000
 """Columns that a terminal's table is laid out for; a table with more is no algorithm's of ours."""
+KINDS = {"q_values": (2, "f"), "v_values": (1, "f"), "policy": (1, "i")}
+"""The arrays that a table is read from: how many dimensions they have, and of what kind their numbers are."""
 ALIKE, ANY = "·", "?"
 
 
@@ -61,10 +61,7 @@ def show_run(words: Sequence[str], *, as_json: bool) -> int:
         RlzooError: if there is no such run or checkpoint, or it holds no table.
     """
     env_words, others = split(words)
-    request = override(paths.root() / "conf" / "show-run.yaml", others, has_groups=False)
-    cfg, problems = check(ShowRunConfig, request.values)
-    if request.problems or problems or cfg is None:
-        raise ConfigError([request.locate(problem) for problem in (*request.problems, *problems)])
+    cfg = parse_words("show-run", others, ShowRunConfig)
     learned = read(open_agent(cfg, env_words), cfg.checkpoint)
     if as_json:
         print(json.dumps(as_data(learned), allow_nan=False))
@@ -88,16 +85,17 @@ def read(run: Run, checkpoint: str | None = None) -> Learned:
     algo, env = str(values["algo"]["name"]), str(values["env"]["id"])
     found = run.find_checkpoint(checkpoint)
     contents = checkpoints.read(found, (checkpoints.ALGORITHM,))
-    arrays = {name: as_numpy(name, tensor) for name, tensor in contents.algorithm.tensors.items()}
-    q_values, v_values, policy = (arrays.get(name) for name in ("q_values", "v_values", "policy"))
-    if not (_is_table(q_values, 2) or _is_table(v_values, 1)):
+    arrays = {name: as_numpy(name, tensor) for name, tensor in contents.algorithm.tensors.items() if name in KINDS}
+    if "policy" in arrays and arrays["policy"].dtype.kind != "i":
+        del arrays["policy"]  # of a class of one's own, say: probabilities
+    q_values, v_values, policy = (arrays.get(name) for name in KINDS)
+    if q_values is None and v_values is None:
         message = f"{run.path} has learned no table: {algo} learns the weights of a policy or a network"
         raise RlzooError(message, f"rlzoo record {shell(f'run={run.path}')} shows what it does")
     if wrong := _misfit(arrays):
         raise contained.damaged(found.path, wrong)
-    if policy is None or policy.dtype.kind != "i":
-        assert q_values is not None  # without values of actions there is a policy that the values are of
-        policy = np.argmax(q_values, axis=1)
+    if policy is None:
+        policy = np.argmax(arrays["q_values"], axis=1)
     grid = _grid(run, len(policy))
     return Learned(str(run.path), found.name, contents.num_timesteps, algo, env, q_values, v_values, policy, grid)
 
@@ -125,23 +123,21 @@ def _grid_as_data(learned: Learned, grid: Grid) -> dict[str, Any]:
     return {"shape": list(grid.shape), "arrows": grid.arrows, "map": drawn}
 
 
-def _is_table(array: np.ndarray | None, ndim: int) -> bool:
-    return array is not None and array.ndim == ndim and array.size > 0 and array.dtype.kind == "f"
-
-
 def _misfit(arrays: Mapping[str, np.ndarray]) -> str:
     """What no algorithm can have learned together: arrays of other states, or actions that are none; else nothing."""
-    known = {name: arrays[name] for name in ("q_values", "v_values", "policy") if name in arrays}
-    n_states = {name: array.shape[0] if array.ndim else 0 for name, array in known.items()}
+    for name, array in arrays.items():
+        if (array.ndim, array.dtype.kind) != KINDS[name] or not array.size:
+            return f"{name} is an array of shape {array.shape} and type {array.dtype}"
+    n_states = {name: len(array) for name, array in arrays.items()}
     if len(set(n_states.values())) > 1:
         return "its arrays are of different numbers of states: " + ", ".join(f"{k} {n}" for k, n in n_states.items())
-    for name, array in known.items():
-        if array.ndim != (2 if name == "q_values" else 1):
-            return f"{name} has {array.ndim} dimensions"
-    n_actions = known["q_values"].shape[1] if "q_values" in known else MOST_ACTIONS
+    n_actions = arrays["q_values"].shape[1] if "q_values" in arrays else MOST_ACTIONS
     if n_actions > MOST_ACTIONS:
         return f"it has {n_actions} actions in a state, more than {MOST_ACTIONS}"
-    return ""
+    if "policy" in arrays:
+        policy = arrays["policy"]
+        return "" if policy.min() >= -1 and policy.max() < n_actions else f"policy has actions beyond {n_actions - 1}"
+    return "" if "q_values" in arrays else "it has no policy that its values are of"
 
 
 def _grid(run: Run, n_states: int) -> Grid | None:

@@ -134,6 +134,11 @@ def test_what_is_no_map():
         {"q_values": np.zeros((16, 4)), "v_values": np.zeros(5)},
         {"v_values": np.zeros(16), "policy": np.zeros(15, dtype=np.int64)},
         {"q_values": np.zeros((16, 100_000))},
+        {"v_values": np.zeros(16)},
+        {"v_values": np.zeros(16), "policy": np.zeros(16)},
+        {"v_values": np.zeros(16), "policy": np.zeros(16, dtype=np.int64), "q_values": np.zeros((16, 0))},
+        {"v_values": np.zeros(16), "policy": np.full(16, 7, dtype=np.int64), "q_values": np.zeros((16, 4))},
+        {"q_values": np.zeros((16, 4)), "v_values": np.zeros(16, dtype=np.int64)},
     ],
     ids=lambda arrays: " ".join(f"{name}{array.shape}" for name, array in arrays.items()),
 )
