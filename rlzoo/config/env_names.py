@@ -103,7 +103,7 @@ def resolve(typed: str, kwargs: Mapping[str, Any], *, imports: bool = False) -> 
     module, _, env_id = typed.rpartition(":")
     if module and module not in ("gymnasium", package_of(env_id)):
         return Choice(GYM, {"env.id": typed}, f"env={typed} is env=gym env.id={typed}")
-    found = _by_id(env_id, kwargs) or _by_course(env_id) or _in_any_case(env_id)
+    found = _by_any_id(env_id, kwargs) or _in_any_case(env_id, kwargs)
     if found is not None:
         return Choice(found.name, found.settings, f"env={typed} is {found.notice}")
     alias = aliases.resolve(env_id)
@@ -131,16 +131,21 @@ def _by_id(env_id: str, kwargs: Mapping[str, Any]) -> Choice | None:
     return Choice(name, notice=f"{notice}; of the same id: {others}" if others else notice)
 
 
-def _by_course(env_id: str) -> Choice | None:
-    return Choice(_LAKES[env_id], notice=f"env={_LAKES[env_id]}") if env_id in _LAKES else None
+def _by_any_id(env_id: str, kwargs: Mapping[str, Any]) -> Choice | None:
+    """The file of an id, or of what the course's cards call its lake."""
+    if env_id in _LAKES:
+        return Choice(_LAKES[env_id], notice=f"env={_LAKES[env_id]}")
+    return _by_id(env_id, kwargs)
 
 
-def _in_any_case(typed: str) -> Choice | None:
+def _in_any_case(typed: str, kwargs: Mapping[str, Any]) -> Choice | None:
     """The file of a name or id that is typed in other capital letters, if that is only one."""
-    known = {**{name: name for name in files.options("env")}, **short_names(), **_LAKES}
-    known |= {old: short_names()[new] for old, (new, _) in aliases.SAME.items() if new in short_names()}
-    meant = {name for text, name in known.items() if text.lower() == typed.lower()}
-    return Choice(name := meant.pop(), notice=f"env={name}") if len(meant) == 1 else None
+    names = files.options("env")
+    known = dict.fromkeys((*names, *short_names(), *_LAKES, *aliases.SAME))
+    alike = [text for text in known if text.lower() == typed.lower()]
+    meant = [Choice(text, notice=f"env={text}") if text in names else _by_any_id(text, kwargs) for text in alike]
+    found = {choice.name: choice for choice in meant if choice is not None}
+    return next(iter(found.values())) if len(found) == 1 else None
 
 
 def _unshipped(env_id: str, typed: str, *, imports: bool) -> Choice | Problem | None:

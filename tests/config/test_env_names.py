@@ -95,6 +95,8 @@ def test_typed_keywords_say_which_of_the_files_of_one_id_is_meant():
     words = ["algo=q_learning", "env=FrozenLake-v1", "env.kwargs.is_slippery=false"]
     assert compose("train", words).choices["env"] == "FrozenLakeNoSlippery"
     assert compose("train", words).hyperparams == ("hyperparams/q_learning/FrozenLakeNoSlippery.yaml",)
+    for typed in ("frozenlake-v1", "FROZENLAKE-V1", "frozen-lake-v1"):
+        assert compose("train", [words[0], f"env={typed}", words[2]]).choices["env"] == "FrozenLakeNoSlippery"
     assert compose("train", [*words[:2], "env.kwargs={is_slippery: true}"]).choices["env"] == "FrozenLake"
     assert compose("train", ["env=FrozenLake8x8-v1", words[2]]).choices["env"] == "FrozenLake8x8NoSlippery"
     [said] = notices("env=FrozenLake-v1")
