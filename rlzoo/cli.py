@@ -162,7 +162,8 @@ def parse(argv: Sequence[str]) -> Arguments:
                 raise RlzooError(f"--cfg prints the configuration of a job, not {what!r}", "rlzoo train … --cfg job")
             found.config = True
         else:
-            found.words.append(argument)
+            key, equals, value = argument.partition("=")
+            found.words.append(f"{key}{equals}{os.path.expanduser(value)}")  # noqa: PTH111 - shells expand no key=~/runs
     return found
 
 

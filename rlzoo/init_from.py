@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from rlzoo import checkpoints, contained, legacy_pickle
 from rlzoo.algos.specs import find_spec
 from rlzoo.config.parse import parse
+from rlzoo.config.paths import at_home
 from rlzoo.config.schema import TrainConfig
 from rlzoo.errors import Problem, RlzooError
 from rlzoo.legacy import sb3_zip
@@ -46,7 +47,7 @@ class Source:
 
 def is_by_age(text: str) -> bool:
     """Whether `init_from` is `latest` or `algo/env`: a name that means another run as soon as this one has begun."""
-    return not Path(text).expanduser().exists()
+    return not at_home(text).exists()
 
 
 def pinned(cfg: TrainConfig) -> str | None:
@@ -62,7 +63,7 @@ def find(text: str, runs_dir: str) -> Source:
     Raises:
         RlzooError: if there is nothing of that name, or it holds no weights.
     """
-    path = Path(text).expanduser()
+    path = at_home(text)
     contained.require_way(path)
     if path.is_file():
         return _file(path)

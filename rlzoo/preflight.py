@@ -22,7 +22,7 @@ from rlzoo.config.paths import short_path
 from rlzoo.config.schema import TrainConfig
 from rlzoo.envs import spaces
 from rlzoo.envs.check import check_env
-from rlzoo.errors import ConfigError, Problem, RlzooError
+from rlzoo.errors import Problem, RlzooError
 from rlzoo.launchers import check as check_launcher
 from rlzoo.loggers import check as check_loggers
 from rlzoo.redaction import redact, secret_keys
@@ -58,9 +58,7 @@ def check(composition: Composition, *, make_env: bool = True, n_requests: int = 
         ConfigError: with every problem found, each with the file and line of its value.
     """
     config, problems, notices = find_problems(composition, make_env=make_env, n_requests=n_requests)
-    if problems or config is None:
-        raise ConfigError([composition.locate(problem) for problem in problems])
-    return Request(config, composition, (*composition.notices, *notices))
+    return Request(composition.settled(config, problems), composition, (*composition.notices, *notices))
 
 
 def find_problems(

@@ -13,7 +13,7 @@ from rlzoo.config.parse import check
 from rlzoo.config.schema import TrainConfig
 from rlzoo.config.yaml_file import YamlFile
 from rlzoo.envs.check import check_options
-from rlzoo.errors import ConfigError, Problem
+from rlzoo.errors import Problem
 from rlzoo.runs import Run
 
 HERE: dict[str, Any] = {"runs_dir": "runs", "n_seeds": 1, "n_jobs": 1, "launcher": {"name": "local"}}
@@ -67,7 +67,7 @@ class RunConfig:
             RlzooError: as `compose` does.
         """
         composition = self.compose(trust=trust, training=training)
-        config = settled(composition, *find_problems(composition))
+        config = composition.settled(*find_problems(composition))
         return self.here(config, trust=trust) if training else config
 
     def here(self, config: TrainConfig, *, trust: bool = False) -> TrainConfig:
@@ -89,14 +89,3 @@ def find_problems(composition: Composition) -> tuple[TrainConfig | None, list[Pr
         problems += check_options(values["env"])
         problems += check_values(values["algo"], config.env.observation_space)
     return config, problems
-
-
-def settled(composition: Composition, config: TrainConfig | None, problems: Sequence[Problem]) -> TrainConfig:
-    """The configuration, if there are no problems.
-
-    Raises:
-        ConfigError: with the problems, and the line of each.
-    """
-    if problems or config is None:
-        raise ConfigError([composition.locate(problem) for problem in problems])
-    return config

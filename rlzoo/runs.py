@@ -15,6 +15,7 @@ from typing import Any
 
 from rlzoo import console, contained, origin
 from rlzoo.config import aliases, env_names, yaml_file
+from rlzoo.config.paths import at_home
 from rlzoo.errors import ExitCode, RlzooError, clean
 from rlzoo.redaction import redact_values
 
@@ -106,7 +107,7 @@ class Run:
         Raises:
             RlzooError: if there is no such run, with the ones that exist.
         """
-        path = Path(text).expanduser()
+        path = at_home(text)
         if (path / "config.yaml").is_file() and (path / "info.json").is_file():
             contained.require_way(path)
             contained.require_whole(path)

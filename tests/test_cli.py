@@ -98,6 +98,30 @@ def test_flags_are_found_anywhere():
     assert (found.multirun, found.json, found.config, found.dry_run, found.help) == (True, True, True, True, False)
 
 
+def test_a_home_directory_is_found_behind_a_key(tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    words = ["runs_dir=~/runs", "path=~/film.mp4", "studies_dir=~", "~logger.csv", "~algo.gamma=0.9", "env=CartPole"]
+    home = [f"runs_dir={tmp_path}/runs", f"path={tmp_path}/film.mp4", f"studies_dir={tmp_path}"]
+    assert parse(words).words == [*home, *words[3:]]
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["evaluate", "run=~nobody_at_all/run"],
+        ["package", "run=~nobody_at_all/run"],
+        ["certify", "~nobody_at_all/run"],
+        ["train", "algo=q_learning", "env=FrozenLake", "init_from=~nobody_at_all/run", "--dry-run"],
+        ["tune", "report", "study=~nobody_at_all"],
+    ],
+    ids=lambda words: words[0],
+)
+def test_a_home_that_nobody_has_is_only_a_path_that_is_not_there(words, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    assert main(words) == 2
+    assert "~nobody_at_all" in capsys.readouterr().err
+
+
 def test_a_module_of_the_current_folder_is_found_after_the_installed_ones(tmp_path):
     (tmp_path / "mine.py").write_text("from stable_baselines3 import PPO\nclass Mine(PPO): pass\n")
     (tmp_path / "yaml.py").write_text("raise RuntimeError('a stranger')\n")

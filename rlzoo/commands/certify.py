@@ -14,9 +14,10 @@ from rlzoo.commands.results import checkpoint_text
 from rlzoo.config import paths
 from rlzoo.config.compose import override
 from rlzoo.config.parse import check
+from rlzoo.config.paths import at_home
 from rlzoo.config.schema import CertifyConfig
 from rlzoo.console import print_lines
-from rlzoo.errors import ConfigError, ExitCode, Problem, RlzooError
+from rlzoo.errors import ExitCode, Problem, RlzooError
 from rlzoo.runs import Run, find_runs
 
 if TYPE_CHECKING:
@@ -36,8 +37,7 @@ def main(arguments: Arguments) -> int:
     problems = [*request.problems, *problems]
     if cfg is not None:
         problems += _cross_problems(cfg, named)
-    if problems or cfg is None:
-        raise ConfigError([request.locate(problem) for problem in problems])
+    cfg = request.settled(cfg, problems)
     runs = _runs(named, cfg.runs_dir) if cfg.source != "hub" else []
     models = []
     if cfg.user is not None and cfg.source != "runs":
@@ -51,7 +51,7 @@ def main(arguments: Arguments) -> int:
 
         certified = [standing for standing in report.standings if standing.assignment.certified]
         today = datetime.now().astimezone().date()
-        written = certificate.write(cfg.name, report.level, certified, Path(cfg.folder).expanduser(), today)
+        written = certificate.write(cfg.name, report.level, certified, at_home(cfg.folder), today)
     if arguments.json:
         print(json.dumps(_json(report, written), allow_nan=False))
         return ExitCode.DONE
@@ -91,7 +91,7 @@ def _runs(named: Sequence[str], runs_dir: str) -> list[Run]:
         return runs_below(runs_dir)
     found: dict[Path, Run] = {}
     for text in named:
-        folder = Path(text).expanduser()
+        folder = at_home(text)
         is_run = (folder / "config.yaml").is_file()
         runs = list(find_runs(folder)) if folder.is_dir() and not is_run else []
         for run in runs or [Run.open(text, runs_dir)]:

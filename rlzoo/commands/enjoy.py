@@ -11,8 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from rlzoo.commands.playing import KNOWN, WHO, Player, explained, player, split, who
-from rlzoo.config import paths
-from rlzoo.config.compose import override
+from rlzoo.config.compose import parse_words
 from rlzoo.config.parse import check
 from rlzoo.config.schema import EnjoyConfig
 from rlzoo.console import print_lines
@@ -41,10 +40,7 @@ class Episode(NamedTuple):
 
 def main(arguments: Arguments) -> int:
     env_words, others = split(arguments.words)
-    request = override(paths.root() / "conf" / "enjoy.yaml", others, has_groups=False)
-    cfg, problems = _checked(request.values)
-    if request.problems or problems or cfg is None:
-        raise ConfigError([request.locate(problem) for problem in (*request.problems, *problems)])
+    cfg = parse_words("enjoy", others, EnjoyConfig, _problems)
     asked = {key: value for key, value in asdict(cfg).items() if key not in WHO}
     found = player(env_words=env_words, **who(cfg, arguments.words))
     enjoy(found, checkpoint=cfg.checkpoint, trust=cfg.trust, **asked)
@@ -103,8 +99,8 @@ def enjoy(  # noqa: PLR0913 - the keys of conf/enjoy.yaml
     playing: dict[str, Any] = {"n_episodes": n_episodes, "n_timesteps": n_timesteps, "seeds": seeds}
     playing |= {"deterministic": deterministic}
     others = {"checkpoint": checkpoint, "fps": fps, "render": render, "device": device, "trust": trust}
-    _, problems = _checked({**KNOWN, **playing, **others})
-    if problems:
+    values = {**KNOWN, **playing, **others}
+    if problems := [*check(EnjoyConfig, values)[1], *_problems(values)]:
         raise ConfigError(problems)
     checkpoints = found.checkpoints(checkpoint)
     view = _view(render)
@@ -242,10 +238,9 @@ def _render_mode(cfg: EnvConfig, view: Render) -> str | None:
     return "human" if view == "window" else None
 
 
-def _checked(values: dict[str, Any]) -> tuple[EnjoyConfig | None, list[Problem]]:
-    cfg, problems = check(EnjoyConfig, values)
-    if isinstance(values["device"], str):
-        problems += device_problems(values["device"])
+def _problems(values: dict[str, Any]) -> list[Problem]:
+    """What is wrong with a request beyond its types."""
+    problems = device_problems(values["device"]) if isinstance(values["device"], str) else []
     if values["seeds"] == []:
         problems.append(Problem("seeds", "is empty", "null takes those of the final evaluation"))
-    return cfg, problems
+    return problems

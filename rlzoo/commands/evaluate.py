@@ -10,8 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from rlzoo.commands.playing import KNOWN, WHO, Player, explained, player, split, who
-from rlzoo.config import paths
-from rlzoo.config.compose import override
+from rlzoo.config.compose import parse_words
 from rlzoo.config.parse import check
 from rlzoo.config.schema import EvaluateConfig
 from rlzoo.console import print_lines
@@ -28,10 +27,7 @@ def main(arguments: Arguments) -> int:
     from rlzoo.commands.results import print_results
 
     env_words, others = split(arguments.words)
-    request = override(paths.root() / "conf" / "evaluate.yaml", others, has_groups=False)
-    cfg, problems = check(EvaluateConfig, request.values)
-    if request.problems or problems or cfg is None:
-        raise ConfigError([request.locate(problem) for problem in (*request.problems, *problems)])
+    cfg = parse_words("evaluate", others, EvaluateConfig)
     asked = {key: value for key, value in asdict(cfg).items() if key not in WHO}
     found = player(env_words=env_words, **who(cfg, arguments.words))
     _, entry = _play(found, checkpoint=cfg.checkpoint, trust=cfg.trust, **asked)

@@ -13,7 +13,7 @@ from rlzoo.config.compose import override
 from rlzoo.config.parse import check
 from rlzoo.config.schema import LeaderboardConfig
 from rlzoo.console import print_lines
-from rlzoo.errors import ConfigError, ExitCode
+from rlzoo.errors import ExitCode
 from rlzoo.evaluation import MIN_SEEDS
 
 if TYPE_CHECKING:
@@ -42,8 +42,7 @@ def main(arguments: Arguments) -> int:
 
     request = override(paths.root() / "conf" / "leaderboard.yaml", arguments.words, has_groups=False)
     cfg, problems = check(LeaderboardConfig, request.values)
-    if request.problems or problems or cfg is None:
-        raise ConfigError([request.locate(problem) for problem in (*request.problems, *problems)])
+    cfg = request.settled(cfg, [*request.problems, *problems])
     if cfg.source == "hub" or cfg.user is not None:
         from rlzoo.hub.listing import find_models
 
@@ -51,8 +50,7 @@ def main(arguments: Arguments) -> int:
     else:
         which: results.Which = cfg.checkpoint or ("last" if cfg.by == "algo" else "ships")
         scores, left_out = results.read_runs(results.runs_below(cfg.runs_dir), cfg.n_episodes, which)
-    if problems := leaderboard.check_names([*scores, *left_out], cfg.env, cfg.algo):
-        raise ConfigError([request.locate(problem) for problem in problems])
+    request.settled(cfg, leaderboard.check_names([*scores, *left_out], cfg.env, cfg.algo))
     scores = leaderboard.select(scores, cfg.env, cfg.algo)
     left_out = leaderboard.select(left_out, cfg.env, cfg.algo)
     groups = leaderboard.group_boards(scores) if cfg.by == "algo" else []

@@ -6,12 +6,10 @@ import json
 import shlex
 from typing import TYPE_CHECKING, Any
 
-from rlzoo.config import paths
-from rlzoo.config.compose import override
-from rlzoo.config.parse import check
+from rlzoo.config.compose import parse_words
 from rlzoo.config.schema import LoadFromHubConfig
 from rlzoo.console import print_lines
-from rlzoo.errors import ConfigError, ExitCode, Problem
+from rlzoo.errors import ExitCode, Problem
 from rlzoo.runs import Run
 
 if TYPE_CHECKING:
@@ -21,14 +19,9 @@ if TYPE_CHECKING:
 def main(arguments: Arguments) -> int:
     from rlzoo.hub.download import load_from_hub
 
-    request = override(paths.root() / "conf" / "load-from-hub.yaml", arguments.words, has_groups=False)
-    cfg, problems = check(LoadFromHubConfig, request.values)
-    if request.values.get("repo_id") is None:
-        problems.append(Problem("repo_id", "is not set", "repo_id=sb3/ppo-CartPole-v1; rlzoo list hub shows some"))
-    if request.problems or problems or cfg is None or cfg.repo_id is None:
-        raise ConfigError([request.locate(problem) for problem in (*request.problems, *problems)])
+    cfg = parse_words("load-from-hub", arguments.words, LoadFromHubConfig, _problems)
     run = load_from_hub(
-        cfg.repo_id,
+        str(cfg.repo_id),
         revision=cfg.revision,
         folder=cfg.folder,
         file=cfg.file,
@@ -43,6 +36,11 @@ def main(arguments: Arguments) -> int:
     else:
         _print(found)
     return ExitCode.DONE
+
+
+def _problems(values: dict[str, Any]) -> list[Problem]:
+    hint = "repo_id=sb3/ppo-CartPole-v1; rlzoo list hub shows some"
+    return [Problem("repo_id", "is not set", hint)] if values.get("repo_id") is None else []
 
 
 def describe(run: Run) -> dict[str, Any]:

@@ -9,12 +9,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from rlzoo.commands.playing import OF_AGENT, explained, open_agent, open_run, split
-from rlzoo.config import paths
-from rlzoo.config.compose import override
-from rlzoo.config.parse import check
+from rlzoo.config.compose import parse_words
+from rlzoo.config.paths import at_home
 from rlzoo.config.schema import PackageConfig
 from rlzoo.console import print_lines
-from rlzoo.errors import ConfigError, ExitCode, RlzooError
+from rlzoo.errors import ExitCode, RlzooError
 from rlzoo.hub import local
 from rlzoo.hub.stage import Staged, name_of, problems_of, stage
 from rlzoo.runs import Run
@@ -27,11 +26,7 @@ def main(arguments: Arguments) -> int:
     from rlzoo.commands.results import print_results
 
     env_words, others = split(arguments.words)
-    request = override(paths.root() / "conf" / "package.yaml", others, has_groups=False)
-    cfg, problems = check(PackageConfig, request.values)
-    problems += problems_of(request.values)
-    if request.problems or problems or cfg is None:
-        raise ConfigError([request.locate(problem) for problem in (*request.problems, *problems)])
+    cfg = parse_words("package", others, PackageConfig, problems_of)
     run = open_agent(cfg, env_words)
     staged = package(run, **{key: value for key, value in asdict(cfg).items() if key not in OF_AGENT})
     entry = run.read_results()[-1]
@@ -70,7 +65,7 @@ def package(  # noqa: PLR0913 - the keys of conf/package.yaml
 
     run, _ = open_run(run, env=env, algo=algo, file=file, trust=trust)
     target = Path("packages") / name_of(run) if folder is None else Path(folder)
-    if local.source(run) == target.expanduser().resolve():
+    if local.source(run) == at_home(target).resolve():
         hint = "choose another place with folder="
         raise RlzooError(f"{target} is the package that is read", hint, ExitCode.STORAGE)
     with leaving_at_once("nothing was packaged"), explained("packaging"):

@@ -13,6 +13,7 @@ from rlzoo.config import env_names, overrides
 from rlzoo.config.choices import read_choice
 from rlzoo.config.compose import compose
 from rlzoo.config.parse import check
+from rlzoo.config.paths import at_home
 from rlzoo.config.schema import (
     EnjoyConfig,
     EvaluateConfig,
@@ -27,7 +28,7 @@ from rlzoo.hub import local
 from rlzoo.hub.imported import Wishes
 from rlzoo.hub.local import NAMED
 from rlzoo.preflight import secret_problems
-from rlzoo.run_config import RunConfig, find_problems, settled
+from rlzoo.run_config import RunConfig, find_problems
 from rlzoo.runs import Checkpoint, Run, folder_name
 
 if TYPE_CHECKING:
@@ -225,7 +226,7 @@ def open_run(
         RlzooError: if there is no such run, or what is there cannot be read as one.
     """
     words = list(env_words)
-    if isinstance(run, Run) or not local.is_agent(Path(run).expanduser()):
+    if isinstance(run, Run) or not local.is_agent(at_home(run)):
         said = {"env": env, "algo": algo, "file": file}
         problems = [
             Problem(
@@ -242,7 +243,7 @@ def open_run(
         if overrides.key_of(word) == "env.id":
             env_id = word.partition("=")[2].strip("'\"")
             words.remove(word)
-    found = local.read(Path(run).expanduser(), Wishes(file, algo, env_id, trust))
+    found = local.read(at_home(run), Wishes(file, algo, env_id, trust))
     has = found.read_config()["env"]["kwargs"]
     differ = [f"env.kwargs.{key}={value}" for key, value in kwargs.items() if key not in has or has[key] != value]
     return found, [*differ, *words]
@@ -302,4 +303,4 @@ def changed_config(run: Run, env_words: Sequence[str], trust: bool) -> TrainConf
     problems += [Problem(overrides.key_of(word), "only env.* can change where an agent plays") for word in others]
     if env_words and not problems:
         problems += check_env(composition.values["env"], declared_holds=False).problems
-    return settled(composition, cfg, problems)
+    return composition.settled(cfg, problems)

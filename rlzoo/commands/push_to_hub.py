@@ -13,9 +13,10 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from rlzoo.commands.package import package, tree
 from rlzoo.commands.playing import OF_AGENT, open_agent, open_run, split
-from rlzoo.config import overrides, paths
-from rlzoo.config.compose import override
+from rlzoo.config import overrides
+from rlzoo.config.compose import parse_words
 from rlzoo.config.parse import check
+from rlzoo.config.paths import at_home
 from rlzoo.config.schema import PushToHubConfig
 from rlzoo.console import print_lines
 from rlzoo.errors import ConfigError, ExitCode, Problem, RlzooError
@@ -35,11 +36,8 @@ STAGING = ("checkpoint", "n_episodes", "seeds", "deterministic", "video", "licen
 
 def main(arguments: Arguments) -> int:
     env_words, others = split(arguments.words)
-    request = override(paths.root() / "conf" / "push-to-hub.yaml", others, has_groups=False)
-    cfg, problems = check(PushToHubConfig, request.values)
-    problems += _problems(request.values, [overrides.key_of(word) for word in arguments.words])
-    if request.problems or problems or cfg is None:
-        raise ConfigError([request.locate(problem) for problem in (*request.problems, *problems)])
+    typed = [overrides.key_of(word) for word in arguments.words]
+    cfg = parse_words("push-to-hub", others, PushToHubConfig, lambda values: _problems(values, typed))
     run = None if cfg.run is None else open_agent(cfg, env_words)
     options = {key: value for key, value in asdict(cfg).items() if key not in (*OF_AGENT, "dry_run")}
     if cfg.dry_run:
@@ -125,16 +123,16 @@ def push_to_hub(  # noqa: PLR0913 - the keys of conf/push-to-hub.yaml
         raise ConfigError(problems)
     with leaving_at_once("nothing was published"):
         if run is None:
-            require_package(Path(str(folder)).expanduser())
+            require_package(at_home(str(folder)))
         else:
             making["checkpoint"] = run.find_checkpoint(checkpoint).name
         api = connect(write=True)
         repo_id = writable(api, repo_id)
     message = commit_message
     if run is None:
-        target = Path(str(folder)).expanduser()
+        target = at_home(str(folder))
     else:
-        target = run.path / "hub" / name_of(run) if folder is None else Path(folder).expanduser()
+        target = run.path / "hub" / name_of(run) if folder is None else at_home(folder)
         staged = package(run, folder=target, repo_id=repo_id, **making)
         message = commit_message or _title(staged)
     try:
@@ -172,7 +170,7 @@ def _dry_run(run: Run | None, options: dict[str, Any], *, as_json: bool) -> int:
 
     repo_id = options["repo_id"] if "/" in (options["repo_id"] or "") else None
     if run is None:
-        folder = Path(options["folder"]).expanduser()
+        folder = at_home(options["folder"])
         require_package(folder)
         files, lines = files_of(folder), []
     else:

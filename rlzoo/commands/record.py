@@ -9,8 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from rlzoo.commands.playing import KNOWN, WHO, Player, explained, player, split, who
-from rlzoo.config import paths
-from rlzoo.config.compose import override
+from rlzoo.config.compose import parse_words
 from rlzoo.config.parse import check
 from rlzoo.config.schema import RecordConfig
 from rlzoo.console import print_lines
@@ -31,10 +30,7 @@ def main(arguments: Arguments) -> int:
     from rlzoo.evaluation import finite
 
     env_words, others = split(arguments.words)
-    request = override(paths.root() / "conf" / "record.yaml", others, has_groups=False)
-    cfg, problems = _checked(request.values)
-    if request.problems or problems or cfg is None:
-        raise ConfigError([request.locate(problem) for problem in (*request.problems, *problems)])
+    cfg = parse_words("record", others, RecordConfig, _problems)
     asked = {key: value for key, value in asdict(cfg).items() if key not in WHO}
     found = player(env_words=env_words, **who(cfg, arguments.words))
     recording = record(found, checkpoint=cfg.checkpoint, trust=cfg.trust, **asked)
@@ -116,8 +112,8 @@ def record(  # noqa: PLR0913 - the keys of conf/record.yaml
     playing |= {"deterministic": deterministic}
     drawing: dict[str, Any] = {"fps": fps, "overlay": overlay, "gif": gif}
     others = {"checkpoint": checkpoint, "path": None if path is None else str(path), "device": device, "trust": trust}
-    _, problems = _checked({**KNOWN, **playing, **drawing, **others})
-    if problems:
+    values = {**KNOWN, **playing, **drawing, **others}
+    if problems := [*check(RecordConfig, values)[1], *_problems(values)]:
         raise ConfigError(problems)
     checkpoints = found.checkpoints(checkpoint)
     ffmpeg()
@@ -136,12 +132,11 @@ def record(  # noqa: PLR0913 - the keys of conf/record.yaml
         return record_progress(actors, target, captions=captions, **drawing, **playing)
 
 
-def _checked(values: dict[str, Any]) -> tuple[RecordConfig | None, list[Problem]]:
-    cfg, problems = check(RecordConfig, values)
-    if isinstance(values["device"], str):
-        problems += device_problems(values["device"])
+def _problems(values: dict[str, Any]) -> list[Problem]:
+    """What is wrong with a request beyond its types."""
+    problems = device_problems(values["device"]) if isinstance(values["device"], str) else []
     if values["seeds"] == []:
         problems.append(Problem("seeds", "is empty", "null takes those of the final evaluation"))
     if isinstance(values["path"], str) and not values["path"].endswith(".mp4"):
         problems.append(Problem("path", f"must end in .mp4, not {values['path']!r}", "gif=true also makes a GIF"))
-    return cfg, problems
+    return problems

@@ -20,9 +20,8 @@ from rlzoo.comparison import (
     compare_values,
     show,
 )
-from rlzoo.config import paths
-from rlzoo.config.compose import override
-from rlzoo.config.parse import check, dump
+from rlzoo.config.compose import parse_words
+from rlzoo.config.parse import dump
 from rlzoo.config.schema import ReproduceConfig, TrainConfig
 from rlzoo.console import print_lines
 from rlzoo.errors import ConfigError, ExitCode, RlzooError
@@ -70,10 +69,7 @@ class Reproduction:
 
 
 def main(arguments: Arguments) -> int:
-    request = override(paths.root() / "conf" / "reproduce.yaml", arguments.words)
-    cfg, problems = check(ReproduceConfig, request.values)
-    if request.problems or problems or cfg is None:
-        raise ConfigError([request.locate(problem) for problem in (*request.problems, *problems)])
+    cfg = parse_words("reproduce", arguments.words, ReproduceConfig, has_groups=True)
     run = Run.open(cfg.run, cfg.runs_dir)
     found = reproduce(run, into=cfg.into, trust=cfg.trust)
     if arguments.json:

@@ -17,7 +17,7 @@ from rlzoo.errors import ExitCode, Problem, RlzooError
 from rlzoo.escape import shell
 from rlzoo.preflight import check_stored, secret_problems
 from rlzoo.redaction import redact_values
-from rlzoo.run_config import RunConfig, find_problems, settled
+from rlzoo.run_config import RunConfig, find_problems
 from rlzoo.runs import Checkpoint, Run, find_runs, folder_name
 
 
@@ -103,7 +103,7 @@ def request(words: Sequence[str]) -> tuple[Run, TrainConfig, list[str]]:
     if cfg is not None and not problems:
         cfg = stored.here(cfg, trust=trust)
         problems += check_stored(cfg)
-    return run, settled(composition, cfg, problems), changes
+    return run, composition.settled(cfg, problems), changes
 
 
 def find_unfinished(cfg: TrainConfig) -> Run | None:

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 from contextlib import nullcontext
-from pathlib import Path
 from typing import TYPE_CHECKING
 
-from rlzoo.config import paths
-from rlzoo.config.compose import override
-from rlzoo.config.parse import check
+from rlzoo.config.compose import parse_words
+from rlzoo.config.paths import at_home
 from rlzoo.config.tune_schema import TuneReportConfig
-from rlzoo.errors import ConfigError, ExitCode
+from rlzoo.errors import ExitCode
 
 if TYPE_CHECKING:
     from rlzoo.cli import Arguments
@@ -19,10 +17,7 @@ if TYPE_CHECKING:
 
 
 def main(arguments: Arguments) -> int:
-    request = override(paths.root() / "conf" / "tune-report.yaml", arguments.words, has_groups=False)
-    config, problems = check(TuneReportConfig, request.values)
-    if request.problems or problems or config is None:
-        raise ConfigError([request.locate(problem) for problem in (*request.problems, *problems)])
+    config = parse_words("tune-report", arguments.words, TuneReportConfig)
     from rlzoo.console import say
     from rlzoo.tuning.reading import made_sense_of
     from rlzoo.tuning.report import write
@@ -30,7 +25,7 @@ def main(arguments: Arguments) -> int:
     from rlzoo.tuning.report.importance import importance
 
     report = collect(config.study, config.studies_dir, config.storage)
-    folder = Path(config.folder).expanduser() if config.folder else report.folder / "report"
+    folder = at_home(config.folder) if config.folder else report.folder / "report"
     with made_sense_of(report.storage) if report.foreign else nullcontext():
         shares = importance(report)
         written = write(report, shares, folder)

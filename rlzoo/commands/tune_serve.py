@@ -11,7 +11,7 @@ from rlzoo.config import paths
 from rlzoo.config.compose import override
 from rlzoo.config.parse import check
 from rlzoo.config.tune_schema import TuneServeConfig
-from rlzoo.errors import ConfigError, ExitCode, Problem, RlzooError
+from rlzoo.errors import ExitCode, Problem, RlzooError
 from rlzoo.launchers.signals import noted_signals
 from rlzoo.tuning import storage
 
@@ -80,6 +80,4 @@ def _request(words: list[str]) -> tuple[str, TuneServeConfig]:
         problems.append(Problem("storage", f"{kind} is not served: {UNSERVED[kind]}", example))
     else:
         problems += storage.problems_of("sqlite" if given is None else url)
-    if problems or cfg is None:
-        raise ConfigError([request.locate(problem) for problem in problems])
-    return url, cfg
+    return url, request.settled(cfg, problems)

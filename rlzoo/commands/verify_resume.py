@@ -15,9 +15,9 @@ from typing import TYPE_CHECKING, Any
 
 from rlzoo import contained
 from rlzoo.comparison import Difference, compare_states, compare_tables
-from rlzoo.config import paths
-from rlzoo.config.compose import override
-from rlzoo.config.parse import check, dump, parse
+from rlzoo.config.compose import parse_words
+from rlzoo.config.parse import dump, parse
+from rlzoo.config.paths import at_home
 from rlzoo.config.schema import TrainConfig, VerifyResumeConfig
 from rlzoo.console import print_lines
 from rlzoo.errors import ConfigError, ExitCode, Problem, RlzooError
@@ -59,10 +59,7 @@ class Verification:
 
 
 def main(arguments: Arguments) -> int:
-    request = override(paths.root() / "conf" / "verify-resume.yaml", arguments.words)
-    cfg, problems = check(VerifyResumeConfig, request.values)
-    if request.problems or problems or cfg is None:
-        raise ConfigError([request.locate(problem) for problem in (*request.problems, *problems)])
+    cfg = parse_words("verify-resume", arguments.words, VerifyResumeConfig, has_groups=True)
     run = Run.open(cfg.run, cfg.runs_dir)
     found = verify_resume(run, total_timesteps=cfg.total_timesteps, keep=cfg.keep, trust=cfg.trust)
     if arguments.json:
@@ -170,7 +167,7 @@ def _folder(keep: Path | str | None) -> Iterator[Path]:
         with tempfile.TemporaryDirectory(prefix="rlzoo-", ignore_cleanup_errors=True) as name:
             yield Path(name)
         return
-    folder = Path(keep).expanduser()
+    folder = at_home(keep)
     contained.require_way(folder)
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise ConfigError([Problem("keep", f"{folder} is there already", "name a new folder", "command line")])

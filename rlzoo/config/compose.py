@@ -7,19 +7,22 @@ remembers its origin, mappings that are one value are replaced whole, and all mi
 from __future__ import annotations
 
 import copy
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from rlzoo import own_modules
 from rlzoo.config import env_names, files, overrides, tuned_set, yaml_file
 from rlzoo.config.overrides import Word
-from rlzoo.config.paths import short_path
+from rlzoo.config.parse import check
+from rlzoo.config.paths import at_home, root, short_path
 from rlzoo.config.provenance import COMMAND_LINE, Origin, Tree, is_section
 from rlzoo.config.yaml_file import KeyPath, YamlFile
 from rlzoo.errors import ConfigError, Problem, RlzooError
 from rlzoo.registry import did_you_mean
+
+T = TypeVar("T")
 
 GROUPS = ("algo", "env", "logger", "launcher", "experiment", "search_space", "family@_global_")
 ALIASES = {"algo": {"recurrent_ppo": "ppo_lstm"}}
@@ -56,6 +59,16 @@ class Composition:
         if origin is None:
             return problem
         return replace(problem, where=str(origin))
+
+    def settled(self, config: T | None, problems: Sequence[Problem]) -> T:
+        """The typed configuration, if there are no problems.
+
+        Raises:
+            ConfigError: with the problems, and the file and line of each.
+        """
+        if problems or config is None:
+            raise ConfigError([self.locate(problem) for problem in problems])
+        return config
 
 
 def compose(command: str, words: Sequence[str]) -> Composition:
@@ -131,6 +144,32 @@ def override(file: Path | YamlFile, words: Sequence[str], *, has_groups: bool = 
     return Composition(resolved, tree, {}, problems=tuple(problems + resolve_problems), words=tuple(words))
 
 
+def parse_words(
+    command: str,
+    words: Sequence[str],
+    schema: type[T],
+    more: Callable[[dict[str, Any]], Sequence[Problem]] | None = None,
+    *,
+    has_groups: bool = False,
+) -> T:
+    """The settings of a command: those of `conf/<command>.yaml`, with the words over them.
+
+    Args:
+        command: the name of its file.
+        words: as on the command line.
+        schema: what its settings are.
+        more: what else is wrong with the values.
+        has_groups: see `override`.
+
+    Raises:
+        ConfigError: with everything that is wrong, and where.
+    """
+    composition = override(root() / "conf" / f"{command}.yaml", words, has_groups=has_groups)
+    config, problems = check(schema, composition.values)
+    others = () if more is None else more(composition.values)
+    return composition.settled(config, [*composition.problems, *problems, *others])
+
+
 def without(base: Composition, keys: Sequence[str]) -> Composition:
     """A composed request without some of its top-level keys: those that are a command's own."""
     tree = copy.deepcopy(base.tree)
@@ -187,7 +226,7 @@ def resolve(values: dict[str, Any]) -> tuple[dict[str, Any], list[Problem]]:
 def _file_at(config_path: str) -> files.ConfigFile:
     """The file of an entry: of a config path, or of a path given by the user."""
     found = None if config_path.endswith((".yaml", ".yml")) else files.find(config_path)
-    return found or files.ConfigFile(Path(config_path).expanduser(), shipped=False)
+    return found or files.ConfigFile(at_home(config_path), shipped=False)
 
 
 def _known_env(parsed: Sequence[Word]) -> tuple[list[Word], list[str], list[Problem]]:
@@ -301,7 +340,7 @@ def _tuned_file(tuned: str, choices: dict[str, Any]) -> tuple[str, list[Problem]
     for name in (tuned, f"{named[0]}/{env_names.name_of(named[2])}"):
         if name in names:
             return f"hyperparams/{name}", []
-    if tuned.endswith((".yaml", ".yml")) and Path(tuned).expanduser().is_file():
+    if tuned.endswith((".yaml", ".yml")) and at_home(tuned).is_file():
         return tuned, []
     message = f"there is no tuned set {tuned!r}{did_you_mean(tuned, names)}"
     hint = "auto, required, none, <algo>/<name> or the path of a YAML file; rlzoo list hyperparams shows all"

@@ -14,8 +14,8 @@ from rlzoo.config.yaml_file import KeyPath
 from rlzoo.errors import Problem
 
 TEXT_KEYS = frozenset(
-    "run resume init_from keep into folder path study storage repo_id commit_message checkpoint runs_dir hyperparams"
-    " from_study revision file name env.observation_space env.action_space".split()
+    "run resume init_from keep into folder path study storage repo_id commit_message checkpoint runs_dir studies_dir"
+    " hyperparams from_study revision file name env.observation_space env.action_space".split()
 )
 """Keys whose values are paths or text: taken literally, so that any path works."""
 

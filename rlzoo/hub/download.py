@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rlzoo import contained
+from rlzoo.config.paths import at_home
 from rlzoo.console import say
 from rlzoo.errors import ConfigError, ExitCode, Problem, RlzooError, clean
 from rlzoo.hub import client, layouts, session
@@ -63,7 +64,7 @@ def load_from_hub(
         problem = Problem("repo_id", f"{repo_id!r} names no owner", f"repo_id=owner/{repo_id}")
     if problem is not None:
         raise ConfigError([problem])
-    target = Path(ROOT, *repo_id.split("/")) if folder is None else Path(folder).expanduser()
+    target = Path(ROOT, *repo_id.split("/")) if folder is None else at_home(folder)
     contained.require_way(target)
     wishes = Wishes(file, algo, env_id, trust)
     there = _there(target, repo_id)

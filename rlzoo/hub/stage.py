@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from rlzoo import console
 from rlzoo.algos import specs
 from rlzoo.config.parse import check
+from rlzoo.config.paths import at_home
 from rlzoo.config.schema import PackageConfig
 from rlzoo.envs import frames
 from rlzoo.errors import ConfigError, ExitCode, Problem, RlzooError
@@ -117,7 +118,7 @@ def stage(  # noqa: PLR0913  the words of the command
     given = {"run": str(run.path), "folder": str(folder), "runs_dir": "", **dict.fromkeys(NAMED), **settings}
     if problems := [*check(PackageConfig, given)[1], *problems_of(given)]:
         raise ConfigError(problems)
-    folder = Path(folder).expanduser()
+    folder = at_home(folder)
     run.find_checkpoint(checkpoint)
     run.read_results()  # a damaged one is found before the episodes are played
     name = name_of(run)

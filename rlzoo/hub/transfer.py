@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from rlzoo.config.paths import at_home
 from rlzoo.console import say, warn
 from rlzoo.errors import ConfigError, ExitCode, RlzooError
 from rlzoo.hub import failures
@@ -80,7 +81,7 @@ def push(
         RlzooError: with exit code 6 if the Hub cannot be reached or refuses; nothing that others see has changed then.
             With 2 or 5 if the folder or the name is wrong.
     """
-    folder = Path(folder).expanduser()
+    folder = at_home(folder)
     problem = check_repo_id(repo_id)
     if problem is not None:
         raise ConfigError([problem])

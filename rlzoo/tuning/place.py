@@ -12,6 +12,7 @@ from typing import Any
 
 from rlzoo import contained, origin
 from rlzoo.config import yaml_file
+from rlzoo.config.paths import at_home
 from rlzoo.config.records import problem
 from rlzoo.config.study_records import StudyFile
 from rlzoo.errors import ExitCode, Problem, RlzooError, clean, code_of
@@ -59,7 +60,7 @@ def find(study: str, studies_dir: Path, storage: str | None) -> Place:
     there = _folders(studies_dir)
     if study == LATEST and not there:
         raise RlzooError(f"there is no study in {studies_dir}", "study= names one, or its folder; studies_dir= a place")
-    given = Path(study).expanduser()
+    given = at_home(study)
     folder = there[-1] if study == LATEST else given if is_study(given) else studies_dir / study
     if not is_study(folder) and storage is None:
         names = [each.name for each in there]

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from rlzoo.config.paths import at_home
 from rlzoo.errors import ConfigError, ExitCode, RlzooError
 from rlzoo.tuning import zoo_names
 from rlzoo.tuning.place import FILES, find, is_study
@@ -88,7 +89,7 @@ def _place(storage: str) -> tuple[Store, str | None]:
         if problems := problems_of(storage):
             raise ConfigError(problems)
         return Store(storage, Path()), None
-    path = Path(storage.removeprefix(LOCAL)).expanduser()
+    path = at_home(storage.removeprefix(LOCAL))
     if path.is_dir() and is_study(path):
         place = find(str(path), path.parent, None)
         return place.store, place.name

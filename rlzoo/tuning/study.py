@@ -13,6 +13,7 @@ import optuna
 
 from rlzoo import origin
 from rlzoo.config import yaml_file
+from rlzoo.config.paths import at_home
 from rlzoo.errors import ExitCode, RlzooError, show
 from rlzoo.redaction import redact_values
 from rlzoo.runs import write_text
@@ -76,7 +77,7 @@ def begin(request: TuneRequest) -> Study:
     Raises:
         RlzooError: if that one has another request, its storage fails, or it is not this user's own (exit code 7).
     """
-    folder = Path(request.config.studies_dir).expanduser() / request.study
+    folder = at_home(request.config.studies_dir) / request.study
     store = Store.of(request.config.storage, folder)
     place.require_whole(folder)  # before the locks in it are made
     if (folder / place.YAML).exists():
@@ -125,7 +126,7 @@ def _check_free(folder: Path) -> None:
 
 def join(request: TuneRequest, *, since: int = 0) -> Study:
     """The study as a worker sees it; `since` is the number of trials it had when its command was given."""
-    folder = Path(request.config.studies_dir).expanduser() / request.study
+    folder = at_home(request.config.studies_dir) / request.study
     store = Store.of(request.config.storage, folder)
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     with store.lock(), explained(store):

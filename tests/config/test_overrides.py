@@ -20,9 +20,10 @@ PATHS = [
 ]
 
 
+@pytest.mark.parametrize("key", ["run", "runs_dir", "studies_dir"])
 @pytest.mark.parametrize("path", PATHS)
-def test_text_values_are_literal(path):
-    words, problems = overrides.parse([f"run={path}"])
+def test_text_values_are_literal(key, path):
+    words, problems = overrides.parse([f"{key}={path}"])
     assert problems == []
     assert words[0].value == path
 

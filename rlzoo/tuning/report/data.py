@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from rlzoo.config.paths import at_home
 from rlzoo.errors import RlzooError, clean
 from rlzoo.tuning import engines, reading
 from rlzoo.tuning.final import search_cost
@@ -142,7 +143,7 @@ def collect(study: str, studies_dir: str, storage: str | None) -> Report:
     Raises:
         RlzooError: if there is none, or it cannot be read.
     """
-    place = find(study, Path(studies_dir).expanduser(), storage)
+    place = find(study, at_home(studies_dir), storage)
     found = reading.read(place.store, place.name)
     with reading.made_sense_of(str(place.store.file)) if place.store.foreign is not None else nullcontext():
         return _report(place, found)
