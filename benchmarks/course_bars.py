@@ -6,7 +6,8 @@ The protocol: a recipe is chosen on the seeds 0 to 4, by at most two tries, and 
 104 (Pixelcopter: one try on 0 to 2, reported on 100 to 102), whatever comes out. The final evaluation plays the
 course's number of episodes on fixed seeds (eval.seed in `conf/train.yaml`, eval.seeds for Taxi), a second draw 100
 episodes on other seeds; of the last checkpoint and of the one that ships. A training that was interrupted is resumed.
-Results go to `benchmarks/results/<name>.json`, and as rows of the table in docs/course.md to the screen.
+Results go to `benchmarks/results/<name>.json`, and as rows of the table in docs/course.md to the screen. A seed that is
+reported there and was not trained below DIR stays as it is: seeds may be trained one by one, but no seed twice.
 """
 
 from __future__ import annotations
@@ -63,13 +64,17 @@ def main() -> None:
     for name in options.names or RECIPES:
         recipe = RECIPES[name]
         seeds = options.seeds or recipe.get("seeds", REPORTED)
-        root = Path(options.runs_dir) / name
+        root, kept = Path(options.runs_dir) / name, RESULTS / f"{name}.json"
+        earlier = json.loads(kept.read_text()) if kept.is_file() else {}
+        reported = earlier["seeds"] if earlier.get("words") == recipe["words"] else {}
+        todo = tuple(seed for seed in seeds if str(seed) not in reported)
         if not options.report_only:
-            for seed in seeds:
+            for seed in todo:
                 train(recipe["words"], seed, root)
-        report = {"name": name, "words": recipe["words"], "bar": recipe["bar"], **collect(root, seeds)}
+        found = dict(sorted({**reported, **collect(root, todo)}.items(), key=lambda item: int(item[0])))
+        report = {"name": name, "words": recipe["words"], "bar": recipe["bar"], "seeds": found}
         if not set(seeds) & {0, 1, 2, 3, 4}:  # what a recipe was chosen on is no result
-            (RESULTS / f"{name}.json").write_text(json.dumps(report, indent=1) + "\n")
+            kept.write_text(json.dumps(report, indent=1) + "\n")
         show(report)
 
 
@@ -81,26 +86,25 @@ def train(words: list[str], seed: int, root: Path) -> None:
     subprocess.run(command, check=True)
 
 
-def collect(root: Path, wanted: tuple[int, ...]) -> dict[str, Any]:
+def collect(root: Path, wanted: tuple[int, ...]) -> dict[str, dict[str, Any]]:
     """The final evaluation and the second draw of every run below `root`, of `last` and of what ships."""
     import rlzoo
     from rlzoo.evaluation import summary
 
     seeds: dict[str, Any] = {}
-    versions: dict[str, Any] = {}
     for run in sorted(find_runs(root), key=lambda run: run.read_config()["seed"]):
         seed, info = run.read_config()["seed"], run.read_info()
         if seed not in wanted or info["status"] != "finished":
             continue
-        versions = info.get("versions", {})
         finals = {entry["checkpoint"]: entry for entry in run.read_results() if entry["source"] == "train"}
         shipped = run.find_checkpoint().name
         entry: dict[str, Any] = {"ships": shipped, "trained_timesteps": finals["last"]["trained_timesteps"]}
+        entry["versions"] = info.get("versions", {})
         for checkpoint in dict.fromkeys(("last", shipped)):
             second = summary(rlzoo.load(run, checkpoint).evaluate(seeds=list(SECOND_DRAW)))
             entry[checkpoint] = {"final": brief(finals[checkpoint]), "second draw": brief(second)}
         seeds[str(seed)] = entry
-    return {"versions": versions, "seeds": seeds}
+    return seeds
 
 
 def brief(entry: dict[str, Any]) -> dict[str, Any]:

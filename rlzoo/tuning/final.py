@@ -23,7 +23,7 @@ from rlzoo.launchers import Job, launch
 from rlzoo.launchers.job import JobResult
 from rlzoo.runs import write_text
 from rlzoo.signals import BY_SIGNAL
-from rlzoo.tuning.intervals import Interval, of_difference, of_mean
+from rlzoo.tuning.intervals import Interval, of_difference, of_mean, p_value
 from rlzoo.tuning.ledger import ENQUEUED, EXACT, Ledger
 from rlzoo.tuning.objective import pareto, second_score
 from rlzoo.tuning.queue import defaults, settings_of
@@ -39,6 +39,8 @@ FRESH = {"seed": 2**30, "race": 2**30 + 1}
 DEFAULTS = "defaults"
 FINALIST = "finalist.json"
 """Who won the race, in the folder of the comparison."""
+MAX_P = 0.2
+"""The defaults stay unless they are beaten at this level: `benchmarks/tuning_choice.py` tried others."""
 
 
 @dataclass(frozen=True)
@@ -100,7 +102,8 @@ class Final:
 
     @property
     def winner(self) -> Candidate:
-        return self.candidates[0]
+        """The best mean, or the defaults where it is not higher than theirs by more than chance often gives."""
+        return self.candidates[0] if self.chance is None or self.chance <= MAX_P else self.defaults
 
     @property
     def defaults(self) -> Candidate:
@@ -113,27 +116,39 @@ class Final:
         return tuple(pareto(both, lambda each: (each.mean, each.second)))
 
     @property
+    def ahead(self) -> bool:
+        """Whether a trial was compared with the defaults, and has the higher mean."""
+        trials = [each.trial for each in self.candidates if not each.seconds]
+        return None in trials[1:]
+
+    @property
     def gain(self) -> Interval | None:
-        """The 95 % interval of what the winner is better than the defaults by; None if it is they, or of few seeds."""
-        ranked = [each.trial for each in self.candidates]
-        if None not in ranked[1:] or self.winner.seconds:
+        """The 95 % interval of what the best trial is ahead of the defaults by; None if it is not, or of few seeds."""
+        return of_difference(self.candidates[0].scores, self.defaults.scores) if self.ahead else None
+
+    @property
+    def chance(self) -> float | None:
+        """The p-value of the best trial's being ahead of the defaults; None if it is not, or of a single seed."""
+        if not self.ahead or min(len(self.candidates[0].scores), len(self.defaults.scores)) < 2:
             return None
-        return of_difference(self.winner.scores, self.defaults.scores)
+        return p_value(self.candidates[0].scores, self.defaults.scores)
 
     @property
     def verdict(self) -> str:
         """Whether the defaults were beaten, in a sentence."""
-        if self.winner.trial is None:
+        best = self.candidates[0]
+        if best.trial is None:
             others = [each.label for each in self.candidates if each.trial is not None and each.scores]
             return f"{', '.join(others)} did not beat the defaults" if others else "no candidate beat the defaults"
         if not self.defaults.scores:
-            return f"{self.winner.label} was compared with nothing: {self.defaults.error.partition(chr(10))[0]}"
-        if self.gain is None:
-            few = f"{self.winner.mean - self.defaults.mean:.2f}, of fewer than {MIN_SEEDS} seeds"
-            return f"{self.winner.label} beats the defaults by {few}: it may be chance"
-        interval = f"{self.gain.mean:.2f} [{self.gain.low:.2f}, {self.gain.high:.2f}]"
-        chance = "" if self.gain.low > 0 else ": it may be chance"
-        return f"{self.winner.label} beats the defaults by {interval}{chance}"
+            return f"{best.label} was compared with nothing: {self.defaults.error.partition(chr(10))[0]}"
+        by = f"{best.mean - self.defaults.mean:.2f}"
+        few = f", of fewer than {MIN_SEEDS} seeds"
+        by += few if self.gain is None else f" [{self.gain.low:.2f}, {self.gain.high:.2f}]"
+        if self.winner is not best:
+            return f"{best.label} is ahead of the defaults by {by}, too little (p = {self.chance:.2f}): they stay"
+        chance = "" if self.gain is not None and self.gain.low > 0 else ": it may be chance"
+        return f"{best.label} beats the defaults by {by}{chance}"
 
 
 def decide(study: Study, words: Sequence[str], say: Callable[[str], None]) -> Final | None:
@@ -351,6 +366,10 @@ def data_of(final: Final) -> dict[str, Any]:
         "candidates": [_data(each, final.front) for each in final.candidates],
         "raced": [_data(each, ()) for each in final.raced],
         "gain": None if final.gain is None else final.gain._asdict(),
+        "p_value": final.chance,
+        "winner": None
+        if any(each.seconds for each in final.candidates) or not final.candidates
+        else final.winner.label,
     }
 
 

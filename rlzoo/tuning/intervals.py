@@ -38,14 +38,28 @@ def of_difference(values: Sequence[float], others: Sequence[float]) -> Interval 
     """
     if min(len(values), len(others)) < MIN_SEEDS:
         return None
+    difference, error, freedom = _welch(values, others)
+    half = t_quantile(freedom) * error
+    return Interval(difference, difference - half, difference + half)
+
+
+def p_value(values: Sequence[float], others: Sequence[float]) -> float:
+    """How often chance alone makes a mean this much higher: Welch's one-sided test of two values or more each."""
+    difference, error, freedom = _welch(values, others)
+    if error == 0:
+        return 0.0 if difference > 0 else 1.0
+    within = _within(abs(difference) / error, freedom)
+    return (1 - within) / 2 if difference > 0 else (1 + within) / 2
+
+
+def _welch(values: Sequence[float], others: Sequence[float]) -> tuple[float, float, int]:
+    """The difference of two means, its standard error, and its degrees of freedom rounded down."""
     (mean, variance), (other, other_variance) = _moments(values), _moments(others)
     a, b = variance / len(values), other_variance / len(others)
-    difference = mean - other
     if a + b == 0:
-        return Interval(difference, difference, difference)
+        return mean - other, 0.0, 1
     freedom = (a + b) ** 2 / (a**2 / (len(values) - 1) + b**2 / (len(others) - 1))
-    half = t_quantile(max(1, math.floor(freedom + 1e-9))) * math.sqrt(a + b)
-    return Interval(difference, difference - half, difference + half)
+    return mean - other, math.sqrt(a + b), max(1, math.floor(freedom + 1e-9))
 
 
 def t_quantile(freedom: int) -> float:

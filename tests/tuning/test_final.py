@@ -16,7 +16,7 @@ from rlzoo.config import yaml_file
 from rlzoo.config.compose import compose
 from rlzoo.tuning import worker
 from rlzoo.tuning.final import DEFAULTS, Candidate, Final, _order, data_of, decide, table_of
-from rlzoo.tuning.intervals import of_difference, of_mean, t_quantile
+from rlzoo.tuning.intervals import of_difference, of_mean, p_value, t_quantile
 from rlzoo.tuning.objective import pareto, score
 from rlzoo.tuning.race import cost, race, rounds
 from rlzoo.tuning.report.data import collect
@@ -45,20 +45,41 @@ def test_intervals_by_hand() -> None:
     difference = of_difference([5.0, 6.0, 7.0, 8.0, 9.0], [1.0, 2.0, 3.0, 4.0, 5.0])
     assert difference == pytest.approx((4.0, 4.0 - 2.306, 4.0 + 2.306), abs=1e-3)
     assert of_difference([1.0] * 5, [0.0] * 5) == (1.0, 1.0, 1.0)
+    # Student's t of 8 degrees of freedom is above 1.397 in one of ten cases
+    assert p_value([value + 1.397 for value in range(5)], range(5)) == pytest.approx(0.1, abs=1e-3)
+    assert p_value(range(5), [value + 1.397 for value in range(5)]) == pytest.approx(0.9, abs=1e-3)
+    assert p_value([1.0, 1.0], [0.0, 0.0]) == 0.0 and p_value([1.0, 1.0], [1.0, 1.0]) == 1.0
     assert of_mean([1.0] * 4) is None and of_difference([1.0] * 5, [0.0] * 4) is None
 
 
 def test_fewer_than_five_seeds_show_their_scores_and_no_interval() -> None:
-    few = Final((Candidate("trial 2", 2, {}, (23.0, 825.5)), Candidate(DEFAULTS, None, {}, (-1.0, 2.0))))
-    assert few.winner.spread == "23.00, 825.50"
+    few = Final((Candidate("trial 2", 2, {}, (423.0, 425.5)), Candidate(DEFAULTS, None, {}, (-1.0, 2.0))))
+    assert few.winner.spread == "423.00, 425.50"
     assert few.verdict == "trial 2 beats the defaults by 423.75, of fewer than 5 seeds: it may be chance"
     assert data_of(few)["candidates"][0]["ci"] is None and data_of(few)["gain"] is None
-    assert data_of(few)["candidates"][0]["range"] == [23.0, 825.5]
+    assert data_of(few)["candidates"][0]["range"] == [423.0, 425.5]
     _, rows = table_of(few.candidates, None)
-    assert rows[0] == ["trial 2", 424.25, "23.00, 825.50", 2]
+    assert rows[0] == ["trial 2", 424.25, "423.00, 425.50", 2]
     five = Final((Candidate("trial 2", 2, {}, (5.0, 6.0, 7.0, 8.0, 9.0)), Candidate(DEFAULTS, None, {}, (1.0,) * 5)))
     assert five.verdict == "trial 2 beats the defaults by 6.00 [4.04, 7.96]"
     assert table_of(five.candidates, None)[1][0] == ["trial 2", 7.0, "[5.04, 8.96]", 5]
+
+
+def test_the_defaults_stay_unless_a_trial_is_ahead_by_more_than_chance_often_gives() -> None:
+    """Of five and five scores of variance 2.5, t is the difference of the means: 0.889 for p = 0.2."""
+    defaults = Candidate(DEFAULTS, None, {}, (1.0, 2.0, 3.0, 4.0, 5.0))
+    found = {}
+    for by in (0.88, 0.9):
+        final = Final((Candidate("trial 2", 2, {}, tuple(score + by for score in defaults.scores)), defaults))
+        found[final.winner.label] = final.verdict, round(final.chance or 0, 2), data_of(final)["winner"]
+    assert found == {
+        "defaults": (
+            "trial 2 is ahead of the defaults by 0.88 [-1.43, 3.19], too little (p = 0.20): they stay", 0.2, "defaults"
+        ),
+        "trial 2": ("trial 2 beats the defaults by 0.90 [-1.41, 3.21]: it may be chance", 0.2, "trial 2"),
+    }  # fmt: skip
+    single = Final((Candidate("trial 2", 2, {}, (2.0,)), Candidate(DEFAULTS, None, {}, (1.0,))))
+    assert single.winner.trial == 2 and single.chance is None  # one seed can test nothing
 
 
 def test_a_race_costs_what_so_many_seeds_for_all_would() -> None:

@@ -45,8 +45,8 @@ class Comparison:
         return f"{sentence[0].upper()}{sentence[1:]}."
 
     def as_data(self) -> dict[str, Any]:
-        data = data_of(self.final)
-        return {"n_seeds": self.n_seeds, "done": self.done, **data, "gain": data["gain"] if self.done else None}
+        early = {} if self.done else {"gain": None, "p_value": None, "winner": None}
+        return {"n_seeds": self.n_seeds, "done": self.done, **data_of(self.final), **early}
 
 
 def compare(folder: Path, request: Mapping[str, Any], seed: int) -> Comparison | None:
