@@ -31,7 +31,7 @@ ELSEWHERE = (
 """Ids that a package registers once it is imported, and what to do about them until then."""
 
 _ID = re.compile(r"^id: *([^\s#]+)", re.MULTILINE)
-_LAKES = {
+LAKES = {
     "FrozenLake-v1-4x4": "FrozenLake",
     "FrozenLake-v1-4x4-no_slippery": "FrozenLakeNoSlippery",
     "FrozenLake-v1-8x8": "FrozenLake8x8",
@@ -133,15 +133,15 @@ def _by_id(env_id: str, kwargs: Mapping[str, Any]) -> Choice | None:
 
 def _by_any_id(env_id: str, kwargs: Mapping[str, Any]) -> Choice | None:
     """The file of an id, or of what the course's cards call its lake."""
-    if env_id in _LAKES:
-        return Choice(_LAKES[env_id], notice=f"env={_LAKES[env_id]}")
+    if env_id in LAKES:
+        return Choice(LAKES[env_id], notice=f"env={LAKES[env_id]}")
     return _by_id(env_id, kwargs)
 
 
 def _in_any_case(typed: str, kwargs: Mapping[str, Any]) -> Choice | None:
     """The file of a name or id that is typed in other capital letters, if that is only one."""
     names = files.options("env")
-    known = dict.fromkeys((*names, *short_names(), *_LAKES, *aliases.SAME))
+    known = dict.fromkeys((*names, *short_names(), *LAKES, *aliases.SAME))
     alike = [text for text in known if text.lower() == typed.lower()]
     meant = [Choice(text, notice=f"env={text}") if text in names else _by_any_id(text, kwargs) for text in alike]
     found = {choice.name: choice for choice in meant if choice is not None}

@@ -13,7 +13,7 @@ from itertools import islice
 from typing import Any
 
 from rlzoo.algos.specs import ALGOS, ALIASES
-from rlzoo.config import aliases
+from rlzoo.config import aliases, env_names
 from rlzoo.config.choices import read_choice
 from rlzoo.config.files import find as find_file
 from rlzoo.errors import clean, shorten
@@ -100,16 +100,18 @@ def find_models(
 
 
 def env_ids(env: str) -> tuple[str, ...]:
-    """The id that `env=` names, and the old ids of the same environment, which older cards carry.
+    """The id that `env=` names, and what else cards call the same environment: its old ids, the course's lakes.
 
-    Raises:
-        RlzooError: never; a name that rlzoo does not know is taken for an id.
+    A name that rlzoo does not know is taken for an id.
     """
-    known = find_file(f"env/{env}")
-    values = read_choice("env", env) if known is not None else {}
+    if env in env_names.LAKES:
+        return (env,)
+    name = env_names.name_of(env)
+    values = read_choice("env", name) if find_file(f"env/{name}") is not None else {}
     env_id = str(values.get("id", "???"))
     newest = aliases.current(env if env_id == "???" else env_id)
-    return (newest, *(old for old, (new, _) in aliases.SAME.items() if new == newest))
+    lakes = (lake for lake, file in env_names.LAKES.items() if file == name)
+    return (newest, *(old for old, (new, _) in aliases.SAME.items() if new == newest), *lakes)
 
 
 def unknown_algo(algo: str) -> str:

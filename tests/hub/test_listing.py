@@ -86,12 +86,20 @@ def test_environments_are_found_under_their_old_ids(hub):
     publish(hub, "a/ppo-LunarLander-v2", card("LunarLander-v2", "250.00 +/- 20.00"))
     publish(hub, "b/ppo-LunarLander-v3", card("LunarLander-v3", "260.00 +/- 20.00"))
     publish(hub, "c/ppo-CartPole-v1", card("CartPole-v1", "500.00 +/- 0.00"))
-    for env in ("LunarLander", "LunarLander-v2", "LunarLander-v3"):
+    for env in ("LunarLander", "LunarLander-v2", "LunarLander-v3", "lunarlander", "LUNARLANDER-V2"):
         assert [(model.id[0], model.env) for model in find_models(env=env)] == [
             ("b", "LunarLander-v3"),
             ("a", "LunarLander-v3"),
         ]
     assert find_models(env="NoSuchEnv-v7") == []
+
+
+def test_the_lakes_of_the_course_are_found_under_its_names_for_them(hub):
+    publish(hub, "a/q-lake", card("FrozenLake-v1-4x4-no_slippery", "1.00 +/- 0.00"))
+    publish(hub, "b/q-lake", card("FrozenLake-v1-8x8", "0.40 +/- 0.50"))
+    for env in ("FrozenLake-v1-4x4-no_slippery", "FrozenLakeNoSlippery", "frozenlakenoslippery"):
+        assert [model.id for model in find_models(env=env)] == ["a/q-lake"]
+    assert [model.id for model in find_models(env="FrozenLake8x8")] == ["b/q-lake"]
 
 
 def test_users_tags_and_algorithms_choose(hub):
