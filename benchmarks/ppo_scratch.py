@@ -184,10 +184,10 @@ def _create(variant: str, name: str, *, seed: int, total_timesteps: int) -> Any:
     from stable_baselines3.common.env_util import make_vec_env
 
     from rlzoo import compose
+    from rlzoo.algos.create import resolve
     from rlzoo.algos.ppo_scratch import PPO
     from rlzoo.algos.signatures import find_signature
     from rlzoo.algos.specs import find_spec
-    from rlzoo.algos.values import resolve
     from rlzoo.envs.make import make
     from rlzoo.seeding import seed_everything
 

@@ -5,6 +5,7 @@ The table `signatures.json` is compiled from the installed packages by `rlzoo.al
 
 from __future__ import annotations
 
+import inspect
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -19,12 +20,15 @@ from rlzoo.algos.names import NOT_HYPERPARAMETERS
 from rlzoo.algos.policies import BY_KIND
 from rlzoo.algos.specs import AlgoSpec, find_spec
 from rlzoo.errors import Problem, RlzooError
-from rlzoo.registry import did_you_mean
+from rlzoo.registry import did_you_mean, load
 
 TABLE = Path(__file__).with_name("signatures.json")
 
 Keywords = dict[str, dict[str, Any]]
 """Keyword to its type, as text (`"float | schedule"`), and its default if it has one."""
+
+CONTRACT = ("learn", "predict", "state", "restore")
+"""What a class that is not Stable-Baselines3's has to have: the methods of `rlzoo.protocols.Algorithm`."""
 
 LSTM: Keywords = {"bias": {"type": "bool"}, "dropout": {"type": "float"}}
 """What `lstm_kwargs` can say; the sizes of an LSTM have keywords of their own."""
@@ -79,12 +83,59 @@ def table() -> dict[str, Any]:
 def find_signature(spec: AlgoSpec) -> Signature:
     """The signature of an algorithm: from the table, or read from a user's or a plugin's class (importing it)."""
     if spec.backend == "custom":
-        from rlzoo.algos.custom import read_signature
-
         return read_signature(spec)
     row = table()["algorithms"][spec.name]
     policies = {name: table()["policies"][reference] for name, reference in row["policies"].items()}
     return Signature(row["keywords"], policies)
+
+
+def read_signature(spec: AlgoSpec) -> Signature:
+    """The keywords of a class and of its policies.
+
+    Raises:
+        RlzooError: if it cannot be imported, or is neither Stable-Baselines3's nor an `Algorithm`.
+    """
+    from rlzoo.algos.compile_signatures import keywords
+
+    cls = load_class(spec)
+    policies = {name: keywords(policy) for name, policy in getattr(cls, "policy_aliases", {}).items()}
+    return Signature(keywords(cls, ("policy", *NOT_HYPERPARAMETERS)), policies)
+
+
+def takes_any_keyword(spec: AlgoSpec) -> bool:
+    """Whether the constructor has `**kwargs`, so that no keyword can be called unknown."""
+    parameters = inspect.signature(load_class(spec)).parameters.values()
+    return any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters)
+
+
+def load_class(spec: AlgoSpec) -> Any:
+    """The class of a user's or a plugin's algorithm, imported, and torch with it.
+
+    Raises:
+        RlzooError: if it cannot be imported, or is neither Stable-Baselines3's nor an `Algorithm`.
+    """
+    try:
+        cls = load(spec.entry_point)
+    except RlzooError:
+        raise
+    except (Exception, SystemExit) as error:  # whatever the user's own module raises
+        raise RlzooError(f"importing {spec.entry_point} failed: {type(error).__name__}: {error}") from error
+    if not isinstance(cls, type):
+        raise RlzooError(f"{spec.entry_point} is not a class")
+    missing = [name for name in CONTRACT if not hasattr(cls, name)]
+    if not is_sb3(cls) and missing:
+        raise RlzooError(
+            f"{spec.entry_point} cannot be trained: it has no {', '.join(missing)}",
+            "a class of your own extends one of Stable-Baselines3, or follows rlzoo.protocols.Algorithm",
+        )
+    return cls
+
+
+def is_sb3(cls: type) -> bool:
+    """Whether it is one of Stable-Baselines3's algorithms, or extends one."""
+    from stable_baselines3.common.base_class import BaseAlgorithm
+
+    return issubclass(cls, BaseAlgorithm)
 
 
 def check(
@@ -135,23 +186,6 @@ def check(
     return problems, [finding.text for finding in findings if isinstance(finding, rules.Notice)]
 
 
-def check_alone(algo: Mapping[str, Any]) -> list[Problem]:
-    """What is wrong with single values under `algo`, whatever the others are."""
-    spec = find_spec(str(algo.get("name")))
-    return _check_alone(spec, find_signature(spec), algo, None)
-
-
-def _check_alone(
-    spec: AlgoSpec, signature: Signature, algo: Mapping[str, Any], observation: str | None
-) -> list[Problem]:
-    policy = algo.get("policy", "auto")
-    hyperparams = {key: value for key, value in algo.items() if key not in ("name", "policy")}
-    known_policy = _policy_for(policy, signature, observation)
-    is_open = spec.backend == "custom" and _takes_any_keyword(spec)
-    keywords = _check_keywords(hyperparams, signature.keywords, signature, known_policy, ("algo", spec.family), is_open)
-    return [*_check_policy(policy, signature), *keywords]
-
-
 def check_values(algo: Mapping[str, Any], observation_space: str | None) -> list[Problem]:
     """Check every keyword of an algorithm by itself: whether there is such a one, its type and its range.
 
@@ -160,23 +194,25 @@ def check_values(algo: Mapping[str, Any], observation_space: str | None) -> list
         observation_space: as the algorithm sees it, as text; None if it is not known.
     """
     try:
-        spec = find_spec(str(algo.get("name")))
-        signature = find_signature(spec)
+        signature = find_signature(find_spec(str(algo.get("name"))))
     except RlzooError as error:
         return [Problem("algo.name", error.message, error.hint)]
-    hyperparams = {key: value for key, value in algo.items() if key not in ("name", "policy")}
-    policy = algo.get("policy", "auto")
-    problems = _check_policy(policy, signature)
-    known_policy = _policy_for(policy, signature, observation_space)
-    is_open = spec.backend == "custom" and _takes_any_keyword(spec)
-    problems += _check_keywords(
-        hyperparams, signature.keywords, signature, known_policy, ("algo", spec.family), is_open
-    )
-    return problems + [
+    return check_alone(algo, observation_space) + [
         Problem(f"algo.{key}", "has to be given")
         for key, row in signature.keywords.items()
-        if "default" not in row and key not in hyperparams
+        if "default" not in row and key not in algo
     ]
+
+
+def check_alone(algo: Mapping[str, Any], observation_space: str | None = None) -> list[Problem]:
+    """What is wrong with single values under `algo`, whatever the others are; they need not be whole."""
+    spec = find_spec(str(algo.get("name")))
+    signature, policy = find_signature(spec), algo.get("policy", "auto")
+    hyperparams = {key: value for key, value in algo.items() if key not in ("name", "policy")}
+    known_policy = _policy_for(policy, signature, observation_space)
+    is_open = spec.backend == "custom" and takes_any_keyword(spec)
+    keywords = _check_keywords(hyperparams, signature.keywords, signature, known_policy, ("algo", spec.family), is_open)
+    return [*_check_policy(policy, signature), *keywords]
 
 
 def _check_policy(policy: Any, signature: Signature) -> list[Problem]:
@@ -240,12 +276,6 @@ def _unknown(key: str, name: str, keywords: Keywords) -> Problem:
     if others and key == f"algo.{name}":
         return Problem(key, "unknown keyword", f"a keyword of {', '.join(others)}")
     return Problem(key, f"unknown keyword{near}", f"known: {', '.join(keywords)}" if keywords and not near else "")
-
-
-def _takes_any_keyword(spec: AlgoSpec) -> bool:
-    from rlzoo.algos.custom import takes_any_keyword
-
-    return takes_any_keyword(spec)
 
 
 @cache
