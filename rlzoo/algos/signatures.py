@@ -133,9 +133,8 @@ def load_class(spec: AlgoSpec) -> Any:
 
 def is_sb3(cls: type) -> bool:
     """Whether it is one of Stable-Baselines3's algorithms, or extends one."""
-    from stable_baselines3.common.base_class import BaseAlgorithm
-
-    return issubclass(cls, BaseAlgorithm)
+    base = ("stable_baselines3.common.base_class", "BaseAlgorithm")
+    return any((each.__module__, each.__name__) == base for each in cls.__mro__)
 
 
 def check(
