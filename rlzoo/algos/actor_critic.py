@@ -18,23 +18,17 @@ import torch
 from stable_baselines3.common.type_aliases import Schedule
 from stable_baselines3.common.vec_env import VecEnv
 
-from rlzoo.algos.actor import Actor, Critic, clipped, fast_forward
-from rlzoo.algos.core.flat_adam import FlatAdam
-from rlzoo.algos.core.generator import generator_state, own_generator, restored_generator
+from rlzoo.algos.actor import Critic, clipped, fast_forward
 from rlzoo.algos.networks import to_features
-from rlzoo.algos.observations import observation_state, replace_rows, restored_observation
-from rlzoo.algos.torch_state import module_state, restore_module, torch_device
-from rlzoo.algos.vector_environment import VectorEnvironment
+from rlzoo.algos.policy_gradient import PolicyGradient
 from rlzoo.algos.watch import Watch
-from rlzoo.protocols import Callback, EnvironmentStep, MetricLogger, State
+from rlzoo.protocols import Callback, EnvironmentStep, MetricLogger
 
 
-class ActorCritic:
+class ActorCritic(PolicyGradient):
     """A policy that learns from how much better a step went than the critic expected, and a critic that learns to.
 
     Attributes:
-        actor: the policy's network.
-        critic: the value's network.
         num_timesteps: environment steps taken so far, over all environments.
         n_episodes: whole episodes played so far, over all environments.
         n_updates: gradient steps taken so far, of each network.
@@ -68,22 +62,13 @@ class ActorCritic:
             seed: of the actions drawn in training.
             device: of the networks.
         """
-        self.env = VectorEnvironment(env)
+        super().__init__(
+            env, net_arch, activation_fn, has_critic=True, max_grad_norm=max_grad_norm, seed=seed, device=device
+        )
+        self.critic: Critic
         self.learning_rate, self.value_learning_rate = learning_rate, value_learning_rate
-        self.gamma, self.ent_coef, self.max_grad_norm = gamma, ent_coef, max_grad_norm
-        self._device = torch_device(device)
-        spaces = self.env.observation_space, self.env.action_space
-        self.actor = Actor(*spaces, net_arch, activation_fn).to(self._device)
-        self.critic = Critic(spaces[0], net_arch, activation_fn).to(self._device)
-        self._networks = {"actor": self.actor, "critic": self.critic}
-        self._optimizers = {name: FlatAdam(network.parameters()) for name, network in self._networks.items()}
-        self._outputs = fast_forward(self.actor, spaces[0], self._device)
-        self._values = fast_forward(self.critic, spaces[0], self._device)
-        self._rng = own_generator(seed)
-        self.num_timesteps = self.n_episodes = self.n_updates = 0
-        self._observation: Any = None  # (n_envs, *observation_shape), where every environment stands
-        self._recent: list[tuple[float, int]] = []  # return and length of episodes that are not in the log yet
-        self._losses: dict[str, float] = {}  # of the last update
+        self.gamma, self.ent_coef = gamma, ent_coef
+        self._values = fast_forward(self.critic, self.env.observation_space, self._device)
 
     def learn(
         self, total_timesteps: int, callbacks: Sequence[Callback] = (), logger: MetricLogger | None = None
@@ -121,9 +106,8 @@ class ActorCritic:
         log_prob, entropy = self.actor(inputs, torch.as_tensor(actions, device=self._device))
         policy_loss = -(log_prob * advantages).mean()  # (13.14): theta <- theta + alpha delta grad ln pi(A|S)
         entropy_loss = -entropy.mean()
-        rate = self.learning_rate(progress_remaining) if callable(self.learning_rate) else self.learning_rate
         self._minimize("critic", value_loss, self.value_learning_rate)
-        self._minimize("actor", policy_loss + self.ent_coef * entropy_loss, rate)
+        self._minimize("actor", policy_loss + self.ent_coef * entropy_loss, self.learning_rate, progress_remaining)
         self.n_updates += 1
         self._losses = {
             "train/policy_loss": policy_loss.item(),
@@ -131,60 +115,5 @@ class ActorCritic:
             "train/entropy_loss": entropy_loss.item(),
         }
 
-    def _minimize(self, network: str, loss: torch.Tensor, learning_rate: float) -> None:
-        norm = np.inf if self.max_grad_norm is None else self.max_grad_norm
-        self._optimizers[network].minimize(loss, learning_rate=learning_rate, max_grad_norm=norm)
-
     def _tensor(self, numbers: np.ndarray) -> torch.Tensor:
         return torch.as_tensor(numbers, dtype=torch.float32, device=self._device)
-
-    def _log(self, watch: Watch) -> None:
-        watch.log(self._recent, self._losses)
-        self._recent = []
-
-    def losses(self) -> dict[str, float]:
-        """Of the last update, by their names in the log."""
-        return self._losses
-
-    def predict(
-        self,
-        observation: Any,
-        state: tuple[np.ndarray, ...] | None = None,
-        episode_start: np.ndarray | None = None,
-        deterministic: bool = False,
-        action_masks: np.ndarray | None = None,
-    ) -> tuple[np.ndarray, tuple[np.ndarray, ...] | None]:
-        """The likeliest actions, or drawn from the policy; see `rlzoo.protocols.Policy`."""
-        return self.actor.predict(self._outputs, observation, deterministic=deterministic), state
-
-    def state(self) -> State:
-        """All there is: the networks and their optimizers, the counters, where the environments stand."""
-        tensors: dict[str, Any] = dict(observation_state(self._observation, "observation"))
-        for name, network in self._networks.items():
-            tensors |= module_state(network, name)
-            tensors |= {f"{name}_adam.{key}": value for key, value in self._optimizers[name].state().items()}
-        counters = {name: getattr(self, name) for name in ("num_timesteps", "n_episodes", "n_updates")}
-        log = {"recent": list(self._recent), "losses": dict(self._losses)}
-        return State(tensors, {**counters, **log, "generator": generator_state(self._rng)})
-
-    def restore(self, state: State) -> None:
-        self.restore_weights(state)
-        for name, optimizer in self._optimizers.items():
-            start = f"{name}_adam."
-            taken = {key.removeprefix(start): value for key, value in state.tensors.items() if key.startswith(start)}
-            optimizer.restore(taken)
-        values = state.values
-        self.num_timesteps, self.n_episodes = int(values["num_timesteps"]), int(values["n_episodes"])
-        self.n_updates, self._losses = int(values["n_updates"]), dict(values["losses"])
-        self._recent = [(float(reward), int(length)) for reward, length in values["recent"]]
-        self._rng = restored_generator(values["generator"])
-        self._observation = restored_observation(state.tensors, "observation")
-
-    def restore_weights(self, state: State) -> None:
-        """Take over the networks alone: the start of another training."""
-        for name, network in self._networks.items():
-            restore_module(network, name, state.tensors)
-
-    def begin_episodes(self, observation: Any, rows: np.ndarray) -> None:
-        """Begin anew the episodes of environments that could not be put back: `rows` (n_envs,) says which."""
-        self._observation = replace_rows(self._observation, observation, rows)

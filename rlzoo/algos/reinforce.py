@@ -20,19 +20,16 @@ import torch
 from stable_baselines3.common.type_aliases import Schedule
 from stable_baselines3.common.vec_env import VecEnv
 
-from rlzoo.algos.actor import Actor, Critic, clipped, fast_forward
-from rlzoo.algos.core.flat_adam import FlatAdam
-from rlzoo.algos.core.generator import generator_state, own_generator, restored_generator
+from rlzoo.algos.actor import clipped
 from rlzoo.algos.core.returns import full_return, rewards_to_go, standardized
 from rlzoo.algos.networks import to_features
-from rlzoo.algos.observations import each, observation_state, replace_rows, restored_observation, stacked
-from rlzoo.algos.torch_state import module_state, restore_module, torch_device
-from rlzoo.algos.vector_environment import VectorEnvironment
+from rlzoo.algos.observations import each, observation_state, restored_observation, stacked
+from rlzoo.algos.policy_gradient import PolicyGradient
 from rlzoo.algos.watch import Watch
 from rlzoo.protocols import Callback, MetricLogger, State
 
 
-class Reinforce:
+class Reinforce(PolicyGradient):
     """Makes actions likelier by how good the return was that followed them.
 
     Every environment plays `n_episodes_per_update` whole episodes with the same weights, then these change. One that is
@@ -84,30 +81,18 @@ class Reinforce:
             seed: of the actions drawn in training.
             device: of the networks.
         """
-        self.env = VectorEnvironment(env)
+        super().__init__(
+            env, net_arch, activation_fn, has_critic=baseline, max_grad_norm=max_grad_norm, seed=seed, device=device
+        )
         self.learning_rate, self.value_learning_rate = learning_rate, value_learning_rate
         self.n_episodes_per_update, self.gamma, self.reward_to_go = n_episodes_per_update, gamma, reward_to_go
-        self.normalize_returns, self.ent_coef, self.max_grad_norm = normalize_returns, ent_coef, max_grad_norm
-        self._device = torch_device(device)
-        spaces = self.env.observation_space, self.env.action_space
-        self.actor = Actor(*spaces, net_arch, activation_fn).to(self._device)
-        self.critic = Critic(spaces[0], net_arch, activation_fn).to(self._device) if baseline else None
-        self._networks: dict[str, Actor | Critic] = {"actor": self.actor}
-        if self.critic is not None:
-            self._networks["critic"] = self.critic
-        self._optimizers = {name: FlatAdam(network.parameters()) for name, network in self._networks.items()}
-        self._outputs = fast_forward(self.actor, spaces[0], self._device)
-        self._rng = own_generator(seed)
-        self.num_timesteps = self.n_episodes = self.n_updates = 0
-        self._observation: Any = None  # (n_envs, *observation_shape), where every environment stands
+        self.normalize_returns, self.ent_coef = normalize_returns, ent_coef
         # The rollout: one entry for each step of the vectorised environment since the last update, rows are n_envs
         self._observations: list[Any] = []
         self._actions: list[np.ndarray] = []
         self._rewards: list[np.ndarray] = []
         self._begun: list[int | None] = [0] * env.num_envs  # where in it an episode began; None: before it
         self._episodes: list[tuple[int, int, int]] = []  # environment, first step and last + 1: what is learnt from
-        self._recent: list[tuple[float, int]] = []  # return and length of episodes that are not in the log yet
-        self._losses: dict[str, float] = {}  # of the last update
 
     def learn(
         self, total_timesteps: int, callbacks: Sequence[Callback] = (), logger: MetricLogger | None = None
@@ -185,8 +170,7 @@ class Reinforce:
         policy_loss = -log_prob.dot(weights) / n_episodes  # (13.8), a sum over the steps of an episode
         entropy_loss = -entropy.sum() / n_episodes
         loss = policy_loss + self.ent_coef * entropy_loss if self.ent_coef else policy_loss
-        rate = self.learning_rate(progress_remaining) if callable(self.learning_rate) else self.learning_rate
-        self._minimize("actor", loss, rate)
+        self._minimize("actor", loss, self.learning_rate, progress_remaining)
         self._losses |= {"train/policy_loss": policy_loss.item(), "train/entropy_loss": entropy_loss.item()}
         self.n_updates += 1
         self._begun = [0 if begin == len(self._rewards) else None for begin in self._begun]
@@ -209,70 +193,26 @@ class Reinforce:
         self._minimize("critic", loss, self.value_learning_rate)
         return loss.item()
 
-    def _minimize(self, network: str, loss: torch.Tensor, learning_rate: float) -> None:
-        norm = np.inf if self.max_grad_norm is None else self.max_grad_norm
-        self._optimizers[network].minimize(loss, learning_rate=learning_rate, max_grad_norm=norm)
-
-    def _log(self, watch: Watch) -> None:
-        watch.log(self._recent, self._losses)
-        self._recent = []
-
-    def losses(self) -> dict[str, float]:
-        """Of the last update, by their names in the log."""
-        return self._losses
-
-    def predict(
-        self,
-        observation: Any,
-        state: tuple[np.ndarray, ...] | None = None,
-        episode_start: np.ndarray | None = None,
-        deterministic: bool = False,
-        action_masks: np.ndarray | None = None,
-    ) -> tuple[np.ndarray, tuple[np.ndarray, ...] | None]:
-        """The likeliest actions, or drawn from the policy; see `rlzoo.protocols.Policy`."""
-        return self.actor.predict(self._outputs, observation, deterministic=deterministic), state
-
     def state(self) -> State:
         """All there is, with the episodes that are half played."""
-        tensors: dict[str, Any] = dict(observation_state(self._observation, "observation"))
-        for name, network in self._networks.items():
-            tensors |= module_state(network, name)
-            tensors |= {f"{name}_adam.{key}": value for key, value in self._optimizers[name].state().items()}
+        state = super().state()
+        tensors = dict(state.tensors)
         if self._rewards:
             tensors |= observation_state(stacked(self._observations), "rollout.observations")
             tensors |= {"rollout.actions": stacked(self._actions), "rollout.rewards": np.array(self._rewards)}
-        counters = {name: getattr(self, name) for name in ("num_timesteps", "n_episodes", "n_updates")}
-        rollout = {"begun": list(self._begun), "episodes": list(self._episodes), "recent": list(self._recent)}
-        return State(
-            tensors, {**counters, **rollout, "losses": dict(self._losses), "generator": generator_state(self._rng)}
-        )
+        return State(tensors, {**state.values, "begun": list(self._begun), "episodes": list(self._episodes)})
 
     def restore(self, state: State) -> None:
-        self.restore_weights(state)
-        for name, optimizer in self._optimizers.items():
-            start = f"{name}_adam."
-            taken = {key.removeprefix(start): value for key, value in state.tensors.items() if key.startswith(start)}
-            optimizer.restore(taken)
+        super().restore(state)
         values = state.values
-        self.num_timesteps, self.n_episodes = int(values["num_timesteps"]), int(values["n_episodes"])
-        self.n_updates, self._losses = int(values["n_updates"]), dict(values["losses"])
         self._begun, self._episodes = list(values["begun"]), [tuple(episode) for episode in values["episodes"]]
-        self._recent = [(float(reward), int(length)) for reward, length in values["recent"]]
-        self._rng = restored_generator(values["generator"])
-        self._observation = restored_observation(state.tensors, "observation")
         n_steps = len(state.tensors.get("rollout.rewards", ()))
         observations = restored_observation(state.tensors, "rollout.observations")
         self._observations = [each(lambda part, t=t: part[t], observations) for t in range(n_steps)]
         self._actions = list(np.array(state.tensors["rollout.actions"])) if n_steps else []
         self._rewards = list(np.array(state.tensors["rollout.rewards"])) if n_steps else []
 
-    def restore_weights(self, state: State) -> None:
-        """Take over the networks alone: the start of another training."""
-        for name, network in self._networks.items():
-            restore_module(network, name, state.tensors)
-
     def begin_episodes(self, observation: Any, rows: np.ndarray) -> None:
-        """Begin anew the episodes of environments that could not be put back: `rows` (n_envs,) says which."""
-        self._observation = replace_rows(self._observation, observation, rows)
+        super().begin_episodes(observation, rows)
         for index in np.flatnonzero(rows).tolist():
             self._begun[index] = len(self._rewards)
