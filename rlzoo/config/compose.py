@@ -29,6 +29,8 @@ ALIASES = {"algo": {"recurrent_ppo": "ppo_lstm"}}
 """Other names of choices; they compose the choice itself, with its tuned sets."""
 EMPTY: dict[str, dict[str, str]] = {"logger": {"logger": "logger=csv"}, "experiment": {}}
 """Groups that can be left empty, and what that means: CSV files are always written."""
+MAX_REFERENCES = 16
+"""References to other settings in one request: each may lead to several more, and a few dozen to no end."""
 
 
 @dataclass(frozen=True)
@@ -202,14 +204,18 @@ def expand_jobs(words: Sequence[str]) -> tuple[list[list[str]], list[Problem]]:
 
 def resolve(values: dict[str, Any]) -> tuple[dict[str, Any], list[Problem]]:
     """Fill in references to other settings (`${total_timesteps}`); resolvers (`${oc.env:…}`) are refused."""
+    strings = [(path, value) for path, value in _strings(values, ()) if "${" in value]
     problems = [
         Problem(
             ".".join(path), f"{value!r} is not allowed", "only other settings can be referred to: ${total_timesteps}"
         )
-        for path, value in _strings(values, ())
+        for path, value in strings
         if files.RESOLVER.search(value)
     ]
-    if problems or not any("${" in value for _, value in _strings(values, ())):
+    if not problems and sum(value.count("${") for _, value in strings) > MAX_REFERENCES:
+        message = f"refers to other settings, as do others, more than {MAX_REFERENCES} times in all"
+        problems.append(Problem(".".join(strings[0][0]), message, "write the values themselves"))
+    if problems or not strings:
         return values, problems
     from omegaconf import OmegaConf
     from omegaconf.errors import OmegaConfBaseException

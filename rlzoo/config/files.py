@@ -20,8 +20,8 @@ USER_GROUPS = ("algo", "env", "search_space", "logger", "experiment")
 GLOBAL_GROUPS = ("hyperparams", "experiment", "family")
 """Groups whose files hold whole requests: their keys are top-level ones, with or without a package header."""
 
-RESOLVER = re.compile(r"\$\{[^}]*:")
-"""What reads the environment or runs a function when it is resolved: `${oc.env:…}`."""
+RESOLVER = re.compile(r"\$\{[^}]*[:$]")
+"""What reads the environment or runs a function when it is resolved: `${oc.env:…}`, or `${${a}:…}` where a says so."""
 _INSTRUCTION = re.compile(r"hydra|_\w+_")
 """Keys that tell Hydra what to do: `_target_`, `_args_`, `_partial_`."""
 

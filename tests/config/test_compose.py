@@ -190,6 +190,8 @@ def test_an_unrelated_projects_files_change_nothing(elsewhere):
         "id: CartPole-v1\nhydra: {callbacks: {a: {_target_: os.system}}}\n",
         "id: CartPole-v1\nkwargs: {a: {_target_: os.system}}\n",
         "id: ${oc.env:HOME}\n",
+        "id: CartPole-v1\nextra: oc.env\nsummary: '${${env.extra}:HOME}'\n",
+        "id: CartPole-v1\nextra: env\nkwargs: {a: ['x${oc.${env.extra}:HOME}']}\n",
         "defaults: [gym, override /hydra/launcher: x, _self_]\n",
         "defaults: [gym, {override /hydra/launcher: x}, _self_]\n",
         "defaults: [../../../secret]\n",
@@ -209,6 +211,14 @@ def test_a_syntax_error_in_a_user_file_names_its_place(elsewhere):
     write(elsewhere / "hyperparams/ppo/CartPole.yaml", "algo:\n  n_steps: [1\n")
     composition = compose("train", [])
     assert "hyperparams/ppo/CartPole.yaml:" in composition.problems[0].message
+
+
+def test_references_that_grow_without_end(elsewhere):
+    """Each names the one before twice: resolved, the last would have 2 ** 40 of the first."""
+    lines = [f"  a{index}: ${{env.kwargs.a{index - 1}}}${{env.kwargs.a{index - 1}}}\n" for index in range(1, 41)]
+    write(elsewhere / "conf/env/MyEnv.yaml", f"id: CartPole-v1\nkwargs:\n  a0: x\n{''.join(lines)}")
+    (problem,) = [each for each in compose("train", ["env=MyEnv"]).problems if "more than 16 times" in str(each)]
+    assert problem.key == "env.kwargs.a1"
 
 
 def test_references_to_other_settings():

@@ -233,6 +233,9 @@ def _resolvers(run: Path) -> Iterator[Attack]:
         "x${ oc.env : CANARY_PLAIN }",
         "${oc.env:\nCANARY_PLAIN}",
         "${custom:os.system}",
+        "${oc.${launcher.name}:CANARY_PLAIN}",
+        "${${launcher.name}:CANARY_PLAIN}",
+        "${algo.name}" * 100,
     )
     for index, text in enumerate(texts):
         quoted = json.dumps(text)
@@ -243,7 +246,7 @@ def _resolvers(run: Path) -> Iterator[Attack]:
         yield Attack("A12", f"run_{index}", EVALUATE, stranger(run, put("env", "summary", value=text)), WRONG)
         yield Attack("A12", f"resume_{index}", RESUME, stranger(run, put("env", "summary", value=text)), WRONG)
         listed = put("env", "kwargs", value={"a": [{"b": text}]})
-        yield Attack("A12", f"nested_{index}", EVALUATE, stranger(run, listed), WRONG)
+        yield Attack("A12", f"nested_{index}", EVALUATE, stranger(run, listed), REFUSED)
         words = ("train", "algo=ppo", "env=CartPole", "--cfg", "job", f"env.summary='{text}'")
         yield Attack("A12", f"word_{index}", words, written({}), WRONG)
 
