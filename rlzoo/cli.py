@@ -186,6 +186,10 @@ def _dispatch(argv: list[str]) -> int:
         if getattr(arguments, attribute) and name not in takers:
             raise RlzooError(f"rlzoo {name} has no option {option}", f"rlzoo {' | '.join(takers)} has it")
     _require_current_folder()
+    from rlzoo.config.overrides import require_clear
+
+    for note in require_clear(arguments.words):
+        _complain(f"note: {note}")
     return int(import_module(f"rlzoo.commands.{name.replace('-', '_').replace(' ', '_')}").main(arguments))
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import sys
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
@@ -106,7 +107,7 @@ def _find_problems(
         problems += _cross_problems(config)
         if n_requests and env is not None and not problems and config.launcher.get("name") == "local":
             spaces_of = (env.observation_space, env.action_space)
-            problems = _too_large(config, *spaces_of, min(config.n_jobs, n_requests))
+            problems = _too_large(config, *spaces_of, min(config.n_jobs, n_requests), composition.typed)
     return config, problems, notices
 
 
@@ -231,7 +232,13 @@ def check_stored(config: TrainConfig) -> list[Problem]:
     return problems or _too_large(config, config.env.observation_space, config.env.action_space, 1)
 
 
-def _too_large(config: TrainConfig, observation: str | None, action: str | None, n_jobs: int) -> list[Problem]:
+def _too_large(
+    config: TrainConfig,
+    observation: str | None,
+    action: str | None,
+    n_jobs: int,
+    typed: Callable[[str], bool] = lambda key: False,
+) -> list[Problem]:
     """What this machine has not the memory or the cores for."""
     problems = []
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
@@ -242,7 +249,7 @@ def _too_large(config: TrainConfig, observation: str | None, action: str | None,
     if observation is not None and action is not None:
         with suppress(RlzooError):  # a space of a kind that is not written: its size is looked at when it was made
             sizes = Sizes.of_text(spaces.parse(observation), spaces.parse(action))
-            problems += memory_problems(config, sizes, n_jobs=n_jobs)
+            problems += memory_problems(config, sizes, n_jobs=n_jobs, typed=typed)
     return problems
 
 

@@ -170,3 +170,30 @@ def test_a_training_on_atari_ends_without_a_report_of_its_emulator(tmp_path):
     process = run(*words.split(), cwd=tmp_path)
     assert process.returncode == 0, process.stderr
     assert "leaked" not in process.stderr
+
+
+@pytest.mark.parametrize(
+    "words",
+    [["train", "algo.gamma=0.9", "algo.gamma=0.8"], ["list", "runs", "last=1", "+last=2"], ["show", "env=a", "env=b"]],
+)
+def test_a_key_that_is_given_twice_is_said(workdir, capsys, words):
+    main([*words, *(["algo=ppo", "--cfg=job"] if words[0] == "train" else [])])
+    key = words[-1].strip("+").partition("=")[0]
+    assert f"note: {key}= is given 2 times: the last one counts" in capsys.readouterr().err
+
+
+def test_mappings_are_laid_over_each_other_without_a_word(workdir, capsys):
+    words = ["train", "algo=ppo", "env.kwargs={a: 1}", "env.kwargs={b: 2}", "--cfg=job"]
+    assert main(words) == 0
+    said = capsys.readouterr()
+    assert "note:" not in said.err
+    assert "    a: 1\n    b: 2\n" in said.out
+
+
+@pytest.mark.parametrize(
+    "words", [["train", "runs_dir="], ["evaluate", "run=''"], ["tune", "study="], ["list", "runs_dir="]]
+)
+def test_a_path_or_text_that_is_left_empty_is_refused(workdir, capsys, words):
+    assert main(words) == 2
+    assert f"{words[1].partition('=')[0]}: is empty" in capsys.readouterr().err
+    assert not list(workdir.iterdir())

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from rlzoo.algos.free_memory import available, size
@@ -30,6 +30,9 @@ PRIORITY = 4 * 8
 
 RANK = 3
 """Of an image."""
+
+LEAST_STEPS = 2
+"""Of a rollout."""
 
 COPIES = 4
 """Of each weight: itself, its gradient and the two moments of Adam."""
@@ -172,8 +175,13 @@ def _whole_numbers(value: Any, key: str) -> Iterator[tuple[str, int]]:
         yield key, int(value)
 
 
-def problems(config: TrainConfig, sizes: Sizes, *, n_jobs: int = 1) -> list[Problem]:
-    """What does not fit into the memory of this machine, if `n_jobs` such trainings run on it at the same time."""
+def problems(
+    config: TrainConfig, sizes: Sizes, *, n_jobs: int = 1, typed: Callable[[str], bool] = lambda key: False
+) -> list[Problem]:
+    """What does not fit into the memory of this machine, if `n_jobs` such trainings run on it at the same time.
+
+    `typed` says of a key whether the user gave its value: then it is the one to change.
+    """
     memory = available()
     algo, n_envs, total = config.algo, config.env.n_envs, config.total_timesteps
     stack = config.env.frame_stack
@@ -190,7 +198,7 @@ def problems(config: TrainConfig, sizes: Sizes, *, n_jobs: int = 1) -> list[Prob
         what = "can be allocated" if by_allocation else "are free"
         message = f"needs {size(needed)}{'' if by_allocation else _together(n_jobs)}, {size(limit)} {what}"
         fitting = min(memory.free // n_jobs, memory.allocatable)
-        found.append(_buffer_problem(config, sizes, fitting, message))
+        found.append(_buffer_problem(config, sizes, fitting, message, typed))
     return found
 
 
@@ -205,19 +213,28 @@ def require(config: TrainConfig, observation_space: Space, action_space: Space) 
         raise RlzooError(f"{found[0].key} {found[0].message}", found[0].hint)
 
 
-def _buffer_problem(config: TrainConfig, sizes: Sizes, fitting: int, message: str) -> Problem:
-    n_envs = config.env.n_envs
-    if _count(config.algo, "buffer_size"):
-        fits = _rounded(fitting // _transition_bytes(config.algo, sizes, config.env.frame_stack))
-        return Problem("algo.buffer_size", message, f"algo.buffer_size={fits} fits")
-    one = _rollout_step_bytes(config.algo, sizes)
-    n_steps = _rounded(fitting // (one * n_envs))
-    if n_steps > 1:
-        return Problem("algo.n_steps", message, f"algo.n_steps={n_steps} fits")
-    fits = _rounded(fitting // (one * _count(config.algo, "n_steps")))
-    if fits:
-        return Problem("env.n_envs", message, f"env.n_envs={fits} fits")
-    key = "algo.policy_kwargs.lstm_hidden_size" if config.algo.name == "ppo_lstm" else "env.observation_space"
+def _buffer_problem(
+    config: TrainConfig, sizes: Sizes, fitting: int, message: str, typed: Callable[[str], bool]
+) -> Problem:
+    """The setting to make smaller: of those by which it would fit, one that the user gave."""
+    algo, n_envs, stack = config.algo, config.env.n_envs, config.env.frame_stack or 1
+    largest = {}  # that fit, by key
+    if _count(algo, "buffer_size"):
+        largest["algo.buffer_size"] = fitting // _transition_bytes(algo, sizes, config.env.frame_stack)
+        least = _count(algo, "batch_size")
+    else:
+        one = _rollout_step_bytes(algo, sizes)
+        largest["algo.n_steps"] = fitting // (one * n_envs)
+        largest["env.n_envs"] = fitting // (one * _count(algo, "n_steps"))
+        least = LEAST_STEPS
+    for frames in range(1, stack):
+        fewer = replace(sizes, observation=sizes.observation * frames // stack, images=sizes.images * frames // stack)
+        if buffer_bytes(algo, fewer, n_envs=n_envs, frame_stack=frames) <= fitting:
+            largest["env.frame_stack"] = frames
+    for key in sorted(largest, key=lambda key: not typed(key)):
+        if largest[key] >= (least if key.startswith("algo.") else 1):
+            return Problem(key, message, f"{key}={_rounded(largest[key])} fits")
+    key = "algo.policy_kwargs.lstm_hidden_size" if algo.name == "ppo_lstm" else "env.observation_space"
     return Problem(key, message, "a single step is too large")
 
 

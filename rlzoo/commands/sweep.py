@@ -24,7 +24,7 @@ def train_many(requests: Sequence[Request], own: Mapping[str, str]) -> int:
         Job(job_of(request, own), "rlzoo.commands.train:run_job", name)
         for request, name in zip(requests, labels, strict=True)
     ]
-    say(f"{len(jobs)} jobs, {first.n_jobs} at a time, launcher {first.launcher['name']}")
+    say(f"{len(jobs)} job{'s' if len(jobs) > 1 else ''}, {first.n_jobs} at a time, launcher {first.launcher['name']}")
 
     def report(result: Any) -> None:
         say(f"job {result.index + 1}/{len(jobs)} {labels[result.index]}: {outcome(result)}")

@@ -49,7 +49,7 @@ def main(arguments: Arguments) -> int:
         from rlzoo.commands.dry_run import print_plan
 
         return print_plan(requests, trust=own.get("trust") == "true")
-    if len(requests) == 1:
+    if len(requests) == 1 and requests[0].config.launcher["name"] == "local":
         return _train_one(requests[0], own)
     from rlzoo.commands.sweep import train_many
 

@@ -389,6 +389,10 @@ def _apply(tree: Tree, word: Word) -> list[Problem]:
             above = ".".join(word.path[: index + 1])
             message = f"{above} is a single value, {parent!r}; it has no {word.path[index + 1]!r}"
             return [Problem(word.key, message, f"replace it whole: {above}=…", str(COMMAND_LINE))]
+    there = parent.get(word.path[-1]) if isinstance(parent, dict) else None
+    if word.value == {} and isinstance(there, dict) and there and is_section(word.path):
+        message = f"{{}} changes nothing: it is laid over what is there, {', '.join(there)}"
+        return [Problem(word.key, message, f"to take one out: ~{word.key}.{next(iter(there))}", str(COMMAND_LINE))]
     tree.set(word.path, word.value)
     return []
 

@@ -11,7 +11,7 @@ from math import prod
 from typing import Any
 
 from rlzoo.config.yaml_file import KeyPath
-from rlzoo.errors import Problem
+from rlzoo.errors import ConfigError, Problem
 
 TEXT_KEYS = frozenset(
     "run resume init_from keep into folder path study storage repo_id commit_message checkpoint runs_dir studies_dir"
@@ -42,6 +42,22 @@ class Word:
 def key_of(word: str) -> str:
     """The key of a word as typed: `env.kwargs.gravity` of `+env.kwargs.gravity=-5`."""
     return word.lstrip("+~").partition("=")[0]
+
+
+def require_clear(words: Sequence[str]) -> list[str]:
+    """What to say of words that may not mean what they seem to: of a key that is given twice, the last one counts.
+
+    Raises:
+        ConfigError: if a path or a text is left empty, which a variable of the shell that is not set does.
+    """
+    given = [(key_of(word), word.partition("=")[2]) for word in words if "=" in word and not word.startswith("~")]
+    empty = [key for key, value in given if key in TEXT_KEYS and value.strip("'\"") == ""]
+    if empty:
+        raise ConfigError(
+            [Problem(key, "is empty", "name one, or leave the word out", "command line") for key in empty]
+        )
+    times = Counter(key for key, value in given if not value.startswith("{"))  # mappings are laid over each other
+    return [f"{key}= is given {n} times: the last one counts" for key, n in times.items() if n > 1]
 
 
 def quote_text(word: str) -> str:

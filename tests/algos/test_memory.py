@@ -13,13 +13,14 @@ import pytest
 from gymnasium import spaces
 from stable_baselines3.common.vec_env import VecEnv
 
+from rlzoo.algos import memory
 from rlzoo.algos.create import create
-from rlzoo.algos.free_memory import cgroup_available
+from rlzoo.algos.free_memory import Memory, cgroup_available
 from rlzoo.algos.memory import Sizes, buffer_bytes, network_bytes, require
 from rlzoo.algos.specs import ALGOS
 from rlzoo.config.compose import compose
 from rlzoo.config.parse import parse
-from rlzoo.errors import RlzooError
+from rlzoo.errors import Problem, RlzooError
 from tests.algos.conftest import CASES, Case, defaults
 
 
@@ -135,3 +136,36 @@ def test_what_does_not_fit_is_refused_for_the_real_spaces_too() -> None:
         RlzooError, match=r"algo.buffer_size needs 47.3 TiB, .* can be allocated\n  algo.buffer_size=\d+"
     ):
         require(config, spaces.Box(-1, 1, (4,), np.float32), spaces.Discrete(2))
+
+
+@pytest.mark.parametrize(
+    ("words", "mib", "key"),
+    [
+        (["algo=ppo", "env.n_envs=4096", "env.vec_env=dummy"], 512, "env.n_envs"),
+        (["algo=ppo", "env.frame_stack=64"], 256, "env.frame_stack"),
+        (["algo=dqn", "env.frame_stack=64"], 8192, "env.frame_stack"),
+        (["algo=dqn", "env.frame_stack=64"], 512, "algo.buffer_size"),  # a single frame would not fit either
+        (["algo=a2c", "algo.n_steps=1e9"], 512, "algo.n_steps"),
+        (["algo=ppo"], 8, "algo.n_steps"),  # no word of the user's
+    ],
+)
+def test_the_setting_that_the_user_gave_is_the_one_to_change(monkeypatch, words, mib, key) -> None:
+    def found(*more: str) -> list[Problem]:
+        composition = compose("train", [*words, "env=SpaceInvaders", "total_timesteps=1e9", *more])
+        config = parse(composition.values)
+        observation = spaces.Box(0, 255, (int(config.env.frame_stack or 1), 84, 84), np.uint8)
+        return memory.problems(config, Sizes.of(observation, spaces.Discrete(6)), typed=composition.typed)
+
+    monkeypatch.setattr(memory, "available", lambda: Memory(mib * 2**20, mib * 2**20))
+    (problem,) = found()
+    assert problem.key == key
+    advice = problem.hint.removesuffix(" fits")
+    assert advice.startswith(f"{key}=") and found(advice) == []
+
+
+def test_nothing_is_advised_that_cannot_be(monkeypatch) -> None:
+    monkeypatch.setattr(memory, "available", lambda: Memory(1000, 1000))
+    for words in (["algo=ppo", "env=CartPole", "env.n_envs=8"], ["algo=dqn", "env=CartPole", "algo.buffer_size=100"]):
+        composition = compose("train", words)
+        *_, problem = memory.problems(parse(composition.values), Sizes(2000, 8, 4, 2), typed=composition.typed)
+        assert problem.hint == "a single step is too large"

@@ -109,3 +109,9 @@ def test_n_seeds_may_be_written_as_a_whole_float_and_has_a_limit():
     assert seeds == [3, 4]
     with pytest.raises(ConfigError, match="n_seeds: must be at most 1000"):
         plan(["n_seeds=1000000"], multirun=False)
+
+
+def test_one_job_goes_to_the_launcher_that_is_named_too(capsys):
+    words = ["algo=q_learning", "env=FrozenLake", "total_timesteps=200", "seed=0"]
+    assert main(["train", *words, "launcher=submitit_slurm", "launcher.cluster=local"]) == 0
+    assert "1 job, 1 at a time, launcher submitit_slurm" in capsys.readouterr().err

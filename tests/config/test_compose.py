@@ -333,3 +333,21 @@ def test_no_experiment_is_chosen_where_there_are_some(workdir):
         composition = compose("train", words)
         assert composition.problems == ()
         assert composition.values["total_timesteps"] != 777
+
+
+@pytest.mark.parametrize(
+    ("command", "words", "key", "first"),
+    [
+        ("tune", ["algo=ppo", "env=CartPole", "search_space={}"], "search_space", "learning_rate"),
+        ("train", ["algo=dqn", "env=SpaceInvaders", "env.wrappers={}"], "env.wrappers", "atari"),
+        ("train", ["algo=ppo", "env=SpaceInvaders", "env.kwargs={}"], "env.kwargs", "frameskip"),
+    ],
+)
+def test_an_empty_mapping_over_one_that_is_not_is_refused_with_the_way(command, words, key, first):
+    (problem,) = compose(command, words).problems
+    assert problem.key == key and "{} changes nothing" in problem.message and problem.hint.endswith(f"~{key}.{first}")
+    assert not compose(command, [*words[:-1], problem.hint.rpartition(" ")[2]]).problems
+
+
+def test_an_empty_mapping_over_nothing_is_taken():
+    assert not compose("train", ["algo=ppo", "env=CartPole", "env.wrappers={}", "env.wrappers.flatten={}"]).problems

@@ -1,13 +1,15 @@
 """What a request's environment is told, without torch and before anything is made."""
 
 import json
+import shlex
 import subprocess
 import sys
 
 import pytest
 
-from rlzoo.envs import check
-from rlzoo.envs.check import check_env
+from rlzoo.config.compose import compose
+from rlzoo.envs import check, spaces
+from rlzoo.envs.check import _check_normalized_space, check_env
 
 
 @pytest.fixture
@@ -223,3 +225,27 @@ def test_nothing_heavy_is_imported():
     assert declared["space"] == "Box(8)" and declared["modules"] == []
     made = _fresh("LunarLander-v3")
     assert made["space"] == "Box(8)" and made["modules"] == ["gymnasium", "Box2D"]
+
+
+@pytest.mark.parametrize(
+    ("observation", "keys"),
+    [
+        ("Dict(kind: Discrete(3), vec: Box(4))", ["vec"]),
+        ("Dict(a: Box(4), b: Box(2), camera: Box(3, 84, 84) uint8)", ["a", "b"]),
+        ("Dict(flags: MultiBinary(3), x-pos: Box(1))", ["x-pos"]),
+    ],
+)
+@pytest.mark.parametrize("normalize", [True, {"norm_obs": True}])
+def test_what_can_be_normalised_of_a_dict_is_named(observation, keys, normalize):
+    space = spaces.parse(observation)
+    (problem,) = _check_normalized_space(space, normalize)
+    (word, *_) = shlex.split(problem.hint)
+    composition = compose("train", ["algo=ppo", "env=CartPole", word])
+    taken = composition.values["env"]["normalize"]
+    assert not composition.problems and taken == {"norm_obs_keys": keys}
+    assert _check_normalized_space(space, taken) == []
+
+
+def test_where_nothing_can_be_normalised_no_key_is_named():
+    (problem,) = _check_normalized_space(spaces.parse("Dict(a: Discrete(3), b: Box(3, 84, 84) uint8)"), True)
+    assert "norm_obs_keys" not in problem.hint
