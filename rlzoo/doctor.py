@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from rlzoo import machine
+from rlzoo.registry import version_of
 
 State = Literal["ok", "missing", "broken", "offline"]
 
@@ -174,7 +175,7 @@ def _core_packages(answers: Mapping[str, dict[str, Any]]) -> Iterator[Check]:
     yield from (Check(name, "broken", detail, fix, core=True) for name, detail, fix in wrong)
     if not broken and not wrong:
         names = ("stable-baselines3", "sb3-contrib", "gymnasium", "numpy")
-        versions = ", ".join(f"{name} {_version(name) or '?'}" for name in names)
+        versions = ", ".join(f"{name} {version_of(name) or '?'}" for name in names)
         yield Check("packages", "ok", f"all {len(CORE) + 2} load: {versions}", core=True)
 
 
@@ -215,7 +216,7 @@ def _extra(extra: str, answers: Mapping[str, dict[str, Any]]) -> Check:
         return Check(name, "missing", detail, f'pip install "hydra-rlzoo[{extra}]"')
     if wrong:
         return Check(name, "broken", wrong[0][1], wrong[0][2])
-    versions = (f"{modules[m]} {_version(modules[m]) or answers[m]['facts'].get('version', '')}" for m in modules)
+    versions = (f"{modules[m]} {version_of(modules[m]) or answers[m]['facts'].get('version', '')}" for m in modules)
     return Check(name, "ok", f"{purpose}: {', '.join(version.strip() for version in versions)}")
 
 
@@ -287,7 +288,7 @@ def _hub() -> Check:
 
 
 def _is_absent(module: str, distribution: str, answer: dict[str, Any]) -> bool:
-    return answer["missing"] == module and _version(distribution) is None
+    return answer["missing"] == module and version_of(distribution) is None
 
 
 def _failed(name: str, module: str, distribution: str, answer: dict[str, Any], *, core: bool = False) -> Check:
@@ -300,13 +301,6 @@ def _failed(name: str, module: str, distribution: str, answer: dict[str, Any], *
 
 def _reinstall(distribution: str) -> str:
     return f"pip install --force-reinstall --no-deps {distribution}"
-
-
-def _version(distribution: str) -> str | None:
-    try:
-        return metadata.version(distribution)
-    except metadata.PackageNotFoundError:
-        return None
 
 
 def _wrong_versions(extra: str) -> Iterator[tuple[str, str, str]]:
@@ -322,7 +316,7 @@ def _wrong_versions(extra: str) -> Iterator[tuple[str, str, str]]:
         everywhere = marker is None or marker.evaluate({"extra": ""})
         if everywhere != (extra == "") or not (marker is None or marker.evaluate({"extra": extra})):
             continue
-        found = _version(requirement.name)
+        found = version_of(requirement.name)
         if found is not None and not requirement.specifier.contains(found, prereleases=True):
             wanted = f"{requirement.name}{requirement.specifier}"
             yield (

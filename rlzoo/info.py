@@ -10,12 +10,12 @@ import threading
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from functools import cache
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from rlzoo.own_modules import outside_the_folder
 from rlzoo.redaction import redact, redact_command
+from rlzoo.registry import version_of
 
 PACKAGES = (
     "hydra-rlzoo", "stable-baselines3", "sb3-contrib", "torch", "gymnasium", "numpy", "hydra-core", "omegaconf",
@@ -45,7 +45,7 @@ def collect() -> dict[str, Any]:
     return {
         "started": datetime.now(UTC).isoformat(timespec="seconds"),
         "command": redact_command(sys.argv),
-        "versions": {name: found for name in PACKAGES if (found := _version(name)) is not None},
+        "versions": {name: found for name in PACKAGES if (found := version_of(name)) is not None},
         "python": platform.python_version(),
         "platform": platform.platform(),
         "cpu": cpu_model(),
@@ -165,10 +165,3 @@ def _output(*command: str, env: Mapping[str, str] | None = None) -> str | None:
     except (OSError, subprocess.SubprocessError):
         return None
     return result.stdout.strip()
-
-
-def _version(distribution: str) -> str | None:
-    try:
-        return version(distribution)
-    except PackageNotFoundError:
-        return None

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from importlib.util import find_spec
@@ -126,17 +125,10 @@ def _rows(path: Path) -> list[dict[str, str]]:
 def _curve(rows: Sequence[dict[str, str]], step: str, mean: str, spread: str | None = None) -> Curve:
     """The rows that have a number that can be drawn in every one of these columns."""
     names = [step, mean, *([spread] if spread else [])]
-    numbers = [[_number(row.get(name)) for name in names] for row in rows]
+    numbers = [[tables.number(row.get(name)) for name in names] for row in rows]
     drawn = (row for row in numbers if all(abs(number) <= LARGEST for number in row))  # NaN is not
     columns: Any = list(zip(*drawn, strict=True)) or [()] * len(names)
     return Curve(tuple(map(int, columns[0])), columns[1], columns[2] if spread else None)
-
-
-def _number(cell: str | None) -> float:
-    try:
-        return float(cell or "nan")
-    except ValueError:
-        return math.nan
 
 
 def _band(curve: Curve) -> tuple[list[float], list[float]]:

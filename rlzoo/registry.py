@@ -52,6 +52,16 @@ def nearest(name: str, names: Iterable[str], n: int = 3) -> list[str]:
     return [by_lower[lower] for lower in found[:n]]
 
 
+def version_of(distribution: str) -> str | None:
+    """The version of an installed package; None if it is not installed."""
+    from importlib.metadata import PackageNotFoundError, version
+
+    try:
+        return version(distribution)
+    except PackageNotFoundError:
+        return None
+
+
 def did_you_mean(name: str, names: Iterable[str]) -> str:
     """A phrase to append to an error: `"; did you mean 'ppo'?"`, or nothing if no name is near."""
     found = nearest(name, names)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -94,6 +95,14 @@ def read_evaluations(path: Path) -> list[EvaluationRow]:
         except (KeyError, OverflowError, RecursionError, TypeError, ValueError):
             raise contained.damaged(path, f"row {number} is no evaluation") from None
     return found
+
+
+def number(cell: str | None) -> float:
+    """The number of a cell; NaN if it is empty or none."""
+    try:
+        return float(cell or "nan")
+    except ValueError:
+        return math.nan
 
 
 def _numbers(text: str) -> tuple[float, ...]:

@@ -44,18 +44,11 @@ def _metrics(path: Path) -> Iterator[tuple[int, dict[str, float]]]:
     """Of every row the step, and every number by its name; nothing of a table that is damaged."""
     with suppress(RlzooError):
         for row in tables.read(path)[1]:
-            step = _number(row.pop("step", None))
-            numbers = {name: _number(cell) for name, cell in row.items() if name and cell}
+            step = tables.number(row.pop("step", None))
+            numbers = {name: tables.number(cell) for name, cell in row.items() if name and cell}
             metrics = {name: number for name, number in numbers.items() if not math.isnan(number)}
             if 0 <= step < 2**63 and metrics:
                 yield int(step), metrics
-
-
-def _number(cell: Any) -> float:
-    try:
-        return float(cell)
-    except (TypeError, ValueError):
-        return math.nan
 
 
 def _began(text: Any) -> float:

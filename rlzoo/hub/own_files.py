@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from contextlib import suppress
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +15,7 @@ from rlzoo.escape import shell
 from rlzoo.hub import event_log
 from rlzoo.hub.privacy import portable, portable_words
 from rlzoo.info import PACKAGES
+from rlzoo.registry import version_of
 from rlzoo.runs import MAX_BYTES, Run
 
 if TYPE_CHECKING:
@@ -125,14 +125,7 @@ def published_info(run: Run) -> dict[str, Any]:
 
 def requirements() -> list[str]:
     """The installed packages that decide about a result, with their exact versions."""
-    return [f"{name}=={found.partition('+')[0]}" for name in PACKAGES if (found := _version(name))]
-
-
-def _version(name: str) -> str | None:
-    try:
-        return version(name)
-    except PackageNotFoundError:
-        return None
+    return [f"{name}=={found.partition('+')[0]}" for name in PACKAGES if (found := version_of(name))]
 
 
 def _package(folder: Path) -> dict[str, Any] | None:

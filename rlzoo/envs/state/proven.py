@@ -7,6 +7,7 @@ from functools import lru_cache
 import gymnasium
 
 from rlzoo.envs.state.attributes import name_of
+from rlzoo.registry import version_of
 
 VERSIONS = {
     "gymnasium": ("1.4.0",),
@@ -66,16 +67,9 @@ def doubt(chain: list[gymnasium.Env]) -> str:
     needed = ["gymnasium", "stable_baselines3"]
     needed += [package for prefix, package in _PACKAGES.items() if type(chain[-1]).__module__.startswith(prefix)]
     for package in needed:
-        if (found := _version(package)) not in VERSIONS[package]:
+        if (found := _version(package) or "of unknown version") not in VERSIONS[package]:
             return f"{spec.id} was not proven with {package} {found}"
     return ""
 
 
-@lru_cache(maxsize=8)
-def _version(package: str) -> str:
-    from importlib.metadata import PackageNotFoundError, version
-
-    try:
-        return version(package)
-    except PackageNotFoundError:
-        return "of unknown version"
+_version = lru_cache(maxsize=8)(version_of)
