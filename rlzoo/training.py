@@ -350,28 +350,41 @@ def _recorded(run: Run, interrupt: Interrupt) -> Iterator[None]:
     except RlzooError as error:
         status = "interrupted" if error.code in signals.BY_SIGNAL else "failed"
         log.error("%s", error)
+        if error.code is ExitCode.STORAGE:
+            raise _not_written(error, run) from error
         raise
     except Exception as error:
         log.error("training failed\n%s", traceback.format_exc())
         raise _failed(error, run) from error
     finally:
         interrupt.deaf = True
-        run.update_info(
-            status=status,
-            finished=datetime.now(UTC).isoformat(timespec="seconds"),
-            wall_seconds=round(time.monotonic() - started, 3),
-        )
-        log.removeHandler(handler)
-        handler.close()
+        try:
+            run.update_info(
+                status=status,
+                finished=datetime.now(UTC).isoformat(timespec="seconds"),
+                wall_seconds=round(time.monotonic() - started, 3),
+            )
+        except RlzooError as error:
+            raise _not_written(error, run) from error
+        finally:
+            log.removeHandler(handler)
+            handler.close()
 
 
 def _failed(error: Exception, run: Run) -> RlzooError:
-    kept = [checkpoint.name for checkpoint in run.checkpoints()]
-    hint = f"the traceback is in {run.log_file}; "
-    hint += f"kept: {', '.join(kept)}" if kept else "no checkpoint had been written yet"
-    if kept:
-        hint += f"; to go on: rlzoo train {shell(f'resume={run.path}')}"
+    hint = f"the traceback is in {run.log_file}; {_what_is_kept(run) or 'no checkpoint had been written yet'}"
     return RlzooError(f"training failed: {type(error).__name__}: {error}", hint, ExitCode.TRAINING_FAILED)
+
+
+def _not_written(error: RlzooError, run: Run) -> RlzooError:
+    """A disk that is full, say, with what is on it."""
+    return RlzooError(error.message, "; ".join(filter(None, (error.hint, _what_is_kept(run)))), error.code)
+
+
+def _what_is_kept(run: Run) -> str:
+    """The checkpoints and how to go on with them; empty if there are none."""
+    kept = [checkpoint.name for checkpoint in run.checkpoints()]
+    return f"kept: {', '.join(kept)}; to go on: rlzoo train {shell(f'resume={run.path}')}" if kept else ""
 
 
 def _interrupted(run: Run, number: int | None) -> RlzooError:

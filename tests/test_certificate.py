@@ -159,7 +159,7 @@ def test_a_damaged_run_is_a_warning(workdir, capsys):
     [
         (["source=hub"], "source: hub needs to know whose"),
         (["source=runs", "user=ada"], "user: has models on the Hub"),
-        (["name="], "name: must be 1 to 80"),
+        (["name="], "name: is empty"),
         (["name=" + "x" * 81], "name: must be 1 to 80"),
         (["name=A\x1b[2Jda"], "name: must be 1 to 80"),
         (["colour=red", "source=moon"], "2 problems"),

@@ -148,6 +148,8 @@ def test_a_training_on_a_disk_that_fills_up(disk, warm: Warm, tmp_path, full, re
             assert run.read_config()["seed"] == 3
             assert run.read_info()["status"] in ("running", "failed", "finished")
             names = [checkpoints.read(checkpoint).manifest["at_boundary"] for checkpoint in run.checkpoints()]
+            if codes[-1] and names:
+                assert f"to go on: rlzoo train resume={run.path}" in child.output, child.output
             _remove_ballast(disk)
             if codes[-1] and any(names):
                 child = warm.start("train", f"resume={run.path}", cwd=tmp_path)
