@@ -44,10 +44,10 @@ def _row(entry: Mapping[str, Any]) -> tuple[object, ...]:
     return (
         f"{name}, ships" if entry.get("ships") else name,
         f"{entry['n_episodes']}{by_steps}",
-        f"{_number(entry['mean_reward'])} ± {_number(entry['std_reward'])}",
+        f"{number(entry['mean_reward'])} ± {number(entry['std_reward'])}",
         entry["result"],
         entry["median_reward"],
-        f"{_number(entry['iqm'])} [{', '.join(map(_number, entry['iqm_ci']))}]",
+        f"{number(entry['iqm'])} [{', '.join(map(number, entry['iqm_ci']))}]",
         entry["min_reward"],
         entry["max_reward"],
         entry["mean_length"],
@@ -55,6 +55,6 @@ def _row(entry: Mapping[str, Any]) -> tuple[object, ...]:
     )
 
 
-def _number(value: float | None) -> str:
+def number(value: float | None) -> str:
     """Two decimals; what was not finite is stored as null."""
     return "not finite" if value is None else f"{value:.2f}"

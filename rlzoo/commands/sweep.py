@@ -62,8 +62,11 @@ def settings(requests: Sequence[Request]) -> list[str]:
 def outcome(result: Any) -> str:
     if result.exit_code != 0:
         return f"failed ({result.exit_code}): {result.error}"
+    from rlzoo.commands.results import number
+
     last = _last(result)
-    return f"{last['mean_reward']:.2f} ± {last['std_reward']:.2f} over {last['n_episodes']} episodes ({result.run})"
+    score = f"{number(last['mean_reward'])} ± {number(last['std_reward'])}"
+    return f"{score} over {last['n_episodes']} episodes ({result.run})"
 
 
 def _last(result: Any) -> Mapping[str, Any]:
@@ -98,8 +101,8 @@ def aggregate(names: Sequence[str], results: Sequence[Any]) -> list[tuple[object
 
     means: Mapping[str, list[float]] = defaultdict(list)
     for setting, result in zip(names, results, strict=True):
-        if result.exit_code == 0:
-            means[setting].append(_last(result)["mean_reward"])
+        if result.exit_code == 0 and (mean := _last(result)["mean_reward"]) is not None:  # null is not finite
+            means[setting].append(mean)
     rows: list[tuple[object, ...]] = []
     for setting, values in means.items():
         if len(values) < 2:

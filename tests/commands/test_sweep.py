@@ -104,6 +104,36 @@ def test_a_failing_job_does_not_stop_the_others(tmp_path, monkeypatch, capsys):
     assert "not this seed" in capsys.readouterr().out
 
 
+INFINITE = """
+import gymnasium
+
+class Infinite(gymnasium.Env):
+    observation_space, action_space = gymnasium.spaces.Discrete(1), gymnasium.spaces.Discrete(2)
+
+    def reset(self, *, seed=None, options=None):
+        super().reset(seed=seed)
+        self.left = 5
+        return 0, {}
+
+    def step(self, action):
+        self.left -= 1
+        return 0, 1.0 if self.left else float("inf"), not self.left, False, {}
+
+gymnasium.register("Infinite-v0", Infinite)
+"""
+
+
+@pytest.mark.filterwarnings("ignore::RuntimeWarning")
+def test_a_score_that_is_not_finite_ends_no_sweep(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    Path("infinite.py").write_text(INFINITE)
+    words = ["algo=q_learning", "env=gym", "env.id=Infinite-v0", "env.imports=[infinite]", "total_timesteps=3"]
+    assert main(["train", "-m", *words, "seed=1,2"]) == 0  # it is over before the first reward of infinity
+    said = capsys.readouterr()
+    assert said.out.count("not finite ± not finite over 10 episodes") == 2
+    assert "over training seeds" not in said.out
+
+
 def test_n_seeds_may_be_written_as_a_whole_float_and_has_a_limit():
     seeds = [job.values["seed"] for job in plan(["n_seeds=2e0", "seed=3.0"], multirun=False)]
     assert seeds == [3, 4]
