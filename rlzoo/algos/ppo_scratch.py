@@ -9,6 +9,7 @@ bonus, clipped gradients.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from math import sqrt
@@ -125,11 +126,13 @@ class PPO:
         rollout = Rollout(self.n_steps, self.env, self.network.distribution.n_outputs)
         n_updates = max(total_timesteps // (self.n_steps * self.env.n_envs), 1)
         watch.start()
+        began, first = time.monotonic(), self.num_timesteps
         while watch.goes_on(total_timesteps):
             update = 1 + self.num_timesteps // (self.n_steps * self.env.n_envs)
             if not self._collect(rollout, watch):
                 break
             metrics = self._update(rollout, progress_remaining=max(1 - (update - 1) / n_updates, 0.0))
+            metrics["time/fps"] = (self.num_timesteps - first) / (time.monotonic() - began)
             watch.log(self._recent, metrics)
             self._recent = []
         watch.end()
@@ -216,6 +219,7 @@ class PPO:
         means += float(changes[-1][0]), float(sum(share for _, share in changes)) / len(changes)
         names = ("policy_gradient_loss", "value_loss", "entropy_loss", "approx_kl", "clip_fraction")
         metrics = {f"train/{name}": mean for name, mean in zip(names, means, strict=True)}
+        metrics["train/old_approx_kl"] = -float(torch.cat(log_ratios).mean())  # Schulman's k1, which may be negative
         metrics["train/explained_variance"] = samples.explained_variance
         return metrics | {"train/learning_rate": float(learning_rate), "train/clip_range": float(clip_range)}
 

@@ -7,15 +7,28 @@ import io
 import os
 import platform
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from rlzoo import contained
 from rlzoo.escape import printable
-from rlzoo.protocols import State
+from rlzoo.protocols import EpisodeRecord, State
 from rlzoo.runs import Run
+
+NOTEBOOK = {
+    "train/learning_rate": "charts/learning_rate",
+    "train/value_loss": "losses/value_loss",
+    "train/policy_gradient_loss": "losses/policy_loss",
+    "train/entropy_loss": "losses/entropy",
+    "train/old_approx_kl": "losses/old_approx_kl",
+    "train/approx_kl": "losses/approx_kl",
+    "train/clip_fraction": "losses/clipfrac",
+    "train/explained_variance": "losses/explained_variance",
+    "time/fps": "charts/SPS",
+}
+"""What CleanRL, and the notebook of the course's unit 8 after it, call the metrics of `ppo_scratch`."""
 
 
 def open_logger(run: Run, config: Mapping[str, Any], *, flush_seconds: float = 30) -> TensorBoardLogger:
@@ -24,7 +37,7 @@ def open_logger(run: Run, config: Mapping[str, Any], *, flush_seconds: float = 3
 
 
 class TensorBoardLogger:
-    """One scalar for each metric, and the config as text.
+    """One scalar for each metric, and the config as text; of `ppo_scratch` also by the names of `NOTEBOOK`.
 
     A training that goes on writes one more file, which begins by saying from which step on the earlier ones hold no
     longer: TensorBoard forgets those events, and the curve does not run back.
@@ -35,6 +48,7 @@ class TensorBoardLogger:
         contained.require(run.tensorboard_dir, run.path)
         new = not any(run.tensorboard_dir.iterdir())
         self._config = config
+        self._as_notebook = (config.get("algo") or {}).get("name") == "ppo_scratch"
         self._file = _EventFile(run.tensorboard_dir, flush_seconds)
         self._begun = False
         self._last_step = -1
@@ -46,9 +60,19 @@ class TensorBoardLogger:
 
         if not self._begun:
             self._begin(step)
+        if self._as_notebook:
+            named = {NOTEBOOK[name]: value for name, value in metrics.items() if name in NOTEBOOK}
+            if "losses/entropy" in named:
+                named["losses/entropy"] *= -1
+            metrics = {**metrics, **named}
         values = [Summary.Value(tag=name, simple_value=float(value)) for name, value in metrics.items()]
         self._add(step, summary=Summary(value=values))
         self._last_step = max(self._last_step, step)
+
+    def log_episodes(self, episodes: Sequence[EpisodeRecord]) -> None:
+        """Each episode by itself, as the notebook has them."""
+        for step, record in episodes if self._as_notebook else ():
+            self.log({"charts/episodic_return": record["r"], "charts/episodic_length": record["l"]}, step)
 
     def close(self) -> None:
         """Write what is left."""

@@ -213,6 +213,7 @@ def test_one_update_by_hand() -> None:
         "train/value_loss": (0.5 * (1.5**2 + 2.0**2) / 2 + 0.5 * (1.3**2 + 1.75**2) / 2) / 2,
         "train/entropy_loss": -(math.log(2) + sum(entropies) / 2) / 2,
         "train/approx_kl": sum(ratio - 1 - math.log(ratio) for ratio in ratios) / 2,
+        "train/old_approx_kl": -sum(log_ratios) / 2,
         "train/clip_fraction": 0.25,
         "train/explained_variance": 0.0,
         "train/learning_rate": 0.1,

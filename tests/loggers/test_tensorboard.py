@@ -10,8 +10,9 @@ import time
 
 import pytest
 
+from rlzoo import tables
 from rlzoo.cli import main
-from rlzoo.loggers.tensorboard import open_logger
+from rlzoo.loggers.tensorboard import NOTEBOOK, open_logger
 from rlzoo.protocols import State
 from rlzoo.runs import Run
 
@@ -112,3 +113,34 @@ def test_the_config_is_a_block_of_code_whatever_is_in_it(tmp_path):
     page = markdown_to_safe_html(text.tensor_proto.string_val[0])
     assert all(char == "\n" or char.isprintable() for char in page)
     assert set(re.findall(r"<(\w+)", page)) == {"pre", "code"} and page.count("<pre>") == 1
+
+
+def test_ppo_from_scratch_is_logged_by_the_names_of_the_notebook_too(workdir):
+    """The eleven scalars of CleanRL's ppo.py, the same numbers as under rlzoo's names; clocks in timings.csv alone."""
+    words = ["algo=ppo_scratch", "env=CartPole", "seed=1", "hyperparams=none", "env.n_envs=2", "algo.n_steps=64"]
+    assert main(["train", *words, "total_timesteps=400", "eval.freq=0", "eval.final_n_episodes=1"]) == 0
+    run = Run.open("latest")
+    found = scalars(run)
+    pairs = {name: notebook for name, notebook in NOTEBOOK.items() if not name.startswith("time/")}
+    for name, notebook in pairs.items():
+        sign = -1 if notebook == "losses/entropy" else 1
+        assert found[notebook] == [(step, sign * value) for step, value in found[name]]
+    assert {step for step, _ in found["charts/SPS"]} == {128, 256, 384, 512}
+    assert all(value > 0 for _, value in found["charts/SPS"])
+    _, episodes = tables.read(run.episodes_file)
+    for column in ("return", "length"):
+        expected = [(int(row["step"]), float(row[column])) for row in episodes]
+        assert expected and found[f"charts/episodic_{column}"] == expected
+    assert len([tag for tag in found if tag.startswith(("charts/", "losses/"))]) == 11
+    header = run.metrics_file.read_text().partition("\n")[0]
+    assert "train/old_approx_kl" in header and "fps" not in header and "SPS" not in header and "charts" not in header
+    assert "time/fps" in run.timings_file.read_text()
+
+
+def test_other_algorithms_keep_to_their_own_names(tmp_path):
+    run = Run(tmp_path)
+    logger = open_logger(run, {"algo": {"name": "ppo"}})
+    logger.log({"train/value_loss": 1.0}, 10)
+    logger.log_episodes([(10, {"r": 1.0, "l": 5})])
+    logger.close()
+    assert scalars(run) == {"train/value_loss": [(10, 1.0)]}
