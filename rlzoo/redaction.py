@@ -38,13 +38,18 @@ _KEY_WORDS = frozenset(
 )
 _WORD = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|\d+")
 _VARIABLE = re.compile(
-    r"TOKEN(?!IZ|S)|SECRET|PASSW(OR)?D|PASSPHRASE|API_?KEY|ACCESS_?KEY|PRIVATE_?KEY|CREDENTIAL|CONNECTION_?STRING", re.I
+    r"TOKEN(?!IZ|S)|SECRET|PASSW(OR)?D|PASSPHRASE|API_?KEY|ACCESS_?KEY|PRIVATE_?KEY|CREDENTIAL|CONNECTION_?STRING"
+    r"|(?<!ASK)(?<!BY)(?<!COM)PASS$",
+    re.I,
 )
-"""Words that are long enough to be found inside of others: `PGPASSWORD`, `HFTOKEN`."""
+"""Words that are long enough to be found inside of others: `PGPASSWORD`, `HFTOKEN`, `SSHPASS`."""
+_KEY = re.compile(r"(?!/)(?=.*\d)(?=.*[A-Za-z])[\w.~+/=]{20,}")
+"""What a variable of any name that ends with `KEY` holds, such as `KAGGLE_KEY`, if that is a secret."""
 
 _SETTING = re.compile(
     r"""(?<![\w.-])(?P<key>[\w.-]{1,200}+)(?P<between>["']?[ \t]*
-    (?:=[ \t]*|:[ \t]*(?=["']|[^\s"']{1,1000}+[ \t]*[,}\]]?[ \t]*$)))(?P<value>"[^"\n]*"|'[^'\n]*'|[^\s,;&"']+)""",
+    (?:=[ \t]*(?!\{)|:[ \t]*(?=["']|[^\s"',}\]]{1,1000}+[ \t]*(?:[,}\]]|$))))
+    (?P<value>"[^"\n]*"|'[^'\n]*'|[^\s,;&"']+)""",
     re.MULTILINE | re.VERBOSE,
 )
 _TOKEN = re.compile(
@@ -97,7 +102,20 @@ def known_secrets() -> frozenset[str]:
 
 def _secrets(environment: frozenset[str]) -> frozenset[str]:
     values = {value for value in environment if not (os.path.isabs(value) and os.path.lexists(value))}  # noqa: PTH117
-    return frozenset(values | {value for value in _stored() if len(value) >= SHORTEST})
+    values |= {value for value in _stored() if len(value) >= SHORTEST}
+    return frozenset(spelling for value in values for spelling in _spellings(value))
+
+
+def _spellings(value: str) -> set[str]:
+    """A text, and how it is written in Python, JSON, a URL and HTML."""
+    from html import escape
+    from json import dumps
+    from urllib.parse import quote, quote_plus
+
+    python = (repr(value)[1:-1], repr(f'"{value}')[2:-1])  # in a text with the other kind of quote as well
+    json = (dumps(value)[1:-1], dumps(value, ensure_ascii=False)[1:-1])
+    url = (quote(data := os.fsencode(value)), quote(data, ""), quote_plus(data))  # variables need not be UTF-8
+    return {value, *python, *json, *url, escape(value)}
 
 
 def is_secret(key: str, value: object) -> bool:
@@ -160,7 +178,11 @@ def _hide_value(match: re.Match[str]) -> str:
 
 def _environment() -> frozenset[str]:
     """The values of variables that hold a secret, line by line too, and the passwords in URLs of any variable."""
-    found = {value for name, value in os.environ.items() if _is_variable(name)}
+    found = {
+        value
+        for name, value in os.environ.items()
+        if _is_variable(name) or (_words(name)[-1:] == ["key"] and _KEY.fullmatch(value))
+    }
     for value in list(found):
         found.update(map(str.strip, value.splitlines()), _URL_KEY.findall(value))
     found.update(*(_passwords(value) for value in os.environ.values() if "://" in value))

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import html
+import json
 import time
 from pathlib import Path
+from urllib.parse import quote, quote_plus
 
 import pytest
 import yaml
@@ -28,6 +31,8 @@ from rlzoo.redaction import is_secret, redact, redact_command, redact_values, se
         ("key sk-proj-abcdefghijklmnop!", "key ***!"),
         ("AKIAIOSFODNN7EXAMPLE", "***"),
         ("Authorization: Bearer abcdefghijklmnop", "Authorization: Bearer ***"),
+        ("env.kwargs={password: abc, seed: 1}", "env.kwargs={password: ***, seed: 1}"),
+        ("env.kwargs={db: {n: 1, hf_token: abc", "env.kwargs={db: {n: 1, hf_token: ***"),
         ("-----BEGIN RSA PRIVATE KEY-----\nabc\n-----END RSA PRIVATE KEY-----\nrest", "***\nrest"),
     ],
 )
@@ -64,7 +69,7 @@ def test_values_of_the_environment_are_hidden_wherever_they_appear(monkeypatch, 
 SECRET_VARIABLES = """
     GH_PAT GH_PAT_2 DB_PW DB_PW_PROD MYSQL_PWD DB_PASS TLS_PEM SENTRY_DSN PROXY_AUTH HTTP_AUTHORIZATION SESSION_COOKIE
     COOKIES KEY_PASSPHRASE GIT_CREDENTIAL AWS_CREDS SSH_PRIVATE SIGNING_KEY REQUEST_SIGNATURE SERVICE_JWT STORAGE_SAS
-    SLACK_WEBHOOK_URL AZURE_STORAGE_CONNECTION_STRING PGPASSWORD hf_token dbPassword
+    SLACK_WEBHOOK_URL AZURE_STORAGE_CONNECTION_STRING PGPASSWORD hf_token dbPassword SSHPASS DBPASS
 """.split()
 OTHER_VARIABLES = """
     PATH PATTERN COMPAT AUTHOR GIT_AUTHOR_NAME PWD OLDPWD PYTHONPATH SSH_AUTH_SOCK XAUTHORITY COOKIE_DOMAIN PEM_FILE
@@ -82,6 +87,30 @@ def test_variables_that_hold_secrets(name, monkeypatch):
 def test_variables_that_hold_none(name, monkeypatch):
     monkeypatch.setenv(name, "zebra-crossing-77")
     assert redact("a zebra-crossing-77b") == "a zebra-crossing-77b"
+
+
+@pytest.mark.parametrize(
+    "secret", ["back\\slash\\99", "both\"of'them'99", "tab\tand\x07bell", "pässwört-geheim", "a&b<c>+d e/f"]
+)
+@pytest.mark.parametrize(
+    "written",
+    [repr, json.dumps, quote, quote_plus, html.escape, lambda text: repr(KeyError(f'"{text}'))],
+)
+def test_however_a_secret_is_written(secret, written, monkeypatch):
+    monkeypatch.setenv("MY_TOKEN", secret)
+    shown = redact(f"it said {written(secret)}")
+    assert "***" in shown and len(shown) < 35
+
+
+def test_a_secret_that_is_no_utf_8(monkeypatch):
+    monkeypatch.setenv("MY_TOKEN", "caf\udce9-in-latin-1")
+    assert redact("a caf\udce9-in-latin-1 and caf%E9-in-latin-1") == "a *** and ***"
+
+
+def test_what_ends_with_key_is_a_secret_if_it_looks_like_one(monkeypatch):
+    monkeypatch.setenv("KAGGLE_KEY", "0123456789abcdef0123456789abcdef")
+    monkeypatch.setenv("SORT_KEY", "rollout/ep_rew_mean")
+    assert redact("0123456789abcdef0123456789abcdef by rollout/ep_rew_mean") == "*** by rollout/ep_rew_mean"
 
 
 def test_passwords_in_the_urls_of_variables_are_hidden_alone_too(monkeypatch):

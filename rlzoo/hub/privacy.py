@@ -49,8 +49,8 @@ def refuse_leaks(folder: Path, *others: Path) -> None:
     Raises:
         RlzooError: with exit code 7, naming the file.
     """
-    secrets = [secret.encode() for secret in known_secrets()]
-    folders = [f"{path}{os.sep}".encode() for path in (*_known_folders(), *(path.resolve() for path in others))]
+    secrets = [os.fsencode(secret) for secret in known_secrets()]
+    folders = [os.fsencode(f"{path}{os.sep}") for path in (*_known_folders(), *(path.resolve() for path in others))]
     for path in sorted(folder.rglob("*")):
         if not path.is_file():
             continue
