@@ -8,7 +8,6 @@ import os
 import sys
 import warnings
 from collections.abc import Sequence
-from contextlib import suppress
 from dataclasses import dataclass, field
 from importlib import import_module
 from pathlib import Path
@@ -17,6 +16,7 @@ from types import TracebackType
 from rlzoo import __version__
 from rlzoo.errors import ExitCode, RlzooError, clean
 from rlzoo.escape import coloured, hanging
+from rlzoo.own_modules import skip_empty_entries
 from rlzoo.redaction import redact
 from rlzoo.registry import did_you_mean
 
@@ -108,6 +108,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     if argv is None:
         sys.excepthook = _complain_of_bug
         warnings.formatwarning = _warning
+        skip_empty_entries()
     if hasattr(sys.stdout, "reconfigure"):
         sys.stdout.reconfigure(errors="replace")  # a code page without "±" loses the sign, not the result
     try:
@@ -177,6 +178,7 @@ def _dispatch(argv: list[str]) -> int:
         return 0
     name, rest = _command(argv)
     arguments = parse(rest)
+    _require_current_folder()
     if arguments.help:
         from rlzoo.config.help import print_help
 
@@ -185,11 +187,12 @@ def _dispatch(argv: list[str]) -> int:
     for option, (attribute, takers) in OPTIONS.items():
         if getattr(arguments, attribute) and name not in takers:
             raise RlzooError(f"rlzoo {name} has no option {option}", f"rlzoo {' | '.join(takers)} has it")
-    _require_current_folder()
     from rlzoo.config.overrides import require_clear
+    from rlzoo.console import clean_library_logs
 
     for note in require_clear(arguments.words):
         _complain(f"note: {note}")
+    clean_library_logs()
     return int(import_module(f"rlzoo.commands.{name.replace('-', '_').replace(' ', '_')}").main(arguments))
 
 
@@ -225,8 +228,12 @@ def _summaries() -> dict[str, str]:
 
 def _complain(text: str) -> None:
     """Print to standard error, if anybody still reads it."""
-    with suppress(OSError):
+    if sys.stderr is None:
+        return
+    try:
         print(clean(text), file=sys.stderr, flush=True)
+    except OSError:
+        sys.stderr = None  # else Python tries again at its very end, and ends with 120
 
 
 def _warning(

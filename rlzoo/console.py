@@ -29,6 +29,8 @@ PLAIN = "RLZOO_PLAIN"
 """Environment variable that asks for plain lines even on a terminal: parallel jobs share one."""
 
 UNLIMITED_WIDTH = 1000
+NARROWEST = 20
+"""Columns that are written at least: terminals that do not know their width say 0, and in one nothing can be read."""
 
 log = logging.getLogger("rlzoo")
 log.addHandler(logging.NullHandler())
@@ -57,11 +59,17 @@ def is_live() -> bool:
 class LogFormatter(logging.Formatter):
     """A line of `train.log`, without secrets; a traceback and all else that follows is indented below it."""
 
-    def __init__(self) -> None:
-        super().__init__("%(asctime)s %(levelname)s %(message)s")
+    def __init__(self, line: str = "%(asctime)s %(levelname)s %(message)s") -> None:
+        super().__init__(line)
 
     def format(self, record: logging.LogRecord) -> str:
         return hanging(clean(super().format(record)))
+
+
+def clean_library_logs() -> None:
+    """Let what libraries log reach standard error as all else does: it may quote a stranger's file."""
+    if logging.lastResort is not None:
+        logging.lastResort.setFormatter(LogFormatter("%(message)s"))
 
 
 class LogFile(logging.FileHandler):
@@ -239,7 +247,11 @@ def _console(*, file: IO[str] | None = None, width: int | None = None) -> Consol
         def on_broken_pipe(self) -> None:
             raise  # rich would end the process, as a failure
 
-    return Output(file=file, width=width, highlight=False, markup=False, emoji=False)
+    output = Output(file=file, width=width, highlight=False, markup=False, emoji=False)
+    is_narrow = output.width < NARROWEST
+    if is_narrow:  # any other one goes on following its terminal
+        output.width = NARROWEST
+    return output
 
 
 def _cell(value: object) -> str:

@@ -145,7 +145,7 @@ def _git() -> _Git | None:
     names = (entry.partition("\n")[0] for entry in theirs if entry.startswith("filter."))
     filters = dict.fromkeys(name.rpartition(".")[0] for name in names)  # not the user's own, as of Git LFS
     off = [(f"{name}.{key}", value) for name in filters for key, value in GIT_NO_FILTER.items()]
-    first = int(os.environ.get("GIT_CONFIG_COUNT", "0"))
+    first = int(os.environ.get("GIT_CONFIG_COUNT") or 0)
     for index, (name, value) in enumerate(off, first):
         environment |= {f"GIT_CONFIG_KEY_{index}": name, f"GIT_CONFIG_VALUE_{index}": value}
     return _Git(command, {**environment, "GIT_CONFIG_COUNT": str(first + len(off))})

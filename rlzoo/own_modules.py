@@ -19,8 +19,8 @@ from rlzoo.escape import shell
 
 SAFE_PATH = "PYTHONSAFEPATH"
 """With it, `python -c` and `python -m` leave the current folder off their search path."""
-LIBRARIES = "LD_LIBRARY_PATH"
-"""Where programs look for libraries; an empty entry is the current folder, and OpenCV leaves one."""
+SEARCHED = ("PATH", "LD_LIBRARY_PATH")
+"""Where programs and libraries are looked for; an empty entry is the current folder, and OpenCV leaves one."""
 
 PACKAGES = frozenset("ale_py gymnasium gymnasium_robotics minigrid panda_gym vizdoom".split())
 """Packages of environments that are known: where they are installed, a run may name them."""
@@ -69,7 +69,7 @@ def _find(folders: Mapping[str, str]) -> None:
 def hint(name: str) -> str:
     """What helps where the module `name` is not found."""
     top, _, below = name.partition(".")
-    if not top or below or top in _folders:
+    if below or top in _folders or not top.isidentifier():
         return ""
     if PathFinder.find_spec(top, [str(Path.cwd())]) is not None:
         only = "only modules that the request names are imported from the current folder"
@@ -101,14 +101,20 @@ class Imports:
             _find(self.own)
 
 
+def skip_empty_entries() -> None:
+    """Look for programs and libraries no more in the current folder, which an empty entry means and nobody meant."""
+    for name in SEARCHED:
+        if name in os.environ:
+            os.environ[name] = os.pathsep.join(filter(None, os.environ[name].split(os.pathsep)))
+
+
 @contextmanager
 def outside_the_folder() -> Iterator[None]:
-    """What is started within it finds neither modules nor libraries in the current folder.
+    """What is started within it finds neither modules nor libraries nor programs in the current folder.
 
     In a Python that is started so, `Imports.apply` makes the variables those of this process again.
     """
-    if LIBRARIES in os.environ:
-        os.environ[LIBRARIES] = os.pathsep.join(filter(None, os.environ[LIBRARIES].split(os.pathsep)))
+    skip_empty_entries()
     before = os.environ.get(SAFE_PATH)
     os.environ[SAFE_PATH] = "1"
     try:

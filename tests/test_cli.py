@@ -75,6 +75,12 @@ def test_version(capsys):
         (["train", "algo.gama=0.9"], "'gamma'"),
         (["train", "--cfg", "hydra"], "--cfg"),
         (["evaluate", "run=nowhere"], "nowhere"),
+        (["evaluate", "run="], "run: is empty"),
+        (["evaluate", "run=nowhere", "env=CartPole"], "nowhere"),
+        (["show", "run="], "run: is empty"),
+        (["package", "folder="], "folder: is empty"),
+        (["train", "resume=''"], "resume: is empty"),
+        (["train", "algo=ppo", "runs_dir="], "runs_dir: is empty"),
         (["evaluate", "n_episode=5"], "'n_episodes'"),
         (["list", "algo"], "did you mean 'algos'"),
         (["list"], "algos"),
@@ -162,6 +168,9 @@ def test_a_message_that_nobody_reads_keeps_its_code():
     result = subprocess.run([sys.executable, "-m", "rlzoo", "trian"], stderr=writing, check=False)
     os.close(writing)
     assert result.returncode == 2
+    if Path("/dev/full").exists():
+        with Path("/dev/full").open("w") as full:
+            assert subprocess.run([sys.executable, "-m", "rlzoo", "trian"], stderr=full, check=False).returncode == 2
 
 
 def test_a_training_on_atari_ends_without_a_report_of_its_emulator(tmp_path):

@@ -76,6 +76,15 @@ def test_a_long_table_is_not_cut_where_there_is_no_terminal(capsys, monkeypatch)
     assert max(len(line) for line in lines) < 330
 
 
+def test_a_terminal_that_does_not_know_its_width(capsys, monkeypatch):
+    for width in ("0", "1"):
+        monkeypatch.setenv("COLUMNS", width)
+        console.stdout.cache_clear()
+        console.print_table(["name"], [["pendulum"]])
+        assert "pendulum" in capsys.readouterr().out
+    console.stdout.cache_clear()
+
+
 def test_a_wide_table_is_turned_where_the_terminal_is_narrow(capsys, monkeypatch):
     columns, row = ["name", *(f"column {n}" for n in range(9))], ["some agent", *(f"{n}.25 ± 0.50" for n in range(9))]
     monkeypatch.setenv("COLUMNS", "80")

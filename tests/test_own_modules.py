@@ -97,6 +97,11 @@ def test_a_module_that_needs_another_one_beside_it_says_how(mine: Path) -> None:
     assert (mine / "canary").read_text() == "not_named"
 
 
+def test_what_can_be_no_module_is_not_told_to_be_installed() -> None:
+    assert own_modules.hint("my_worlds") == "pip install my-worlds"
+    assert own_modules.hint("CartPole-v1") == own_modules.hint("../evil") == own_modules.hint("--index-url=x") == ""
+
+
 @pytest.mark.parametrize(
     ("words", "key"),
     [

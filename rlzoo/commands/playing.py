@@ -235,9 +235,10 @@ def open_run(
             for key, value in said.items()
             if value is not None
         ]
+        opened = run if isinstance(run, Run) else Run.open(run, runs_dir)
         if problems:
             raise ConfigError(problems)
-        return (run if isinstance(run, Run) else Run.open(run, runs_dir)), words
+        return opened, words
     env_id, kwargs = _meant(env)
     for word in env_words:
         if overrides.key_of(word) == "env.id":

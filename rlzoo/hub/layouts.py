@@ -17,6 +17,7 @@ import re
 import secrets
 import shutil
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -130,6 +131,7 @@ def read(
     if into.exists():
         raise RlzooError(f"{into} is there already", code=ExitCode.STORAGE)
     building = Run(into.with_name(f".{into.name}.{secrets.token_hex(4)}.new"))
+    missing = [above for above in into.parents if not above.exists()]
     try:
         try:
             building.path.mkdir(parents=True)
@@ -146,6 +148,9 @@ def read(
             raise RlzooError(text, "free some space, or choose another place with folder=", ExitCode.STORAGE) from error
     finally:
         shutil.rmtree(building.path, ignore_errors=True)
+        for above in missing:  # made for nothing if nothing is in them
+            with suppress(OSError):
+                above.rmdir()
     return Run(into)
 
 

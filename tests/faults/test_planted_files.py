@@ -91,6 +91,32 @@ def test_programs_look_for_no_libraries_here(monkeypatch: pytest.MonkeyPatch) ->
     assert "PYTHONSAFEPATH" not in os.environ
 
 
+@needs("git", "--version")
+def test_no_program_of_the_folder_is_run(repository: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """`PATH=$MINE:$PATH` with a variable that is not set begins with the current folder."""
+    (repository / "git").write_text("#!/bin/sh\ntouch canary\n")
+    (repository / "git").chmod(0o755)
+    monkeypatch.setenv("PATH", f"{os.pathsep}{os.environ['PATH']}")
+    monkeypatch.setenv("GIT_CONFIG_COUNT", "")  # git takes that for 0
+    state = info.git_state()
+    assert state is not None and state["dirty"] and "+gain = 2" in info.git_diff()
+    assert not (repository / "canary").exists()
+    monkeypatch.setenv("PATH", f"{os.pathsep}{os.environ['PATH']}")
+    subprocess.run(["git", "status"], capture_output=True, check=False)
+    assert (repository / "canary").exists(), "without rlzoo it is run"
+
+
+def test_what_libraries_say_of_a_file_steers_no_terminal(workdir: Path) -> None:
+    pytest.importorskip("matplotlib")
+    (workdir / "matplotlibrc").write_text("backend: \x1b[31mred\x07\n\x1b]0;title: 1\n")
+    said = []
+    for first in ("", "from rlzoo.console import clean_library_logs; clean_library_logs()"):
+        script = [sys.executable, "-c", f"{first}\nimport matplotlib"]
+        environment = {name: value for name, value in os.environ.items() if name != "MPLBACKEND"}
+        said.append(subprocess.run(script, capture_output=True, check=True, env=environment).stderr)
+    assert b"\x1b" in said[0] and b"backend" in said[1] and b"\x1b" not in said[1]
+
+
 def test_numba_takes_no_settings_from_here(workdir: Path) -> None:
     numba = pytest.importorskip("numba")
     import rlzoo.algos.core.compiled  # noqa: F401

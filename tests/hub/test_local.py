@@ -102,6 +102,12 @@ def test_a_package_is_not_replaced_by_a_package_of_itself(own, workdir, capsys):
     assert digests(package) == before
 
 
+def test_what_is_refused_leaves_nothing(workdir, capsys):
+    Path("model.zip").write_bytes(b"no zip")
+    assert main(["evaluate", "run=model.zip", "env=CartPole"]) == ExitCode.UNSAFE
+    assert [path.name for path in workdir.iterdir()] == ["model.zip"]
+
+
 def test_changed_files_are_another_run(own, workdir):
     package = workdir / "pk"
     shutil.copytree(own[1], package)
