@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
@@ -250,6 +250,20 @@ def _too_large(
         with suppress(RlzooError):  # a space of a kind that is not written: its size is looked at when it was made
             sizes = Sizes.of_text(spaces.parse(observation), spaces.parse(action))
             problems += memory_problems(config, sizes, n_jobs=n_jobs, typed=typed)
+    return problems
+
+
+def episode_problems(values: Mapping[str, Any]) -> list[Problem]:
+    """What is wrong with how episodes are to be played, beyond types: with `device`, `seeds`, and how many they are.
+
+    A command whose `n_episodes` has a default of its own leaves it out.
+    """
+    device, seeds, n_episodes = values["device"], values["seeds"], values.get("n_episodes")
+    problems = device_problems(device) if isinstance(device, str) else []
+    if seeds == []:
+        problems.append(Problem("seeds", "is empty", "null takes others"))
+    elif isinstance(seeds, list | tuple) and n_episodes is not None and n_episodes != len(seeds):
+        problems.append(Problem("n_episodes", f"is {n_episodes}, and there are {len(seeds)} seeds", "leave one out"))
     return problems
 
 

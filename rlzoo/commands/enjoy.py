@@ -16,7 +16,7 @@ from rlzoo.config.parse import check
 from rlzoo.config.schema import EnjoyConfig
 from rlzoo.console import print_lines
 from rlzoo.errors import ConfigError, ExitCode, Problem, RlzooError
-from rlzoo.preflight import device_problems
+from rlzoo.preflight import episode_problems
 from rlzoo.runs import Run
 
 if TYPE_CHECKING:
@@ -240,7 +240,4 @@ def _render_mode(cfg: EnvConfig, view: Render) -> str | None:
 
 def _problems(values: dict[str, Any]) -> list[Problem]:
     """What is wrong with a request beyond its types."""
-    problems = device_problems(values["device"]) if isinstance(values["device"], str) else []
-    if values["seeds"] == []:
-        problems.append(Problem("seeds", "is empty", "null takes those of the final evaluation"))
-    return problems
+    return episode_problems({**values, "n_episodes": None})

@@ -14,8 +14,8 @@ from rlzoo.config.compose import parse_words
 from rlzoo.config.parse import check
 from rlzoo.config.schema import EvaluateConfig
 from rlzoo.console import print_lines
-from rlzoo.errors import ConfigError, ExitCode, Problem
-from rlzoo.preflight import device_problems
+from rlzoo.errors import ConfigError, ExitCode
+from rlzoo.preflight import episode_problems
 from rlzoo.protocols import Evaluation
 from rlzoo.runs import Run
 
@@ -27,7 +27,7 @@ def main(arguments: Arguments) -> int:
     from rlzoo.commands.results import print_results
 
     env_words, others = split(arguments.words)
-    cfg = parse_words("evaluate", others, EvaluateConfig)
+    cfg = parse_words("evaluate", others, EvaluateConfig, episode_problems)
     asked = {key: value for key, value in asdict(cfg).items() if key not in WHO}
     found = player(env_words=env_words, **who(cfg, arguments.words))
     _, entry = _play(found, checkpoint=cfg.checkpoint, trust=cfg.trust, **asked)
@@ -98,12 +98,8 @@ def _play(
     from rlzoo.evaluation import summary
 
     seeds = None if seeds is None else np.asarray(seeds).tolist()
-    _, problems = check(EvaluateConfig, {**KNOWN, "checkpoint": checkpoint, "trust": trust, "seeds": seeds, **asked})
-    if not problems:
-        problems += device_problems(asked["device"])
-    if seeds == []:
-        problems.append(Problem("seeds", "is empty", "null takes the run's own"))
-    if problems:
+    values = {**KNOWN, "checkpoint": checkpoint, "trust": trust, "seeds": seeds, **asked}
+    if problems := [*check(EvaluateConfig, values)[1], *episode_problems(values)]:
         raise ConfigError(problems)
     if found.run is not None:
         found.run.read_results()  # a damaged one is found before the episodes are played

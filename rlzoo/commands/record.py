@@ -14,7 +14,7 @@ from rlzoo.config.parse import check
 from rlzoo.config.schema import RecordConfig
 from rlzoo.console import print_lines
 from rlzoo.errors import ConfigError, ExitCode, Problem
-from rlzoo.preflight import device_problems
+from rlzoo.preflight import episode_problems
 from rlzoo.runs import Run
 
 if TYPE_CHECKING:
@@ -134,9 +134,7 @@ def record(  # noqa: PLR0913 - the keys of conf/record.yaml
 
 def _problems(values: dict[str, Any]) -> list[Problem]:
     """What is wrong with a request beyond its types."""
-    problems = device_problems(values["device"]) if isinstance(values["device"], str) else []
-    if values["seeds"] == []:
-        problems.append(Problem("seeds", "is empty", "null takes those of the final evaluation"))
+    problems = episode_problems({**values, "n_episodes": None})
     if isinstance(values["path"], str) and not values["path"].endswith(".mp4"):
         problems.append(Problem("path", f"must end in .mp4, not {values['path']!r}", "gif=true also makes a GIF"))
     return problems

@@ -27,7 +27,7 @@ from rlzoo.errors import ConfigError, ExitCode, Problem, RlzooError
 from rlzoo.hub import card, own_files, privacy
 from rlzoo.hub.client import check_repo_id
 from rlzoo.hub.local import NAMED
-from rlzoo.preflight import device_problems
+from rlzoo.preflight import episode_problems
 from rlzoo.protocols import Evaluation
 from rlzoo.runs import Run, folder_name
 
@@ -150,14 +150,7 @@ def stage(  # noqa: PLR0913  the words of the command
 
 def problems_of(values: Mapping[str, Any]) -> list[Problem]:
     """What is wrong with a request beyond its types, before anything is opened."""
-    problems = []
-    if isinstance(values["device"], str):
-        problems += device_problems(values["device"])
-    if values["seeds"] == []:
-        problems.append(Problem("seeds", "is empty", "null takes fresh ones"))
-    n_episodes, seeds = values["n_episodes"], values["seeds"]
-    if seeds and n_episodes is not None and n_episodes != len(seeds):
-        problems.append(Problem("n_episodes", f"is {n_episodes}, and there are {len(seeds)} seeds", "leave one out"))
+    problems = episode_problems(values)
     repo_id, license = values["repo_id"], values["license"]
     if isinstance(repo_id, str) and (wrong := check_repo_id(repo_id)) is not None:
         problems.append(wrong)
