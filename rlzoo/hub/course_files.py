@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from rlzoo import legacy_pickle
 from rlzoo.algos.specs import find_spec
 from rlzoo.hub.privacy import portable
-from rlzoo.protocols import Evaluation, State
+from rlzoo.protocols import Evaluation
 from rlzoo.state_files import as_numpy
 
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ def write(folder: Path, agent: Agent, evaluation: Evaluation) -> None:
         legacy_pickle.write_q_learning(folder / Q_LEARNING, as_numpy("q_values", state.tensors["q_values"]), values)
     elif tables := {name: as_numpy(name, state.tensors[name]).tolist() for name in TABLES if name in state.tensors}:
         _write_json(folder / "values.json", tables)
-    _write_weights(folder / "model.pt", agent, state)
+    _write_weights(folder / "model.pt", agent)
     settings = hyperparameters(agent, evaluation)
     _write_json(folder / "hyperparameters.json", settings)
     described = {"algo": agent.config.algo.name, "env": agent.config.env.id, "hyperparameters": settings}
@@ -129,12 +129,12 @@ def _size(space: Any) -> Any:
     return (int(shape[0]) if len(shape) == 1 else list(shape)) if shape is not None else str(space)
 
 
-def _write_weights(path: Path, agent: Agent, state: State) -> None:
+def _write_weights(path: Path, agent: Agent) -> None:
     import torch
 
     from rlzoo.hub.notebook_weights import weights
 
-    found = weights(find_spec(agent.config.algo.name).name, agent.algorithm, state)
+    found = weights(find_spec(agent.config.algo.name).name, agent.algorithm)
     if found:
         buffer = io.BytesIO()  # torch's own writing of a file calls a full disk an "iostream error"
         torch.save(found, buffer)

@@ -24,32 +24,29 @@ import torch
 from stable_baselines3.common.torch_layers import NatureCNN
 from torch import Tensor, nn
 
-from rlzoo.state_files import as_numpy
+from rlzoo.algos.policy_search import PolicySearch
 
 if TYPE_CHECKING:
     import numpy as np
-
-    from rlzoo.protocols import State
 
 Parts = dict[str, nn.Module | Tensor]
 """Modules and parameters by their names."""
 
 
-def weights(name: str, algorithm: Any, state: State) -> dict[str, Tensor]:
+def weights(name: str, algorithm: Any) -> dict[str, Tensor]:
     """A state dict of plain layers; of an algorithm that is not in the table above, that of each of its modules.
 
     Args:
         name: the algorithm's.
         algorithm: what has the networks.
-        state: its own, where searches have their weights.
 
     Returns:
         Tensors on the CPU, row-major; none if there is no network.
     """
     if name in PARTS:
         parts = PARTS[name](algorithm)
-    elif name in SEARCHES:
-        parts = _unflattened(as_numpy(name, state.tensors[SEARCHES[name]]), algorithm.policy.sizes)
+    elif isinstance(algorithm, PolicySearch):
+        parts = _unflattened(getattr(algorithm, algorithm.WEIGHTS), algorithm.policy.sizes)
     else:
         parts = {part: module for part, module in vars(algorithm).items() if isinstance(module, nn.Module)}
     return {
@@ -96,13 +93,6 @@ PARTS: dict[str, Callable[[Any], Parts]] = {
     "ppo_scratch": _agent,
     "dqn_scratch": _q_network,
 }
-SEARCHES = {
-    "hill_climbing": "weights",
-    "simulated_annealing": "weights",
-    "evolution_strategies": "weights",
-    "cem": "mean",
-}
-"""The vector of all weights of the policy, in the state of a search."""
 
 
 def _front(extractor: nn.Module) -> tuple[nn.Module, list[nn.Module]]:
