@@ -21,20 +21,21 @@ from rlzoo.errors import RlzooError
 from rlzoo.legacy import sb3_zip
 from rlzoo.protocols import Algorithm, Callback, EpisodeRecord, State
 from rlzoo.registry import load
-from tests.algos.conftest import CASES, Case
+from tests.algos.conftest import SB3, Case, case_of
+from tests.small import SMALL
 
 MakeEnv = Callable[..., VecEnv]
 
 
 def trained(case: Case, make_env: MakeEnv, *, seed: int = 0, steps: int | None = None) -> Algorithm:
-    algorithm = create(case.config(), make_env(case.env, case.n_envs), seed=seed, device="cpu")
+    algorithm = create(case.config(), case.make(make_env, case.n_envs), seed=seed, device="cpu")
     algorithm.learn(steps or case.steps)
     return algorithm
 
 
 def actions(algorithm: Algorithm, case: Case, make_env: MakeEnv) -> list[list[float]]:
     """Greedy actions in one environment from a fixed start."""
-    env = make_env(case.env)
+    env = case.make(make_env)
     env.seed(7)
     observation, state, start, taken = env.reset(), None, np.ones(1, dtype=bool), []
     for _ in range(20):
@@ -91,32 +92,51 @@ class Metrics:
 
 
 def test_every_algorithm_has_a_case() -> None:
-    assert {case.algo for case in CASES.values()} == set(ALGOS)
+    assert {name.partition("-")[0] for name in SMALL} == set(ALGOS)
 
 
 def test_a_saved_and_loaded_agent_acts_the_same(sb3_case: Case, make_env: MakeEnv, tmp_path: Path) -> None:
     algorithm = trained(sb3_case, make_env)
     algorithm.save(tmp_path / "model.zip")
-    loaded = sb3_zip.load(tmp_path / "model.zip", env=make_env(sb3_case.env), device="cpu")
+    loaded = sb3_zip.load(tmp_path / "model.zip", env=sb3_case.make(make_env), device="cpu")
     assert loaded.spec == ALGOS[sb3_case.algo]
     assert loaded.num_timesteps == algorithm.num_timesteps
     assert actions(loaded, sb3_case, make_env) == actions(algorithm, sb3_case, make_env)
 
 
-def test_state_survives_json_and_safetensors(case: Case, make_env: MakeEnv, tmp_path: Path) -> None:
+def test_a_state_is_all_there_is(case: Case, make_env: MakeEnv, tmp_path: Path) -> None:
+    """It survives files, and the training that goes on; the same seed gives the same, another one not."""
     algorithm = trained(case, make_env)
     before = algorithm.state()
-    arrays = {name: torch.as_tensor(tensor) for name, tensor in before.tensors.items()}
-    save_file(arrays, tmp_path / "state.safetensors")  # refuses tensors that share memory
+    arrays = {name: torch.as_tensor(tensor).clone() for name, tensor in before.tensors.items()}
+    save_file(
+        {name: torch.as_tensor(tensor) for name, tensor in before.tensors.items()}, tmp_path / "state.safetensors"
+    )
     values = json.loads(json.dumps(before.values, allow_nan=False))
-    fresh = create(case.config(), make_env(case.env, case.n_envs), seed=1, device="cpu")
-    fresh.restore(State(load_file(tmp_path / "state.safetensors"), values))
+    stored = State(load_file(tmp_path / "state.safetensors"), values)  # which refuses tensors that share memory
+    acts = actions(algorithm, case, make_env)
 
+    fresh = create(case.config(), case.make(make_env, case.n_envs), seed=1, device="cpu")
+    fresh.restore(stored)
     after = fresh.state()
     assert after.values == before.values
     assert_equal_tensors(after.tensors, before.tensors)
     assert fresh.num_timesteps == algorithm.num_timesteps
-    assert actions(fresh, case, make_env) == actions(algorithm, case, make_env)
+    assert actions(fresh, case, make_env) == acts
+
+    played = create(case.config(), case.make(make_env), seed=None, device="cpu", inference=True)
+    played.restore(stored)
+    assert actions(played, case, make_env) == acts
+
+    algorithm.restore(before)
+    algorithm.learn(2 * case.steps + 64)
+    assert_equal_tensors(before.tensors, arrays)
+
+    again, other = (trained(case, make_env, seed=seed).state().tensors for seed in (0, 4))
+    assert_equal_tensors(again, arrays)
+    chance = ALGOS[case.algo].family != "planning"
+    shared = [name for name in arrays if name in other]
+    assert chance == any(not torch.equal(arrays[name], torch.as_tensor(other[name])) for name in shared)
 
 
 def test_state_holds_optimizers(sb3_case: Case, make_env: MakeEnv) -> None:
@@ -127,62 +147,21 @@ def test_state_holds_optimizers(sb3_case: Case, make_env: MakeEnv) -> None:
         assert any(".optimizer.state." in name for name in names)
 
 
-def test_a_state_keeps_its_numbers_when_training_goes_on(case: Case, make_env: MakeEnv) -> None:
-    algorithm = trained(case, make_env)
-    state = algorithm.state()
-    copy = {name: torch.as_tensor(tensor).clone() for name, tensor in state.tensors.items()}
-    algorithm.restore(state)
-    algorithm.learn(2 * case.steps + 64)
-    assert_equal_tensors(state.tensors, copy)
-
-
-def test_a_restored_agent_can_be_made_for_inference(case: Case, make_env: MakeEnv) -> None:
-    algorithm = trained(case, make_env)
-    small = create(case.config(), make_env(case.env), seed=None, device="cpu", inference=True)
-    small.restore(algorithm.state())
-    assert actions(small, case, make_env) == actions(algorithm, case, make_env)
-
-
-def test_the_same_seed_gives_the_same_weights(case: Case, make_env: MakeEnv) -> None:
-    one, two, other = (trained(case, make_env, seed=seed).state() for seed in (3, 3, 4))
-    assert_equal_tensors(one.tensors, two.tensors)
-    if ALGOS[case.algo].family == "planning":  # without chance
-        assert_equal_tensors(one.tensors, other.tensors)
-        return
-    assert any(
-        not torch.equal(*(torch.as_tensor(s.tensors[name]) for s in (one, other)))
-        for name in one.tensors
-        if name in other.tensors
-    )
-
-
 @pytest.mark.parametrize("limit", [1, 5])
 def test_stops_at_the_step_a_callback_says(case: Case, make_env: MakeEnv, limit: int) -> None:
     stops, sees = Recorder(limit), Recorder()
-    algorithm = create(case.config(), make_env(case.env, case.n_envs), seed=0, device="cpu")
+    algorithm = create(case.config(), case.make(make_env, case.n_envs), seed=0, device="cpu")
     algorithm.learn(case.steps, [stops, sees])
     assert algorithm.num_timesteps == limit * case.n_envs
     assert stops.steps == sees.steps == [n * case.n_envs for n in range(1, limit + 1)]
     assert stops.events == ["start", "end"]
 
 
-def test_learning_goes_on_to_the_new_total(case: Case, make_env: MakeEnv) -> None:
-    algorithm = trained(case, make_env)
-    reached = algorithm.num_timesteps
-    assert reached >= case.steps
-    algorithm.learn(reached)
-    assert algorithm.num_timesteps == reached
-    recorder = Recorder()
-    algorithm.learn(2 * reached, [recorder])
-    assert algorithm.num_timesteps >= 2 * reached
-    assert recorder.steps[0] == reached + case.n_envs
-    if ALGOS[case.algo].backend != "rlzoo":
-        assert algorithm.model._total_timesteps == 2 * reached  # type: ignore[attr-defined]  # what schedules run over
-
-
-def test_metrics_arrive_under_their_names(case: Case, make_env: MakeEnv, capsys: pytest.CaptureFixture[str]) -> None:
+def test_metrics_arrive_under_their_names_and_learning_goes_on(
+    case: Case, make_env: MakeEnv, capsys: pytest.CaptureFixture[str]
+) -> None:
     metrics = Metrics()
-    algorithm = create(case.config(), make_env(case.env, case.n_envs), seed=0, device="cpu")
+    algorithm = create(case.config(), case.make(make_env, case.n_envs), seed=0, device="cpu")
     algorithm.learn(case.steps, logger=metrics)
     names = {name for _, row in metrics.rows for name in row}
     assert "train/learning_rate" in names or ALGOS[case.algo].backend == "rlzoo"
@@ -197,17 +176,28 @@ def test_metrics_arrive_under_their_names(case: Case, make_env: MakeEnv, capsys:
     assert all(type(value) is float for _, row in metrics.rows for value in row.values())
     assert capsys.readouterr() == ("", "")
 
+    reached = algorithm.num_timesteps
+    assert reached >= case.steps
+    algorithm.learn(reached)
+    assert algorithm.num_timesteps == reached
+    recorder = Recorder()
+    algorithm.learn(2 * reached, [recorder])
+    assert algorithm.num_timesteps >= 2 * reached
+    assert recorder.steps[0] == reached + case.n_envs
+    if ALGOS[case.algo].backend != "rlzoo":
+        assert algorithm.model._total_timesteps == 2 * reached  # type: ignore[attr-defined]  # what schedules run over
+
 
 def test_boundaries_of_a_rollout(make_env: MakeEnv) -> None:
     recorder = Recorder()
-    case = CASES["ppo"]
-    create(case.config(), make_env(case.env, 2), seed=0, device="cpu").learn(192, [recorder])
+    case = case_of("ppo")
+    create(case.config(), case.make(make_env, 2), seed=0, device="cpu").learn(192, [recorder])
     assert recorder.boundaries == [0, 64, 128, 192]  # 32 steps of 2 environments
 
 
 def test_boundaries_of_ars_are_before_its_random_directions(make_env: MakeEnv) -> None:
-    case = CASES["ars"]
-    algorithm = create(case.config(), make_env(case.env), seed=0, device="cpu")
+    case = case_of("ars")
+    algorithm = create(case.config(), case.make(make_env), seed=0, device="cpu")
     generators: list[torch.Tensor] = []
 
     class Watch(Recorder):
@@ -224,8 +214,8 @@ def test_boundaries_of_ars_are_before_its_random_directions(make_env: MakeEnv) -
 
 
 def test_an_update_of_ars_that_is_cut_short_changes_nothing(make_env: MakeEnv) -> None:
-    case = CASES["ars"]
-    algorithm = create(case.config(), make_env(case.env), seed=0, device="cpu")
+    case = case_of("ars")
+    algorithm = create(case.config(), case.make(make_env), seed=0, device="cpu")
     before = algorithm.state().tensors
     algorithm.learn(100, [Recorder(limit=12)])
     assert_equal_tensors(algorithm.state().tensors, before)
@@ -233,11 +223,11 @@ def test_an_update_of_ars_that_is_cut_short_changes_nothing(make_env: MakeEnv) -
 
 def test_plain_stable_baselines3_opens_the_models(make_env: MakeEnv, tmp_path: Path) -> None:
     entries = {}
-    saved = {name: case for name, case in CASES.items() if ALGOS[case.algo].backend != "rlzoo"}
-    for name, case in saved.items():
+    for name in SB3:
+        case = case_of(name)
         algorithm = trained(case, make_env)
         algorithm.save(tmp_path / f"{name}.zip")
-        env = make_env(case.env)
+        env = case.make(make_env)
         env.seed(7)
         observation = env.reset()
         observation = (
@@ -251,14 +241,14 @@ def test_plain_stable_baselines3_opens_the_models(make_env: MakeEnv, tmp_path: P
             "observation": observation,
             "masks": masks["action_masks"].tolist() if masks else None,
             "action": action.tolist(),
-            "her": name == "her",
+            "her": name == "dqn-her",
         }
     (tmp_path / "entries.json").write_text(json.dumps(entries))
     result = subprocess.run(
         [sys.executable, "-I", "-W", "error", "-c", _OPEN], cwd=tmp_path, capture_output=True, text=True, check=False
     )
     assert result.returncode == 0, result.stderr
-    assert result.stdout.split() == list(saved)
+    assert result.stdout.split() == SB3
 
 
 _OPEN = """
@@ -286,9 +276,9 @@ for name, entry in json.load(open("entries.json")).items():
 
 
 def test_a_state_of_another_network_is_refused(make_env: MakeEnv) -> None:
-    case = CASES["ppo"]
+    case = case_of("ppo")
     state = trained(case, make_env).state()
-    other = create(case.config(policy_kwargs={"net_arch": [8]}), make_env(case.env), seed=0, device="cpu")
+    other = create(case.config(policy_kwargs={"net_arch": [8]}), case.make(make_env), seed=0, device="cpu")
     with pytest.raises(RlzooError, match="does not fit this PPO"):
         other.restore(state)
 
@@ -302,4 +292,4 @@ def test_ars_is_still_plain_ars_to_others() -> None:
 
 def test_masks_are_asked_for(make_env: MakeEnv) -> None:
     with pytest.raises(RlzooError, match=r"action_masks\(\)"):
-        create(CASES["maskable_ppo"].config(), make_env("CartPole-v1"), seed=0, device="cpu")
+        create(case_of("maskable_ppo").config(), make_env("CartPole-v1"), seed=0, device="cpu")

@@ -23,7 +23,8 @@ from rlzoo.config.compose import compose
 from rlzoo.config.parse import parse
 from rlzoo.envs.make import make
 from rlzoo.protocols import Algorithm, Callback
-from tests.algos.conftest import RAINBOW_LITE, defaults
+from tests.algos.conftest import defaults
+from tests.small import RAINBOW_LITE
 
 MakeEnv = Callable[..., VecEnv]
 ONLINE = torch.tensor([[1.0, 3.0, 2.0], [5.0, 4.0, 0.0], [0.0, 0.0, 0.0]])

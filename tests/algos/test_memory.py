@@ -17,11 +17,10 @@ from rlzoo.algos import memory
 from rlzoo.algos.create import create
 from rlzoo.algos.free_memory import Memory, cgroup_available
 from rlzoo.algos.memory import Sizes, buffer_bytes, network_bytes, require
-from rlzoo.algos.specs import ALGOS
 from rlzoo.config.compose import compose
 from rlzoo.config.parse import parse
 from rlzoo.errors import Problem, RlzooError
-from tests.algos.conftest import CASES, Case, defaults
+from tests.algos.conftest import SB3, case_of, defaults
 
 
 def array_bytes(buffer: object) -> int:
@@ -30,13 +29,13 @@ def array_bytes(buffer: object) -> int:
     return sum(array.nbytes for array in (*arrays, *nested) if isinstance(array, np.ndarray))
 
 
-BUFFERED = [name for name, case in CASES.items() if ALGOS[case.algo].backend != "rlzoo" and name not in ("ars", "her")]
+BUFFERED = [name for name in SB3 if name not in ("ars", "dqn-her")]
 
 
 @pytest.mark.parametrize("name", BUFFERED)
 def test_estimate_is_what_is_allocated(name: str, make_env: Callable[..., VecEnv]) -> None:
-    case: Case = CASES[name]
-    env = make_env(case.env, case.n_envs)
+    case = case_of(name)
+    env = case.make(make_env, case.n_envs)
     model = create(case.config(), env, seed=0, device="cpu").model  # type: ignore[attr-defined]
     buffer = model.replay_buffer if hasattr(model, "replay_buffer") else model.rollout_buffer
     estimate = buffer_bytes(case.config(), Sizes.of(env.observation_space, env.action_space), n_envs=case.n_envs)
@@ -54,7 +53,7 @@ def test_atari() -> None:
 
 def test_hindsight_keeps_dicts(make_env: Callable[..., VecEnv]) -> None:
     env = make_env("BitFlipping-v0")
-    estimate = buffer_bytes(CASES["her"].config(), Sizes.of(env.observation_space, env.action_space), n_envs=1)
+    estimate = buffer_bytes(case_of("dqn-her").config(), Sizes.of(env.observation_space, env.action_space), n_envs=1)
     assert estimate == 1000 * (2 * 30 + 8 + 12 + 88)
 
 
@@ -64,8 +63,8 @@ def test_no_buffer_no_memory(make_env: Callable[..., VecEnv]) -> None:
 
 
 def test_inference_allocates_next_to_nothing(make_env: Callable[..., VecEnv]) -> None:
-    for name in ("dqn", "ppo", "her"):
-        case = CASES[name]
+    for name in ("dqn", "ppo", "dqn-her"):
+        case = case_of(name)
         config = case.config(**({"buffer_size": 1_000_000} if name != "ppo" else {"n_steps": 1_000_000}))
         model = create(config, make_env(case.env), seed=0, device="cpu", inference=True).model  # type: ignore[attr-defined]
         buffer = model.replay_buffer if hasattr(model, "replay_buffer") else model.rollout_buffer

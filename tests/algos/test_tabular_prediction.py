@@ -14,8 +14,8 @@ from rlzoo.algos.mc_prediction import MCPrediction
 from rlzoo.algos.td0 import TD0
 from rlzoo.algos.transition_table import required_table
 from rlzoo.errors import RlzooError
-from tests.algos.conftest import ACROSS
 from tests.algos.tabular import DOWN, RIGHT, Corner, Walk, exact_values, single
+from tests.small import ACROSS
 
 REWARDS = (1, 0, 0, 0, 0, 0, 1, 1, 0, 0)
 PREDICTION = (TD0, MCPrediction)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from math import ceil
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -12,6 +13,7 @@ from rlzoo.callbacks import Stop
 from rlzoo.callbacks import stop as module
 from rlzoo.checkpoints import read
 from rlzoo.protocols import Evaluation
+from tests.small import SMALL, loops
 
 
 def stop(
@@ -54,28 +56,15 @@ def test_episodes_that_have_been_played():
     assert rule.reason == "stop.episodes=50 have been played"
 
 
-COUNTING = {
-    "q_learning": ["env=FrozenLake"],
-    "sarsa": ["env=FrozenLake"],
-    "ppo": ["env=FrozenLake", "algo.n_steps=16", "algo.batch_size=16"],
-    "dqn": ["env=FrozenLake"],
-    "ars": ["env=CartPole"],
-    "cem": ["env=CartPole"],
-    "reinforce": ["env=CartPole"],
-    "actor_critic": ["env=CartPole"],
-    "ppo_scratch": ["env=CartPole"],
-    "dqn_scratch": ["env=CartPole"],
-}
-
-
-@pytest.mark.parametrize("algo", COUNTING)
+@pytest.mark.parametrize("algo", loops())
 def test_a_training_ends_with_the_last_of_its_episodes(algo: str, tmp_path: Path):
     """Or with the generation that it belongs to."""
-    words = [f"algo={algo}", *COUNTING[algo], "env.n_envs=1", "total_timesteps=20000", "stop.episodes=30", "seed=1"]
-    words += ["hyperparams=none", "eval.freq=0", "eval.seeds=[7, 8, 7]", f"runs_dir={tmp_path}", "logger=[]"]
+    words = [*SMALL[algo], "env.n_envs=1", "total_timesteps=20000", "stop.episodes=30", "seed=1"]
+    words += ["eval.freq=0", "eval.seeds=[7, 8, 7]", f"runs_dir={tmp_path}", "logger=[]"]
     run = rlzoo.train(*words)
     contents = read(run.checkpoint("last"))
-    assert contents.algorithm.values["n_episodes"] == {"ars": 32, "cem": 40}.get(algo, 30)  # 16 and 20 at a time
+    at_a_time = {"ars": 4, "cem": 3, "evolution_strategies": 4}.get(algo, 1)
+    assert contents.algorithm.values["n_episodes"] == at_a_time * ceil(30 / at_a_time)
     assert contents.manifest["at_boundary"]
     assert run.read_results()[-1]["seeds"] == [7, 8, 7]
 
