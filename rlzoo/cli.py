@@ -159,9 +159,12 @@ def parse(argv: Sequence[str]) -> Arguments:
             setattr(found, flags[argument], True)
         elif argument in ("--cfg", "-c"):
             what = next(rest, None)
-            if what != "job":
+            if what == "job":
+                found.config = True
+            elif argument == "-c":  # other tools' option for a file
+                found.words += [argument] if what is None else [argument, what]
+            else:
                 raise RlzooError(f"--cfg prints the configuration of a job, not {what!r}", "rlzoo train … --cfg job")
-            found.config = True
         else:
             key, equals, value = argument.partition("=")
             found.words.append(f"{key}{equals}{os.path.expanduser(value)}")  # noqa: PTH111 - shells expand no key=~/runs
@@ -190,7 +193,7 @@ def _dispatch(argv: list[str]) -> int:
     from rlzoo.config.overrides import require_clear
     from rlzoo.console import clean_library_logs
 
-    for note in require_clear(arguments.words):
+    for note in require_clear(name, arguments.words):
         _complain(f"note: {note}")
     clean_library_logs()
     return int(import_module(f"rlzoo.commands.{name.replace('-', '_').replace(' ', '_')}").main(arguments))

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import os
 import platform
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from rlzoo.errors import ExitCode, RlzooError
 from rlzoo.runs import Run
@@ -76,3 +76,9 @@ def _lock(run: Run) -> BaseFileLock:
     from filelock import FileLock
 
     return FileLock(run.lock_file, mode=0o600)
+
+
+def status(run: Run, info: Mapping[str, Any]) -> str | None:
+    """The status that its info.json says, but `killed` for a training whose process ended without a word."""
+    said: str | None = info.get("status")
+    return "killed" if said == "running" and not in_use(run) else said

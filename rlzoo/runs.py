@@ -104,14 +104,18 @@ class Run:
     def open(cls, text: Path | str, root: Path | str = "runs") -> Run:
         """The run that `run=` names: a directory, `latest`, or `algo/env` (its newest run), env as an id or as typed.
 
+        A directory may be named as it lies below `root`, unless there is one of that name here.
+
         Raises:
             RlzooError: if there is no such run, with the ones that exist.
         """
         path = at_home(text)
-        if (path / "config.yaml").is_file() and (path / "info.json").is_file():
-            contained.require_way(path)
-            contained.require_whole(path)
-            return cls(path)
+        below = [] if ".." in path.parts else [Path(root) / path]
+        for folder in (path, *below):
+            if (folder / "config.yaml").is_file() and (folder / "info.json").is_file():
+                contained.require_way(folder)
+                contained.require_whole(folder)
+                return cls(folder)
         found = list(find_runs(_folder(str(text), Path(root)))) or _typed(str(text), Path(root))
         newest = max(found, key=lambda run: run.path.name, default=None)
         if newest is None:

@@ -15,7 +15,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from rlzoo import course
+from rlzoo import course, run_lock
 from rlzoo.config import aliases, env_names
 from rlzoo.config.choices import read_choice
 from rlzoo.errors import RlzooError, clean, shorten
@@ -91,6 +91,7 @@ class LeftOut:
     variant: str = ""
     source: Literal["runs", "hub"] = "runs"
     damaged: bool = False
+    status: str = ""
 
 
 def read_runs(runs: Iterable[Run], n_episodes: int, checkpoint: Which = "any") -> tuple[list[Score], list[LeftOut]]:
@@ -229,8 +230,9 @@ def _read_run(run: Run, n_episodes: int, which: Which) -> Score | LeftOut:
     entry = choose(entries, n_episodes, wanted if wanted and run.checkpoint(wanted).exists() else None)
     info = run.read_info()
     if isinstance(entry, str):
-        status = "" if entries or info.get("status") == "finished" else f": its training is {info.get('status')}"
-        return LeftOut(str(run.path), f"{entry}{shorten(clean(status), 40)}", algo, env_id, variant)
+        status = shorten(clean(run_lock.status(run, info)), 20)
+        training = "" if entries or status == "finished" else f": its training is {status}"
+        return LeftOut(str(run.path), f"{entry}{training}", algo, env_id, variant, status=status)
     ci = entry.get("iqm_ci")
     steps, seed, deterministic = entry.get("num_timesteps"), config.get("seed"), entry.get("deterministic")
     return Score(

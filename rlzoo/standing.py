@@ -99,8 +99,10 @@ def _standing(
     if best is not None:
         return Standing(assignment, "failed", best, best.where, following)
     if undone:
-        evaluate = ("rlzoo", "evaluate", f"run={undone[-1].where}", f"n_episodes={assignment.n_episodes}")
-        return Standing(assignment, "open", None, undone[-1].where, shlex.join(evaluate))
+        where = undone[-1].where
+        evaluate = ("rlzoo", "evaluate", f"run={where}", f"n_episodes={assignment.n_episodes}")
+        begun = f"{where} is training" if undone[-1].status == "running" else shlex.join(evaluate)
+        return Standing(assignment, "open", None, where, begun)
     return Standing(assignment, "open", next=following)
 
 

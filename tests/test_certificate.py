@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from rlzoo import certificate, course
+from rlzoo import certificate, course, run_lock
 from rlzoo.cli import main
 from rlzoo.errors import RlzooError
 from rlzoo.hub.listing import Model
@@ -125,6 +125,24 @@ def test_commands_are_given_for_what_is_open(workdir, capsys):
     following = {row["name"]: row["next"] for row in found["assignments"]}
     assert following["unit1_lunarlander"] == "rlzoo train experiment=unit1_lunarlander"
     assert following["unit8_doom"].startswith("not with rlzoo yet")
+
+
+def test_a_run_that_still_trains_is_waited_for(workdir, capsys):
+    run = make_run(workdir / "runs", "ppo", "LunarLander-v3", [])
+    run.update_info(status="running")
+
+    def following() -> str:
+        assert main(["certify", "--json"]) == 0
+        rows = json.loads(capsys.readouterr().out)["assignments"]
+        return next(row["next"] for row in rows if row["name"] == "unit1_lunarlander")
+
+    with run_lock.held(run):
+        assert following() == f"{run.path.relative_to(workdir)} is training"
+        assert main(["leaderboard", "env=LunarLander"]) == 0
+        assert "its training is running" in capsys.readouterr().err
+    assert following().startswith("rlzoo evaluate run=")  # it was killed
+    assert main(["leaderboard", "env=LunarLander"]) == 0
+    assert "its training is killed" in capsys.readouterr().err
 
 
 def test_runs_are_named_by_paths_folders_and_names(workdir, capsys):

@@ -206,3 +206,23 @@ def test_a_path_or_text_that_is_left_empty_is_refused(workdir, capsys, words):
     assert main(words) == 2
     assert f"{words[1].partition('=')[0]}: is empty" in capsys.readouterr().err
     assert not list(workdir.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("typed", "meant"),
+    [
+        ("train --algo dqn --env X -c dqn.yml -f logs", "train algo=dqn env=X hyperparams=dqn.yml runs_dir=logs"),
+        (
+            "train --algo=ppo --env-id CartPole-v1 -n 5000 --seed 3 -P",
+            "train algo=ppo env=CartPole-v1 total_timesteps=5000 seed=3",
+        ),
+        ("train -c dqn.yml algo=dqn", "train hyperparams=dqn.yml algo=dqn"),
+        ("enjoy --algo ppo --env CartPole-v1 -f logs/", "enjoy run=ppo/CartPole-v1 runs_dir=logs/"),
+        ("tune --n-trials 5 --track algo=ppo", "tune n_trials=5 logger=wandb algo=ppo"),
+        ("list envs --all", "list envs 'all=…'"),
+    ],
+)
+def test_options_of_other_tools_are_translated(workdir, capsys, typed, meant):
+    assert main(typed.split()) == 2
+    said = capsys.readouterr().err
+    assert "unknown option '-" in said and said.rstrip().endswith(f"settings are written key=value: rlzoo {meant}")

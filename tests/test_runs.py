@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -69,6 +70,21 @@ def test_a_run_is_found_by_path_by_latest_and_by_algorithm_and_environment(tmp_p
     assert Run.open("dqn/ALE-Pong-v5", tmp_path).path == renamed
     assert Run.open("dqn/ALE/Pong-v5", tmp_path).path == renamed
     assert Run.open("dqn", tmp_path).path == renamed
+
+
+def test_a_run_is_found_as_it_lies_below_the_folder_of_all_runs(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    first = make_run(Path("runs"))
+    make_run(Path("runs"))  # algo/env alone would be this one
+    text = str(first.path.relative_to("runs"))
+    assert Run.open(text) == Run.open(f"{text}/") == first
+    assert Run.open(text, tmp_path / "runs").path == tmp_path / first.path
+    here = make_run(Path())
+    clash = Path("runs") / here.path
+    shutil.copytree(here.path, clash)
+    assert Run.open(str(here.path)) == here  # a folder of that name here comes first
+    with pytest.raises(RlzooError):
+        Run.open(f"../{tmp_path.name}/elsewhere/{text}")
 
 
 def test_what_is_not_a_run_is_named_with_what_there_is(tmp_path, monkeypatch):

@@ -185,9 +185,7 @@ def _run_row(run: Run) -> dict[str, Any]:
         row |= {"algo": config["algo"]["name"], "env": config["env"]["id"], "seed": config["seed"]}
     except (RlzooError, KeyError, TypeError):
         return row
-    status = info.get("status")
-    if status == "running" and not run_lock.in_use(run):
-        status = "killed"  # its process ended without a word
+    status = run_lock.status(run, info)
     row |= {"status": status, "trained": run.trained_timesteps() or None}
     entry = next((entry for entry in reversed(results) if entry.get("checkpoint") == "last"), None)
     entry = entry or (results[-1] if results else None)

@@ -12,6 +12,7 @@ from typing import Any
 
 from rlzoo.config.yaml_file import KeyPath
 from rlzoo.errors import ConfigError, Problem
+from rlzoo.escape import shell
 
 TEXT_KEYS = frozenset(
     "run resume init_from keep into folder path study storage repo_id commit_message checkpoint runs_dir studies_dir"
@@ -44,12 +45,28 @@ def key_of(word: str) -> str:
     return word.lstrip("+~").partition("=")[0]
 
 
-def require_clear(words: Sequence[str]) -> list[str]:
+OPTIONS_OF_OTHERS = {
+    "-n": "total_timesteps", "-f": "runs_dir", "-c": "hyperparams", "-i": "init_from", "-P": "",
+    "n_timesteps": "total_timesteps", "log_folder": "runs_dir", "folder": "runs_dir", "conf_file": "hyperparams",
+    "trained_agent": "init_from", "eval_freq": "eval.freq", "eval_episodes": "eval.n_episodes", "env_id": "env",
+    "tensorboard_log": "", "progress": "", "track": "logger=wandb", "learning_rate": "algo.learning_rate",
+}  # fmt: skip
+"""Options of rl_zoo3 and of the course's scripts, and the key of each here; empty where nothing has to be said."""
+
+
+def require_clear(command: str, words: Sequence[str]) -> list[str]:
     """What to say of words that may not mean what they seem to: of a key that is given twice, the last one counts.
 
     Raises:
-        ConfigError: if a path or a text is left empty, which a variable of the shell that is not set does.
+        ConfigError: if there are options of another tool among them, with what they are called here, or a path or a
+            text is left empty, which a variable of the shell that is not set does.
     """
+    foreign = next((word for word in words if word.startswith("-")), None)
+    if foreign is not None:
+        hint = (
+            f"settings are written key=value: rlzoo {command} {' '.join(map(shell, _without_options(command, words)))}"
+        )
+        raise ConfigError([Problem("", f"unknown option {foreign!r}", hint, "command line")])
     given = [(key_of(word), word.partition("=")[2]) for word in words if "=" in word and not word.startswith("~")]
     empty = [key for key, value in given if key in TEXT_KEYS and value.strip("'\"") == ""]
     if empty:
@@ -58,6 +75,28 @@ def require_clear(words: Sequence[str]) -> list[str]:
         )
     times = Counter(key for key, value in given if not value.startswith("{"))  # mappings are laid over each other
     return [f"{key}= is given {n} times: the last one counts" for key, n in times.items() if n > 1]
+
+
+def _without_options(command: str, words: Sequence[str]) -> list[str]:
+    """The words with `key=value` in the place of every option and its value."""
+    found: dict[str, str] = {}
+    rest = list(words)
+    while rest:
+        word = rest.pop(0)
+        if not word.startswith("-"):
+            found[word] = word
+            continue
+        option, _, value = word.partition("=")
+        if not value and rest and not rest[0].startswith("-") and "=" not in rest[0]:
+            value = rest.pop(0)
+        key = option if option in OPTIONS_OF_OTHERS else option.lstrip("-").replace("-", "_")
+        key = OPTIONS_OF_OTHERS.get(key, key)
+        if key:
+            found[key] = key if "=" in key else f"{key}={value or '…'}"
+    if command not in ("train", "tune", "show") and {"algo", "env"} <= found.keys():
+        algo, env = (found.pop(key).partition("=")[2] for key in ("algo", "env"))
+        found = {"run": f"run={algo}/{env}", **found}
+    return list(found.values())
 
 
 def quote_text(word: str) -> str:
@@ -151,8 +190,7 @@ def _parse_one(word: str) -> tuple[Any, Problem | None]:
     from hydra.errors import HydraException
 
     if word.startswith("-"):
-        name, _, value = word.lstrip("-").partition("=")
-        hint = f"settings are written key=value: {name.replace('-', '_')}={value or '…'}"
+        hint = f"settings are written key=value: {' '.join(_without_options('train', [word]))}"
         return None, Problem("", f"unknown option {word!r}", hint, "command line")
     if "=" not in word[1:] and not word.startswith("~"):
         return None, Problem("", f"cannot read {word!r}", "settings are written key=value", "command line")
