@@ -37,8 +37,12 @@ def _signature(text: str) -> str | None:
 def _key() -> bytes | None:
     """This user's key, made when it is first needed; None where there is no place for one."""
     try:
-        state = os.environ.get("XDG_STATE_HOME") or Path("~/.local/state").expanduser()
-        path = Path(state) / "rlzoo" / "key"
+        state = Path(os.environ.get("XDG_STATE_HOME", ""))
+        if not state.is_absolute():  # below the current folder, where a stranger's key may lie
+            state = Path("~/.local/state").expanduser()
+        path = state / "rlzoo" / "key"
+        if not state.is_absolute():
+            return None
         if not path.is_file():
             _make_key(path)
         key = path.read_bytes()

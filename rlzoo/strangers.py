@@ -5,6 +5,7 @@ A run made here says so by its signature (`rlzoo.origin`). Of any other, data is
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -57,6 +58,7 @@ def naming(values: Mapping[str, Any]) -> list[str]:
     """Keys of an environment's keywords with a text that names a file or a module.
 
     An environment opens the files that it is told to: a model in which more are named, or settings that name a program.
+    A mere word names one if there is something of that name in the current folder.
     """
     env = values.get("env")
     kwargs = env.get("kwargs") if isinstance(env, Mapping) else None
@@ -66,7 +68,9 @@ def naming(values: Mapping[str, Any]) -> list[str]:
 
 
 def _names(value: Any) -> bool:
-    return any(text.startswith((".", "~")) or _OF_PLACES.intersection(text) for text in _texts(value))
+    return any(
+        text.startswith((".", "~")) or _OF_PLACES.intersection(text) or os.path.lexists(text) for text in _texts(value)
+    )
 
 
 def _texts(value: Any) -> Iterator[str]:

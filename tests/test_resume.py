@@ -173,3 +173,12 @@ def test_without_its_replay_buffer_a_training_warms_up_again(words, workdir, cap
 
 def n_updates_of(run: Run) -> int:
     return int(read(run.checkpoint("last")).algorithm.values["counters"]["_n_updates"])
+
+
+def test_loggers_that_are_typed_are_checked_as_in_a_request(workdir, capsys):
+    rlzoo.train("algo=q_learning", "env=FrozenLake", "total_timesteps=200", "seed=0", "eval.final_n_episodes=1")
+    words = ["logger.csv.foo=1", "logger.wandb={bar: 1}", "logger.evil={}", "total_timesteps=300"]
+    assert main(["train", "resume=latest", *words]) == 2
+    said = capsys.readouterr().err
+    assert all(f"{key}: unknown" in said for key in ("logger.csv.foo", "logger.wandb.bar", "logger.evil")), said
+    assert main(["train", "resume=latest", "logger.tensorboard.flush_seconds=9", "total_timesteps=300"]) == 0

@@ -15,6 +15,7 @@ from rlzoo.config.schema import CHANGEABLE, WHERE, TrainConfig
 from rlzoo.console import print_lines
 from rlzoo.errors import ExitCode, Problem, RlzooError
 from rlzoo.escape import shell
+from rlzoo.loggers import check as check_loggers
 from rlzoo.preflight import check_stored, secret_problems
 from rlzoo.redaction import redact_values
 from rlzoo.run_config import RunConfig, find_problems
@@ -95,6 +96,11 @@ def request(words: Sequence[str]) -> tuple[Run, TrainConfig, list[str]]:
             problem for problem in problems if not problem.key.startswith("algo.") or problem.key in differences
         ]
         named_already = {problem.key for problem in problems}
+    loggers = composition.values.get("logger")
+    for problem in check_loggers(loggers) if isinstance(loggers, dict) else ():
+        pairs = ((f"{key}.", f"{problem.key}.") for key in differences)  # the run's own may be of elsewhere
+        if any(one.startswith(other) or other.startswith(one) for one, other in pairs):
+            problems.append(problem)
     for key, (old, new) in differences.items():
         changes.append(f"{key}: {json.dumps(redact_values(old))} -> {json.dumps(redact_values(new))}")
         if key.split(".")[0] not in CHANGEABLE and key not in named_already:
