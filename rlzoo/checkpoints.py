@@ -34,6 +34,8 @@ ALGORITHM = "algorithm"
 NORMALIZATION = "normalization"
 MAX_MANIFEST, MAX_JSON, MAX_PART = 4 * 2**20, 32 * 2**20, 2 * 2**30
 """Bytes of the largest files of each kind that are read."""
+MAX_BYTES = 2**36
+"""Of all files of a checkpoint: a minute's reading, while one full of holes takes no room where it lies."""
 
 
 class NotFiniteError(RlzooError):
@@ -229,8 +231,6 @@ def _read_part(checkpoint: Checkpoint, part: str, files: Mapping[str, Any]) -> S
         if name not in files:
             raise _damaged(checkpoint, f"{name} is missing")
         size = _check_size(checkpoint, name, files[name])
-        if size > (MAX_JSON if name.endswith(".json") else MAX_PART):
-            raise _damaged(checkpoint, f"{name} is larger than any that rlzoo writes")
         try:
             data[name] = contained.read(checkpoint.path / name, checkpoint.path, size)
         except (OSError, ValueError) as error:
@@ -257,6 +257,8 @@ def _check_size(checkpoint: Checkpoint, name: str, expected: Mapping[str, Any]) 
     size = path.stat().st_size
     if size != expected["size"]:
         raise _damaged(checkpoint, f"{name} has {size} bytes instead of {expected['size']}")
+    if size > (MAX_JSON if name.endswith(".json") else MAX_PART):
+        raise _damaged(checkpoint, f"{name} is larger than any that rlzoo writes")
     return size
 
 
@@ -372,6 +374,8 @@ def read_manifest(checkpoint: Checkpoint) -> dict[str, Any]:
         raise _damaged(checkpoint, f"manifest.json: {wrong}")
     if manifest.pop("sha256", None) != _digest(manifest):
         raise _damaged(checkpoint, "manifest.json is not what was written (SHA-256)")
+    if sum(entry["size"] for entry in manifest["files"].values()) > MAX_BYTES:
+        raise _damaged(checkpoint, f"manifest.json names more than {MAX_BYTES // 2**30} GiB")
     return manifest
 
 

@@ -199,6 +199,19 @@ def test_a_manifest_cannot_point_out_of_its_directory(run):
         checkpoints.read(checkpoint)
 
 
+def test_a_file_full_of_holes_is_not_read(run, monkeypatch):
+    """It takes no room where it lies, and an hour to read."""
+    checkpoint = save(run, "last", Learner())
+    files = json.loads(checkpoint.manifest.read_text())["files"]
+    for name, n_bytes in (("model.zip", 2**31 + 1), ("x.safetensors", 2**31 + 1), ("x.json", 2**26), ("x", 2**40)):
+        with (checkpoint.path / name).open("wb") as file:
+            file.truncate(n_bytes)
+        rewrite_manifest(checkpoint, files={**files, name: {"size": n_bytes, "sha256": "0" * 64}})
+        for reader in (checkpoints.read, checkpoints.verify):
+            with pytest.raises(RlzooError, match=r"larger than any|more than 64 GiB"):
+                reader(checkpoint)
+
+
 def test_a_newer_format_is_refused(run):
     checkpoint = save(run, "last", Learner())
     rewrite_manifest(checkpoint, format=2)
@@ -223,6 +236,7 @@ def test_recovery_finishes_what_was_cut_short_and_cleans_up(run):
     save(run, "last", Learner(num_timesteps=200)).path.rename(run.checkpoints_dir / ".last.00ab.new")
     (run.checkpoints_dir / ".best.00cd.new").mkdir()
     (run.checkpoints_dir / ".unrelated").mkdir()
+    (run.path / f".info.json.{'9' * 30}.tmp").write_text("of no process that could be")
     checkpoints.recover(run)
     assert {path.name for path in run.checkpoints_dir.iterdir()} == {"last", ".unrelated"}
     assert checkpoints.read(run.checkpoint("last")).num_timesteps == 200

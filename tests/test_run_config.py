@@ -106,6 +106,9 @@ def test_a_parameter_too_many_is_refused_when_it_is_registered():
         torch.nn.Linear(1000, 1000)
     with pytest.raises(RlzooError, match="a larger network"), networks_of(100_000, algo, "it"):
         torch.nn.Linear(1000, 1200)
+    with pytest.raises(RlzooError, match="a larger network"), networks_of(100_000, algo, "it"):
+        for _ in range(5000):  # small ones take their time too
+            torch.nn.Linear(1, 1)
     with networks_of(100_000, AlgoConfig("mine:Class", {}), "it"):
         torch.nn.Linear(1000, 1200)
 

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 ROOM = 10**6
 """Parameters that a network may have beyond those of its file, while it is built."""
+PER_LAYER = 256
+"""Parameters that each tensor counts for besides its own: a hundred thousand layers of one take hours to build."""
 FLOAT32 = 4
 INT64 = 8
 HER_INFO = 72 + 16
@@ -148,7 +150,7 @@ def _counting(left: int, where: str) -> Iterator[None]:
 
     def count(_module: Any, _name: str, parameter: Any) -> None:
         nonlocal left
-        left -= 0 if parameter is None else parameter.numel()
+        left -= 0 if parameter is None else parameter.numel() + PER_LAYER
         if left < 0:
             raise RlzooError(f"a larger network is described than {where} holds", code=ExitCode.UNSAFE)
 
