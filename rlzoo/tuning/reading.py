@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
+import time
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
@@ -207,7 +208,12 @@ class Records(BaseJournalBackend):
         self._path = path
 
     def read_logs(self, log_number_from: int) -> Iterator[dict[str, Any]]:
+        end = time.process_time() + tables.MAX_SECONDS
         for number, line in enumerate(self._lines[log_number_from:], log_number_from + 1):
+            if len(line) > tables.MAX_VALUE:
+                raise contained.damaged(self._path, f"line {number} has {len(line)} bytes")
+            if time.process_time() > end:
+                raise contained.damaged(self._path, f"reading it takes more than {tables.MAX_SECONDS:g} s")
             try:
                 record = json.loads(line)
             except ValueError:

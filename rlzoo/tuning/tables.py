@@ -28,8 +28,10 @@ VERSION = "alembic_version"
 MAX_BYTES = 2**29
 """Of a file: some million trials; also of what comes out of it, which in a forged one can be more than it is large."""
 MAX_ROWS = 5_000_000
-MAX_VALUE = 2**26
-"""Bytes of one value."""
+MAX_VALUE = 2**20
+"""Bytes of one value: as JSON it takes thirty times as much, and is copied more than once."""
+MAX_SECONDS = 60.0
+"""Of the processor's time: a forged file of a hundred pages can have more rows than could ever be read."""
 CHUNK = 1000
 """Rows that are read at once."""
 FINISH_SECONDS = 5.0
@@ -167,6 +169,8 @@ def _chunks(cursor: sqlite3.Cursor) -> Iterator[Sequence[tuple[Any, ...]]]:
 def _connect(path: Path, how: str, busy_seconds: float) -> sqlite3.Connection:
     found = sqlite3.connect(f"{path.absolute().as_uri()}?{how}", uri=True, timeout=busy_seconds)
     found.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, MAX_VALUE)
+    end = time.process_time() + MAX_SECONDS
+    found.set_progress_handler(lambda: time.process_time() > end, 10_000)
     for pragma in ("trusted_schema = OFF", "query_only = ON", "cell_size_check = ON"):
         found.execute(f"PRAGMA {pragma}")
     return found
@@ -178,4 +182,5 @@ def _beside(path: Path, end: str) -> Path:
 
 def _unreadable(path: Path, error: Exception) -> RlzooError:
     hint = "may you read it, and is it whole? Finished trials are also kept in trials/*.json"
-    return RlzooError(f"{path} cannot be read: {error}", hint, ExitCode.STORAGE)
+    reason = f"it takes more than {MAX_SECONDS:g} s" if str(error) == "interrupted" else error
+    return RlzooError(f"{path} cannot be read: {reason}", hint, ExitCode.STORAGE)

@@ -125,6 +125,51 @@ def test_there_are_limits(monkeypatch: pytest.MonkeyPatch, capsys: pytest.Captur
             assert "too big" in (found := said(REPORT, capsys)) or "come out of it" in found
 
 
+def inner_page(children: list[int], size: int) -> bytes:
+    """A page of a table's tree that only leads to others."""
+    cells = [struct.pack(">I", child) + b"\x7f" for child in children[:-1]]
+    starts = [size - 5 * (k + 1) for k in range(len(cells))]
+    head = struct.pack(f">BHHHBI{len(cells)}H", 5, 0, len(cells), starts[-1], 0, children[-1], *starts)
+    return head + bytes(starts[-1] - len(head)) + b"".join(reversed(cells))
+
+
+def endless(path: Path) -> None:
+    """Let one page with one entry be the end of 400 ** 4 ways through the tree of the schema."""
+    with closing(sqlite3.connect(path)) as database:
+        (size,) = database.execute("PRAGMA page_size").fetchone()
+        entry = database.execute("SELECT * FROM sqlite_master WHERE name LIKE 'sqlite_autoindex%'").fetchone()
+    whole = bytearray(path.read_bytes())
+    kind, name, table, root, _ = entry
+    texts = [each.encode() for each in (kind, name, table)]
+    record = bytes([6, *(13 + 2 * len(text) for text in texts), 4, 0]) + b"".join(texts) + struct.pack(">I", root)
+    cell = bytes([len(record), 127]) + record
+    start = size - len(cell)
+    pages = [struct.pack(">BHHHBH", 13, 0, 1, start, 0, start).ljust(start, b"\0") + cell]
+    last = len(whole) // size + 1
+    for _ in range(4):
+        pages.append(inner_page([last + len(pages) - 1] * 400, size))
+    pages.append(inner_page([struct.unpack(">I", whole[108:112])[0], last + len(pages) - 1], size))
+    whole[108:112] = whole[28:32] = struct.pack(">I", last + len(pages) - 1)
+    whole[92:96] = whole[24:28]
+    path.write_bytes(whole + b"".join(pages))
+
+
+def test_reading_has_an_end(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    endless(FILE)
+    monkeypatch.setattr(tables, "MAX_SECONDS", 0.2)
+    assert "it takes more than 0.2 s" in said(REPORT, capsys)
+    named = ["tune", "import", "storage=x.db", *SHORT[:-1], "study=t"]
+    shutil.copy(FILE, "x.db")
+    assert "it takes more than 0.2 s" in said(named, capsys)
+    named[2] = "storage=journal.log"
+    begin = {"op_code": 0, "worker_id": "w", "directions": [2]}
+    with Path("journal.log").open("w") as file:
+        file.writelines(json.dumps({**begin, "study_name": f"s{k}"}) + "\n" for k in range(10_000))
+    assert "reading it takes more than 0.2 s" in said(named, capsys)
+    Path("journal.log").write_text(json.dumps({**begin, "study_name": "s", "x": [0] * 400_000}) + "\n")
+    assert "line 1 has 1200" in said(named, capsys)
+
+
 def cut_short(path: str) -> None:
     """A write that is killed in the middle, as by SIGKILL."""
     database = sqlite3.connect(path, isolation_level=None)
