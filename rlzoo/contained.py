@@ -5,6 +5,7 @@ The folder itself, and those above it, may be links: where runs lie is the user'
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
 from collections.abc import Iterator
@@ -18,6 +19,8 @@ MARKS = (("config.yaml", "info.json"), ("study.yaml",), ("manifest.json", "algor
 """Files by which a run, a study, a checkpoint and a package are known: somebody else may have filled such a folder."""
 HINT = "put the file or folder itself there; only a whole run, or the folder of all runs, may be a link"
 MAX_SHOWN = 5
+MAX_DEPTH = 64
+"""Folders in each other: rlzoo makes five or six, and what empties a folder may follow a thousand only."""
 
 
 def require(path: Path, home: Path) -> None:
@@ -44,11 +47,30 @@ def require_way(path: Path) -> None:
             require(path, home)
 
 
+def walk(home: Path, *, hidden: bool = True) -> Iterator[Path]:
+    """Everything below a folder, however deep: files, folders, and links, which are not followed.
+
+    Args:
+        home: the folder.
+        hidden: look into folders whose names begin with a dot.
+    """
+    waiting = [home]
+    while waiting:
+        try:
+            entries = list(os.scandir(waiting.pop()))
+        except OSError:  # as good as empty to everybody
+            continue
+        for entry in entries:
+            yield Path(entry.path)
+            if entry.is_dir(follow_symlinks=False) and (hidden or not entry.name.startswith(".")):
+                waiting.append(Path(entry.path))
+
+
 def require_whole(home: Path) -> None:
-    """Make sure that no link in a folder leads out of it.
+    """Make sure that no link in a folder leads out of it, and that it is not deeper than anybody can handle.
 
     Raises:
-        RlzooError: with exit code 7, naming those that do.
+        RlzooError: with exit code 7, naming what does.
     """
     found = sorted(leading_out(home))
     if found:
@@ -59,11 +81,13 @@ def require_whole(home: Path) -> None:
 
 def leading_out(home: Path) -> Iterator[str]:
     """Links below a folder that lead out of it, by their paths relative to it."""
-    for folder, folders, files in os.walk(home):
-        for name in (*folders, *files):
-            path = Path(folder) / name
-            if path.is_symlink() and not _is_within(path, home):
-                yield str(path.relative_to(home))
+    for path in walk(home):
+        name = path.relative_to(home)
+        if len(name.parts) > MAX_DEPTH:
+            where = home.joinpath(*name.parts[:3])
+            raise RlzooError(f"{where} holds folders in folders, {MAX_DEPTH} deep", "move it away", ExitCode.UNSAFE)
+        if path.is_symlink() and not _is_within(path, home):
+            yield str(name)
 
 
 def read(path: Path, home: Path, limit: int) -> bytes:
@@ -90,8 +114,8 @@ def read(path: Path, home: Path, limit: int) -> bytes:
 
 
 def opened(path: Path, mode: str, **options: Any) -> IO[Any]:
-    """`path.open(mode, ...)`, but a link in the place of the file is an OSError."""
-    return open(path, mode, opener=_no_link, **options)
+    """`path.open(mode, ...)`, but a link in the place of the file is an OSError, and so is a pipe."""
+    return open(path, mode, opener=_plain_file, **options)
 
 
 def damaged(path: Path, reason: str) -> RlzooError:
@@ -103,5 +127,9 @@ def _is_within(path: Path, home: Path) -> bool:
     return Path(os.path.realpath(path)).is_relative_to(os.path.realpath(home))
 
 
-def _no_link(path: str, flags: int) -> int:
-    return os.open(path, flags | getattr(os, "O_NOFOLLOW", 0), 0o666)
+def _plain_file(path: str, flags: int) -> int:
+    handle = os.open(path, flags | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0), 0o666)
+    if not stat.S_ISREG(os.fstat(handle).st_mode):
+        os.close(handle)
+        raise OSError(errno.EINVAL, "it is no file", path)
+    return handle

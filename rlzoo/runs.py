@@ -25,7 +25,7 @@ MAX_BYTES = 8 * 2**20
 """Of a run's small files; much larger ones are not what rlzoo wrote."""
 LEFTOVER = re.compile(r"\.(\d+|best|last)\.[0-9a-f]+\.(new|old)\Z")
 CANDIDATES = "candidates"
-TEMPORARY = re.compile(r"\.[a-z]+\.(?:yaml|json|csv)\.(\d+)\.tmp\Z")
+TEMPORARY = re.compile(r"\.[a-z]+\.(?:yaml|json|csv)\.(\d{1,9})\.tmp\Z")
 
 
 @dataclass(frozen=True)
@@ -335,10 +335,9 @@ class Run:
 
 def find_runs(root: Path) -> Iterator[Run]:
     """Every run under `root`, in no particular order; sweeps' and downloads' own folders (`.name`) are left out."""
-    for config in root.rglob("config.yaml"):
-        hidden = any(part.startswith(".") for part in config.relative_to(root).parts)
-        if not hidden and (config.parent / "info.json").is_file():
-            yield Run(config.parent)
+    for path in contained.walk(root, hidden=False):
+        if path.name == "config.yaml" and (path.parent / "info.json").is_file():
+            yield Run(path.parent)
 
 
 def _folder(text: str, root: Path) -> Path:

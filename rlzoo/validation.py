@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from rlzoo import own_modules
+from rlzoo import contained, own_modules
 from rlzoo.config import files, paths, yaml_file
 from rlzoo.config.compose import Composition, compose
 from rlzoo.config.parse import check as check_schema
@@ -225,7 +225,7 @@ def _everything() -> Iterator[Path]:
 
 def _files_below(target: Path) -> list[Path]:
     if target.is_dir():
-        found = sorted(path for path in target.rglob("*.yaml") if path.is_file())
+        found = sorted(path for path in contained.walk(target) if path.suffix == ".yaml" and path.is_file())
         if not found:
             raise RlzooError(f"there is no .yaml file in {target}")
         return found

@@ -2,21 +2,26 @@
 
 from __future__ import annotations
 
+import inspect
 import json
 import os
 import shutil
+import sys
+from collections.abc import Callable, Iterator
 from datetime import date
 from pathlib import Path
 
 import pytest
 
-from rlzoo import certificate, checkpoints, contained, course, init_from, tables
+from rlzoo import certificate, checkpoints, contained, course, init_from, tables, validation
 from rlzoo.commands import certify, verify_resume
 from rlzoo.commands import list as listing
 from rlzoo.console import LogFile
 from rlzoo.errors import ExitCode, RlzooError
 from rlzoo.film import Film
-from rlzoo.hub import download, own_files, stage
+from rlzoo.hub import download, own_files, stage, transfer
+from rlzoo.hub.privacy import refuse_leaks
+from rlzoo.hub.repository import Origin, Repository
 from rlzoo.loggers import csv, tensorboard
 from rlzoo.runs import Checkpoint, Run, find_runs, write_text
 from rlzoo.strangers import admit
@@ -106,6 +111,50 @@ def test_looking_through_runs_reads_nothing_elsewhere(name, run, elsewhere, tmp_
     with pytest.raises(RlzooError):
         certify._runs([str(run.path)], "runs")
     assert "precious" not in capsys.readouterr().err
+
+
+@pytest.fixture
+def deeper() -> Iterator[Callable[[Path], None]]:
+    """Puts more folders into each other than Python can follow by calling itself."""
+
+    def put(home: Path) -> None:
+        for depth in range(1, 301):
+            (home / "/".join("a" * depth)).mkdir()
+
+    limit = sys.getrecursionlimit()
+    sys.setrecursionlimit(len(inspect.stack(0)) + 200)
+    yield put
+    sys.setrecursionlimit(limit)
+
+
+def test_folders_in_folders_in_folders(run, deeper, tmp_path):
+    package = tmp_path / "package"
+    (package / "rlzoo").mkdir(parents=True)
+    (package / "rlzoo" / "info.json").write_text('{"package": {"name": "x", "files": ["rlzoo/info.json"]}}')
+    (package / "x.yaml").write_text("a: 1\n")
+    deeper(run.path)
+    deeper(package)
+    assert "64 deep" in refused(Run.open, run.path).message
+    assert refused(admit, run, {}, trust=True)
+    assert [found.path for found in find_runs(tmp_path / "runs")] == [run.path]
+    assert Repository(package, Origin("x")).names() == ["rlzoo/info.json", "x.yaml"]
+    assert validation._files_below(package) == [package / "x.yaml"]
+    assert set(transfer.files_of(package)) == {"rlzoo/info.json", "x.yaml"}
+    refuse_leaks(package)
+    (package / "x.yaml").unlink()
+    refused(own_files.require_free, package, "x")  # or it could not be removed
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="pipes as Unix has them")
+def test_a_pipe_in_the_place_of_a_file_is_not_waited_for(run):
+    os.mkfifo(run.log_file)
+    with pytest.raises(OSError, match="No such device"):  # nobody reads it
+        LogFile(run.log_file)
+    reader = os.open(run.log_file, os.O_RDONLY | os.O_NONBLOCK)
+    for mode in ("ab", "rb", "r+b"):
+        with pytest.raises(OSError, match="it is no file"):
+            contained.opened(run.log_file, mode)
+    os.close(reader)
 
 
 def test_what_is_written_into_a_run_is_not_written_through_a_link(run, elsewhere):

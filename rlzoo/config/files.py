@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from rlzoo import contained
 from rlzoo.config import paths, yaml_file
 from rlzoo.config.yaml_file import YamlFile
 from rlzoo.errors import RlzooError
@@ -71,8 +72,8 @@ def user_files() -> Iterator[ConfigFile]:
     for group in (*USER_GROUPS, "hyperparams"):
         for base, shipped in _bases(group):
             if not shipped:
-                found = sorted(path for path in (base / group).rglob("*.yaml") if path.is_file())
-                yield from (ConfigFile(path, shipped=False) for path in found)
+                found = [path for path in contained.walk(base / group) if path.suffix == ".yaml" and path.is_file()]
+                yield from (ConfigFile(path, shipped=False) for path in sorted(found))
 
 
 def _candidates(config_path: str) -> Iterator[tuple[Path, bool]]:

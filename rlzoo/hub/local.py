@@ -11,7 +11,7 @@ import os
 from dataclasses import astuple, replace
 from pathlib import Path
 
-from rlzoo import __version__
+from rlzoo import __version__, contained
 from rlzoo.console import say, warn
 from rlzoo.errors import ExitCode, RlzooError
 from rlzoo.hub import layouts
@@ -85,6 +85,9 @@ def _read(path: Path, wishes: Wishes) -> Run:
     repository = Repository(folder, origin, only)
     layout = layouts.recognise(repository.names(), file=wishes.file, repo_name=origin.name)
     into = ROOT / f"{_name(path)}-{_digest(repository, layout.files, wishes)}"
+    contained.require_way(into)
+    if into.absolute().is_relative_to(folder):
+        contained.require(into, folder)
     if not into.exists():
         try:
             layouts.read(folder, into, origin=origin, wishes=wishes, only=only)

@@ -73,6 +73,7 @@ def require_free(folder: Path, name: str) -> str:
     package = _package(folder)
     if package is None:
         raise RlzooError(f"{folder} is not empty and no package of rlzoo's", hint, ExitCode.STORAGE)
+    contained.require_whole(folder)
     if package.get("name") != name:
         raise RlzooError(f"{folder} holds the package {package.get('name')}, not {name}", hint, ExitCode.STORAGE)
     foreign = sorted(_files(folder) - set(package.get("files") or ()))
@@ -138,7 +139,8 @@ def _package(folder: Path) -> dict[str, Any] | None:
 
 
 def _files(folder: Path) -> set[str]:
-    return {path.relative_to(folder).as_posix() for path in folder.rglob("*") if not path.is_dir() or path.is_symlink()}
+    found = (path for path in contained.walk(folder) if not path.is_dir() or path.is_symlink())
+    return {path.relative_to(folder).as_posix() for path in found}
 
 
 def _write_json(path: Path, value: Any) -> None:

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from rlzoo import contained
 from rlzoo.errors import ExitCode, RlzooError
 from rlzoo.redaction import known_secrets, redact, redact_values
 
@@ -51,7 +52,7 @@ def refuse_leaks(folder: Path, *others: Path) -> None:
     """
     secrets = [os.fsencode(secret) for secret in known_secrets()]
     folders = [os.fsencode(f"{path}{os.sep}") for path in (*_known_folders(), *(path.resolve() for path in others))]
-    for path in sorted(folder.rglob("*")):
+    for path in sorted(contained.walk(folder)):
         if not path.is_file():
             continue
         data = path.read_bytes()

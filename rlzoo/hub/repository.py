@@ -6,7 +6,7 @@ import os
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
-from rlzoo import checkpoints, legacy_pickle
+from rlzoo import checkpoints, contained, legacy_pickle
 from rlzoo.config import yaml_file
 from rlzoo.errors import ExitCode, RlzooError, clean
 from rlzoo.legacy.file_names import inside
@@ -74,11 +74,10 @@ class Repository:
         if self.only:
             return sorted(name for name in self.only if os.path.lexists(self.folder / name))
         found: list[str] = []
-        for folder, folders, files in os.walk(self.folder):
-            folders[:] = [name for name in folders if not name.startswith(".")]
-            links = [name for name in folders if (Path(folder) / name).is_symlink()]
-            found += [(Path(folder) / name).relative_to(self.folder).as_posix() for name in (*files, *links)]
-            if len(found) > MAX_FILES:
+        for number, path in enumerate(contained.walk(self.folder, hidden=False), 1):
+            if not path.is_dir() or path.is_symlink():
+                found.append(path.relative_to(self.folder).as_posix())
+            if number > MAX_FILES:
                 raise RlzooError(f"{self.origin} holds more than {MAX_FILES:,} files", "name the folder of one agent")
         return sorted(found)
 

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from rlzoo import contained
 from rlzoo.config.paths import at_home
 from rlzoo.console import say, warn
 from rlzoo.errors import ConfigError, ExitCode, RlzooError
@@ -130,7 +131,7 @@ def files_of(folder: Path) -> dict[str, int]:
     if not folder.is_dir():
         raise RlzooError(f"there is no folder {folder}", "rlzoo package makes one", ExitCode.WRONG_REQUEST)
     found = {}
-    for path in sorted(folder.rglob("*")):
+    for path in sorted(contained.walk(folder)):
         name = path.relative_to(folder)
         if any(part.startswith(".") for part in name.parts):
             continue

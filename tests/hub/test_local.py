@@ -255,6 +255,20 @@ def test_links_are_not_followed(own, workdir):
     assert caught.value.code is ExitCode.UNSAFE
 
 
+def test_a_link_in_its_folder_is_no_place_for_its_run(own, workdir, tmp_path_factory, monkeypatch):
+    """Where an agent's own folder is the current one, `hub` is its author's word."""
+    elsewhere = tmp_path_factory.mktemp("elsewhere")
+    shutil.copytree(own[1], workdir / "pk")
+    (workdir / "pk" / "hub").symlink_to(elsewhere)
+    monkeypatch.chdir(workdir / "pk")
+    for names in ((), ("config.yaml", "rlzoo")):  # rlzoo's layout and rl_zoo3's
+        for name in names:
+            shutil.move(name, workdir / name)
+        for word in (".", "ppo-CartPole-v1.zip"):
+            assert main(["evaluate", f"run={word}", "n_episodes=1"]) == ExitCode.UNSAFE
+    assert not list(elsewhere.iterdir())
+
+
 def test_what_is_neither_a_run_nor_a_package_says_what_was_looked_for(workdir, capsys):
     (workdir / "notes").mkdir()
     (workdir / "notes" / "a.txt").write_text("nothing")
