@@ -81,7 +81,7 @@ def csv_cell(text: str) -> str:
 
 def from_csv_cell(cell: str) -> str:
     """The text that `csv_cell` made a cell of."""
-    return re.sub(r"(^|[;\t\r\n])'", r"\1", cell)
+    return re.sub(r"(^|[;\t\r\n])'", r"\1", cell) if "'" in cell else cell
 
 
 def _longest_run(text: str) -> int:

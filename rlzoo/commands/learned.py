@@ -26,6 +26,8 @@ MOST_ROWS = 64
 FEW = 10
 MOST_ACTIONS = 1000
 """Columns that a terminal's table is laid out for; a table with more is no algorithm's of ours."""
+LARGE = 1e9
+"""What is written with a power of ten from there on."""
 KINDS = {"q_values": (2, "f"), "v_values": (1, "f"), "policy": (1, "i")}
 """The arrays that a table is read from: how many dimensions they have, and of what kind their numbers are."""
 ALIKE, ANY = "·", "?"
@@ -160,20 +162,25 @@ def _print(learned: Learned) -> None:
     from rlzoo.console import print_lines, print_table
 
     moment = f"checkpoint {learned.checkpoint} after {learned.num_timesteps:,} steps"
+    n_states = len(learned.policy)
+    states = list(range(n_states)) if n_states <= MOST_ROWS else [*range(FEW), *range(n_states - FEW, n_states)]
+    policy = learned.policy[states]
     if learned.q_values is None:
         assert learned.v_values is not None
         what, columns = "what states are worth to this policy", ["state", "value", "action"]
-        cells = _texts(learned.v_values[:, None])
-        rows = [[str(k), *row, _action(learned, learned.policy[k])] for k, row in enumerate(cells)]
+        cells = _texts(learned.v_values[states, None])
+        rows = [[str(k), *row, _action(learned, action)] for k, row, action in zip(states, cells, policy, strict=True)]
     else:
         what = "what actions are worth in every state, the one that is taken with a star"
         columns = ["state", *(_action(learned, action) for action in range(learned.q_values.shape[1]))]
-        rows = [[str(k), *row] for k, row in enumerate(_texts(learned.q_values, learned.policy))]
-    shown = rows if len(rows) <= MOST_ROWS else [*rows[:FEW], ["…"] * len(columns), *rows[-FEW:]]
+        cells = _texts(learned.q_values[states], policy)
+        rows = [[str(k), *row] for k, row in zip(states, cells, strict=True)]
+    if len(states) < n_states:
+        rows.insert(FEW, ["…"] * len(columns))
     print_lines(f"{learned.run}: {learned.algo} in {learned.env}, {moment}", "", f"{what}:")
-    print_table(columns, shown)
-    if len(shown) < len(rows):
-        print_lines(f"{len(rows) - 2 * FEW} of the {len(rows)} states are left out; --json has them all")
+    print_table(columns, rows)
+    if len(states) < n_states:
+        print_lines(f"{n_states - 2 * FEW} of the {n_states} states are left out; --json has them all")
     if learned.grid is not None:
         _print_map(learned, learned.grid)
 
@@ -211,7 +218,7 @@ def _in_rows(cells: list[str], grid: Grid) -> list[list[str]]:
 
 def _texts(values: np.ndarray, taken: np.ndarray | None = None) -> list[list[str]]:
     """Numbers of one width; with a star behind the one in the column that is taken in its row."""
-    texts = [[f"{value:.3f}" for value in row] for row in values.tolist()]
+    texts = [[f"{value:.3f}" if abs(value) < LARGE else f"{value:.3g}" for value in row] for row in values.tolist()]
     width = max(len(text) for row in texts for text in row)
     if taken is None:
         return [[text.rjust(width) for text in row] for row in texts]
