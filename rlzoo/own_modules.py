@@ -15,8 +15,6 @@ from importlib.machinery import ModuleSpec, PathFinder
 from pathlib import Path
 from typing import Any
 
-from rlzoo.escape import shell
-
 SAFE_PATH = "PYTHONSAFEPATH"
 """With it, `python -c` and `python -m` leave the current folder off their search path."""
 SEARCHED = ("PATH", "LD_LIBRARY_PATH")
@@ -74,7 +72,12 @@ def hint(name: str) -> str:
     if PathFinder.find_spec(top, [str(Path.cwd())]) is not None:
         only = "only modules that the request names are imported from the current folder"
         return f"{only}: env.imports=[{top}] names it too, or make a package of them"
-    return f"pip install {shell(top.replace('_', '-'))}"
+    return install(top)
+
+
+def install(name: str) -> str:
+    """The line that installs what has the top-level module `name`; empty if there can be none of that name."""
+    return f"pip install {name.replace('_', '-')}" if name.isidentifier() else ""
 
 
 @dataclass(frozen=True)

@@ -99,6 +99,8 @@ def test_a_module_that_needs_another_one_beside_it_says_how(mine: Path) -> None:
 
 def test_what_can_be_no_module_is_not_told_to_be_installed() -> None:
     assert own_modules.hint("my_worlds") == "pip install my-worlds"
+    assert own_modules.install("my_worlds") == "pip install my-worlds"
+    assert own_modules.install("-r") == own_modules.install("") == own_modules.install("CartPole-v1") == ""
     assert own_modules.hint("CartPole-v1") == own_modules.hint("../evil") == own_modules.hint("--index-url=x") == ""
 
 

@@ -303,5 +303,12 @@ def changed_config(run: Run, env_words: Sequence[str], trust: bool) -> TrainConf
     others = [word for word in env_words if not overrides.key_of(word).startswith("env.")]
     problems += [Problem(overrides.key_of(word), "only env.* can change where an agent plays") for word in others]
     if env_words and not problems:
-        problems += check_env(composition.values["env"], declared_holds=False).problems
+        now = check_env(composition.values["env"], declared_holds=False)
+        before = check_env(RunConfig.open(run).file.values["env"], declared_holds=False)
+        problems += now.problems
+        spaces = [(found.observation_space, found.action_space) for found in (before, now)]
+        if spaces[0] != spaces[1] and None not in (*spaces[0], *spaces[1]):
+            here, there = (" and ".join(map(str, each)) for each in spaces)
+            hint = f"{here} were what it was trained with, and {there} are what is there now"
+            problems.append(Problem(overrides.key_of(env_words[0]), "is not what the agent can play", hint))
     return composition.settled(cfg, problems)

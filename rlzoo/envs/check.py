@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from rlzoo import own_modules
 from rlzoo.config import aliases, env_names
 from rlzoo.envs import registration, spaces, wrappers
 from rlzoo.errors import ExitCode, Problem, RlzooError
@@ -119,8 +120,7 @@ def _packages(env_id: str, env: Mapping[str, Any]) -> list[Problem]:
     modules += [("env.imports", module) for module in env["imports"]]
     for key, module in modules:
         if not registration.installed(module):
-            package = module.partition(".")[0].replace("_", "-")
-            hint = _install(env["extra"]) if env["extra"] else f"pip install {shell(package)}"
+            hint = _install(env["extra"]) if env["extra"] else own_modules.install(module.partition(".")[0])
             problems.append(Problem(key, f"{env_id} needs the module {module}", hint, code=ExitCode.MISSING))
     problems += _extra_problems(env_id, env["extra"])
     return problems

@@ -52,6 +52,13 @@ def test_env_words_evaluate_on_a_changed_environment(run):
     assert run.read_config()["env"]["kwargs"] == {}
 
 
+def test_an_environment_of_other_spaces_is_named_before_anything_is_loaded(run, capsys):
+    assert main(["evaluate", f"run={run.path}", "env.id=CartPole-v1"]) == 2
+    said = capsys.readouterr().err
+    assert "env.id: is not what the agent can play" in said and "Box(8) and Discrete(4)" in said
+    assert "Box(4) and Discrete(2)" in said and len(said.splitlines()) == 3
+
+
 def test_steps_instead_of_episodes(run):
     evaluation = rlzoo.evaluate(run, checkpoint="last", n_timesteps=2000)
     assert evaluation.n_episodes > 1
