@@ -15,6 +15,8 @@ from rlzoo.runs import Run
 
 OWN_FILES = ("csv", "tensorboard")
 """Loggers that write into the run's folder only."""
+MOST = 200_000
+"""Of anything: an Atari game is cut off after 108,000 frames."""
 _OF_PLACES = frozenset(":/\\")
 """Characters of module:Class and of paths."""
 
@@ -43,6 +45,7 @@ def admit(
         return
     found = [f"imports {name}" for name in own_modules.named(values)]
     found += [f"has {key} name a file or a module" for key in naming(values)]
+    found += [f"has {key} larger than {MOST:,}" for key in excessive(values)]
     loggers = values.get("logger")
     if training and isinstance(loggers, Mapping):
         found += [f"logs to {name}" for name in loggers if name not in OWN_FILES]
@@ -67,17 +70,35 @@ def naming(values: Mapping[str, Any]) -> list[str]:
     ]
 
 
+def excessive(values: Mapping[str, Any]) -> list[str]:
+    """Keys of an environment's keywords and wrappers with a whole number that may keep a single step busy for hours.
+
+    An environment does what it is told in one call, and a simulator's library in one that Ctrl-C does not reach.
+    """
+    env = values.get("env")
+    sections = [(name, env.get(name)) for name in ("kwargs", "wrappers")] if isinstance(env, Mapping) else []
+    return [
+        f"env.{name}.{key}"
+        for name, section in sections
+        for key, value in (section.items() if isinstance(section, Mapping) else ())
+        if any(type(each) is int and abs(each) > MOST for each in _leaves(value))
+    ]
+
+
 def _names(value: Any) -> bool:
     return any(
-        text.startswith((".", "~")) or _OF_PLACES.intersection(text) or os.path.lexists(text) for text in _texts(value)
+        text.startswith((".", "~")) or _OF_PLACES.intersection(text) or os.path.lexists(text)
+        for text in _leaves(value)
+        if isinstance(text, str)
     )
 
 
-def _texts(value: Any) -> Iterator[str]:
-    if isinstance(value, str):
-        yield value
-    elif isinstance(value, Mapping):
-        yield from _texts([*value, *value.values()])
+def _leaves(value: Any) -> Iterator[Any]:
+    """Keys and values that hold no others."""
+    if isinstance(value, Mapping):
+        yield from _leaves([*value, *value.values()])
     elif isinstance(value, list | tuple):
         for child in value:
-            yield from _texts(child)
+            yield from _leaves(child)
+    else:
+        yield value

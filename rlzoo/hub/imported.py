@@ -174,6 +174,9 @@ def checked(values: dict[str, Any], source: Source, *, where: str) -> TrainConfi
     places = strangers.naming(values)
     if places and not source.wishes.trust:
         raise RlzooError(f"{where} has {', '.join(places)} name a file or a module", HINT, ExitCode.UNSAFE)
+    large = strangers.excessive(values)
+    if large and not source.wishes.trust:
+        raise RlzooError(f"{where} has {', '.join(large)} larger than {strangers.MOST:,}", HINT, ExitCode.UNSAFE)
     own_modules.allow(named)
     cfg, problems = check(TrainConfig, values)
     if not any(problem.key.partition(".")[0] == "env" for problem in problems):

@@ -429,6 +429,10 @@ def test_imports_of_strangers_need_trust(cartpole, tmp_path):
     error = refused(folder)
     assert error.code == ExitCode.UNSAFE and "has evil_package imported" in error.message
     assert refused(folder, env_id="evil_package:Env-v0").code == ExitCode.UNSAFE
+    (folder / "env_kwargs.yml").write_text("frame_skip: 1000000000\n")
+    (folder / "args.yml").write_text(args.replace("- [evil_package]", "- []"))
+    error = refused(folder)
+    assert error.code == ExitCode.UNSAFE and "has env.kwargs.frame_skip larger than 200,000" in error.message
 
 
 @pytest.mark.parametrize(
