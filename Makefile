@@ -59,7 +59,7 @@ validate: $(VENV)/.train ## check every shipped configuration file
 	@$(BIN)/rlzoo validate
 
 signatures: $(VENV)/.test ## compile the table of algorithm keywords from the installed libraries
-	@$(BIN)/python -m rlzoo.algos.compile_signatures
+	@$(BIN)/python -m rlzoo.algos.schema.compile
 
 docs: $(VENV)/.test ## write docs/algorithms/ from docstrings, conf/algo/ and the measured curves
 	@$(PIP) matplotlib

@@ -78,7 +78,7 @@ def measure(words: list[str]) -> dict[str, Any]:
 
 def _train(words: list[str], sender: Any) -> None:
     import rlzoo
-    from rlzoo.callbacks.checkpoint import Checkpoints
+    from rlzoo.training.callbacks.checkpoint import Checkpoints
 
     spent = {"saves": 0, "saving_cpu": 0.0, "saving_wall": 0.0}
     whole = Checkpoints._save_last, Checkpoints.on_boundary

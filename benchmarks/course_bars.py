@@ -21,14 +21,14 @@ from typing import Any
 
 import yaml
 
-from rlzoo import course
-from rlzoo.runs import find_runs
+from rlzoo.config import assignments
+from rlzoo.runs.run import find_runs
 
 RESULTS = Path(__file__).parent / "results"
 SECOND_DRAW = range(500_000, 500_100)
 COURSE = Path(__file__).parents[1] / "conf" / "experiment" / "unit2_taxi.yaml"
 TAXI_STARTS = f"eval.seeds={yaml.safe_load(COURSE.read_text())['eval']['seeds']}"
-bar = course.bar
+bar = assignments.bar
 RECIPES: dict[str, dict[str, Any]] = {
     "unit1_lunarlander": {"words": ["experiment=unit1_lunarlander"], "bar": bar("unit1_lunarlander")},
     "unit2_frozenlake": {"words": ["experiment=unit2_frozenlake"], "bar": bar("unit2_frozenlake")},
@@ -89,7 +89,7 @@ def train(words: list[str], seed: int, root: Path) -> None:
 def collect(root: Path, wanted: tuple[int, ...]) -> dict[str, dict[str, Any]]:
     """The final evaluation and the second draw of every run below `root`, of `last` and of what ships."""
     import rlzoo
-    from rlzoo.evaluation import summary
+    from rlzoo.evaluation.evaluate import summary
 
     seeds: dict[str, Any] = {}
     for run in sorted(find_runs(root), key=lambda run: run.read_config()["seed"]):

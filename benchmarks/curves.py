@@ -19,7 +19,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from rlzoo.algos.specs import ALGOS
-from rlzoo.runs import Run, find_runs
+from rlzoo.runs.run import Run, find_runs
 
 RESULTS = Path(__file__).parent / "results" / "curves"
 PACKAGES = ("hydra-rlzoo", "torch", "gymnasium", "numpy")

@@ -1,4 +1,4 @@
-"""Which checkpoint should ship? The rule of `rlzoo.selection` beside the one before it, on returns that were played.
+"""Which checkpoint should ship? The rule of `rlzoo.evaluation.selection` beside the one before it, on returns that were played.
 
 `python -m benchmarks.selection collect` trains with ten checkpoints each and plays every one of them in the same 200
 episodes: their means are the true values, their returns the noise. It goes on run by run where it stopped.
@@ -18,7 +18,7 @@ from typing import Any
 
 import numpy as np
 
-from rlzoo.selection import N_CANDIDATES, choose
+from rlzoo.evaluation.selection import N_CANDIDATES, choose
 
 RESULTS = Path(__file__).parent / "results"
 RETURNS = RESULTS / "selection_returns.jsonl"

@@ -24,8 +24,8 @@ from typing import Any
 import numpy as np
 import psutil
 
-from rlzoo.checkpoints import read
-from rlzoo.runs import Run
+from rlzoo.runs.checkpoints import read
+from rlzoo.runs.run import Run
 
 RESULT = Path(__file__).parent / "results" / "soak.json"
 SIGNALS = (signal.SIGTERM, signal.SIGKILL)

@@ -23,9 +23,9 @@ from pathlib import Path
 from statistics import fmean
 from typing import Any
 
-from rlzoo.evaluation import MIN_SEEDS
-from rlzoo.plotting import evaluation_curve
-from rlzoo.runs import Run, find_runs
+from rlzoo.evaluation.evaluate import MIN_SEEDS
+from rlzoo.evaluation.plot import evaluation_curve
+from rlzoo.runs.run import Run, find_runs
 from rlzoo.tuning.intervals import of_difference, of_mean
 
 RESULTS = Path(__file__).parent / "results"

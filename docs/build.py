@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from rlzoo.algos.specs import ALGOS, AlgoSpec
-from rlzoo.commands.explain import Explanation, as_yaml, explain
+from rlzoo.cli.commands.explain import Explanation, as_yaml, explain
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGES = ROOT / "docs" / "algorithms"

@@ -10,18 +10,18 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
-    from rlzoo.agent import Agent
-    from rlzoo.commands.enjoy import enjoy
-    from rlzoo.commands.evaluate import evaluate
-    from rlzoo.commands.package import package
-    from rlzoo.commands.playing import load
-    from rlzoo.commands.push_to_hub import push_to_hub
-    from rlzoo.commands.record import record
-    from rlzoo.commands.show import compose
-    from rlzoo.commands.train import train
-    from rlzoo.commands.tune import tune
-    from rlzoo.hub.download import load_from_hub
-    from rlzoo.runs import Run
+    from rlzoo.cli.commands.enjoy import enjoy
+    from rlzoo.cli.commands.evaluate import evaluate
+    from rlzoo.cli.commands.package import package
+    from rlzoo.cli.commands.playing import load
+    from rlzoo.cli.commands.push_to_hub import push_to_hub
+    from rlzoo.cli.commands.record import record
+    from rlzoo.cli.commands.show import compose
+    from rlzoo.cli.commands.train import train
+    from rlzoo.cli.commands.tune import tune
+    from rlzoo.evaluation.agent import Agent
+    from rlzoo.hub.pull import load_from_hub
+    from rlzoo.runs.run import Run
 
 __all__ = [
     "Agent",
@@ -40,18 +40,18 @@ __all__ = [
 ]
 
 _HOMES = {
-    "Agent": "rlzoo.agent",
-    "Run": "rlzoo.runs",
-    "compose": "rlzoo.commands.show",
-    "enjoy": "rlzoo.commands.enjoy",
-    "evaluate": "rlzoo.commands.evaluate",
-    "load": "rlzoo.commands.playing",
-    "load_from_hub": "rlzoo.hub.download",
-    "package": "rlzoo.commands.package",
-    "push_to_hub": "rlzoo.commands.push_to_hub",
-    "record": "rlzoo.commands.record",
-    "train": "rlzoo.commands.train",
-    "tune": "rlzoo.commands.tune",
+    "Agent": "rlzoo.evaluation.agent",
+    "Run": "rlzoo.runs.run",
+    "compose": "rlzoo.cli.commands.show",
+    "enjoy": "rlzoo.cli.commands.enjoy",
+    "evaluate": "rlzoo.cli.commands.evaluate",
+    "load": "rlzoo.cli.commands.playing",
+    "load_from_hub": "rlzoo.hub.pull",
+    "package": "rlzoo.cli.commands.package",
+    "push_to_hub": "rlzoo.cli.commands.push_to_hub",
+    "record": "rlzoo.cli.commands.record",
+    "train": "rlzoo.cli.commands.train",
+    "tune": "rlzoo.cli.commands.tune",
 }
 
 

@@ -5,6 +5,6 @@ import sys
 if __name__ == "__main__":
     if not sys.flags.safe_path:
         del sys.path[0]  # the current folder, put there for `-m`; before anything else is imported
-    from rlzoo.cli import main
+    from rlzoo.cli.main import main
 
     raise SystemExit(main())

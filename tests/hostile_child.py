@@ -69,11 +69,10 @@ def main(jobs_file: str, results_file: str) -> None:
     import torch
     from stable_baselines3 import PPO
 
-    import rlzoo.algos.ars
-    import rlzoo.algos.sb3  # noqa: F401
-    from rlzoo import legacy_pickle, trust
     from rlzoo.errors import RlzooError
-    from rlzoo.legacy import expressions, foreign_yaml, sb3_zip, tensors
+    from rlzoo.untrusted import expressions, pickle_files, sb3_zip, zoo_yaml
+    from rlzoo.untrusted import torch_file as tensors
+    from rlzoo.untrusted import unpickle as trust
 
     torch.set_num_threads(1)
 
@@ -96,11 +95,11 @@ def main(jobs_file: str, results_file: str) -> None:
         return report
 
     def vec_normalize(path: Path, job: dict[str, Any]) -> Any:
-        state = legacy_pickle.read_vec_normalize(path)
+        state = pickle_files.read_vec_normalize(path)
         return {name: np.asarray(tensor).tolist() for name, tensor in state.tensors.items()} | state.values
 
     def q_learning(path: Path, job: dict[str, Any]) -> Any:
-        found = legacy_pickle.read_q_learning(path)
+        found = pickle_files.read_q_learning(path)
         return found.values | {"qtable": found.qtable.tolist()}
 
     readers = {
@@ -108,8 +107,8 @@ def main(jobs_file: str, results_file: str) -> None:
         "vec_normalize": vec_normalize,
         "q_learning": q_learning,
         "tensors": lambda path, job: sorted(tensors.read_tensors(path.read_bytes(), path.name)),
-        "zoo": lambda path, job: foreign_yaml.read_zoo(path),
-        "config": lambda path, job: foreign_yaml.read_config(path),
+        "zoo": lambda path, job: zoo_yaml.read_zoo(path),
+        "config": lambda path, job: zoo_yaml.read_config(path),
         "expression": lambda path, job: expressions.parse(path.read_text(encoding="utf-8")),
         "stable_baselines3": lambda path, job: str(PPO.load(path, device="cpu")),
         "unpickle": lambda path, job: repr(trust.unpickle(path, trust=job["trust"])),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from rlzoo.runs import Run
+from rlzoo.runs.run import Run
 
 
 def entry(mean: Any, std: Any, n: Any = 10, *, source: str = "train", checkpoint: str = "best", **more: Any) -> dict:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from rlzoo import checkpoints
-from rlzoo.runs import Run
+from rlzoo.runs import checkpoints
+from rlzoo.runs.run import Run
 
 
 def with_best(run: Run) -> Run:

@@ -13,15 +13,15 @@ import numpy as np
 import pytest
 import torch
 
-from rlzoo.agent import load
 from rlzoo.algos.create import create
-from rlzoo.callbacks import Checkpoints, Evaluations
 from rlzoo.config.compose import compose
 from rlzoo.config.parse import dump, parse
 from rlzoo.envs import make
 from rlzoo.errors import RlzooError
-from rlzoo.runs import Run
+from rlzoo.evaluation.agent import load
+from rlzoo.runs.run import Run
 from rlzoo.seeding import seed_everything
+from rlzoo.training.callbacks import Checkpoints, Evaluations
 
 ON_POLICY = (
     "hyperparams=none", "env.n_envs=2", "algo.n_steps=50", "algo.batch_size=100", "algo.n_epochs=1",

@@ -13,11 +13,13 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from rlzoo import certificate, course, run_lock
-from rlzoo.cli import main
+from rlzoo.cli.main import main
+from rlzoo.config import assignments as course
+from rlzoo.course import certificate
+from rlzoo.course.progress import Standing, assess
 from rlzoo.errors import RlzooError
 from rlzoo.hub.listing import Model
-from rlzoo.standing import Standing, assess
+from rlzoo.runs import lock
 from tests.results import entry, make_run
 
 ATARI = {"frameskip": 1, "repeat_action_probability": 0.0}
@@ -90,7 +92,7 @@ def test_the_best_result_is_shown_and_ties_go_by_the_mean(tmp_path):
 
 
 def _all(root):
-    from rlzoo.scores import runs_below
+    from rlzoo.course.scores import runs_below
 
     return runs_below(root)
 
@@ -136,7 +138,7 @@ def test_a_run_that_still_trains_is_waited_for(workdir, capsys):
         rows = json.loads(capsys.readouterr().out)["assignments"]
         return next(row["next"] for row in rows if row["name"] == "unit1_lunarlander")
 
-    with run_lock.held(run):
+    with lock.held(run):
         assert following() == f"{run.path.relative_to(workdir)} is training"
         assert main(["leaderboard", "env=LunarLander"]) == 0
         assert "its training is running" in capsys.readouterr().err
@@ -261,7 +263,7 @@ def test_without_matplotlib_it_is_said_what_to_install(tmp_path):
     (tmp_path / "matplotlib.py").write_text("raise ImportError('gone')\n")
     code = (
         "from datetime import date; from pathlib import Path; from rlzoo import certificate, course; "
-        "from rlzoo.standing import Standing; "
+        "from rlzoo.course.progress import Standing; "
         "certificate.write('Ada', course.LEVELS[0], [Standing(a, 'passed') for a in course.CERTIFIED], "
         "Path('out'), date(2026, 1, 1))"
     )

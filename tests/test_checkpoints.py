@@ -19,10 +19,10 @@ import numpy as np
 import pytest
 import torch
 
-from rlzoo import checkpoints
 from rlzoo.errors import ExitCode, RlzooError
 from rlzoo.protocols import State
-from rlzoo.runs import Run
+from rlzoo.runs import checkpoints
+from rlzoo.runs.run import Run
 
 
 class Learner:

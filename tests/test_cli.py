@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from rlzoo import __version__
-from rlzoo.cli import COMMANDS, main, parse
+from rlzoo.cli.main import COMMANDS, main, parse
 
 THIRD_PARTY = "torch numpy gymnasium hydra omegaconf pydantic rich optuna stable_baselines3 yaml".split()
 
@@ -21,7 +21,7 @@ def run(*words: str, cwd=None) -> subprocess.CompletedProcess[str]:
 def imported_by(*words: str) -> set[str]:
     """The third-party packages that a command imports."""
     code = (
-        "import sys; from rlzoo.cli import main\n"
+        "import sys; from rlzoo.cli.main import main\n"
         f"try: main({list(words)!r})\nexcept SystemExit: pass\n"
         f"print('IMPORTED', *[name for name in {THIRD_PARTY!r} if name in sys.modules])"
     )
@@ -131,7 +131,11 @@ def test_a_home_that_nobody_has_is_only_a_path_that_is_not_there(words, tmp_path
 def test_a_module_of_the_current_folder_is_found_after_the_installed_ones(tmp_path):
     (tmp_path / "mine.py").write_text("from stable_baselines3 import PPO\nclass Mine(PPO): pass\n")
     (tmp_path / "yaml.py").write_text("raise RuntimeError('a stranger')\n")
-    command = [sys.executable, "-c", "import sys; sys.path.remove(''); from rlzoo.cli import main; sys.exit(main())"]
+    command = [
+        sys.executable,
+        "-c",
+        "import sys; sys.path.remove(''); from rlzoo.cli.main import main; sys.exit(main())",
+    ]
     words = ["train", "algo=custom", "algo.name=mine:Mine", "total_timesteps=64", "algo.n_steps=-1"]
     result = subprocess.run([*command, *words], capture_output=True, text=True, cwd=tmp_path, check=False)
     assert "algo.n_steps: must be at least 1" in result.stderr, result.stderr  # the class was imported and read
@@ -147,7 +151,7 @@ def test_output_that_cannot_be_written_is_a_storage_failure():
 
 
 def test_a_code_page_without_a_sign_ends_nothing():
-    code = "from rlzoo.cli import main; main(['--version']); print('\\u00b1')"
+    code = "from rlzoo.cli.main import main; main(['--version']); print('\\u00b1')"
     environment = {**os.environ, "PYTHONIOENCODING": "ascii:strict"}
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=environment, check=False)
     assert (result.returncode, result.stdout.splitlines()[-1]) == (0, "?")

@@ -13,18 +13,25 @@ from pathlib import Path
 
 import pytest
 
-from rlzoo import certificate, checkpoints, contained, course, init_from, tables, validation
-from rlzoo.commands import certify, verify_resume
-from rlzoo.commands import list as listing
+from rlzoo import contained
+from rlzoo.cli import validate
+from rlzoo.cli.commands import certify, verify_resume
+from rlzoo.cli.commands import list as listing
+from rlzoo.config import assignments
 from rlzoo.console import LogFile
+from rlzoo.course import certificate
 from rlzoo.errors import ExitCode, RlzooError
-from rlzoo.film import Film
-from rlzoo.hub import download, own_files, stage, transfer
+from rlzoo.evaluation.film import Film
+from rlzoo.hub import package as stage
+from rlzoo.hub import pull, push
+from rlzoo.hub.formats import rlzoo_write
+from rlzoo.hub.formats.repository import Origin, Repository
 from rlzoo.hub.privacy import refuse_leaks
-from rlzoo.hub.repository import Origin, Repository
 from rlzoo.loggers import csv, tensorboard
-from rlzoo.runs import Checkpoint, Run, find_runs, write_text
-from rlzoo.strangers import admit
+from rlzoo.runs import checkpoints, tables
+from rlzoo.runs.run import Checkpoint, Run, find_runs, write_text
+from rlzoo.runs.strangers import admit
+from rlzoo.training import init_from
 from tests.results import entry, make_run
 
 SECRET = "precious: true\n"
@@ -138,11 +145,11 @@ def test_folders_in_folders_in_folders(run, deeper, tmp_path):
     assert refused(admit, run, {}, trust=True)
     assert [found.path for found in find_runs(tmp_path / "runs")] == [run.path]
     assert Repository(package, Origin("x")).names() == ["rlzoo/info.json", "x.yaml"]
-    assert validation._files_below(package) == [package / "x.yaml"]
-    assert set(transfer.files_of(package)) == {"rlzoo/info.json", "x.yaml"}
+    assert validate._files_below(package) == [package / "x.yaml"]
+    assert set(push.files_of(package)) == {"rlzoo/info.json", "x.yaml"}
     refuse_leaks(package)
     (package / "x.yaml").unlink()
-    refused(own_files.require_free, package, "x")  # or it could not be removed
+    refused(rlzoo_write.require_free, package, "x")  # or it could not be removed
 
 
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="pipes as Unix has them")
@@ -197,16 +204,16 @@ def test_no_way_leads_through_somebodys_folder_to_elsewhere(run, elsewhere, tmp_
     for home in (run.path, tmp_path / "study", tmp_path / "package", tmp_path / "plain"):
         (home / "link").symlink_to(elsewhere)
     other = make_run(tmp_path / "others", "ppo", "CartPole-v1", [])
-    level = course.level(len(course.CERTIFIED))
+    level = assignments.level(len(assignments.CERTIFIED))
     assert level is not None
     for home in (run.path, tmp_path / "study", tmp_path / "package"):
         way = home / "link"
         refused(Film, way / "film.mp4", None)
-        refused(own_files.require_free, way / "package", "ppo-CartPole-v1")
-        refused(own_files.require_package, way)
+        refused(rlzoo_write.require_free, way / "package", "ppo-CartPole-v1")
+        refused(rlzoo_write.require_package, way)
         refused(certificate.write, "Ada", level, (), way, date(2026, 11, 20))
         refused(verify_resume._folder(way / "new").__enter__)
-        refused(download.load_from_hub, "owner/name", folder=way / "new")
+        refused(pull.load_from_hub, "owner/name", folder=way / "new")
         refused(init_from.find, str(way / "file"), "runs")
         refused(Run.create, way, algo="ppo", env_id="X-v0", seed=0)
         (home / "run").symlink_to(other.path)
@@ -222,7 +229,7 @@ def test_a_package_that_is_replaced_keeps_no_text_of_elsewhere(elsewhere, tmp_pa
     package = {"name": "ppo-CartPole-v1", "files": ["README.md", "rlzoo/info.json"]}
     (folder / "rlzoo" / "info.json").write_text(json.dumps({"package": package}))
     (folder / "README.md").symlink_to(elsewhere / "file")
-    refused(own_files.require_free, folder, "ppo-CartPole-v1")
+    refused(rlzoo_write.require_free, folder, "ppo-CartPole-v1")
 
 
 @pytest.mark.parametrize("name", ["config.yaml", "results.json"])

@@ -5,14 +5,14 @@ from pathlib import Path
 
 import pytest
 
-from rlzoo import course
 from rlzoo.algos.specs import find_spec
 from rlzoo.config import aliases, files
+from rlzoo.config import assignments as course
 from rlzoo.config.choices import read_choice
 from rlzoo.config.compose import compose
-from rlzoo.preflight import find_problems
-from rlzoo.scores import env_of
-from rlzoo.standing import command
+from rlzoo.course.progress import command
+from rlzoo.course.scores import env_of
+from rlzoo.training.preflight import find_problems
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 TRAINABLE = [assignment for assignment in course.ASSIGNMENTS if assignment.words]

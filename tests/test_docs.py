@@ -10,12 +10,12 @@ from pathlib import Path
 import pytest
 
 from rlzoo.algos.specs import ALGOS
-from rlzoo.commands.explain import is_known
+from rlzoo.cli.commands.explain import is_known
+from rlzoo.cli.validate import WITHOUT_GROUPS
 from rlzoo.config.compose import compose, override
 from rlzoo.config.parse import check
-from rlzoo.preflight import find_problems
+from rlzoo.training.preflight import find_problems
 from rlzoo.tuning.request import find as find_tuning
-from rlzoo.validation import WITHOUT_GROUPS
 
 ROOT = Path(__file__).parents[1]
 OWN = [spec.name for spec in ALGOS.values() if spec.backend == "rlzoo"]

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from rlzoo import doctor, machine
-from rlzoo.cli import main
+from rlzoo.cli.main import main
+from rlzoo.doctor import doctor, hardware
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 HIDDEN = ("DISPLAY", "WAYLAND_DISPLAY", "MUJOCO_GL")
@@ -54,7 +54,7 @@ def test_a_broken_core_package_is_a_failure_with_the_line_that_mends_it(sick):
     cv2 = checks["cv2"]
     assert (cv2["state"], cv2["core"]) == ("broken", True)
     assert "libGL.so.1" in cv2["detail"]
-    assert cv2["fix"] == machine.install("libGL.so.1")
+    assert cv2["fix"] == hardware.install("libGL.so.1")
     assert checks["torch"]["state"] == "ok"
 
 
@@ -134,8 +134,8 @@ def test_a_folder_that_refuses_files_is_found(tmp_path):
     else:
         refused = tmp_path / "read-only" / "runs"
         refused.parent.mkdir(mode=0o555)
-    assert machine.write_problem(refused)
-    assert machine.write_problem(tmp_path / "a" / "b") is None
+    assert hardware.write_problem(refused)
+    assert hardware.write_problem(tmp_path / "a" / "b") is None
     assert not (tmp_path / "a").exists()
 
 
@@ -143,13 +143,13 @@ def test_a_screen_is_one_that_takes_connections(tmp_path):
     with socket.create_server(("127.0.0.1", 0)) as server:
         port = server.getsockname()[1]
         if port >= 6000 and port - 6000 <= 9999:
-            assert machine.answers(f"127.0.0.1:{port - 6000}.0")
+            assert hardware.answers(f"127.0.0.1:{port - 6000}.0")
     with socket.socket(socket.AF_UNIX) as server:
         server.bind("\0/tmp/.X11-unix/X4243")
         server.listen()
-        assert machine.answers(":4243")
+        assert hardware.answers(":4243")
     for name in (":4243", "", "nonsense", ":", "::::", "127.0.0.1:9999"):
-        assert not machine.answers(name)
+        assert not hardware.answers(name)
 
 
 def test_a_version_out_of_range_is_broken(monkeypatch):

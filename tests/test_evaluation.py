@@ -15,7 +15,7 @@ from rlzoo.config.parse import parse
 from rlzoo.config.schema import EnvConfig
 from rlzoo.envs import make
 from rlzoo.errors import RlzooError
-from rlzoo.evaluation import bootstrap_iqm, evaluate, summary
+from rlzoo.evaluation.evaluate import bootstrap_iqm, evaluate, summary
 from rlzoo.protocols import Evaluation
 
 

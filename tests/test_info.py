@@ -7,7 +7,7 @@ import subprocess
 import sys
 import time
 
-from rlzoo import info
+from rlzoo.runs import info
 from tests.system import needs
 
 
@@ -19,7 +19,7 @@ def test_versions_machine_and_time_are_recorded():
 
 
 def test_torch_is_not_imported_to_ask_it():
-    code = "import sys; from rlzoo.info import collect; collect(); assert 'torch' not in sys.modules"
+    code = "import sys; from rlzoo.runs.info import collect; collect(); assert 'torch' not in sys.modules"
     subprocess.run([sys.executable, "-c", code], check=True)
 
 

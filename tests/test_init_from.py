@@ -14,12 +14,12 @@ from stable_baselines3.common.env_util import make_vec_env
 from stable_baselines3.common.vec_env import VecNormalize
 
 import rlzoo
-from rlzoo import checkpoints
-from rlzoo.cli import main
+from rlzoo.cli.main import main
 from rlzoo.errors import ConfigError, RlzooError
-from rlzoo.legacy_pickle import write_q_learning
 from rlzoo.protocols import Algorithm, Callback
-from rlzoo.runs import Run, find_runs
+from rlzoo.runs import checkpoints
+from rlzoo.runs.run import Run, find_runs
+from rlzoo.untrusted.pickle_files import write_q_learning
 
 TINY = ["hyperparams=none", "seed=0", "total_timesteps=64", "algo.n_steps=32", "algo.batch_size=32", "eval.freq=0"]
 TINY += ["eval.final_n_episodes=1", "env.max_steps=20"]

@@ -4,9 +4,9 @@ import json
 
 import pytest
 
-from rlzoo import leaderboard, scores
-from rlzoo.cli import main
-from rlzoo.scores import Score, choose, read_runs, runs_below
+from rlzoo.cli.main import main
+from rlzoo.course import leaderboard, scores
+from rlzoo.course.scores import Score, choose, read_runs, runs_below
 from tests.results import entry, make_run
 
 

@@ -16,10 +16,10 @@ from stable_baselines3.common.vec_env import DummyVecEnv, VecNormalize, VecTrans
 
 from rlzoo.algos.specs import ALGOS
 from rlzoo.config.schema import AlgoConfig
-from rlzoo.envs.normalization import normalize_observation
+from rlzoo.envs.vector.normalization import normalize_observation
 from rlzoo.errors import ExitCode, RlzooError
-from rlzoo.legacy import sb3_zip
-from rlzoo.legacy_pickle import read_vec_normalize
+from rlzoo.untrusted import sb3_zip
+from rlzoo.untrusted.pickle_files import read_vec_normalize
 from tests.legacy_models import BATCHES, MODELS, run_child
 
 

@@ -12,10 +12,10 @@ import numpy as np
 import pytest
 from stable_baselines3.common.vec_env import DummyVecEnv, VecEnv, VecFrameStack, VecNormalize
 
-from rlzoo.envs.normalization import load_statistics, statistics
+from rlzoo.envs.vector.normalization import load_statistics, statistics
 from rlzoo.errors import ExitCode, RlzooError
-from rlzoo.legacy_pickle import read_q_learning, read_vec_normalize, write_q_learning, write_vec_normalize
-from rlzoo.plain_pickle import MAX_OPCODES, UnreadableError, parse, to_array
+from rlzoo.untrusted.pickle_files import read_q_learning, read_vec_normalize, write_q_learning, write_vec_normalize
+from rlzoo.untrusted.pickle_reader import MAX_OPCODES, UnreadableError, parse, to_array
 
 
 class Goals(gymnasium.Env):

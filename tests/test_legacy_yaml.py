@@ -10,11 +10,11 @@ import pytest
 import torch
 import yaml
 
-from rlzoo.algos.names import ACTIVATIONS, OPTIMIZERS
+from rlzoo.algos.schema.names import ACTIVATIONS, OPTIMIZERS
 from rlzoo.errors import ExitCode, RlzooError
-from rlzoo.legacy.expressions import class_word, parse, schedule
-from rlzoo.legacy.foreign_yaml import read_config, read_zoo
 from rlzoo.registry import load
+from rlzoo.untrusted.expressions import class_word, parse, schedule
+from rlzoo.untrusted.zoo_yaml import read_config, read_zoo
 
 
 def write(folder: Path, text: str) -> Path:

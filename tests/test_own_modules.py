@@ -10,11 +10,11 @@ import gymnasium
 import pytest
 
 from rlzoo import own_modules
-from rlzoo.cli import main
+from rlzoo.cli.main import main
 from rlzoo.config.compose import compose
 from rlzoo.errors import ConfigError, ExitCode
-from rlzoo.preflight import check
-from rlzoo.runs import Run, find_runs
+from rlzoo.runs.run import Run, find_runs
+from rlzoo.training.preflight import check
 
 QUICK = "algo=ppo total_timesteps=64 algo.n_steps=32 algo.batch_size=32 eval.final_n_episodes=1 seed=0".split()
 SOURCE = """

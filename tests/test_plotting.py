@@ -2,8 +2,8 @@
 
 import pytest
 
-from rlzoo.plotting import evaluation_curve, learning_curve, training_curve
-from rlzoo.runs import Run
+from rlzoo.evaluation.plot import evaluation_curve, learning_curve, training_curve
+from rlzoo.runs.run import Run
 
 METRICS = """\
 step,rollout/ep_rew_mean,train/loss

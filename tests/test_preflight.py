@@ -8,7 +8,7 @@ import pytest
 
 from rlzoo.config.compose import compose
 from rlzoo.errors import ConfigError, ExitCode
-from rlzoo.preflight import check
+from rlzoo.training.preflight import check
 
 BAD = [
     # words, key, a part of the message or hint
@@ -124,7 +124,7 @@ def test_a_package_that_is_missing_ends_with_code_3(tmp_path):
     """Box2D is hidden from a child process, as if it had not been installed."""
     code = (
         "import sys; sys.modules['Box2D'] = None\n"
-        "from rlzoo.cli import main\n"
+        "from rlzoo.cli.main import main\n"
         "sys.exit(main(['train', 'env=LunarLander']))\n"
     )
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=tmp_path, check=False)
@@ -139,7 +139,7 @@ def test_a_package_that_is_missing_ends_with_code_3(tmp_path):
 )
 def test_mistakes_are_found_before_torch_is_imported(words, tmp_path):
     code = (
-        "import sys; from rlzoo.cli import main\n"
+        "import sys; from rlzoo.cli.main import main\n"
         f"assert main({['train', *words]!r}) == 2\n"
         "assert 'torch' not in sys.modules\n"
     )

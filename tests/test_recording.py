@@ -9,8 +9,8 @@ import torch
 import rlzoo
 from rlzoo.envs.make import build
 from rlzoo.errors import ExitCode, RlzooError
-from rlzoo.film import enlarged
-from rlzoo.recording import record, record_progress
+from rlzoo.evaluation.film import enlarged
+from rlzoo.evaluation.record import record, record_progress
 from tests.films import difference, read
 from tests.system import mujoco_cannot_draw
 
@@ -153,13 +153,13 @@ def _with_max_steps(config, max_steps):
 
 
 def _contents(agent):
-    from rlzoo import checkpoints
+    from rlzoo.runs import checkpoints
 
     return checkpoints.read(agent.checkpoint, (checkpoints.ALGORITHM,))
 
 
 def test_what_never_ends_is_cut_and_said(agents, tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr("rlzoo.recording.MAX_STEPS", 7)
+    monkeypatch.setattr("rlzoo.evaluation.record.MAX_STEPS", 7)
     recording = record(agents("CartPole"), tmp_path / "film.mp4")
     assert (recording.n_steps, recording.n_frames, recording.returns) == (7, 8, ())
     assert "cut after 7 steps; n_timesteps= films longer ones" in capsys.readouterr().err

@@ -198,7 +198,7 @@ def test_hostile_text_takes_no_time(text):
 
 
 def test_a_config_with_a_redacted_value_reads_back(tmp_path: Path, monkeypatch):
-    from rlzoo.runs import Run
+    from rlzoo.runs.run import Run
 
     monkeypatch.setenv("MY_TOKEN", "zebra: crossing")
     run = Run.create(tmp_path, algo="ppo", env_id="CartPole-v1", seed=0)

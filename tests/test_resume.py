@@ -11,16 +11,16 @@ import numpy as np
 import pytest
 
 import rlzoo
-from rlzoo.checkpoints import read
-from rlzoo.cli import main
-from rlzoo.commands.resume import newest_boundary
+from rlzoo.cli.commands.resume import newest_boundary
+from rlzoo.cli.main import main
 from rlzoo.config.compose import compose
 from rlzoo.config.parse import dump
 from rlzoo.errors import RlzooError
-from rlzoo.preflight import check
 from rlzoo.protocols import Algorithm, Callback
-from rlzoo.runs import Run
-from rlzoo.training import train
+from rlzoo.runs.checkpoints import read
+from rlzoo.runs.run import Run
+from rlzoo.training.preflight import check
+from rlzoo.training.train import train
 
 COMMON = ["hyperparams=none", "seed=3", "eval.freq=100", "eval.n_episodes=1", "eval.final_n_episodes=1"]
 COMMON += ["checkpoint.freq=60", "env.max_steps=40"]

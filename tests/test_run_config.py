@@ -7,15 +7,15 @@ from pathlib import Path
 
 import pytest
 
-from rlzoo import origin
 from rlzoo.algos.memory import networks_of
-from rlzoo.commands import playing, resume
+from rlzoo.cli.commands import playing, resume
 from rlzoo.config import yaml_file
 from rlzoo.config.compose import compose
 from rlzoo.config.schema import AlgoConfig
 from rlzoo.errors import ConfigError, ExitCode, RlzooError
-from rlzoo.run_config import RunConfig
-from rlzoo.runs import Run
+from rlzoo.runs.config import RunConfig
+from rlzoo.runs.run import Run
+from rlzoo.untrusted import signature as origin
 
 
 @pytest.fixture

@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from rlzoo import run_lock
-from rlzoo.cli import main
+from rlzoo.cli.main import main
 from rlzoo.errors import ExitCode, RlzooError
-from rlzoo.runs import Run
+from rlzoo.runs import lock
+from rlzoo.runs.run import Run
 
 pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="holds locks in forked processes")
 
@@ -30,7 +30,7 @@ def owner(run: Run):
     ready = context.Event()
 
     def hold() -> None:
-        with run_lock.held(run):
+        with lock.held(run):
             ready.set()
             time.sleep(60)
 
@@ -43,10 +43,10 @@ def owner(run: Run):
 
 
 def test_a_run_in_use_is_refused_with_its_owner(run, owner):
-    assert run_lock.in_use(run)
+    assert lock.in_use(run)
     with (
         pytest.raises(RlzooError, match=rf"is in use by process {owner.pid} on .+ since 20\d\d-") as error,
-        run_lock.held(run),
+        lock.held(run),
     ):
         pass
     assert error.value.code == ExitCode.STORAGE
@@ -56,11 +56,11 @@ def test_a_run_in_use_is_refused_with_its_owner(run, owner):
 def test_the_lock_of_a_killed_owner_is_free(run, owner):
     owner.kill()
     owner.join()
-    assert not run_lock.in_use(run)
-    with run_lock.held(run):
+    assert not lock.in_use(run)
+    with lock.held(run):
         assert run.read_info()["owner"]["pid"] == os.getpid()
-        assert run_lock.in_use(run)
-    assert not run_lock.in_use(run)
+        assert lock.in_use(run)
+    assert not lock.in_use(run)
 
 
 def test_the_list_of_runs_tells_the_killed_from_the_running(run, owner, capsys):
@@ -86,8 +86,8 @@ def test_what_was_planted_in_its_place_is_not_followed(kind, run, tmp_path):
         run.lock_file.mkdir()
     else:
         run.lock_file.symlink_to(target)
-    with pytest.raises(RlzooError, match="cannot be locked") as error, run_lock.held(run):
+    with pytest.raises(RlzooError, match="cannot be locked") as error, lock.held(run):
         pass
     assert error.value.code == ExitCode.STORAGE
-    assert not run_lock.in_use(run)
+    assert not lock.in_use(run)
     assert (target.read_text() if kind == "symlink" else not target.exists()) in ("precious", True)

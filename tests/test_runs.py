@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from rlzoo.errors import ExitCode, RlzooError
-from rlzoo.runs import Checkpoint, Run, find_runs, folder_name, write_text
+from rlzoo.runs.run import Checkpoint, Run, find_runs, folder_name, write_text
 
 
 def make_run(root: Path, algo: str = "ppo", env_id: str = "CartPole-v1", seed: int = 0) -> Run:

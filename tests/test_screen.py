@@ -5,7 +5,7 @@ import time
 import numpy as np
 import pytest
 
-from rlzoo.screen import Pace, fitted, half_blocks
+from rlzoo.evaluation.terminal import Pace, fitted, half_blocks
 
 RED, BLUE, WHITE, BLACK = (255, 0, 0), (0, 0, 255), (255, 255, 255), (0, 0, 0)
 PICTURE = np.array([[RED, RED, WHITE], [BLUE, BLUE, BLUE]], np.uint8)

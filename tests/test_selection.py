@@ -8,13 +8,13 @@ import numpy as np
 import pytest
 
 import rlzoo
-from rlzoo import checkpoints
 from rlzoo.algos.create import create
 from rlzoo.config.parse import parse
 from rlzoo.envs import make
+from rlzoo.evaluation.selection import STREAM, choose, sign_flip_p
+from rlzoo.runs import checkpoints
 from rlzoo.seeding import episode_seeds
-from rlzoo.selection import STREAM, choose, sign_flip_p
-from rlzoo.training import evaluate_final
+from rlzoo.training.train import evaluate_final
 
 pytestmark = pytest.mark.usefixtures("workdir")
 

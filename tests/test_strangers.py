@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from rlzoo import origin, strangers
 from rlzoo.errors import ExitCode, RlzooError
+from rlzoo.runs import strangers
+from rlzoo.untrusted import signature
 from tests.results import make_run
 
 
@@ -35,12 +36,12 @@ def test_a_number_that_keeps_one_step_busy_needs_trust(tmp_path: Path) -> None:
 def test_no_key_of_the_current_folder_signs(variable: str, value: str, workdir: Path, monkeypatch) -> None:
     for folder in ("state", ".local/state"):
         (workdir / folder / "rlzoo").mkdir(parents=True)
-        (workdir / folder / "rlzoo" / "key").write_bytes(b"k" * origin.KEY_BYTES)
+        (workdir / folder / "rlzoo" / "key").write_bytes(b"k" * signature.KEY_BYTES)
     monkeypatch.setenv("XDG_STATE_HOME", str(workdir / "state"))
-    sent = origin.signed("seed: 1\n")
-    assert origin.is_own(sent)
+    sent = signature.signed("seed: 1\n")
+    assert signature.is_own(sent)
     monkeypatch.setenv("HOME", str(workdir / "home"))
     monkeypatch.delenv("XDG_STATE_HOME")
     monkeypatch.setenv(variable, value)
-    assert not origin.is_own(sent)
-    assert (variable == "HOME") == (origin.signed("seed: 1\n") == "seed: 1\n")
+    assert not signature.is_own(sent)
+    assert (variable == "HOME") == (signature.signed("seed: 1\n") == "seed: 1\n")

@@ -24,7 +24,7 @@ def elsewhere(tmp_path, monkeypatch):
 
 
 def weights(run: rlzoo.Run, name: str = "last") -> dict[str, np.ndarray]:
-    from rlzoo.checkpoints import read
+    from rlzoo.runs.checkpoints import read
 
     return read(run.checkpoint(name)).algorithm.tensors
 

@@ -11,7 +11,7 @@ import pytest
 from stable_baselines3 import A2C
 
 from rlzoo.errors import ExitCode, RlzooError
-from rlzoo.trust import load_model, unpickle
+from rlzoo.untrusted.unpickle import load_model, unpickle
 
 
 class Boom:

@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 import yaml
 
-from rlzoo.cli import main
+from rlzoo.cli.main import main
+from rlzoo.cli.validate import validate
 from rlzoo.config import files, paths
 from rlzoo.errors import RlzooError
-from rlzoo.validation import validate
 
 SHIPPED = sorted(path for folder in ("conf", "hyperparams") for path in (paths.root() / folder).rglob("*.yaml"))
 
@@ -34,7 +34,7 @@ ANY_NUMBER = ("gradient_steps", "target_entropy", "alive_bonus_offset")
 
 
 def signatures() -> dict[str, dict[str, dict]]:
-    from rlzoo.algos.signatures import find_signature
+    from rlzoo.algos.schema.signatures import find_signature
     from rlzoo.algos.specs import ALGOS
 
     return {name: dict(find_signature(spec).keywords) for name, spec in ALGOS.items()}
@@ -123,7 +123,7 @@ def test_a_folder_without_files_is_refused(tmp_path):
 
 def test_every_option_of_every_group_is_covered():
     """A group that is added without a rule of validation would be found here."""
-    from rlzoo.validation import _request_for
+    from rlzoo.cli.validate import _request_for
 
     for path in SHIPPED:
         if path.parent != paths.root() / "conf":

@@ -11,10 +11,10 @@ from functools import partial
 from inspect import signature
 from typing import TYPE_CHECKING, Any
 
-from rlzoo.algos.kinds import named_numbers
-from rlzoo.algos.names import CLASSES, NOISES, SCHEDULES
-from rlzoo.algos.policies import choose_policy
-from rlzoo.algos.signatures import Keywords, Signature, find_signature, is_sb3, load_class, verify_versions
+from rlzoo.algos.schema.names import CLASSES, NOISES, SCHEDULES
+from rlzoo.algos.schema.policies import choose_policy
+from rlzoo.algos.schema.signatures import Keywords, Signature, find_signature, is_sb3, load_class, verify_versions
+from rlzoo.algos.schema.types import named_numbers
 from rlzoo.algos.specs import AlgoSpec, find_spec
 from rlzoo.errors import RlzooError
 from rlzoo.protocols import Algorithm
@@ -44,7 +44,7 @@ def create(algo: AlgoConfig, env: VecEnv, *, seed: int | None, device: str, infe
     if spec.backend == "rlzoo":
         return create_own(spec, algo.hyperparams, env, seed=seed, device=device)
     verify_versions()
-    from rlzoo.algos.sb3 import SB3Algorithm, model_class
+    from rlzoo.algos.sb3.adapter import SB3Algorithm, model_class
 
     if spec.masked and not inference:
         check_masks(env)
@@ -92,7 +92,7 @@ def create_custom(
     taken = signature(cls).parameters
     algorithm = cls(env=env, **keywords, **{key: value for key, value in offered.items() if key in taken})
     if is_sb3(cls):
-        from rlzoo.algos.sb3 import SB3Algorithm
+        from rlzoo.algos.sb3.adapter import SB3Algorithm
 
         return SB3Algorithm(algorithm, spec)
     made: Algorithm = algorithm

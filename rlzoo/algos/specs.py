@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from rlzoo import plugins
+from rlzoo.config import plugins
 from rlzoo.errors import RlzooError
 from rlzoo.registry import did_you_mean
 
@@ -170,7 +170,7 @@ _TABLE = (
     ),
     AlgoSpec(
         name="dqn_scratch",
-        entry_point="rlzoo.algos.dqn_scratch:DQNScratch",
+        entry_point="rlzoo.algos.deep.dqn_scratch:DQNScratch",
         backend="rlzoo",
         family="off_policy",
         action_spaces=("Discrete",),
@@ -179,7 +179,7 @@ _TABLE = (
     ),
     AlgoSpec(
         name="q_learning",
-        entry_point="rlzoo.algos.q_learning:QLearning",
+        entry_point="rlzoo.algos.tabular.q_learning:QLearning",
         backend="rlzoo",
         family="tabular",
         observation_spaces=("Discrete",),
@@ -189,7 +189,7 @@ _TABLE = (
     ),
     AlgoSpec(
         name="sarsa",
-        entry_point="rlzoo.algos.sarsa:Sarsa",
+        entry_point="rlzoo.algos.tabular.sarsa:Sarsa",
         backend="rlzoo",
         family="tabular",
         observation_spaces=("Discrete",),
@@ -199,7 +199,7 @@ _TABLE = (
     ),
     AlgoSpec(
         name="expected_sarsa",
-        entry_point="rlzoo.algos.expected_sarsa:ExpectedSarsa",
+        entry_point="rlzoo.algos.tabular.expected_sarsa:ExpectedSarsa",
         backend="rlzoo",
         family="tabular",
         observation_spaces=("Discrete",),
@@ -209,7 +209,7 @@ _TABLE = (
     ),
     AlgoSpec(
         name="monte_carlo",
-        entry_point="rlzoo.algos.monte_carlo:MonteCarlo",
+        entry_point="rlzoo.algos.tabular.monte_carlo:MonteCarlo",
         backend="rlzoo",
         family="tabular",
         observation_spaces=("Discrete",),
@@ -219,7 +219,7 @@ _TABLE = (
     ),
     AlgoSpec(
         name="dyna_q",
-        entry_point="rlzoo.algos.dyna_q:DynaQ",
+        entry_point="rlzoo.algos.tabular.dyna_q:DynaQ",
         backend="rlzoo",
         family="tabular",
         observation_spaces=("Discrete",),
@@ -229,7 +229,7 @@ _TABLE = (
     ),
     AlgoSpec(
         name="value_iteration",
-        entry_point="rlzoo.algos.value_iteration:ValueIteration",
+        entry_point="rlzoo.algos.tabular.value_iteration:ValueIteration",
         backend="rlzoo",
         family="planning",
         observation_spaces=("Discrete",),
@@ -239,7 +239,7 @@ _TABLE = (
     ),
     AlgoSpec(
         name="policy_iteration",
-        entry_point="rlzoo.algos.policy_iteration:PolicyIteration",
+        entry_point="rlzoo.algos.tabular.policy_iteration:PolicyIteration",
         backend="rlzoo",
         family="planning",
         observation_spaces=("Discrete",),
@@ -249,7 +249,7 @@ _TABLE = (
     ),
     AlgoSpec(
         name="mc_prediction",
-        entry_point="rlzoo.algos.mc_prediction:MCPrediction",
+        entry_point="rlzoo.algos.tabular.mc_prediction:MCPrediction",
         backend="rlzoo",
         family="tabular",
         observation_spaces=("Discrete",),
@@ -259,7 +259,7 @@ _TABLE = (
     ),
     AlgoSpec(
         name="td0",
-        entry_point="rlzoo.algos.td0:TD0",
+        entry_point="rlzoo.algos.tabular.td0:TD0",
         backend="rlzoo",
         family="tabular",
         observation_spaces=("Discrete",),
@@ -269,7 +269,7 @@ _TABLE = (
     ),
     AlgoSpec(
         name="ppo_scratch",
-        entry_point="rlzoo.algos.ppo_scratch:PPO",
+        entry_point="rlzoo.algos.deep.ppo_scratch:PPO",
         backend="rlzoo",
         family="on_policy",
         action_spaces=ANY,
@@ -278,7 +278,7 @@ _TABLE = (
     ),
     AlgoSpec(
         name="reinforce",
-        entry_point="rlzoo.algos.reinforce:Reinforce",
+        entry_point="rlzoo.algos.deep.reinforce:Reinforce",
         backend="rlzoo",
         family="on_policy",
         action_spaces=ANY,
@@ -287,7 +287,7 @@ _TABLE = (
     ),
     AlgoSpec(
         name="actor_critic",
-        entry_point="rlzoo.algos.actor_critic:ActorCritic",
+        entry_point="rlzoo.algos.deep.actor_critic:ActorCritic",
         backend="rlzoo",
         family="on_policy",
         action_spaces=ANY,
@@ -296,7 +296,7 @@ _TABLE = (
     ),
     AlgoSpec(
         name="hill_climbing",
-        entry_point="rlzoo.algos.hill_climbing:HillClimbing",
+        entry_point="rlzoo.algos.search.hill_climbing:HillClimbing",
         backend="rlzoo",
         family="evolution",
         observation_spaces=ANY,
@@ -306,7 +306,7 @@ _TABLE = (
     ),
     AlgoSpec(
         name="simulated_annealing",
-        entry_point="rlzoo.algos.simulated_annealing:SimulatedAnnealing",
+        entry_point="rlzoo.algos.search.simulated_annealing:SimulatedAnnealing",
         backend="rlzoo",
         family="evolution",
         observation_spaces=ANY,
@@ -316,7 +316,7 @@ _TABLE = (
     ),
     AlgoSpec(
         name="cem",
-        entry_point="rlzoo.algos.cem:CEM",
+        entry_point="rlzoo.algos.search.cem:CEM",
         backend="rlzoo",
         family="evolution",
         observation_spaces=ANY,
@@ -326,7 +326,7 @@ _TABLE = (
     ),
     AlgoSpec(
         name="evolution_strategies",
-        entry_point="rlzoo.algos.evolution_strategies:EvolutionStrategies",
+        entry_point="rlzoo.algos.search.evolution_strategies:EvolutionStrategies",
         backend="rlzoo",
         family="evolution",
         observation_spaces=ANY,

@@ -9,8 +9,8 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from rlzoo import course
 from rlzoo.config import aliases, files, yaml_file
+from rlzoo.config import assignments as course
 from rlzoo.config.paths import root
 from rlzoo.errors import Problem, RlzooError
 

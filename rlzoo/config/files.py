@@ -13,9 +13,9 @@ from typing import Any
 
 from rlzoo import contained
 from rlzoo.config import paths, yaml_file
+from rlzoo.config.plugins import plugin_roots
 from rlzoo.config.yaml_file import YamlFile
 from rlzoo.errors import RlzooError
-from rlzoo.plugins import plugin_roots
 
 USER_GROUPS = ("algo", "env", "search_space", "logger", "experiment")
 GLOBAL_GROUPS = ("hyperparams", "experiment", "family")

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from rlzoo import own_modules
 from rlzoo.config import aliases
 from rlzoo.envs import display, registration, wrappers
-from rlzoo.envs.normalization import load_statistics
+from rlzoo.envs.vector.normalization import load_statistics
 from rlzoo.errors import ExitCode, RlzooError
 from rlzoo.protocols import State
 
@@ -56,9 +56,9 @@ def make(
     Raises:
         RlzooError: if the environment is not known, not installed or cannot be made like this.
     """
-    from rlzoo.envs.finite import FiniteCheck
-    from rlzoo.envs.in_process import InProcessVecEnv
-    from rlzoo.envs.restarts import Blueprint, Restarting
+    from rlzoo.envs.vector.in_process import InProcessVecEnv
+    from rlzoo.envs.vector.nan_guard import FiniteCheck
+    from rlzoo.envs.vector.restarts import Blueprint, Restarting
 
     seeds = [int(value) for value in episode_seeds or ()]
     name = "environment" if training else "evaluation environment"
@@ -79,7 +79,7 @@ def make(
     ]
     env: VecEnv
     if cfg.vec_env == "subproc" and n_envs > 1:
-        from rlzoo.envs.workers import RestartingSubprocVecEnv
+        from rlzoo.envs.vector.subprocess import RestartingSubprocVecEnv
 
         env = RestartingSubprocVecEnv(blueprints, step_timeout=cfg.step_timeout)
     else:

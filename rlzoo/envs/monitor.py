@@ -10,8 +10,8 @@ import gymnasium
 import numpy as np
 from stable_baselines3.common.monitor import Monitor
 
-from rlzoo.envs.state import environment
-from rlzoo.envs.state.recording import Recording
+from rlzoo.envs.snapshot import env as environment
+from rlzoo.envs.snapshot.replay import Recording
 from rlzoo.protocols import State
 
 MAX_TEXT = 1000
@@ -81,7 +81,7 @@ class EpisodeMonitor(Monitor):
         self._abandoned = not self.needs_reset
 
     def environment_state(self) -> State:
-        """Everything the environment goes on from; see `rlzoo.envs.state`."""
+        """Everything the environment goes on from; see `rlzoo.envs.snapshot.vector`."""
         return environment.save(self, self)
 
     def restore_environment(self, state: State) -> environment.Restored:
@@ -130,7 +130,7 @@ class ShowEpisodes(gymnasium.Wrapper):
         return self.observation, info
 
     def environment_state(self) -> State:
-        """Everything the environment goes on from; see `rlzoo.envs.state`."""
+        """Everything the environment goes on from; see `rlzoo.envs.snapshot.vector`."""
         return environment.save(self, self._monitor)
 
     def restore_environment(self, state: State) -> environment.Restored:

@@ -82,9 +82,12 @@ _OWN: dict[str, dict[str, Any]] = {
         "entry_point": "stable_baselines3.common.envs:BitFlippingEnv",
         "disable_env_checker": True,  # it declares no render modes
     },
-    "Pixelcopter-PLE-v0": {"entry_point": "rlzoo.envs.pixelcopter:Pixelcopter", "max_episode_steps": 10_000},
-    "CheeseMaze-v0": {"entry_point": "rlzoo.envs.cheese_maze:CheeseMaze", "max_episode_steps": 5},
-    "AliasedGridworld-v0": {"entry_point": "rlzoo.envs.aliased_gridworld:AliasedGridworld", "max_episode_steps": 20},
+    "Pixelcopter-PLE-v0": {"entry_point": "rlzoo.envs.games.pixelcopter:Pixelcopter", "max_episode_steps": 10_000},
+    "CheeseMaze-v0": {"entry_point": "rlzoo.envs.games.cheese_maze:CheeseMaze", "max_episode_steps": 5},
+    "AliasedGridworld-v0": {
+        "entry_point": "rlzoo.envs.games.aliased_gridworld:AliasedGridworld",
+        "max_episode_steps": 20,
+    },
 }
 """Ids of rlzoo's own to what Gymnasium's `register` takes; wrappers by name and entry point."""
 

@@ -9,11 +9,11 @@ from rlzoo import own_modules
 from rlzoo.algos.specs import AlgoSpec, find_spec
 from rlzoo.config.parse import dump
 from rlzoo.envs.wrappers import WRAPPERS
+from rlzoo.hub.formats.rl_zoo3_write import env_kwargs
 from rlzoo.hub.privacy import portable
-from rlzoo.hub.zoo_files import env_kwargs
 
 if TYPE_CHECKING:
-    from rlzoo.agent import Agent
+    from rlzoo.evaluation.agent import Agent
 
 
 MAX_SEEDS = 20

@@ -12,11 +12,12 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from rlzoo import console, contained, tables
+from rlzoo import console, contained
 from rlzoo.errors import ExitCode, RlzooError
 from rlzoo.escape import csv_cell, from_csv_cell, printable
 from rlzoo.protocols import EpisodeRecord, State
-from rlzoo.runs import Run
+from rlzoo.runs import tables
+from rlzoo.runs.run import Run
 
 PLAIN = (int, float, type(None))
 """What the csv module writes as it is to be: in full, and None as nothing."""

@@ -8,7 +8,7 @@ import time
 from collections.abc import Mapping
 from typing import Any
 
-from rlzoo.runs import Run
+from rlzoo.runs.run import Run
 
 DEFAULT_STORE = "sqlite:///mlflow.db"
 """In the current folder, where `mlflow ui` looks; MLflow no longer takes its old folder of files."""

@@ -13,7 +13,7 @@ from typing import Any
 from rlzoo.escape import printable
 from rlzoo.loggers.csv import CsvTable, EpisodeTable, one_line
 from rlzoo.protocols import EpisodeRecord, State
-from rlzoo.runs import Run
+from rlzoo.runs.run import Run
 
 
 def open_logger(run: Run, config: Mapping[str, Any]) -> MonitorLogger:

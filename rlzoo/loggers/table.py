@@ -13,7 +13,7 @@ from rlzoo import console, registry
 from rlzoo.errors import ExitCode, Problem
 from rlzoo.protocols import EpisodeLogger, EpisodeRecord, MetricLogger, State, Stateful
 from rlzoo.redaction import redact, redact_values
-from rlzoo.runs import Run
+from rlzoo.runs.run import Run
 
 
 @dataclass(frozen=True)

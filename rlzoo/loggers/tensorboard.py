@@ -15,7 +15,7 @@ from typing import Any
 from rlzoo import contained
 from rlzoo.escape import printable
 from rlzoo.protocols import EpisodeRecord, State
-from rlzoo.runs import Run
+from rlzoo.runs.run import Run
 
 NOTEBOOK = {
     "train/learning_rate": "charts/learning_rate",

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from contextlib import redirect_stdout
 from typing import Any
 
-from rlzoo.runs import Run
+from rlzoo.runs.run import Run
 
 
 def open_logger(

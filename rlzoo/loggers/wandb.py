@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from rlzoo.errors import RlzooError
-from rlzoo.runs import Run
+from rlzoo.runs.run import Run
 
 FOLDER_SETTINGS = frozenset(("entity", "project", "mode", "disabled"))
 """What `wandb init` and `wandb offline` write into a folder: no host, key or proxy."""

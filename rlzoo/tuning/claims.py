@@ -25,7 +25,7 @@ from rlzoo.tuning.ledger import (
     Place,
     state,
 )
-from rlzoo.tuning.storage import GRACE_SECONDS, Store, explained
+from rlzoo.tuning.storage.store import GRACE_SECONDS, Store, explained
 
 if TYPE_CHECKING:
     from optuna.distributions import BaseDistribution

@@ -18,19 +18,19 @@ from rlzoo import console
 from rlzoo.config.compose import Composition, lay
 from rlzoo.config.parse import parse
 from rlzoo.errors import ExitCode, RlzooError
-from rlzoo.evaluation import MIN_SEEDS
+from rlzoo.evaluation.evaluate import MIN_SEEDS
 from rlzoo.launchers import Job, launch
 from rlzoo.launchers.job import JobResult
-from rlzoo.runs import write_text
+from rlzoo.runs.run import write_text
 from rlzoo.signals import BY_SIGNAL
 from rlzoo.tuning.intervals import Interval, of_difference, of_mean, p_value
 from rlzoo.tuning.ledger import ENQUEUED, EXACT, Ledger
 from rlzoo.tuning.objective import pareto, second_score
 from rlzoo.tuning.queue import defaults, settings_of
 from rlzoo.tuning.race import budget_of, race
-from rlzoo.tuning.reach import enter, offered
 from rlzoo.tuning.records import read_result
 from rlzoo.tuning.request import TuneRequest, plan
+from rlzoo.tuning.storage.reach import enter, offered
 from rlzoo.tuning.study import Study
 from rlzoo.tuning.trial import train_once, trial_seed
 

@@ -9,7 +9,7 @@ import math
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from rlzoo.evaluation import MIN_SEEDS
+from rlzoo.evaluation.evaluate import MIN_SEEDS
 
 CONFIDENCE = 0.95
 

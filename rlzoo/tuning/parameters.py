@@ -7,8 +7,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
-from rlzoo.algos.kinds import is_number, named_numbers
-from rlzoo.algos.names import SCHEDULES
+from rlzoo.algos.schema.names import SCHEDULES
+from rlzoo.algos.schema.types import is_number, named_numbers
 
 if TYPE_CHECKING:
     import optuna

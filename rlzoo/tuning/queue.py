@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from rlzoo.config import tuned_set
 from rlzoo.config.compose import Composition, compose, lay, without
 from rlzoo.errors import ExitCode, RlzooError, show
-from rlzoo.tuning import engines
+from rlzoo.tuning import samplers
 from rlzoo.tuning.ledger import EXACT
 from rlzoo.tuning.request import OWN_KEYS, TuneRequest
 from rlzoo.tuning.space import Space, at_path, look_up
@@ -25,7 +25,7 @@ Queue = dict[str, dict[str, Any]]
 
 def queue_of(request: TuneRequest) -> tuple[Queue, list[str]]:
     """What the study begins with, and what of it lies outside of the space."""
-    if engines.name_of(request.config.sampler) == "grid":
+    if samplers.name_of(request.config.sampler) == "grid":
         points = grid_points(request)
         return {
             str(place): {"params": params, "from": "grid", "always": True} for place, params in enumerate(points)
@@ -122,7 +122,7 @@ SAME = ("total_timesteps", "stop", "eval", "env.kwargs", "env.max_steps")
 def grid_points(request: TuneRequest) -> list[dict[str, Any]]:
     """Every combination of the grid that may be tried, without what does not apply, each once."""
     space = request.space
-    table = engines.grid(space)
+    table = samplers.grid(space)
     found: dict[str, dict[str, Any]] = {}
     for combination in itertools.product(*table.values()):
         raw = dict(zip(table, combination, strict=True))

@@ -11,7 +11,7 @@ from rlzoo import contained
 from rlzoo.config.records import problem
 from rlzoo.config.study_records import Finalist, FreshResult
 from rlzoo.redaction import redact_values
-from rlzoo.runs import write_text
+from rlzoo.runs.run import write_text
 from rlzoo.tuning.ledger import DRAWN, ENQUEUED, ERROR, EXACT, INFEASIBLE, OUTCOME, PLACE, WORKER, Ledger, state
 from rlzoo.tuning.queue import values_of
 

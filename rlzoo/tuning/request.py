@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from typing import Any
 
-from rlzoo.algos.signatures import check_alone
+from rlzoo.algos.schema.signatures import check_alone
 from rlzoo.config import env_names
 from rlzoo.config.compose import Composition, compose, lay, without
 from rlzoo.config.parse import check as check_schema
@@ -17,13 +17,15 @@ from rlzoo.config.tune_schema import TuneConfig
 from rlzoo.errors import ConfigError, Problem
 from rlzoo.launchers import not_here
 from rlzoo.launchers.local import available_cpus
-from rlzoo.preflight import MIN_PROCESSES, PROCESSES_PER_CORE, find_problems
-from rlzoo.training import rehearse
-from rlzoo.tuning import engines, reach, storage
+from rlzoo.training.preflight import MIN_PROCESSES, PROCESSES_PER_CORE, find_problems
+from rlzoo.training.train import rehearse
+from rlzoo.tuning import samplers
 from rlzoo.tuning.objective import NEEDS_EVALUATIONS
 from rlzoo.tuning.parameters import Choice, Parameter
 from rlzoo.tuning.space import Space
 from rlzoo.tuning.space_file import read
+from rlzoo.tuning.storage import reach
+from rlzoo.tuning.storage import store as storage
 
 OWN_KEYS = ("search_space", *(field.name for field in fields(TuneConfig)))
 """Top-level keys that are no setting of a training."""
@@ -114,7 +116,7 @@ def find(
         problems += [problem for each in space.parameters for problem in _refused(each, base, make_env)]
     problems += [*_search_problems(own, space), *_place_problems(own)]
     if config is not None:
-        notices += [*engines.notices("sampler", config.sampler), *engines.notices("pruner", config.pruner)]
+        notices += [*samplers.notices("sampler", config.sampler), *samplers.notices("pruner", config.pruner)]
         problems += _study_problems(config, train, composition)
     return config, train, space, problems, notices
 
@@ -190,13 +192,13 @@ def _search_problems(own: Mapping[str, Any], space: Space) -> list[Problem]:
     """What is wrong with how to search, as far as the values have the right types."""
     problems = []
     names = {}
-    for key, table in (("sampler", engines.SAMPLERS), ("pruner", engines.PRUNERS)):
+    for key, table in (("sampler", samplers.SAMPLERS), ("pruner", samplers.PRUNERS)):
         if isinstance(own.get(key), str | dict):
-            problems += engines.problems(key, own[key], table)
-            names[key] = engines.name_of(own[key])
+            problems += samplers.problems(key, own[key], table)
+            names[key] = samplers.name_of(own[key])
     if names.get("sampler") == "grid":
         try:
-            engines.grid(space)
+            samplers.grid(space)
         except ValueError as error:
             problems.append(Problem("sampler", str(error), "give them choices, or take sampler=qmc"))
     if own.get("second_objective") is None:
@@ -204,7 +206,7 @@ def _search_problems(own: Mapping[str, Any], space: Space) -> list[Problem]:
     if names.get("pruner") != "none":
         message = "cannot be used with second_objective: trials with two scores cannot be compared on the way"
         problems.append(Problem("pruner", message, "pruner=none"))
-    sampler = engines.SAMPLERS.get(names.get("sampler", ""))
+    sampler = samplers.SAMPLERS.get(names.get("sampler", ""))
     if sampler is not None and not sampler.several:
         problems.append(Problem("sampler", "cannot search for two objectives", "sampler=tpe, nsgaii, gp or random"))
     return problems

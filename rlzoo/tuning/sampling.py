@@ -11,7 +11,7 @@ import numpy as np
 from optuna.samplers import BaseSampler, CmaEsSampler
 from optuna.study import StudyDirection
 
-from rlzoo.tuning import engines
+from rlzoo.tuning import samplers
 from rlzoo.tuning.ledger import ATTEMPT, DRAWN, PLACE
 
 if TYPE_CHECKING:
@@ -39,7 +39,7 @@ class PlacedSampler(BaseSampler):
 
     def before_trial(self, study: optuna.Study, trial: FrozenTrial) -> None:
         self._number = trial.user_attrs.get(PLACE, trial.number) + STRIDE * trial.user_attrs.get(ATTEMPT, 0)
-        self._sampler = engines.make_sampler(self._named, self._space, seed=self._seed, number=self._number)
+        self._sampler = samplers.make_sampler(self._named, self._space, seed=self._seed, number=self._number)
         if DRAWN not in trial.user_attrs:
             self._sampler.before_trial(study, trial)
 
@@ -53,7 +53,7 @@ class PlacedSampler(BaseSampler):
     ) -> dict[str, Any]:
         if not search_space:
             return {}
-        if engines.name_of(self._named) == "cmaes":  # it draws by the trial's number, which counts lost ones
+        if samplers.name_of(self._named) == "cmaes":  # it draws by the trial's number, which counts lost ones
             trial = copy(trial)
             trial.number = self._number
         return self._inner.sample_relative(study, trial, search_space)

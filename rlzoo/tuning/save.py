@@ -14,7 +14,7 @@ from rlzoo.config.compose import compose
 from rlzoo.config.provenance import is_section
 from rlzoo.errors import ExitCode, RlzooError
 from rlzoo.escape import one_line
-from rlzoo.runs import write_text
+from rlzoo.runs.run import write_text
 from rlzoo.tuning.final import Candidate, Final, composition_of, search_cost, spent
 from rlzoo.tuning.study import Study
 

@@ -17,10 +17,10 @@ from rlzoo.signals import BY_SIGNAL, exit_code
 from rlzoo.tuning.display import Watch, summary
 from rlzoo.tuning.final import Final, decide, search_cost
 from rlzoo.tuning.ledger import Ledger
-from rlzoo.tuning.reach import offered
 from rlzoo.tuning.records import drop_checkpoints, record_of, write_records
 from rlzoo.tuning.request import TuneRequest
 from rlzoo.tuning.save import save
+from rlzoo.tuning.storage.reach import offered
 from rlzoo.tuning.study import Study, begin, join
 from rlzoo.tuning.worker import run_trials
 

@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING, Any
 from rlzoo.config.paths import at_home
 from rlzoo.errors import ConfigError, ExitCode, RlzooError
 from rlzoo.tuning import zoo_names
-from rlzoo.tuning.place import FILES, find, is_study
 from rlzoo.tuning.queue import values_of
-from rlzoo.tuning.reading import Snapshot, made_sense_of, names, read
 from rlzoo.tuning.space import Space
 from rlzoo.tuning.space_file import read as read_space
-from rlzoo.tuning.storage import Store, problems_of
+from rlzoo.tuning.storage.place import FILES, find, is_study
+from rlzoo.tuning.storage.read import Snapshot, made_sense_of, names, read
+from rlzoo.tuning.storage.store import Store, problems_of
 
 if TYPE_CHECKING:
     from optuna.trial import FrozenTrial

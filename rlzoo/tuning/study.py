@@ -11,13 +11,12 @@ from typing import Any
 
 import optuna
 
-from rlzoo import origin
 from rlzoo.config import yaml_file
 from rlzoo.config.paths import at_home
 from rlzoo.errors import ExitCode, RlzooError, show
 from rlzoo.redaction import redact_values
-from rlzoo.runs import write_text
-from rlzoo.tuning import engines, place
+from rlzoo.runs.run import write_text
+from rlzoo.tuning import samplers
 from rlzoo.tuning.claims import QUEUE as QUEUE
 from rlzoo.tuning.claims import Claims
 from rlzoo.tuning.parameters import is_schedule, starting_at
@@ -25,7 +24,9 @@ from rlzoo.tuning.queue import queue_of
 from rlzoo.tuning.request import TuneRequest
 from rlzoo.tuning.sampling import PlacedSampler
 from rlzoo.tuning.space import look_up
-from rlzoo.tuning.storage import Store, explained
+from rlzoo.tuning.storage import place
+from rlzoo.tuning.storage.store import Store, explained
+from rlzoo.untrusted import signature
 
 REQUEST, SEED = "request", "seed"
 """Names of what is kept with a study in the storage."""
@@ -146,14 +147,14 @@ def _study(
 ) -> Study:
     config, seed = request.config, int(attributes[SEED])
     queue = attributes[QUEUE]
-    grid = engines.name_of(config.sampler) == "grid"
+    grid = samplers.name_of(config.sampler) == "grid"
     sampler = "random" if grid else config.sampler
     claims = Claims(
         request.study,
         storage,
         store,
         sampler=PlacedSampler(sampler, request.space, seed),
-        pruner=engines.make_pruner(config.pruner),
+        pruner=samplers.make_pruner(config.pruner),
         n_trials=min(config.n_trials, len(queue)) if grid else config.n_trials,
         queue=queue,
         max_failures=config.max_failures,
@@ -254,4 +255,4 @@ def _write_yaml(request: TuneRequest, folder: Path, seed: int | None) -> None:
     values = canonical(request)
     date = datetime.now(UTC).isoformat(timespec="seconds")
     whole = {"study": request.study, "seed": seed, "date": date, **values}
-    write_text(folder / place.YAML, origin.signed(yaml_file.dump(whole)))
+    write_text(folder / place.YAML, signature.signed(yaml_file.dump(whole)))

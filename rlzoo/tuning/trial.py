@@ -16,24 +16,24 @@ from typing import Any
 import numpy as np
 import optuna
 
-from rlzoo import run_lock
-from rlzoo.callbacks.prune import Prune
 from rlzoo.config.compose import Composition, lay
 from rlzoo.config.parse import dump, parse
 from rlzoo.config.schema import TrainConfig
 from rlzoo.console import quietly
 from rlzoo.errors import ExitCode, RlzooError
-from rlzoo.preflight import find_problems
 from rlzoo.protocols import Pruned
-from rlzoo.runs import Run
+from rlzoo.runs import lock
+from rlzoo.runs.run import Run
 from rlzoo.seeding import MAX_SEED
 from rlzoo.signals import BY_SIGNAL
-from rlzoo.training import train
-from rlzoo.tuning import engines
+from rlzoo.training.callbacks.prune import Prune
+from rlzoo.training.preflight import find_problems
+from rlzoo.training.train import train
+from rlzoo.tuning import samplers
 from rlzoo.tuning.ledger import DRAWN, ERROR, EXACT, INFEASIBLE, OUTCOME, PLACE, WORKER
 from rlzoo.tuning.objective import reports_per_seed, score, second_score
 from rlzoo.tuning.queue import settings_of
-from rlzoo.tuning.storage import explained
+from rlzoo.tuning.storage.store import explained
 from rlzoo.tuning.study import Study
 
 NOT_ITS_FAULT = (*BY_SIGNAL, ExitCode.STORAGE)
@@ -105,7 +105,7 @@ def _train_seeds(
 ) -> float | tuple[float, float]:
     config, place = study.request.config, trial.user_attrs[PLACE]
     folder = study.trial_dir(trial.number)
-    between_seeds = engines.name_of(config.pruner) == "wilcoxon"
+    between_seeds = samplers.name_of(config.pruner) == "wilcoxon"
     several = config.second_objective is not None
     scores: list[float] = outcome["scores"]
     began = time.monotonic()
@@ -156,7 +156,7 @@ def train_once(
         Pruned: if `report` said so.
         RlzooError: if the training fails or is stopped.
     """
-    from rlzoo.info import collect
+    from rlzoo.runs.info import collect
 
     assert cfg.seed is not None
     is_final = objective == "final"
@@ -171,7 +171,7 @@ def train_once(
     run.write_config(dump(cfg))
     run.write_info({"status": "running", "run": run.path.name, **(details or {}), **collect()})
     try:
-        with quietly(), run_lock.held(run):
+        with quietly(), lock.held(run):
             train(cfg, run, callbacks=[watch], final=is_final)
     finally:
         if outcome is not None:

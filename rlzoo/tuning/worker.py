@@ -14,10 +14,10 @@ from rlzoo import console
 from rlzoo.launchers.signals import noted_signals
 from rlzoo.tuning.claims import NONE, NoPlace
 from rlzoo.tuning.ledger import state
-from rlzoo.tuning.reach import enter
 from rlzoo.tuning.records import drop_checkpoints, write_records
 from rlzoo.tuning.request import plan
-from rlzoo.tuning.storage import explained
+from rlzoo.tuning.storage.reach import enter
+from rlzoo.tuning.storage.store import explained
 from rlzoo.tuning.study import Study, join
 from rlzoo.tuning.trial import TrialFailed, run_trial
 

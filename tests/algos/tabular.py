@@ -9,7 +9,7 @@ import gymnasium
 import numpy as np
 from stable_baselines3.common.vec_env import DummyVecEnv, VecEnv
 
-from rlzoo.algos.core.tabular import TransitionTable, action_values
+from rlzoo.algos.tabular.math import TransitionTable, action_values
 
 RIGHT, DOWN = 0, 1
 

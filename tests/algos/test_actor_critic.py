@@ -13,8 +13,8 @@ import torch
 from gymnasium import spaces
 from stable_baselines3.common.vec_env import DummyVecEnv, VecEnv
 
-from rlzoo.algos.actor_critic import ActorCritic
-from rlzoo.algos.core.returns import rewards_to_go
+from rlzoo.algos.deep.actor_critic import ActorCritic
+from rlzoo.algos.deep.returns import rewards_to_go
 from rlzoo.protocols import EnvironmentStep
 
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from stable_baselines3.common.vec_env import VecEnv
 
-from rlzoo.algos.cem import CEM, best, fit
+from rlzoo.algos.search.cem import CEM, best, fit
 from rlzoo.protocols import Callback
 from tests.algos.toys import Clock, Line, balanced, on_the_line, vectorized
 

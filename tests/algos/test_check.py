@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from rlzoo.algos import signatures
-from rlzoo.algos.bounds import UNBOUNDED, find_bound
+from rlzoo.algos.schema import signatures
+from rlzoo.algos.schema.bounds import UNBOUNDED, find_bound
 from rlzoo.algos.specs import ALGOS
 from rlzoo.errors import Problem
 from tests.algos.conftest import defaults

@@ -18,9 +18,9 @@ from stable_baselines3.common.vec_env import VecEnv
 from rlzoo.algos.create import create
 from rlzoo.algos.specs import ALGOS
 from rlzoo.errors import RlzooError
-from rlzoo.legacy import sb3_zip
 from rlzoo.protocols import Algorithm, Callback, EpisodeRecord, State
 from rlzoo.registry import load
+from rlzoo.untrusted import sb3_zip
 from tests.algos.conftest import SB3, Case, case_of
 from tests.small import SMALL
 
@@ -284,7 +284,7 @@ def test_a_state_of_another_network_is_refused(make_env: MakeEnv) -> None:
 
 
 def test_ars_is_still_plain_ars_to_others() -> None:
-    from rlzoo.algos.ars import StoppableARS
+    from rlzoo.algos.sb3.ars import StoppableARS
 
     assert issubclass(StoppableARS, load("sb3_contrib:ARS"))
     assert "__init__" not in vars(StoppableARS)  # models pickle none of its own attributes

@@ -14,11 +14,11 @@ from stable_baselines3.common.buffers import ReplayBufferSamples
 from stable_baselines3.common.logger import Logger
 from stable_baselines3.common.vec_env import VecEnv
 
-from rlzoo.algos.core import q_targets
-from rlzoo.algos.core.sum_tree import SumTree
-from rlzoo.algos.dqn_scratch import DQNScratch, QNetwork
+from rlzoo.algos.deep import q_targets
+from rlzoo.algos.deep.dqn_scratch import DQNScratch, QNetwork
+from rlzoo.algos.deep.replay import Transitions
+from rlzoo.algos.deep.sum_tree import SumTree
 from rlzoo.algos.memory import Sizes, buffer_bytes
-from rlzoo.algos.replay import Transitions
 from rlzoo.config.compose import compose
 from rlzoo.config.parse import parse
 from rlzoo.envs.make import make

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from stable_baselines3.common.vec_env import VecEnv
 
-from rlzoo.algos.evolution_strategies import EvolutionStrategies, adam, centered_ranks, estimated_gradient
+from rlzoo.algos.search.evolution_strategies import EvolutionStrategies, adam, centered_ranks, estimated_gradient
 from tests.algos.toys import Clock, Line, balanced, on_the_line, vectorized
 
 

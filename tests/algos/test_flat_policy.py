@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from gymnasium.spaces import Box, Discrete, MultiBinary, MultiDiscrete
 
-from rlzoo.algos.core.flat_policy import FlatPolicy
+from rlzoo.algos.search.flat_policy import FlatPolicy
 
 PLANE = Box(-1, 1, (2,))
 

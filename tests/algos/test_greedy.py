@@ -10,8 +10,8 @@ from stable_baselines3 import A2C, DQN, PPO, SAC
 from stable_baselines3.common.torch_layers import FlattenExtractor
 from stable_baselines3.common.vec_env import DummyVecEnv
 
-from rlzoo.algos.greedy import fits, greedy
-from rlzoo.algos.sb3 import SB3Algorithm
+from rlzoo.algos.sb3.adapter import SB3Algorithm
+from rlzoo.algos.sb3.greedy import fits, greedy
 from rlzoo.algos.specs import find_spec
 from rlzoo.envs.make import make_raw
 

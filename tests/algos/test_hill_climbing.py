@@ -7,7 +7,7 @@ from collections.abc import Callable
 import numpy as np
 from stable_baselines3.common.vec_env import VecEnv
 
-from rlzoo.algos.hill_climbing import HillClimbing
+from rlzoo.algos.search.hill_climbing import HillClimbing
 from tests.algos.toys import Clock, Line, balanced, on_the_line, vectorized
 
 

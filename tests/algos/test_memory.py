@@ -115,7 +115,7 @@ def test_the_limit_of_the_shell_counts(tmp_path: Path) -> None:
     code = (
         "import resource, sys\n"
         "resource.setrlimit(resource.RLIMIT_AS, (4 << 30, 4 << 30))\n"
-        "from rlzoo.cli import main\n"
+        "from rlzoo.cli.main import main\n"
         "code = main(['train', 'algo=dqn', 'algo.buffer_size=100_000_000'])\n"
         "assert 'torch' not in sys.modules\n"
         "sys.exit(code)\n"

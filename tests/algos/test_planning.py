@@ -11,15 +11,15 @@ import pytest
 from stable_baselines3.common.vec_env import VecEnv
 
 import rlzoo
-from rlzoo.algos.policy_iteration import PolicyIteration
-from rlzoo.algos.transition_table import required_table
-from rlzoo.algos.value_iteration import ValueIteration
-from rlzoo.callbacks.progress import Progress
-from rlzoo.checkpoints import read_manifest
-from rlzoo.commands.resume import go_on, newest_boundary
+from rlzoo.algos.tabular.dynamics import required_table
+from rlzoo.algos.tabular.policy_iteration import PolicyIteration
+from rlzoo.algos.tabular.value_iteration import ValueIteration
+from rlzoo.cli.commands.resume import go_on, newest_boundary
 from rlzoo.config.parse import parse
 from rlzoo.errors import ConfigError, RlzooError
-from rlzoo.runs import Run
+from rlzoo.runs.checkpoints import read_manifest
+from rlzoo.runs.run import Run
+from rlzoo.training.callbacks.progress import Progress
 from tests.algos.tabular import exact_values, greedy
 
 LEFT, RIGHT, UP, DOWN = range(4)

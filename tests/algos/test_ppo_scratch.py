@@ -25,13 +25,13 @@ from stable_baselines3.common.vec_env import DummyVecEnv, VecEnv, VecTransposeIm
 from torch.distributions import Categorical
 from torch.distributions import Normal as TorchNormal
 
-from rlzoo.algos.core.advantages import explained_variance, generalized_advantages
-from rlzoo.algos.core.distributions import Choices, Normal
-from rlzoo.algos.core.flat_adam import FlatAdam
-from rlzoo.algos.core.pair import Pair
-from rlzoo.algos.networks import layers
-from rlzoo.algos.ppo_scratch import PPO, Rollout, clipped_policy_loss, clipped_value_loss, policy_change
-from rlzoo.algos.watch import Watch
+from rlzoo.algos.deep.advantages import explained_variance, generalized_advantages
+from rlzoo.algos.deep.distributions import Choices, Normal
+from rlzoo.algos.deep.flat_adam import FlatAdam
+from rlzoo.algos.deep.networks import layers
+from rlzoo.algos.deep.pair import Pair
+from rlzoo.algos.deep.ppo_scratch import PPO, Rollout, clipped_policy_loss, clipped_value_loss, policy_change
+from rlzoo.algos.hooks import Watch
 
 MakeEnv = Callable[..., VecEnv]
 

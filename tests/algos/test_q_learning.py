@@ -12,10 +12,10 @@ import numpy as np
 import pytest
 from stable_baselines3.common.vec_env import DummyVecEnv, VecEnv
 
-from rlzoo.algos import tabular_loop
-from rlzoo.algos.core.tabular import epsilon_greedy, exponential_decay
-from rlzoo.algos.q_learning import QLearning
-from rlzoo.algos.transition_table import find_dynamics
+from rlzoo.algos.tabular import base as tabular_loop
+from rlzoo.algos.tabular.dynamics import find_dynamics
+from rlzoo.algos.tabular.math import epsilon_greedy, exponential_decay
+from rlzoo.algos.tabular.q_learning import QLearning
 from rlzoo.protocols import Algorithm, Callback, Patience
 
 RIGHT, DOWN = 0, 1

@@ -16,9 +16,9 @@ from torch import nn
 
 import rlzoo
 from benchmarks.baselines import reinforce as course
-from rlzoo.algos.actor import Actor, draw, fast_forward
-from rlzoo.algos.core.returns import full_return, rewards_to_go, standardized
-from rlzoo.algos.reinforce import Reinforce
+from rlzoo.algos.deep.actor import Actor, draw, fast_forward
+from rlzoo.algos.deep.reinforce import Reinforce
+from rlzoo.algos.deep.returns import full_return, rewards_to_go, standardized
 from rlzoo.protocols import Algorithm, Callback
 
 

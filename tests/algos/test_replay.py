@@ -13,10 +13,10 @@ from stable_baselines3.common.buffers import ReplayBuffer
 from stable_baselines3.common.monitor import Monitor
 from stable_baselines3.common.vec_env import DummyVecEnv, VecEnv, VecFrameStack, VecTransposeImage
 
-from rlzoo.algos import replay_state
-from rlzoo.algos.replay import Replay, ReplayState, stacked_frames
-from rlzoo.algos.replay_undo import ReplayUndo
-from rlzoo.algos.vector_environment import VectorEnvironment
+from rlzoo.algos.base import VectorEnvironment
+from rlzoo.algos.deep.replay import Replay, ReplayState, stacked_frames
+from rlzoo.algos.sb3 import replay as replay_state
+from rlzoo.algos.sb3.replay_undo import ReplayUndo
 from rlzoo.config.compose import compose
 from rlzoo.config.parse import parse
 from rlzoo.envs.make import make

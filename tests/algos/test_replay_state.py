@@ -10,8 +10,8 @@ from stable_baselines3.common.buffers import DictReplayBuffer, ReplayBuffer
 from stable_baselines3.common.envs import BitFlippingEnv
 from stable_baselines3.common.vec_env import DummyVecEnv
 
-from rlzoo.algos import replay_state
-from rlzoo.algos.replay_state import ReplayBufferState
+from rlzoo.algos.sb3 import replay as replay_state
+from rlzoo.algos.sb3.replay import ReplayBufferState
 from rlzoo.errors import RlzooError
 
 

@@ -7,8 +7,8 @@ import pytest
 from gymnasium import spaces
 from stable_baselines3.common.buffers import DictReplayBuffer, ReplayBuffer
 
-from rlzoo.algos.replay_state import ReplayBufferState
-from rlzoo.algos.replay_undo import ReplayUndo
+from rlzoo.algos.sb3.replay import ReplayBufferState
+from rlzoo.algos.sb3.replay_undo import ReplayUndo
 
 BOX = spaces.Box(-1, 1, (3,), np.float32)
 SIZE, N_ENVS = 20, 2

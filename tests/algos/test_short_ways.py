@@ -8,8 +8,8 @@ import torch
 from stable_baselines3 import A2C, PPO
 from stable_baselines3.common.vec_env import DummyVecEnv
 
-from rlzoo.algos.sb3 import SB3Algorithm
-from rlzoo.algos.short_ways import is_plain, short_ways
+from rlzoo.algos.sb3.adapter import SB3Algorithm
+from rlzoo.algos.sb3.fast_policy import is_plain, short_ways
 from rlzoo.algos.specs import find_spec
 from rlzoo.envs.make import make_raw
 

@@ -10,9 +10,9 @@ import pytest
 import yaml
 from stable_baselines3.common.utils import LinearSchedule
 
-from rlzoo.algos import signatures
-from rlzoo.algos.compile_signatures import TABLE, as_text, compile_table, type_text
-from rlzoo.algos.names import CLASSES, NOT_HYPERPARAMETERS
+from rlzoo.algos.schema import signatures
+from rlzoo.algos.schema.compile import TABLE, as_text, compile_table, type_text
+from rlzoo.algos.schema.names import CLASSES, NOT_HYPERPARAMETERS
 from rlzoo.algos.specs import ALGOS
 from rlzoo.config import paths, yaml_file
 from rlzoo.errors import RlzooError

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from stable_baselines3.common.vec_env import VecEnv
 
-from rlzoo.algos.simulated_annealing import SimulatedAnnealing, acceptance_probability, temperature
+from rlzoo.algos.search.simulated_annealing import SimulatedAnnealing, acceptance_probability, temperature
 from tests.algos.toys import Clock, Line, balanced, on_the_line, vectorized
 
 

@@ -9,11 +9,11 @@ from pathlib import Path
 import pytest
 from stable_baselines3.common.vec_env import VecEnv
 
-from rlzoo import plugins
-from rlzoo.algos import signatures
 from rlzoo.algos.create import create
-from rlzoo.algos.sb3 import SB3Algorithm
+from rlzoo.algos.sb3.adapter import SB3Algorithm
+from rlzoo.algos.schema import signatures
 from rlzoo.algos.specs import ALGOS, all_specs, find_spec
+from rlzoo.config import plugins
 from rlzoo.config.schema import AlgoConfig
 from rlzoo.errors import Problem, RlzooError
 

@@ -12,16 +12,17 @@ import numpy as np
 import pytest
 from stable_baselines3.common.vec_env import VecEnv
 
-from rlzoo.algos import dyna_q, tabular_loop
-from rlzoo.algos.core.tabular import expected_value
-from rlzoo.algos.dyna_q import DynaQ, Model, plan, remember
-from rlzoo.algos.expected_sarsa import ExpectedSarsa
-from rlzoo.algos.mc_prediction import MCPrediction
-from rlzoo.algos.monte_carlo import MonteCarlo
-from rlzoo.algos.q_learning import QLearning
-from rlzoo.algos.sarsa import Sarsa
-from rlzoo.algos.td0 import TD0
-from rlzoo.algos.transition_table import required_table
+from rlzoo.algos.tabular import base as tabular_loop
+from rlzoo.algos.tabular import dyna_q
+from rlzoo.algos.tabular.dyna_q import DynaQ, Model, plan, remember
+from rlzoo.algos.tabular.dynamics import required_table
+from rlzoo.algos.tabular.expected_sarsa import ExpectedSarsa
+from rlzoo.algos.tabular.math import expected_value
+from rlzoo.algos.tabular.mc_prediction import MCPrediction
+from rlzoo.algos.tabular.monte_carlo import MonteCarlo
+from rlzoo.algos.tabular.q_learning import QLearning
+from rlzoo.algos.tabular.sarsa import Sarsa
+from rlzoo.algos.tabular.td0 import TD0
 from tests.algos.tabular import DOWN, RIGHT, Corner, best_values, exact_values, single, worth
 
 CONTROL = (Sarsa, ExpectedSarsa, MonteCarlo, DynaQ)

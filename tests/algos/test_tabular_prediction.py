@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 from stable_baselines3.common.vec_env import VecEnv
 
-from rlzoo.algos.mc_prediction import MCPrediction
-from rlzoo.algos.td0 import TD0
-from rlzoo.algos.transition_table import required_table
+from rlzoo.algos.tabular.dynamics import required_table
+from rlzoo.algos.tabular.mc_prediction import MCPrediction
+from rlzoo.algos.tabular.td0 import TD0
 from rlzoo.errors import RlzooError
 from tests.algos.tabular import DOWN, RIGHT, Corner, Walk, exact_values, single
 from tests.small import ACROSS

@@ -8,10 +8,10 @@ import gymnasium
 import numpy as np
 import pytest
 
-from rlzoo.algos.core.flat_policy import FlatPolicy
-from rlzoo.algos.trials import WORST, Trials
-from rlzoo.algos.vector_environment import VectorEnvironment
-from rlzoo.algos.watch import Watch
+from rlzoo.algos.base import VectorEnvironment
+from rlzoo.algos.hooks import Watch
+from rlzoo.algos.search.flat_policy import FlatPolicy
+from rlzoo.algos.search.trials import WORST, Trials
 from rlzoo.protocols import Callback
 from tests.algos.toys import Clock, vectorized
 

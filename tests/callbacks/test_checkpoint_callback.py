@@ -11,16 +11,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from rlzoo import checkpoints
 from rlzoo.algos.create import create
-from rlzoo.callbacks import Checkpoints
 from rlzoo.config.compose import compose
 from rlzoo.config.parse import parse
 from rlzoo.config.schema import TrainConfig
 from rlzoo.envs import make
 from rlzoo.protocols import Algorithm, Callback, State
-from rlzoo.runs import Run
+from rlzoo.runs import checkpoints
+from rlzoo.runs.run import Run
 from rlzoo.seeding import seed_everything
+from rlzoo.training.callbacks import Checkpoints
 
 PPO = (
     "algo=ppo", "env=CartPole", "hyperparams=none", "env.n_envs=2", "algo.n_steps=50", "algo.batch_size=100",

@@ -12,16 +12,16 @@ from typing import Any
 import numpy as np
 import pytest
 
-from rlzoo import checkpoints
 from rlzoo.algos.create import create
-from rlzoo.callbacks import Evaluations
 from rlzoo.config.compose import compose
 from rlzoo.config.parse import dump, parse
 from rlzoo.config.schema import TrainConfig
 from rlzoo.envs import make
 from rlzoo.protocols import Callback, State
-from rlzoo.runs import Run
+from rlzoo.runs import checkpoints
+from rlzoo.runs.run import Run
 from rlzoo.seeding import episode_seeds, seed_everything
+from rlzoo.training.callbacks import Evaluations
 
 SMALL = ("hyperparams=none", "algo.policy_kwargs.net_arch=[16]")
 ON_POLICY = ("env.n_envs=2", "algo.n_steps=100", "algo.batch_size=100", "algo.n_epochs=2")

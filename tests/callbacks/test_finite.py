@@ -11,15 +11,15 @@ import pytest
 import torch
 from stable_baselines3.common.logger import Logger
 
-from rlzoo import checkpoints
 from rlzoo.algos.create import create
-from rlzoo.callbacks import Checkpoints, Finite
 from rlzoo.config.compose import compose
 from rlzoo.config.parse import parse
 from rlzoo.envs import make
 from rlzoo.errors import ExitCode, RlzooError
 from rlzoo.protocols import State
-from rlzoo.runs import Run
+from rlzoo.runs import checkpoints
+from rlzoo.runs.run import Run
+from rlzoo.training.callbacks import Checkpoints, Finite
 
 TINY = ("env=CartPole", "hyperparams=none", "seed=1", "device=cpu", "algo.policy_kwargs.net_arch=[4]")
 

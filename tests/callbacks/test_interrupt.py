@@ -9,9 +9,9 @@ from collections.abc import Callable
 
 import pytest
 
-from rlzoo.callbacks.interrupt import Interrupt, leaving_at_once
 from rlzoo.errors import RlzooError
 from rlzoo.protocols import Callback
+from rlzoo.training.callbacks.interrupt import Interrupt, leaving_at_once
 
 SIGNALS = {signal.SIGINT: 130, signal.SIGTERM: 143}
 if hasattr(signal, "SIGHUP"):

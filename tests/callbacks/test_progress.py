@@ -11,8 +11,8 @@ import pytest
 from rich.console import Console
 
 from rlzoo import console
-from rlzoo.callbacks import Progress
-from rlzoo.callbacks import progress as module
+from rlzoo.training.callbacks import Progress
+from rlzoo.training.callbacks import progress as module
 
 
 @pytest.fixture

@@ -9,10 +9,10 @@ from types import SimpleNamespace
 import pytest
 
 import rlzoo
-from rlzoo.callbacks import Stop
-from rlzoo.callbacks import stop as module
-from rlzoo.checkpoints import read
 from rlzoo.protocols import Evaluation
+from rlzoo.runs.checkpoints import read
+from rlzoo.training.callbacks import Stop
+from rlzoo.training.callbacks import stop as module
 from tests.small import SMALL, loops
 
 

@@ -15,8 +15,8 @@ import pytest
 import yaml
 
 import rlzoo
-from rlzoo.cli import main
-from rlzoo.commands.enjoy import enjoy
+from rlzoo.cli.commands.enjoy import enjoy
+from rlzoo.cli.main import main
 from rlzoo.errors import ExitCode, RlzooError
 from tests.system import no_xvfb
 

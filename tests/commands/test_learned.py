@@ -12,14 +12,14 @@ import pytest
 import yaml
 
 import rlzoo
-from rlzoo import checkpoints
 from rlzoo.algos.specs import ALGOS
-from rlzoo.cli import main
-from rlzoo.commands.learned import read
-from rlzoo.envs.grid import find_grid
+from rlzoo.cli.commands.learned import read
+from rlzoo.cli.main import main
+from rlzoo.envs.games.grid import find_grid
 from rlzoo.envs.make import make_raw
 from rlzoo.protocols import State
-from rlzoo.runs import Run
+from rlzoo.runs import checkpoints
+from rlzoo.runs.run import Run
 
 QUICK = ["eval.freq=0", "eval.final_n_episodes=1", "seed=0", "logger=[]"]
 TABULAR = [spec.name for spec in ALGOS.values() if spec.family in ("tabular", "planning")]

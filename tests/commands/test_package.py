@@ -9,7 +9,7 @@ import time
 import pytest
 
 import rlzoo
-from rlzoo.cli import main
+from rlzoo.cli.main import main
 
 
 @pytest.fixture(scope="module")
@@ -112,7 +112,7 @@ def test_missing_packages_are_named_with_the_line_that_installs_them(run, workdi
         "for name in ('huggingface_hub', 'imageio_ffmpeg'): sys.modules[name] = None\n"
         "from importlib.machinery import PathFinder\n"
         "find = PathFinder.find_spec\n"
-        "from rlzoo.cli import main\n"
+        "from rlzoo.cli.main import main\n"
         f"sys.exit(main(['package', 'run={run.path}']))\n"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=workdir)
@@ -123,7 +123,7 @@ def test_missing_packages_are_named_with_the_line_that_installs_them(run, workdi
 
 def test_a_full_disk_is_said_and_leaves_nothing(run, workdir):
     code = "import resource, sys; resource.setrlimit(resource.RLIMIT_FSIZE, (2000, 2000))"
-    code += "; from rlzoo.cli import main; sys.exit(main(sys.argv[1:]))"
+    code += "; from rlzoo.cli.main import main; sys.exit(main(sys.argv[1:]))"
     words = ["package", f"run={run.path}", "folder=new/out", "n_episodes=1", "video=false"]
     process = subprocess.run([sys.executable, "-c", code, *words], capture_output=True, text=True)
     assert process.returncode == 5, process.stderr

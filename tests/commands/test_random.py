@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import rlzoo
-from rlzoo.cli import main
+from rlzoo.cli.main import main
 from rlzoo.errors import ConfigError, ExitCode
 
 

@@ -6,8 +6,8 @@ import sys
 import pytest
 
 import rlzoo
-from rlzoo.cli import main
-from rlzoo.commands.record import record
+from rlzoo.cli.commands.record import record
+from rlzoo.cli.main import main
 from rlzoo.errors import RlzooError
 from tests.films import read
 from tests.selected import with_best
@@ -99,6 +99,6 @@ def test_the_progress_of_the_training(run, capsys):
 
 
 def test_few_moments_are_said(run, capsys, monkeypatch):
-    monkeypatch.setattr("rlzoo.commands.record.FEW", 10)
+    monkeypatch.setattr("rlzoo.cli.commands.record.FEW", 10)
     record(run, checkpoint="all", n_timesteps=1)
     assert "checkpoint.keep=20 keeps more" in capsys.readouterr().err

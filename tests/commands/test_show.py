@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from rlzoo.algos.specs import ALGOS, ALIASES
-from rlzoo.cli import main
-from rlzoo.commands.explain import as_yaml, explain, find_class
+from rlzoo.cli.commands.explain import as_yaml, explain, find_class
+from rlzoo.cli.main import main
 from rlzoo.config import files, yaml_file
 
 HEAVY = {"torch", "stable_baselines3", "gymnasium", "numpy", "hydra", "omegaconf", "pydantic"}
@@ -60,7 +60,7 @@ def test_the_commands_that_go_on_are_requests_that_can_run(capsys):
 
 def test_what_is_said_of_one_of_rlzoos_own(capsys):
     text = shown(capsys, "algo=q_learning")
-    assert "rlzoo/algos/q_learning.py" in text
+    assert "rlzoo/algos/tabular/q_learning.py" in text
     assert "https://doi.org/10.1007/BF00992698" in text
     assert "conf/algo/q_learning.yaml" in text
     row = next(line for line in text.splitlines() if line.startswith("  learning_rate"))
@@ -189,7 +189,7 @@ def test_a_table_as_wide_as_it_is_shown():
 
 def test_explaining_imports_nothing_heavy():
     code = (
-        "import sys; from rlzoo.cli import main\n"
+        "import sys; from rlzoo.cli.main import main\n"
         "main(['show', 'algo=q_learning']); main(['show', 'algo=ppo', '--json'])\n"
         f"print('IMPORTED', *({HEAVY!r} & sys.modules.keys()))"
     )

@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 
 import rlzoo
-from rlzoo.cli import main
-from rlzoo.commands.train import plan
+from rlzoo.cli.commands.train import plan
+from rlzoo.cli.main import main
 from rlzoo.errors import ConfigError
-from rlzoo.runs import find_runs
+from rlzoo.runs.run import find_runs
 
 WORDS = ["algo=ppo", "env=CartPole", "hyperparams=none", "algo.n_steps=64", "total_timesteps=128", "eval.freq=64"]
 WORDS += ["eval.n_episodes=1", "eval.final_n_episodes=2"]
@@ -23,7 +23,7 @@ def elsewhere(tmp_path, monkeypatch):
 
 
 def weights(run):
-    from rlzoo.checkpoints import read
+    from rlzoo.runs.checkpoints import read
 
     return read(run.checkpoint("last")).algorithm.tensors
 

@@ -8,13 +8,13 @@ from pathlib import Path
 
 import pytest
 
-from rlzoo.cli import main
-from rlzoo.commands.verify_resume import verify_resume
+from rlzoo.cli.commands.verify_resume import verify_resume
+from rlzoo.cli.main import main
 from rlzoo.config.compose import compose
 from rlzoo.config.parse import dump, parse
-from rlzoo.preflight import check
-from rlzoo.runs import Run
-from rlzoo.twin import shorten
+from rlzoo.runs.run import Run
+from rlzoo.training.preflight import check
+from rlzoo.training.verify_resume import shorten
 
 SEED = ["hyperparams=none", "seed=3"]
 FAMILIES = {

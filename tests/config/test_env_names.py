@@ -5,13 +5,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from rlzoo import course
 from rlzoo.config import aliases, env_names, files
+from rlzoo.config import assignments as course
 from rlzoo.config.compose import compose
 from rlzoo.config.parse import parse
 from rlzoo.errors import Problem
-from rlzoo.preflight import find_problems
-from rlzoo.runs import Run
+from rlzoo.runs.run import Run
+from rlzoo.training.preflight import find_problems
 
 SHIPPED = [name for name in files.options("env") if name not in (env_names.GYM, env_names.ATARI)]
 

@@ -8,7 +8,7 @@ from typing import get_type_hints
 
 import pytest
 
-from rlzoo.cli import main
+from rlzoo.cli.main import main
 from rlzoo.config import tuned_set, yaml_file
 from rlzoo.config.compose import compose
 from rlzoo.config.schema import REQUESTED, TUNED, TrainConfig

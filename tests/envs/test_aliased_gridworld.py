@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from gymnasium.utils.env_checker import check_env
 
-from rlzoo.envs.aliased_gridworld import DOWN, LEFT, RIGHT, SEEN, UP, AliasedGridworld
+from rlzoo.envs.games.aliased_gridworld import DOWN, LEFT, RIGHT, SEEN, UP, AliasedGridworld
 from rlzoo.envs.make import make_raw
 
 N_STEPS = 20

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from gymnasium.utils.env_checker import check_env
 
-from rlzoo.envs.cheese_maze import DOWN, LEFT, RIGHT, UP, CheeseMaze
+from rlzoo.envs.games.cheese_maze import DOWN, LEFT, RIGHT, UP, CheeseMaze
 from rlzoo.envs.make import make_raw
 
 

@@ -8,7 +8,8 @@ import pytest
 
 from rlzoo.config.compose import compose
 from rlzoo.config.parse import parse
-from rlzoo.envs import frames, make
+from rlzoo.envs import make
+from rlzoo.envs import render as frames
 from rlzoo.errors import RlzooError
 
 

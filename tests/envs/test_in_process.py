@@ -12,9 +12,9 @@ from stable_baselines3.common.envs import BitFlippingEnv
 from stable_baselines3.common.monitor import Monitor
 from stable_baselines3.common.vec_env import DummyVecEnv, VecNormalize
 
-from rlzoo.algos.vector_environment import VectorEnvironment
-from rlzoo.envs.finite import FiniteCheck
-from rlzoo.envs.in_process import InProcessVecEnv
+from rlzoo.algos.base import VectorEnvironment
+from rlzoo.envs.vector.in_process import InProcessVecEnv
+from rlzoo.envs.vector.nan_guard import FiniteCheck
 from rlzoo.errors import RlzooError
 
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from rlzoo.envs import load_statistics, make, statistics, sync_statistics
-from rlzoo.envs.normalization import normalize_observation
+from rlzoo.envs.vector.normalization import normalize_observation
 from rlzoo.errors import RlzooError
 from rlzoo.protocols import State
 

@@ -9,11 +9,11 @@ import pytest
 from rlzoo.config.compose import compose
 from rlzoo.envs import make, old_gym
 from rlzoo.envs.check import check_env
-from rlzoo.envs.frames import render_modes
 from rlzoo.envs.make import make_raw
-from rlzoo.envs.state import restore, snapshot
+from rlzoo.envs.render import render_modes
+from rlzoo.envs.snapshot.vector import restore, snapshot
 from rlzoo.errors import RlzooError
-from rlzoo.preflight import find_problems
+from rlzoo.training.preflight import find_problems
 
 TESTS = Path(__file__).parents[1]
 OLD = ("Half", "NoSeed", "Old", "OldChain")

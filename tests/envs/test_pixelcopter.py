@@ -6,9 +6,9 @@ import pytest
 from gymnasium.utils.env_checker import check_env
 
 from rlzoo.envs import make, registration
+from rlzoo.envs.games.pixelcopter import Pixelcopter
 from rlzoo.envs.make import make_raw
-from rlzoo.envs.pixelcopter import Pixelcopter
-from rlzoo.envs.state import restore, snapshot
+from rlzoo.envs.snapshot.vector import restore, snapshot
 
 UP, NOTHING = 0, 1
 

@@ -9,11 +9,11 @@ import pytest
 from gymnasium import spaces
 
 from rlzoo.envs import make
-from rlzoo.envs.normalization import load_statistics, statistics
-from rlzoo.envs.state import restore, snapshot
-from rlzoo.envs.state.encoding import CannotEncodeError, decode, encode
+from rlzoo.envs.snapshot.encoding import CannotEncodeError, decode, encode
+from rlzoo.envs.snapshot.vector import restore, snapshot
+from rlzoo.envs.vector.normalization import load_statistics, statistics
 from rlzoo.errors import RlzooError
-from rlzoo.state_files import read_state, write_state
+from rlzoo.runs.state_files import read_state, write_state
 
 
 class Walk(gymnasium.Env):
@@ -358,7 +358,7 @@ def test_a_changed_model_restarts(env_config, tmp_path):
 
 
 def test_a_long_episode_is_not_recorded_for_ever(gym_config, tmp_path, monkeypatch):
-    monkeypatch.setattr("rlzoo.envs.state.recording.MAX_STEPS", 5)
+    monkeypatch.setattr("rlzoo.envs.snapshot.replay.MAX_STEPS", 5)
     cfg = gym_config("Walk-v0")
     env = stepped(cfg, 6, n_envs=1)
     _, restoration = taken_over(env, cfg, tmp_path)

@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 
 from rlzoo.envs import make
-from rlzoo.envs.state import proven, restore, snapshot
-from rlzoo.state_files import read_state, write_state
+from rlzoo.envs.snapshot import proven
+from rlzoo.envs.snapshot.vector import restore, snapshot
+from rlzoo.runs.state_files import read_state, write_state
 
 N_BEFORE, N_AFTER = 137, 300
 

@@ -2,7 +2,7 @@ import gymnasium
 import numpy as np
 import pytest
 
-from rlzoo.algos.vector_environment import VectorEnvironment
+from rlzoo.algos.base import VectorEnvironment
 from rlzoo.envs import make
 from rlzoo.protocols import Environment
 

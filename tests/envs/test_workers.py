@@ -16,9 +16,9 @@ from stable_baselines3.common.vec_env import DummyVecEnv, SubprocVecEnv
 
 from rlzoo.envs import make
 from rlzoo.envs.make import build
-from rlzoo.envs.state import restore, snapshot
+from rlzoo.envs.snapshot.vector import restore, snapshot
 from rlzoo.errors import ExitCode, RlzooError
-from rlzoo.evaluation import evaluate
+from rlzoo.evaluation.evaluate import evaluate
 from rlzoo.seeding import episode_seeds
 
 TESTS = Path(__file__).parents[1]

@@ -52,12 +52,12 @@ def over(_signal: int, _frame: Any) -> None:
 
 def look_at(case: Any) -> str:
     """Compose and check one case; returns what is wrong with what was accepted, or nothing."""
-    from rlzoo import preflight
     from rlzoo.config import yaml_file
     from rlzoo.config.compose import compose, expand_jobs, override
     from rlzoo.config.parse import check, dump, parse
     from rlzoo.config.schema import TrainConfig
     from rlzoo.errors import ConfigError
+    from rlzoo.training import preflight
 
     if case.run:
         composition = override(Path(case.run), case.words)

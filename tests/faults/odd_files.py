@@ -16,17 +16,18 @@ from typing import Any
 import yaml
 
 import rlzoo
-from rlzoo import agent, checkpoints, plotting, run_lock
-from rlzoo.cli import main
-from rlzoo.commands import load_from_hub, playing, reproduce, resume
+from rlzoo.cli.commands import load_from_hub, playing, reproduce, resume
+from rlzoo.cli.main import main
 from rlzoo.config import yaml_file
 from rlzoo.config.compose import compose
 from rlzoo.config.parse import parse
-from rlzoo.hub import own_files, zoo_files
-from rlzoo.info import collect
-from rlzoo.init_from import check as check_init_from
-from rlzoo.run_config import RunConfig
-from rlzoo.runs import Run
+from rlzoo.evaluation import agent, plot
+from rlzoo.hub.formats import rl_zoo3_write, rlzoo_write
+from rlzoo.runs import checkpoints, lock
+from rlzoo.runs.config import RunConfig
+from rlzoo.runs.info import collect
+from rlzoo.runs.run import Run
+from rlzoo.training.init_from import check as check_init_from
 
 FILES = ("info.json", "results.json", "config.yaml", "checkpoints/last/manifest.json", "evaluations.csv")
 ODD: dict[str, Any] = {
@@ -125,14 +126,14 @@ READERS: dict[str, Callable[[Run], Any]] = {
     "show": lambda run: main(["show", f"run={run.path}"]),
     "describe": lambda run: "hub" in run.read_info() and load_from_hub.describe(run),
     "print": lambda run: "hub" in run.read_info() and load_from_hub._print(load_from_hub.describe(run)),
-    "package": own_files.published_info,
-    "evaluations": zoo_files.evaluations,
-    "curve": lambda run: (plotting.training_curve(run), plotting.evaluation_curve(run)),
+    "package": rlzoo_write.published_info,
+    "evaluations": rl_zoo3_write.evaluations,
+    "curve": lambda run: (plot.training_curve(run), plot.evaluation_curve(run)),
     "compare": lambda run: (reproduce.compare(run, run), reproduce.curve(run, run)),
     "differences": lambda run: reproduce.differences({**run.read_info(), "git_diff": run.read_git_diff()}, collect()),
     "remarks": lambda run: reproduce._check(run, RunConfig.open(run).read(training=True), run.read_info()),
     "resume": lambda run: resume.newest_boundary(resume.request([f"resume={run.path}"])[0]),
-    "owner": run_lock.owner,
+    "owner": lock.owner,
     "steps": lambda run: [checkpoint.num_timesteps for checkpoint in run.checkpoints()],
     "verify": lambda run: [checkpoints.verify(checkpoint) for checkpoint in run.checkpoints()],
     "load": _load,

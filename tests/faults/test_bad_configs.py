@@ -7,12 +7,12 @@ from dataclasses import fields
 
 import pytest
 
-from rlzoo.algos.signatures import table
+from rlzoo.algos.schema.signatures import table
 from rlzoo.config import files
 from rlzoo.config.compose import compose
 from rlzoo.config.schema import TrainConfig
 from rlzoo.errors import ConfigError
-from rlzoo.preflight import check
+from rlzoo.training.preflight import check
 from tests.faults.bad_configs import KINDS, Said, ask, judge
 
 NEIGHBOURS = dict(

@@ -10,10 +10,10 @@ from pathlib import Path
 import pytest
 from warm import Warm
 
-from rlzoo import checkpoints
-from rlzoo.commands.resume import newest_boundary
+from rlzoo.cli.commands.resume import newest_boundary
 from rlzoo.errors import ExitCode, RlzooError
-from rlzoo.runs import Run
+from rlzoo.runs import checkpoints
+from rlzoo.runs.run import Run
 from tests.selected import with_best
 
 WORDS = ["algo=dqn", "env=CartPole", "seed=3", "hyperparams=none", "total_timesteps=900", "algo.learning_starts=100"]

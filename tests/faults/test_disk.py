@@ -11,11 +11,11 @@ import pytest
 from small_disk import BALLAST, SmallDisk
 from warm import Warm
 
-from rlzoo import checkpoints
 from rlzoo.errors import ExitCode, RlzooError
 from rlzoo.loggers.csv import CsvTable
 from rlzoo.protocols import State
-from rlzoo.runs import Run, find_runs
+from rlzoo.runs import checkpoints
+from rlzoo.runs.run import Run, find_runs
 
 
 @pytest.fixture

@@ -11,15 +11,15 @@ import pytest
 
 import rlzoo
 from rlzoo.algos.specs import ALGOS
-from rlzoo.checkpoints import read
-from rlzoo.cli import main
-from rlzoo.comparison import compare_tables
+from rlzoo.cli.main import main
 from rlzoo.config.compose import compose
 from rlzoo.config.parse import dump
-from rlzoo.preflight import check
 from rlzoo.protocols import Algorithm, Callback
-from rlzoo.runs import Run
-from rlzoo.training import train
+from rlzoo.runs.checkpoints import read
+from rlzoo.runs.compare import compare_tables
+from rlzoo.runs.run import Run
+from rlzoo.training.preflight import check
+from rlzoo.training.train import train
 from tests.small import SHORT, SMALL
 
 COMMON = ["hyperparams=none", "seed=3", "device=cpu", "eval.freq=70", "eval.n_episodes=1", "eval.final_n_episodes=1"]

@@ -14,11 +14,11 @@ import rlzoo
 from rlzoo.config.compose import compose
 from rlzoo.config.parse import dump
 from rlzoo.errors import ExitCode, RlzooError
-from rlzoo.preflight import check
 from rlzoo.protocols import Callback
-from rlzoo.runs import Run
+from rlzoo.runs.run import Run
 from rlzoo.seeding import episode_seeds
-from rlzoo.training import train
+from rlzoo.training.preflight import check
+from rlzoo.training.train import train
 
 ENV = ("env=gym", "env.id=faulty:Faulty-v0", "env.n_envs=2", "hyperparams=none", "seed=0", "eval.freq=0")
 PPO = ("algo=ppo", *ENV, "algo.n_steps=32", "algo.batch_size=32", "total_timesteps=128", "eval.final_n_episodes=2")

@@ -8,9 +8,9 @@ import random
 import numpy as np
 import pytest
 
-from rlzoo.checkpoints import read
-from rlzoo.comparison import compare_tables
-from rlzoo.runs import Run
+from rlzoo.runs.checkpoints import read
+from rlzoo.runs.compare import compare_tables
+from rlzoo.runs.run import Run
 from tests.small import SMALL
 
 pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="kills forked processes")

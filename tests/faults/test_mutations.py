@@ -14,7 +14,7 @@ from rlzoo.config.parse import check as check_schema
 from rlzoo.config.schema import TrainConfig
 from rlzoo.config.yaml_file import parse_text
 from rlzoo.errors import MAX_LINE, MAX_PROBLEMS, ConfigError, RlzooError
-from rlzoo.preflight import check
+from rlzoo.training.preflight import check
 
 CHILD = Path(__file__).with_name("mutation_child.py")
 SEED = "2026"

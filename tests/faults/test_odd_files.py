@@ -11,9 +11,9 @@ from typing import Any
 
 import pytest
 
-from rlzoo.cli import main
+from rlzoo.cli.main import main
 from rlzoo.errors import ExitCode, RlzooError
-from rlzoo.runs import Run
+from rlzoo.runs.run import Run
 from tests.faults import odd_files
 
 CODES = ("WRONG_REQUEST", "MISSING", "TRAINING_FAILED", "STORAGE", "UNSAFE")

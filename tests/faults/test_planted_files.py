@@ -9,10 +9,11 @@ from pathlib import Path
 
 import pytest
 
-from rlzoo import info, own_modules
+from rlzoo import own_modules
 from rlzoo.errors import RlzooError
 from rlzoo.loggers.wandb import open_logger
-from rlzoo.runs import Run
+from rlzoo.runs import info
+from rlzoo.runs.run import Run
 from tests.system import needs
 
 pytestmark = pytest.mark.usefixtures("workdir")
@@ -119,12 +120,12 @@ def test_what_libraries_say_of_a_file_steers_no_terminal(workdir: Path) -> None:
 
 def test_numba_takes_no_settings_from_here(workdir: Path) -> None:
     numba = pytest.importorskip("numba")
-    import rlzoo.algos.core.compiled  # noqa: F401
+    import rlzoo.algos.tabular.compiled  # noqa: F401
 
     (workdir / ".numba_config.yaml").write_text("cache_dir: planted\nchrome_trace: canary\n")
     numba.core.config.reload_config()  # as for every function that it compiles
     assert numba.core.config.CACHE_DIR == ""
-    script = "import rlzoo.algos.core.compiled as c; print(c.njit, c.compiled(len) is len)"
+    script = "import rlzoo.algos.tabular.compiled as c; print(c.njit, c.compiled(len) is len)"
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
     assert done.stdout.split() == ["None", "True"] and not (workdir / "canary").exists()
 

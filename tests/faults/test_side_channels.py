@@ -12,9 +12,9 @@ import pytest
 from small_disk import SmallDisk
 from warm import Warm
 
-from rlzoo.checkpoints import read
 from rlzoo.loggers.csv import CsvTable
-from rlzoo.runs import Run
+from rlzoo.runs.checkpoints import read
+from rlzoo.runs.run import Run
 
 WORDS = ["algo=ppo", "env=CartPole", "seed=3", "hyperparams=none", "total_timesteps=400", "algo.n_steps=100"]
 WORDS += ["algo.batch_size=50", "checkpoint.freq=100", "eval.freq=150", "eval.n_episodes=1", "eval.final_n_episodes=1"]

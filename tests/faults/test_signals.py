@@ -17,9 +17,9 @@ import numpy as np
 import pytest
 from warm import Child, Warm
 
-from rlzoo.checkpoints import read
-from rlzoo.commands.resume import newest_boundary
-from rlzoo.runs import Run, find_runs
+from rlzoo.cli.commands.resume import newest_boundary
+from rlzoo.runs.checkpoints import read
+from rlzoo.runs.run import Run, find_runs
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="signals of Unix")
 

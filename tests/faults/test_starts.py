@@ -9,9 +9,9 @@ import time
 import pytest
 from warm import Warm
 
-from rlzoo.checkpoints import read
 from rlzoo.errors import ExitCode
-from rlzoo.runs import Run, find_runs
+from rlzoo.runs.checkpoints import read
+from rlzoo.runs.run import Run, find_runs
 
 pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="starts forked processes")
 

@@ -116,20 +116,27 @@ class Child:
 
 
 def _serve() -> None:
-    import rlzoo.cli
-    import rlzoo.commands.evaluate
-    import rlzoo.commands.list
-    import rlzoo.commands.resume
-    import rlzoo.commands.train
+    import rlzoo.cli.commands.evaluate
+    import rlzoo.cli.commands.list
+    import rlzoo.cli.commands.resume
+    import rlzoo.cli.commands.train
+    import rlzoo.cli.main
     import rlzoo.loggers.tensorboard
-    import rlzoo.training
+    import rlzoo.training.train
     from rlzoo.launchers.warm import MODULES
 
-    for name in (*MODULES, "rlzoo.agent", "rlzoo.algos.create", "rlzoo.callbacks", "rlzoo.envs", "rlzoo.loggers"):
+    for name in (
+        *MODULES,
+        "rlzoo.evaluation.agent",
+        "rlzoo.algos.create",
+        "rlzoo.training.callbacks",
+        "rlzoo.envs",
+        "rlzoo.loggers",
+    ):
         __import__(name)
     for name in ("tensorboard.summary.writer.event_file_writer", "safetensors.numpy"):
         __import__(name)
-    rlzoo.commands.train.check_all(rlzoo.commands.train.plan(["algo=ppo", "env=CartPole"], multirun=False))
+    rlzoo.cli.commands.train.check_all(rlzoo.cli.commands.train.plan(["algo=ppo", "env=CartPole"], multirun=False))
     for line in sys.stdin:
         request = json.loads(line)
         if "poll" in request:
@@ -144,7 +151,7 @@ def _serve() -> None:
 
 def _child(request: dict[str, Any]) -> None:
     from rlzoo import redaction
-    from rlzoo.cli import main
+    from rlzoo.cli.main import main
 
     code = 1
     try:

@@ -13,10 +13,10 @@ import pytest
 import yaml
 
 import rlzoo
-from rlzoo.agent import load
-from rlzoo.cli import main
+from rlzoo.cli.main import main
+from rlzoo.evaluation.agent import load
 from rlzoo.hub import card
-from rlzoo.runs import Run
+from rlzoo.runs.run import Run
 
 HOSTILE = {
     "heading": "a\n\n# Hacked\n\nHacked\n======\n",
@@ -78,7 +78,7 @@ def tags(text: str) -> Counter[str]:
 @pytest.fixture(scope="module")
 def made(tmp_path_factory):
     """A package of a short training, and the training."""
-    from rlzoo.hub.stage import stage
+    from rlzoo.hub.package import stage
 
     root = tmp_path_factory.mktemp("card")
     words = ["algo=q_learning", "env=FrozenLakeNoSlippery", "total_timesteps=300", "eval.final_n_episodes=1"]
@@ -169,7 +169,7 @@ def test_an_agent_from_the_hub_is_pushed_again_with_an_honest_card(made, hub, wo
 
 
 def test_a_table_of_others_is_published_without_formulas(made, tmp_path):
-    from rlzoo.hub.stage import stage
+    from rlzoo.hub.package import stage
 
     run, package = made
     for name in ("metrics.csv", "evaluations.csv"):  # one's own is published byte for byte

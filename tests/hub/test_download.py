@@ -15,12 +15,12 @@ from stable_baselines3 import PPO
 from stable_baselines3.common.vec_env import DummyVecEnv, VecNormalize
 
 import rlzoo
-from rlzoo.agent import load
-from rlzoo.cli import main
+from rlzoo.cli.main import main
 from rlzoo.errors import ConfigError, ExitCode, RlzooError
-from rlzoo.hub.download import load_from_hub
-from rlzoo.hub.stage import stage
-from rlzoo.hub.transfer import push
+from rlzoo.evaluation.agent import load
+from rlzoo.hub.package import stage
+from rlzoo.hub.pull import load_from_hub
+from rlzoo.hub.push import push
 from tests.hub import foreign
 
 SEEDS = (21, 22, 23)
@@ -210,7 +210,7 @@ def test_without_a_network_it_says_so_at_once(workdir, monkeypatch, capsys):
 
 
 def test_hostile_repositories(hub, workdir, zip_bytes, monkeypatch):
-    from rlzoo.hub import repository
+    from rlzoo.hub.formats import repository
 
     evil = pickle.dumps({"qtable": np.zeros((16, 4)), "x": foreign.Evil(str(workdir / "pwned"))})
     names = ["../../up.zip", "/etc/passwd.zip", "rlzoo/checkpoint/../../x.json"]

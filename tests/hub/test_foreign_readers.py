@@ -14,7 +14,7 @@ from stable_baselines3 import DQN, PPO
 from stable_baselines3.common.vec_env import DummyVecEnv, VecNormalize
 
 import rlzoo
-from rlzoo.hub.stage import stage
+from rlzoo.hub.package import stage
 from tests.hub import foreign
 
 TINY = ["hyperparams=none", "seed=0", "eval.freq=0", "eval.final_n_episodes=1", "device=cpu"]

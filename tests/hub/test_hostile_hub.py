@@ -16,10 +16,11 @@ from typing import Any
 
 import pytest
 
-from rlzoo.cli import main
+from rlzoo.cli.main import main
+from rlzoo.doctor import login
 from rlzoo.errors import ExitCode, RlzooError
-from rlzoo.hub import client, failures, listing, login, session
-from rlzoo.hub.transfer import push
+from rlzoo.hub import client, failures, listing, session
+from rlzoo.hub.push import push
 from tests.hub.server import Answer, HubServer
 
 Lie = Callable[[Answer], Answer]

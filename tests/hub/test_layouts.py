@@ -20,15 +20,15 @@ from stable_baselines3.common.monitor import Monitor
 from stable_baselines3.common.vec_env import DummyVecEnv, VecFrameStack, VecNormalize, VecTransposeImage
 
 import rlzoo
-from rlzoo.agent import load
-from rlzoo.cli import main
+from rlzoo.cli.main import main
 from rlzoo.envs import registration
 from rlzoo.errors import ConfigError, ExitCode, RlzooError
-from rlzoo.hub import layouts
-from rlzoo.hub.imported import Wishes
-from rlzoo.hub.layouts import recognise
-from rlzoo.hub.repository import Origin
-from rlzoo.runs import Run
+from rlzoo.evaluation.agent import load
+from rlzoo.hub.formats import read as layouts
+from rlzoo.hub.formats.read import recognise
+from rlzoo.hub.formats.repository import Origin
+from rlzoo.hub.formats.source import Wishes
+from rlzoo.runs.run import Run
 from tests.hub import foreign
 from tests.hub.foreign import ARGS, CARD, publish, zoo_config
 

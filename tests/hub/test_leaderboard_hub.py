@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from rlzoo.cli import main
+from rlzoo.cli.main import main
 from tests.hub.test_listing import card, publish
 
 pytestmark = pytest.mark.usefixtures("hub")

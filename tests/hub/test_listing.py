@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from rlzoo.cli import main
+from rlzoo.cli.main import main
 from rlzoo.errors import RlzooError
 from rlzoo.hub import listing
 from rlzoo.hub.listing import find_models, parse_score, read

@@ -15,11 +15,11 @@ from stable_baselines3 import DQN, PPO
 from stable_baselines3.common.vec_env import DummyVecEnv, VecNormalize
 
 import rlzoo
-from rlzoo.cli import main
+from rlzoo.cli.main import main
 from rlzoo.errors import ExitCode, RlzooError
-from rlzoo.hub import local
-from rlzoo.hub.imported import Wishes
-from rlzoo.runs import Run
+from rlzoo.hub.formats import local
+from rlzoo.hub.formats.source import Wishes
+from rlzoo.runs.run import Run
 from tests.hub import foreign
 from tests.hub.foreign import ARGS, CARD, publish, zoo_config
 
@@ -303,7 +303,7 @@ def test_only_who_plays_may_change_the_environment(own, workdir, capsys):
 
 
 def test_a_home_is_not_searched_for_an_agent(workdir, monkeypatch):
-    monkeypatch.setattr("rlzoo.hub.repository.MAX_FILES", 5)
+    monkeypatch.setattr("rlzoo.hub.formats.repository.MAX_FILES", 5)
     for number in range(7):
         (workdir / f"{number}.zip").write_bytes(b"")
     with pytest.raises(RlzooError, match="holds more than 5 files"):

@@ -4,7 +4,7 @@ import time
 
 import pytest
 
-from rlzoo.hub import login
+from rlzoo.doctor import login
 from tests.hub.server import User
 
 

@@ -17,14 +17,14 @@ from torch import nn
 
 import rlzoo
 from rlzoo import registry
-from rlzoo.agent import load
 from rlzoo.algos.create import create
-from rlzoo.algos.policy_search import PolicySearch
+from rlzoo.algos.search.base import PolicySearch
 from rlzoo.algos.specs import ALGOS
 from rlzoo.errors import RlzooError
-from rlzoo.hub.layouts import read
-from rlzoo.hub.notebook_weights import PARTS, weights
-from rlzoo.hub.stage import stage
+from rlzoo.evaluation.agent import load
+from rlzoo.hub.formats.notebook_weights import PARTS, weights
+from rlzoo.hub.formats.read import read
+from rlzoo.hub.package import stage
 from tests.algos.conftest import defaults
 
 HERE = Path(__file__).parent

@@ -15,9 +15,9 @@ from typing import Any
 import pytest
 
 import rlzoo
-from rlzoo.cli import main
+from rlzoo.cli.main import main
 from rlzoo.hub import client, session
-from rlzoo.runs import Run
+from rlzoo.runs.run import Run
 from tests.hub.server import HubServer, User
 
 REPO = "me/ppo-CartPole-v1"
@@ -78,7 +78,7 @@ def test_json_and_the_python_function(hub: HubServer, run: Run, capfd: Any) -> N
     assert hub.repos["team/x"].commits[-1].message == "by hand, with a comma"
     assert hub.files("team/x") == contents(Path("out"))
 
-    from rlzoo.commands.push_to_hub import push_to_hub
+    from rlzoo.cli.commands.push_to_hub import push_to_hub
 
     again = push_to_hub(None, "team/x", folder="out")
     assert not again.changed

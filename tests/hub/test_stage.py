@@ -15,10 +15,10 @@ import pytest
 import yaml
 
 import rlzoo
-from rlzoo import checkpoints
 from rlzoo.errors import ConfigError, ExitCode, RlzooError
-from rlzoo.hub.stage import default_name, stage
-from rlzoo.runs import Run
+from rlzoo.hub.package import default_name, stage
+from rlzoo.runs import checkpoints
+from rlzoo.runs.run import Run
 
 QUICK = ["hyperparams=none", "eval.n_episodes=2", "eval.final_n_episodes=2", "seed=0", "logger=[]", "checkpoint.freq=0"]
 COMMON = {
@@ -335,7 +335,7 @@ def test_the_courses_reader_finds_it_by_the_id_of_its_day(words, tags, others, r
 
 
 def test_rl_zoo3_finds_its_settings(dqn, ppo, tmp_path):
-    from rlzoo.legacy.foreign_yaml import read_zoo
+    from rlzoo.untrusted.zoo_yaml import read_zoo
 
     folder = stage(dqn, tmp_path / "d", n_episodes=1, video=False).folder
     assert read_zoo(folder / "config.yml") == {

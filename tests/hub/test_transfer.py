@@ -16,7 +16,7 @@ import pytest
 
 from rlzoo.errors import ConfigError, ExitCode, RlzooError
 from rlzoo.hub import card_merge, client, session
-from rlzoo.hub.transfer import Pushed, push
+from rlzoo.hub.push import Pushed, push
 from tests.hub.server import HubServer, User
 
 REPO = "me/ppo-CartPole-v1"
@@ -285,7 +285,7 @@ def test_control_c_leaves_the_repository_as_it_was(hub: HubServer, folder: Path,
     before = hub.count(kind)
     hub.fail(kind, hang=30, times=9)
     restored = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)"  # a shell's `&` ignores it
-    code = f"{restored}; from rlzoo.hub.transfer import push; push({str(folder)!r}, {REPO!r})"
+    code = f"{restored}; from rlzoo.hub.push import push; push({str(folder)!r}, {REPO!r})"
     process = subprocess.Popen([sys.executable, "-c", code], stderr=subprocess.PIPE, text=True)
     deadline = time.monotonic() + 30
     while hub.count(kind) == before and time.monotonic() < deadline:

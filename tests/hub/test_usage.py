@@ -8,8 +8,8 @@ import sys
 import pytest
 
 import rlzoo
-from rlzoo.cli import main
-from rlzoo.hub.stage import stage
+from rlzoo.cli.main import main
+from rlzoo.hub.package import stage
 
 QUICK = [
     "hyperparams=none",

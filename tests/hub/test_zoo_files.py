@@ -9,8 +9,8 @@ from rlzoo.algos.specs import ALGOS
 from rlzoo.config.choices import read_choice
 from rlzoo.config.compose import compose
 from rlzoo.config.parse import parse
-from rlzoo.hub.zoo_files import arguments, env_kwargs, hyperparameters
-from rlzoo.legacy import expressions
+from rlzoo.hub.formats.rl_zoo3_write import arguments, env_kwargs, hyperparameters
+from rlzoo.untrusted import expressions
 
 ROOT = Path(__file__).parents[2]
 SETS = sorted(

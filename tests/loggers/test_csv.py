@@ -13,9 +13,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from rlzoo import tables
 from rlzoo.loggers.csv import CsvLogger, CsvTable
-from rlzoo.runs import Run
+from rlzoo.runs import tables
+from rlzoo.runs.run import Run
 
 
 @pytest.fixture

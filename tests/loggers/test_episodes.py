@@ -10,11 +10,11 @@ import numpy as np
 import pytest
 
 import rlzoo
-from rlzoo import tables
 from rlzoo.loggers import csv as module
 from rlzoo.loggers.csv import CsvLogger
 from rlzoo.loggers.table import open_loggers
-from rlzoo.runs import Run
+from rlzoo.runs import tables
+from rlzoo.runs.run import Run
 
 SHORT = ["seed=1", "device=cpu", "eval.freq=0", "eval.final_n_episodes=1", "hyperparams=none"]
 

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from rlzoo.loggers.table import open_loggers
-from rlzoo.runs import Run
+from rlzoo.runs.run import Run
 
 CONFIG = {"algo": {"name": "ppo", "gamma": 0.9}, "seed": 3}
 

@@ -12,7 +12,7 @@ import yaml
 
 from rlzoo.config import paths
 from rlzoo.loggers.table import LOGGERS, LoggerSpec, check, open_loggers
-from rlzoo.runs import Run
+from rlzoo.runs.run import Run
 
 
 @pytest.fixture

@@ -10,11 +10,11 @@ import time
 
 import pytest
 
-from rlzoo import tables
-from rlzoo.cli import main
+from rlzoo.cli.main import main
 from rlzoo.loggers.tensorboard import NOTEBOOK, open_logger
 from rlzoo.protocols import State
-from rlzoo.runs import Run
+from rlzoo.runs import tables
+from rlzoo.runs.run import Run
 
 WORDS = ["algo=ppo", "env=CartPole", "seed=1", "hyperparams=none", "algo.n_steps=64", "total_timesteps=3000"]
 WORDS += [

@@ -10,9 +10,10 @@ from collections.abc import Sequence
 
 from short_studies import SHORT, Toy
 
-from rlzoo.tuning import storage, worker
+from rlzoo.tuning import worker
 from rlzoo.tuning.ledger import DRAWN, WORKER, state
 from rlzoo.tuning.request import plan
+from rlzoo.tuning.storage import store
 from rlzoo.tuning.study import Study, begin
 
 HEARTBEAT = (1, 3)
@@ -21,7 +22,7 @@ HEARTBEAT = (1, 3)
 
 def beat(heartbeat: Sequence[int]) -> None:
     """Let the trials of this process give signs of life this often."""
-    storage.HEARTBEAT_SECONDS, storage.GRACE_SECONDS = heartbeat
+    store.HEARTBEAT_SECONDS, store.GRACE_SECONDS = heartbeat
     worker.SWEEP_SECONDS = min(worker.SWEEP_SECONDS, 2.0 * heartbeat[0])
 
 

@@ -10,7 +10,7 @@ import pytest
 from short_studies import OPEN, SHORT, Toy, started
 
 from rlzoo.errors import RlzooError
-from rlzoo.tuning import claims, engines, worker
+from rlzoo.tuning import claims, samplers, worker
 from rlzoo.tuning.claims import NoPlace
 from rlzoo.tuning.display import summary
 from rlzoo.tuning.ledger import Ledger, state
@@ -58,10 +58,10 @@ def test_a_study_gets_its_trials_and_no_more(toy: Toy) -> None:
 
 @pytest.mark.parametrize("sampler", [name for name in EXACT if name != "grid"])
 def test_interrupted_five_times_is_as_uninterrupted(sampler: str, toy: Toy) -> None:
-    missing = [p.message for p in engines.problems("sampler", sampler, engines.SAMPLERS)]
+    missing = [p.message for p in samplers.problems("sampler", sampler, samplers.SAMPLERS)]
     if missing:
         pytest.skip(missing[0])
-    assert {name for name, engine in engines.SAMPLERS.items() if engine.exact} == EXACT.keys()
+    assert {name for name, engine in samplers.SAMPLERS.items() if engine.exact} == EXACT.keys()
     words = (
         f"sampler={{{sampler}: {{{EXACT[sampler]}}}}}",
         "n_trials=9",

@@ -9,7 +9,7 @@ import pytest
 from short_studies import SHORT
 
 import rlzoo
-from rlzoo.cli import main
+from rlzoo.cli.main import main
 
 pytestmark = pytest.mark.usefixtures("workdir")
 WORDS = [word for word in SHORT if not word.startswith("top_k")]

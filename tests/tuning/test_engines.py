@@ -11,7 +11,7 @@ import pytest
 from short_studies import SHORT, Toy, started
 
 from rlzoo.errors import ConfigError
-from rlzoo.tuning import engines, worker
+from rlzoo.tuning import samplers, worker
 from rlzoo.tuning.request import TuneRequest, plan
 from rlzoo.tuning.sampling import CmaEsOfTrials
 
@@ -51,8 +51,8 @@ def of(key: str, name: str, options: str, *words: str) -> TuneRequest:
 
 
 def test_all_of_them_are_tried_here() -> None:
-    assert {*SAMPLERS, "auto"} == engines.SAMPLERS.keys()
-    assert PRUNERS.keys() == engines.PRUNERS.keys()
+    assert {*SAMPLERS, "auto"} == samplers.SAMPLERS.keys()
+    assert PRUNERS.keys() == samplers.PRUNERS.keys()
 
 
 @pytest.mark.parametrize("name", SAMPLERS)
@@ -117,7 +117,7 @@ def test_those_that_do_not_go_on_exactly_are_named() -> None:
     [notice] = [n for n in plan([*SHORT, "pruner=hyperband"]).notices if "pruner" in n]
     assert notice == "pruner=hyperband: a study that is interrupted goes on, but with other values than without"
     assert not [n for n in plan([*SHORT, "pruner=median"]).notices if "interrupted" in n]
-    [notice] = engines.notices("sampler", {"auto": {}})
+    [notice] = samplers.notices("sampler", {"auto": {}})
     assert "its code is fetched from OptunaHub" in notice
 
 
@@ -125,8 +125,8 @@ def test_those_that_do_not_go_on_exactly_are_named() -> None:
 def test_what_is_not_installed_is_said_with_the_line_that_installs_it(
     name: str, package: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(engines.util, "find_spec", lambda module: None if module == package else sys)
-    [problem] = engines.problems("sampler", name, engines.SAMPLERS)
+    monkeypatch.setattr(samplers.util, "find_spec", lambda module: None if module == package else sys)
+    [problem] = samplers.problems("sampler", name, samplers.SAMPLERS)
     assert problem.message == f"{name} needs {package}, which is not installed"
     assert problem.hint == ("pip install optunahub" if name == "auto" else 'pip install "hydra-rlzoo[tune]"')
     assert problem.missing

@@ -18,11 +18,12 @@ import pytest
 import yaml
 from short_studies import SHORT, Toy, started
 
-from rlzoo.cli import main
+from rlzoo.cli.main import main
 from rlzoo.errors import RlzooError
-from rlzoo.tuning import place, worker
 from rlzoo.tuning import report as reports
+from rlzoo.tuning import worker
 from rlzoo.tuning.request import plan
+from rlzoo.tuning.storage import place
 from rlzoo.tuning.study import Study
 
 pytestmark = pytest.mark.usefixtures("workdir")

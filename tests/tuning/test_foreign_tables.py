@@ -18,12 +18,13 @@ import optuna
 import pytest
 from short_studies import SHORT, Toy, started
 
-from rlzoo.cli import main
+from rlzoo.cli.main import main
 from rlzoo.errors import RlzooError
 from rlzoo.tuning import report as reports
-from rlzoo.tuning import tables, worker
+from rlzoo.tuning import worker
 from rlzoo.tuning.report.data import collect
 from rlzoo.tuning.source import open_source
+from rlzoo.tuning.storage import tables
 
 FOLDER = Path("studies/s")
 FILE = FOLDER / "study.db"

@@ -16,11 +16,12 @@ import postgres
 import pytest
 from short_studies import SHORT, Toy, started
 
-from rlzoo.cli import main
+from rlzoo.cli.main import main
 from rlzoo.errors import ConfigError, RlzooError
-from rlzoo.tuning import proxy, worker
+from rlzoo.tuning import worker
 from rlzoo.tuning.request import plan
-from rlzoo.tuning.storage import Store
+from rlzoo.tuning.storage import proxy
+from rlzoo.tuning.storage.store import Store
 
 pytestmark = pytest.mark.usefixtures("workdir")
 needs_postgresql = pytest.mark.skipif(bool(postgres.MISSING), reason=postgres.MISSING)

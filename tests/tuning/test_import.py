@@ -13,7 +13,7 @@ import optuna
 import pytest
 from short_studies import SHORT, Toy, started
 
-from rlzoo.cli import main
+from rlzoo.cli.main import main
 from rlzoo.tuning import zoo_names
 from rlzoo.tuning.ledger import ENQUEUED
 from rlzoo.tuning.worker import run_trials

@@ -14,13 +14,13 @@ from pathlib import Path
 import pytest
 from short_studies import SHORT, started
 
-from rlzoo.cli import main
+from rlzoo.cli.main import main
 from rlzoo.errors import ConfigError, ExitCode, RlzooError
 from rlzoo.launchers import Job, launch
-from rlzoo.tuning import reach
 from rlzoo.tuning.ledger import WORKER, Ledger
 from rlzoo.tuning.request import plan
-from rlzoo.tuning.storage import VARIABLE, Store
+from rlzoo.tuning.storage import reach
+from rlzoo.tuning.storage.store import VARIABLE, Store
 
 pytestmark = [
     pytest.mark.usefixtures("workdir"),
@@ -164,7 +164,7 @@ def test_a_worker_that_does_not_reach_the_study_says_why(monkeypatch: pytest.Mon
 def test_a_worker_notices_the_lock_of_the_command() -> None:
     """As a process of its own sees it: where locks do not hold, two workers would take one trial."""
     with reach.offered(Store("journal", Path("studies/s"))) as told:
-        [result] = launch([Job(told, "rlzoo.tuning.reach:enter")], {"name": "local"})
+        [result] = launch([Job(told, "rlzoo.tuning.storage.reach:enter")], {"name": "local"})
         assert (result.exit_code, result.error) == (0, "")
-    [result] = launch([Job(told, "rlzoo.tuning.reach:enter")], {"name": "local"})
+    [result] = launch([Job(told, "rlzoo.tuning.storage.reach:enter")], {"name": "local"})
     assert result.exit_code == ExitCode.STORAGE

@@ -13,10 +13,10 @@ from postgres import MISSING, PASSWORD, running
 from short_studies import Toy, started
 from sqlalchemy import inspect
 
-from rlzoo.cli import main
+from rlzoo.cli.main import main
 from rlzoo.errors import RlzooError
 from rlzoo.tuning import worker
-from rlzoo.tuning.database import connect
+from rlzoo.tuning.storage.database import connect
 
 pytestmark = [pytest.mark.usefixtures("workdir"), pytest.mark.skipif(bool(MISSING), reason=MISSING)]
 

@@ -18,7 +18,7 @@ import pytest
 from optuna.trial import TrialState, create_trial
 from short_studies import Toy, started
 
-from rlzoo.cli import main
+from rlzoo.cli.main import main
 from rlzoo.tuning import report as reports
 from rlzoo.tuning import worker
 from rlzoo.tuning.final import FINALIST, FRESH
@@ -29,7 +29,7 @@ from rlzoo.tuning.report.axes import Axis, cells
 from rlzoo.tuning.report.canvas import limits
 from rlzoo.tuning.report.data import collect
 from rlzoo.tuning.report.importance import importance
-from rlzoo.tuning.storage import Store
+from rlzoo.tuning.storage.store import Store
 from rlzoo.tuning.study import Study
 from rlzoo.tuning.trial import trial_seed
 
@@ -497,7 +497,7 @@ def test_a_worker_that_died_while_it_wrote(capsys: pytest.CaptureFixture[str]) -
 @pytest.mark.usefixtures("no_pictures")
 def test_a_locked_database_is_said(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     mixed().close()
-    monkeypatch.setattr("rlzoo.tuning.storage.BUSY_SECONDS", 0.2)
+    monkeypatch.setattr("rlzoo.tuning.storage.store.BUSY_SECONDS", 0.2)
     assert Store("sqlite", Path()).busy_seconds == 0.2
     other = sqlite3.connect("studies/s/study.db", isolation_level=None)
     other.execute("BEGIN EXCLUSIVE")

@@ -6,7 +6,7 @@ import pytest
 
 from rlzoo.config.compose import compose
 from rlzoo.errors import ConfigError
-from rlzoo.tuning import engines
+from rlzoo.tuning import samplers
 from rlzoo.tuning.request import plan
 from rlzoo.tuning.space import Space
 
@@ -113,7 +113,7 @@ def test_a_grid_needs_an_end() -> None:
     assert "learning_rate" in problems("sampler=grid")["sampler"]
     names = "learning_rate gamma gae_lambda ent_coef max_grad_norm".split()
     request = plan([*REQUEST, "sampler=grid", *(f"search_space.{name}=null" for name in names)])
-    found = engines.grid(request.space)
+    found = samplers.grid(request.space)
     assert found["log2_batch_size"] == [4, 5, 6, 7, 8, 9, 10]
     assert found["activation_fn"] == ["tanh", "relu"]
 
@@ -123,7 +123,7 @@ def test_an_algorithm_without_a_space_says_so() -> None:
         plan(["algo=td0", "env=FrozenLake"])
 
 
-@pytest.mark.parametrize("name", [name for name, engine in engines.SAMPLERS.items() if not engine.package])
+@pytest.mark.parametrize("name", [name for name, engine in samplers.SAMPLERS.items() if not engine.package])
 def test_a_sampler_proposes_the_same_for_the_same_seed_and_number(name: str) -> None:
     import optuna
 
@@ -132,7 +132,7 @@ def test_a_sampler_proposes_the_same_for_the_same_seed_and_number(name: str) -> 
     space: Space = plan([*REQUEST, f"sampler={name}", *(f"search_space.{each}=null" for each in names)]).space
 
     def params(number: int) -> dict[str, object]:
-        study = optuna.create_study(sampler=engines.make_sampler(name, space, seed=3, number=number))
+        study = optuna.create_study(sampler=samplers.make_sampler(name, space, seed=3, number=number))
         trial = study.ask()
         space.draw(trial)
         return dict(trial.params)
@@ -142,11 +142,11 @@ def test_a_sampler_proposes_the_same_for_the_same_seed_and_number(name: str) -> 
         assert params(4) != params(5)
 
 
-@pytest.mark.parametrize("name", [name for name in engines.PRUNERS if name != "threshold"])
+@pytest.mark.parametrize("name", [name for name in samplers.PRUNERS if name != "threshold"])
 def test_pruners_are_made(name: str) -> None:
-    if not engines.problems("pruner", name, engines.PRUNERS):
-        assert engines.make_pruner(name) is not None
-    assert engines.make_pruner({"threshold": {"lower": 10.0}}) is not None
+    if not samplers.problems("pruner", name, samplers.PRUNERS):
+        assert samplers.make_pruner(name) is not None
+    assert samplers.make_pruner({"threshold": {"lower": 10.0}}) is not None
 
 
 def test_what_is_searched_need_not_fit_before() -> None:

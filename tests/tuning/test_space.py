@@ -12,7 +12,7 @@ from rlzoo.algos.specs import ALGOS
 from rlzoo.config import paths
 from rlzoo.config.compose import Composition, compose, lay, without
 from rlzoo.config.parse import parse
-from rlzoo.preflight import find_problems
+from rlzoo.training.preflight import find_problems
 from rlzoo.tuning.constraints import Constraint
 from rlzoo.tuning.parameters import Choice, Float, Int, OneMinus, PowerOfTwo
 from rlzoo.tuning.queue import defaults, exact_settings

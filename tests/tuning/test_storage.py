@@ -14,9 +14,11 @@ import pytest
 from short_studies import SHORT, Toy, started
 
 from rlzoo.errors import ConfigError, RlzooError
-from rlzoo.tuning import database, journal, storage, worker
+from rlzoo.tuning import worker
 from rlzoo.tuning.request import plan
-from rlzoo.tuning.storage import Store
+from rlzoo.tuning.storage import database, journal
+from rlzoo.tuning.storage import store as storage
+from rlzoo.tuning.storage.store import Store
 from rlzoo.tuning.study import begin
 
 pytestmark = pytest.mark.usefixtures("workdir")

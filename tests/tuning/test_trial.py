@@ -12,7 +12,7 @@ from short_studies import SHORT, started
 import rlzoo
 from rlzoo.config.compose import compose
 from rlzoo.config.parse import dump, parse
-from rlzoo.runs import Run
+from rlzoo.runs.run import Run
 from rlzoo.tuning import trial as trials
 from rlzoo.tuning import worker
 from rlzoo.tuning.display import line

@@ -12,15 +12,16 @@ from typing import TYPE_CHECKING, Any
 
 from rlzoo.config.paths import at_home
 from rlzoo.errors import RlzooError, clean
-from rlzoo.tuning import engines, reading
+from rlzoo.tuning import samplers
 from rlzoo.tuning.final import search_cost
 from rlzoo.tuning.ledger import ENQUEUED, ERROR, EXACT, INFEASIBLE, OUTCOME, WORKER, Ledger, state
 from rlzoo.tuning.objective import overrun, pareto
-from rlzoo.tuning.place import Place, find
 from rlzoo.tuning.queue import nested
 from rlzoo.tuning.report.axes import Axis, Cell, axis_of, axis_of_distribution, cells, exact
 from rlzoo.tuning.report.comparison import Comparison, compare
 from rlzoo.tuning.space_file import read as read_space
+from rlzoo.tuning.storage import read as reading
+from rlzoo.tuning.storage.place import Place, find
 from rlzoo.tuning.study import QUEUE, SEED
 
 if TYPE_CHECKING:
@@ -179,7 +180,7 @@ def _report(place: Place, found: reading.Snapshot) -> Report:
 
 def _n_trials(attributes: Mapping[str, Any], search: Mapping[str, Any]) -> int:
     n_trials: int = search["n_trials"]
-    grid = engines.name_of(search["sampler"]) == "grid"
+    grid = samplers.name_of(search["sampler"]) == "grid"
     return min(n_trials, len(attributes.get(QUEUE) or {})) if grid else n_trials
 
 

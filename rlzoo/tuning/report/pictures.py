@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from contextlib import suppress
 from typing import TYPE_CHECKING, NamedTuple
 
-from rlzoo.plotting import plain
+from rlzoo.evaluation.plot import plain
 from rlzoo.tuning.report import curves, parameters
 from rlzoo.tuning.report.canvas import Undrawable, limits
 

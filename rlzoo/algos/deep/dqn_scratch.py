@@ -1,0 +1,380 @@
+"""Deep Q-learning with a replay memory and a target network, and four extensions, each off by default.
+
+Mnih et al. 2015, Human-level control through deep reinforcement learning (DQN: algorithm 1). The extensions: `double`
+of van Hasselt et al. 2016, `dueling` of Wang et al. 2016, `prioritized` of Schaul et al. 2016, and `n_steps` of Sutton
+and Barto, Reinforcement Learning, 2nd edition, section 7.1. All of them at once are Rainbow (Hessel et al. 2018)
+without its noisy networks and distributions. Equation numbers say which of these papers they are of.
+
+The loss is Huber's, as in Stable-Baselines3; its gradient is that of the clipped error of Mnih et al. 2015.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from gymnasium import Space
+from stable_baselines3.common.torch_layers import NatureCNN
+from stable_baselines3.common.type_aliases import Schedule
+from stable_baselines3.common.vec_env import VecEnv
+from torch import Tensor, nn
+from torch.nn import functional
+
+from rlzoo.algos.base import VectorEnvironment
+from rlzoo.algos.deep import q_targets
+from rlzoo.algos.deep.flat_parameters import flat_parameters
+from rlzoo.algos.deep.networks import detached, features, layers, n_outputs, to_features
+from rlzoo.algos.deep.observations import as_batch, observation_state, replace_rows, restored_observation
+from rlzoo.algos.deep.replay import Replay, ReplayState, Transitions, stacked_frames
+from rlzoo.algos.deep.torch_state import module_state, optimizer_state, restore_module, restore_optimizer, torch_device
+from rlzoo.algos.generator import generator_state, own_generator, restored_generator
+from rlzoo.algos.hooks import Watch
+from rlzoo.protocols import Callback, EnvironmentStep, MetricLogger, State
+
+LOG_INTERVAL = 10
+"""Whole episodes from one line of the log to the next."""
+
+
+class DQNScratch:
+    """Learns the value of every action with a network, from steps of long ago drawn at random.
+
+    Attributes:
+        q_network: the values that are acted on and learned.
+        target_network: an older copy that says what to learn towards.
+        num_timesteps: environment steps taken so far, over all environments.
+        n_episodes: whole episodes played so far, over all environments.
+        n_updates: gradient steps so far.
+    """
+
+    def __init__(  # noqa: PLR0913  every hyperparameter
+        self,
+        env: VecEnv,
+        *,
+        learning_rate: float | Schedule = 1e-4,
+        buffer_size: int = 1_000_000,
+        learning_starts: int = 100,
+        batch_size: int = 32,
+        tau: float = 1.0,
+        gamma: float = 0.99,
+        train_freq: int = 4,
+        gradient_steps: int = 1,
+        target_update_interval: int = 10_000,
+        exploration_fraction: float = 0.1,
+        exploration_initial_eps: float = 1.0,
+        exploration_final_eps: float = 0.05,
+        max_grad_norm: float = 10.0,
+        double: bool = False,
+        dueling: bool = False,
+        prioritized: bool = False,
+        prioritized_alpha: float = 0.6,
+        prioritized_beta0: float = 0.4,
+        prioritized_eps: float = 1e-6,
+        n_steps: int = 1,
+        net_arch: list[int] | None = None,
+        activation_fn: type[nn.Module] = nn.ReLU,
+        seed: int | None = None,
+        device: str = "auto",
+    ) -> None:
+        """Begin with two equal networks and an empty memory, which takes its place when it is first used.
+
+        Args:
+            env: its actions are 0 to n_actions - 1; its observations vectors, images (channels first), a Dict of these
+                or discrete.
+            learning_rate: step size of Adam; a number, or a schedule of the remaining progress (1 to 0).
+            buffer_size: transitions in the memory, over all environments.
+            learning_starts: environment steps of random actions before the first gradient step.
+            batch_size: transitions in each gradient step.
+            tau: share of the new weights in each update of the target network, above 0 to 1.
+            gamma: discount of future rewards per step.
+            train_freq: steps of every environment from one update to the next.
+            gradient_steps: gradient steps in an update; -1 is as many as environment steps since the last one.
+            target_update_interval: environment steps from one update of the target network to the next.
+            exploration_fraction: share of the training in which random actions fall to their final rate.
+            exploration_initial_eps: share of random actions at the start.
+            exploration_final_eps: share of random actions in the end.
+            max_grad_norm: gradients are scaled down to this norm.
+            double: the network chooses the action of the next state, the target network only judges it.
+            dueling: the value of a state and the advantages of actions are learned apart.
+            prioritized: transitions are drawn by how wrong their value was, not all with the same chance.
+            prioritized_alpha: how much that decides; 0 is not at all.
+            prioritized_beta0: share of the bias by it that is corrected at the start; in the end it is 1.
+            prioritized_eps: what is added to every error, so that each transition keeps a chance.
+            n_steps: steps of reward in each target.
+            net_arch: sizes of hidden layers behind the features, with `dueling` of each of the two parts; None is
+                [64, 64], and for images no layer but that of their features (`dueling`: one of 512 in each part).
+            activation_fn: between these layers.
+            seed: of random actions and of what is drawn from the memory.
+            device: `auto` is a GPU if there is one.
+        """
+        self.env = VectorEnvironment(env)
+        self.learning_rate, self.gamma, self.tau = learning_rate, gamma, tau
+        self.buffer_size, self.learning_starts, self.batch_size = buffer_size, learning_starts, batch_size
+        self.train_freq, self.target_update_interval = train_freq, target_update_interval
+        self.gradient_steps = gradient_steps if gradient_steps >= 0 else train_freq * self.env.n_envs
+        self.exploration = exploration_initial_eps, exploration_final_eps, exploration_fraction
+        self.max_grad_norm, self.double, self.n_steps = max_grad_norm, double, n_steps
+        self.prioritized, self.prioritized_alpha = prioritized, prioritized_alpha
+        self.prioritized_beta0, self.prioritized_eps = prioritized_beta0, prioritized_eps
+        self.device = torch_device(device)
+        self.n_actions = n_outputs(self.env.action_space)
+        network = self.env.observation_space, self.n_actions, net_arch, activation_fn, dueling
+        self.q_network, self.target_network = QNetwork(*network).to(self.device), QNetwork(*network).to(self.device)
+        self._weights, self._target_weights = flat_parameters(self.q_network), flat_parameters(self.target_network)
+        self._target_weights.data.copy_(self._weights.data)
+        fused = self.device.type in ("cpu", "cuda")
+        self.optimizer = torch.optim.Adam([self._weights], lr=self._rate(1.0), fused=fused)
+        self._replay: Replay | None = None
+        self._n_stack = stacked_frames(env)
+        self._rng = own_generator(seed)
+        self.num_timesteps = self.n_episodes = self.n_updates = 0
+        self._n_calls = 0  # steps of the vectorised environment
+        self._total_timesteps = 1
+        self._empty_at = 0  # environment steps at which the memory was empty: it is warmed up from there
+        self._max_priority = 1.0  # that of new transitions: the largest so far
+        self._observation: Any = None  # (n_envs, *observation_shape), where every environment stands
+        self._recent: list[tuple[float, int]] = []  # return and length of episodes that are not in the log yet
+        self._losses: list[float] = []  # of gradient steps that are not in the log yet
+
+    def learn(
+        self, total_timesteps: int, callbacks: Sequence[Callback] = (), logger: MetricLogger | None = None
+    ) -> None:
+        """Train until `num_timesteps` has reached `total_timesteps`, over which exploration and schedules run."""
+        watch = Watch(self, callbacks, logger)
+        self._total_timesteps = total_timesteps
+        if self._observation is None:
+            self._observation = self.env.reset()
+        watch.start()
+        while watch.goes_on(total_timesteps):
+            actions = self._explore(self._observation)
+            step = self.env.step(actions)
+            self.num_timesteps += self.env.n_envs
+            self.n_episodes += len(step.episodes)
+            self._n_calls += 1
+            watch.log_episodes_of(step)
+            going_on = watch.step()
+            self._store(actions, step)
+            if len(self._recent) >= LOG_INTERVAL:
+                self._log(watch)
+            if self._n_calls % max(self.target_update_interval // self.env.n_envs, 1) == 0:
+                self._target_weights.data.lerp_(self._weights.data, self.tau)
+            if going_on and self._n_calls % self.train_freq == 0 and self.num_timesteps > self._warm_at:
+                for _ in range(self.gradient_steps):
+                    self._gradient_step()
+        if self._recent or self._losses:
+            self._log(watch)
+        watch.end()
+
+    @property
+    def exploration_rate(self) -> float:
+        """The share of random actions by now."""
+        return q_targets.linear_schedule(*self.exploration, self._done)
+
+    @property
+    def _done(self) -> float:
+        """The share of the training that is over."""
+        return self.num_timesteps / self._total_timesteps
+
+    @property
+    def _warm_at(self) -> int:
+        return self._empty_at + self.learning_starts
+
+    def _rate(self, remaining: float) -> float:
+        return float(self.learning_rate(remaining) if callable(self.learning_rate) else self.learning_rate)
+
+    def _explore(self, observation: Any) -> np.ndarray:
+        """The best action of each environment, or with the chance `exploration_rate` any; (n_envs,)."""
+        epsilon = self.exploration_rate if self.num_timesteps >= self._warm_at else 1.0
+        explores = self._rng.random(self.env.n_envs) < epsilon
+        actions = self._rng.integers(self.n_actions, size=self.env.n_envs)
+        return actions if explores.all() else np.where(explores, actions, self._best(observation))
+
+    @torch.no_grad()
+    def _best(self, observation: Any) -> np.ndarray:
+        """The actions (n,) of the highest values, the first of equals."""
+        inputs = to_features(observation, self.env.observation_space, self.device)
+        return np.asarray(detached(self.q_network(inputs).argmax(dim=1)))
+
+    def _store(self, actions: np.ndarray, step: EnvironmentStep) -> None:
+        self.replay.add(self._observation, actions, step, self._max_priority)
+        self._observation = step.observation
+        self._recent += step.episodes
+
+    def _gradient_step(self) -> None:
+        for group in self.optimizer.param_groups:
+            group["lr"] = self._rate(max(1.0 - self._done, 0.0))
+        batch = self._sample()
+        errors = self.errors(batch)  # (batch_size,)
+        huber = functional.huber_loss(errors, torch.zeros_like(errors), reduction="none")
+        loss = (torch.as_tensor(batch.weights, device=self.device) * huber).mean()
+        assert self._weights.grad is not None
+        self._weights.grad.zero_()
+        loss.backward()
+        nn.utils.clip_grad_norm_([self._weights], self.max_grad_norm)
+        self.optimizer.step()
+        self._losses.append(loss.item())
+        self.n_updates += 1
+        if self.prioritized:
+            # Schaul et al., p_i = |delta_i| + epsilon, here already to the power of alpha as in (1)
+            priorities = (np.abs(detached(errors)).astype(float) + self.prioritized_eps) ** self.prioritized_alpha
+            self._max_priority = max(self._max_priority, float(priorities.max()))
+            self.replay.set_priorities(batch.indices, priorities)
+
+    def _sample(self) -> Transitions:
+        draw = self.batch_size, self.n_steps, self.gamma
+        if not self.prioritized:
+            return self.replay.sample(*draw, self._rng)
+        beta = q_targets.linear_schedule(self.prioritized_beta0, 1.0, 1.0, self._done)
+        return self.replay.sample_prioritized(*draw, beta, self._rng)
+
+    def errors(self, batch: Transitions) -> Tensor:
+        """How much each value of a batch exceeds its target, (n,), with a gradient towards less of it."""
+        space, device = self.env.observation_space, self.device
+        with torch.no_grad():
+            following = to_features(batch.next_observations, space, device)
+            target_q = self.target_network(following)  # (n, n_actions)
+            if self.double:
+                next_values = q_targets.double_values(self.q_network(following), target_q)
+            else:
+                next_values = q_targets.greedy_values(target_q)
+            returns, discounts = (torch.as_tensor(part, device=device) for part in (batch.returns, batch.discounts))
+            targets = q_targets.td_targets(returns, discounts, next_values)
+        q_values = self.q_network(to_features(batch.observations, space, device))
+        return q_targets.values_of(q_values, torch.as_tensor(batch.actions, device=device)) - targets
+
+    def _log(self, watch: Watch) -> None:
+        metrics = {"rollout/exploration_rate": self.exploration_rate}
+        if self._losses:
+            metrics["train/loss"] = float(np.mean(self._losses))
+            metrics["train/learning_rate"] = float(self.optimizer.param_groups[0]["lr"])
+            metrics["train/n_updates"] = float(self.n_updates)
+        watch.log(self._recent, metrics)
+        self._recent, self._losses = [], []
+
+    def predict(
+        self,
+        observation: Any,
+        state: tuple[np.ndarray, ...] | None = None,
+        episode_start: np.ndarray | None = None,
+        deterministic: bool = False,
+        action_masks: np.ndarray | None = None,
+    ) -> tuple[np.ndarray, tuple[np.ndarray, ...] | None]:
+        """The best actions, or as in training with the chance of a random one; see `rlzoo.protocols.Policy`."""
+        batch, single = as_batch(observation, self.env.observation_space)
+        actions = self._best(batch)
+        if not deterministic:
+            explores = np.random.random(len(actions)) < self.exploration_rate
+            actions = np.where(explores, np.random.randint(self.n_actions, size=len(actions)), actions)
+        return actions[0] if single else actions, state
+
+    @property
+    def replay(self) -> Replay:
+        """The memory; an agent that only predicts never has one."""
+        if self._replay is None:
+            capacity = max(self.buffer_size // self.env.n_envs, 1)
+            self._replay = Replay(
+                self.env.observation_space,
+                capacity,
+                self.env.n_envs,
+                n_stack=self._n_stack,
+                prioritized=self.prioritized,
+            )
+        return self._replay
+
+    @property
+    def replay_buffer(self) -> ReplayState:
+        """The memory as something a checkpoint can hold."""
+        return ReplayState(self.replay)
+
+    def warm_up_again(self) -> None:
+        """Collect `learning_starts` more steps before the next update, as at the start: the memory is empty."""
+        self._empty_at = self.num_timesteps
+
+    def losses(self) -> dict[str, float]:
+        """The loss of the last gradient step, if it is not in the log yet."""
+        return {"train/loss": self._losses[-1]} if self._losses else {}
+
+    def not_finite(self) -> list[str]:
+        """What is NaN or infinite by now: the first parameter, the last loss."""
+        found = {key: value for key, value in self.losses().items() if not np.isfinite(value)}
+        if not torch.isfinite(self._weights.data.sum()):
+            bad = ((name, tensor[~tensor.isfinite()]) for name, tensor in self.q_network.named_parameters())
+            found |= dict([(name, float(values[0])) for name, values in bad if len(values)][:1])
+        return [f"{name} is {'NaN' if np.isnan(value) else 'infinite'}" for name, value in found.items()]
+
+    def state(self) -> State:
+        """All there is but the memory, which is `replay_buffer`."""
+        optimizer = optimizer_state(self.optimizer, "optimizer")
+        tensors = {
+            **module_state(self.q_network, "q_network"),
+            **module_state(self.target_network, "target_network"),
+            **optimizer.tensors,
+            **observation_state(self._observation, "observation"),
+        }
+        values = {name: getattr(self, name) for name in COUNTERS}
+        lists = {"recent": list(self._recent), "losses": list(self._losses)}
+        return State(tensors, {**values, **lists, **optimizer.values, "generator": generator_state(self._rng)})
+
+    def restore(self, state: State) -> None:
+        restore_module(self.q_network, "q_network", state.tensors)
+        restore_module(self.target_network, "target_network", state.tensors)
+        restore_optimizer(self.optimizer, "optimizer", state)
+        for name in COUNTERS:
+            setattr(self, name, state.values[name])
+        self._recent = [(float(reward), int(length)) for reward, length in state.values["recent"]]
+        self._losses = [float(loss) for loss in state.values["losses"]]
+        self._rng = restored_generator(state.values["generator"])
+        self._observation = restored_observation(state.tensors, "observation")
+
+    def restore_weights(self, state: State) -> None:
+        """Take over the network alone, as both networks: the start of another training."""
+        restore_module(self.q_network, "q_network", state.tensors)
+        self._target_weights.data.copy_(self._weights.data)
+
+    def begin_episodes(self, observation: Any, rows: np.ndarray) -> None:
+        """Begin anew the episodes of environments that could not be put back: `rows` (n_envs,) says which."""
+        self.replay.cut(self._observation, rows)
+        self._observation = replace_rows(self._observation, observation, rows)
+
+
+COUNTERS = (
+    "num_timesteps",
+    "n_episodes",
+    "n_updates",
+    "_n_calls",
+    "_total_timesteps",
+    "_empty_at",
+    "_max_priority",
+)
+"""Numbers in a state that are attributes as they are."""
+
+
+class QNetwork(nn.Module):
+    """Observations, as `to_features` makes them, to the value of every action (n, n_actions)."""
+
+    def __init__(
+        self,
+        space: Space,
+        n_actions: int,
+        net_arch: Sequence[int] | None,
+        activation_fn: type[nn.Module],
+        dueling: bool,
+    ) -> None:
+        super().__init__()
+        extractor = features(space)
+        self.features: nn.Module = extractor
+        n_features, hidden = extractor.features_dim, [64, 64]
+        if isinstance(extractor, NatureCNN):
+            hidden = [512] if dueling else []
+            if dueling:  # only the convolutions are shared: Wang et al. 2016, section 4.2
+                self.features = extractor.cnn
+                n_features = next(extractor.linear.children()).in_features  # type: ignore[assignment]
+        sizes = [n_features, *(hidden if net_arch is None else net_arch)]
+        self.value = layers([*sizes, 1], activation_fn) if dueling else None
+        self.advantage = layers([*sizes, n_actions], activation_fn)  # without `value`, the action values themselves
+
+    def forward(self, inputs: Any) -> Tensor:
+        found = self.features(inputs)
+        advantages: Tensor = self.advantage(found)
+        return advantages if self.value is None else q_targets.dueling(self.value(found), advantages)

@@ -1,0 +1,1 @@
+"""What an algorithm's keywords are, and which values and which combinations they take."""

@@ -1,0 +1,201 @@
+"""Dyna-Q: Q-learning that also learns from a model of what it has seen.
+
+Sutton 1990; Sutton and Barto, Reinforcement Learning, 2nd edition, section 8.2, Tabular Dyna-Q, whose letters stand at
+the lines. The equation number is theirs.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+from stable_baselines3.common.vec_env import VecEnv
+
+from rlzoo.algos.tabular.base import TabularAgent
+from rlzoo.algos.tabular.compiled import compiled
+from rlzoo.algos.tabular.dynamics import Dynamics
+from rlzoo.algos.tabular.math import TransitionTable, Walk, best, draw, epsilon_greedy, exponential_decay, start
+from rlzoo.protocols import State
+
+
+class Model(NamedTuple):
+    """The latest outcome of every pair of state and action, (n_states, n_actions) each, and which pairs were seen.
+
+    Attributes:
+        seen: bool.
+        next_state: int64.
+        reward: float64.
+        terminated: bool.
+        pairs: (n_states * n_actions,), int64, those seen in the order they were, as state * n_actions + action.
+        n_pairs: (1,), int64, how many there are.
+    """
+
+    seen: np.ndarray
+    next_state: np.ndarray
+    reward: np.ndarray
+    terminated: np.ndarray
+    pairs: np.ndarray
+    n_pairs: np.ndarray
+
+    @classmethod
+    def empty(cls, n_states: int, n_actions: int) -> Model:
+        shape = (n_states, n_actions)
+        return cls(
+            seen=np.zeros(shape, dtype=np.bool_),
+            next_state=np.zeros(shape, dtype=np.int64),
+            reward=np.zeros(shape),
+            terminated=np.zeros(shape, dtype=np.bool_),
+            pairs=np.zeros(n_states * n_actions, dtype=np.int64),
+            n_pairs=np.zeros(1, dtype=np.int64),
+        )
+
+
+class DynaQ(TabularAgent):
+    """Learns as Q-learning does, from every step and then from steps remembered.
+
+    The model is deterministic: of each pair of state and action it holds the latest outcome. Where outcomes vary, a
+    value then follows the last of them more than their mean, the more so the more planning there is.
+
+    Attributes:
+        q_values: the table, (n_states, n_actions).
+        num_timesteps: environment steps taken so far, over all environments.
+        n_episodes: whole episodes played so far, over all environments.
+    """
+
+    def __init__(
+        self,
+        env: VecEnv,
+        *,
+        learning_rate: float = 0.7,
+        gamma: float = 0.95,
+        n_planning_steps: int = 10,
+        max_epsilon: float = 1.0,
+        min_epsilon: float = 0.05,
+        decay_rate: float = 0.0005,
+        seed: int | None = None,
+    ) -> None:
+        """Begin with a table of zeros.
+
+        Args:
+            env: its observations are states 0 to n_states - 1, its actions 0 to n_actions - 1.
+            learning_rate: how far a value moves towards its target, 0 to 1.
+            gamma: discount of future rewards per step.
+            n_planning_steps: remembered steps to learn from after every real one, drawn uniformly from all pairs of
+                state and action that were seen.
+            max_epsilon: the chance of a random action in the first episode.
+            min_epsilon: what that chance falls to.
+            decay_rate: how fast: by a factor of e every 1 / decay_rate episodes.
+            seed: of the random actions.
+        """
+        self.learning_rate, self.gamma = learning_rate, gamma
+        self.max_epsilon, self.min_epsilon, self.decay_rate = max_epsilon, min_epsilon, decay_rate
+        self.n_planning_steps = n_planning_steps
+        super().__init__(env, seed)
+        self.q_values = np.zeros((self.n_states, self.n_actions))
+        self._model = Model.empty(self.n_states, self.n_actions)
+
+    def observe(
+        self, state: int, action: int, reward: float, terminated: bool, truncated: bool, next_state: int, index: int
+    ) -> None:
+        update(self.q_values, state, action, reward, terminated, next_state, self.learning_rate, self.gamma)
+        remember(self._model, state, action, reward, terminated, next_state)
+        generator = self.generator
+        plan(self.q_values, self._model, self.n_planning_steps, self.learning_rate, self.gamma, generator)
+
+    def play(self, dynamics: Dynamics, walk: Walk, n_steps: int, until_episode: int) -> tuple[int, Walk]:
+        """`act` and `observe`, many times."""
+        epsilons = (self.max_epsilon, self.min_epsilon, self.decay_rate)
+        settings = (self.learning_rate, self.gamma, self.n_planning_steps, *epsilons)
+        tables = (self.q_values, self._model)
+        return play(*tables, *dynamics, walk, n_steps, until_episode, settings, self.generator)
+
+    def state(self) -> State:
+        """All there is, with the model."""
+        state = super().state()
+        model = {f"model_{name}": array.copy() for name, array in self._model._asdict().items()}
+        return State({**state.tensors, **model}, state.values)
+
+    def restore(self, state: State) -> None:
+        super().restore(state)
+        self._model = Model(*(np.array(state.tensors[f"model_{name}"]) for name in Model._fields))
+
+
+@compiled
+def update(
+    q_values: np.ndarray,
+    state: int,
+    action: int,
+    reward: float,
+    terminated: bool,
+    next_state: int,
+    learning_rate: float,
+    gamma: float,
+) -> None:
+    """Move one value of the table (n_states, n_actions) towards the reward and the best that may follow (6.8); (d)."""
+    future = 0.0 if terminated else gamma * q_values[next_state, best(q_values, next_state)]
+    q_values[state, action] += learning_rate * (reward + future - q_values[state, action])
+
+
+@compiled
+def remember(model: Model, state: int, action: int, reward: float, terminated: bool, next_state: int) -> None:
+    """Put what has happened into the model, in place of what happened before (e)."""
+    seen, next_states, rewards, ends, pairs, n_pairs = model
+    if not seen[state, action]:
+        seen[state, action] = True
+        pairs[n_pairs[0]] = state * seen.shape[1] + action
+        n_pairs[0] += 1
+    next_states[state, action], rewards[state, action], ends[state, action] = next_state, reward, terminated
+
+
+@compiled
+def plan(
+    q_values: np.ndarray,
+    model: Model,
+    n_planning_steps: int,
+    learning_rate: float,
+    gamma: float,
+    generator: np.random.Generator,
+) -> None:
+    """Learn from steps of the model (f)."""
+    _, next_states, rewards, ends, pairs, n_pairs = model
+    for _ in range(n_planning_steps):
+        state, action = divmod(pairs[int(generator.random() * n_pairs[0])], q_values.shape[1])
+        reward, next_state = rewards[state, action], next_states[state, action]
+        update(q_values, state, action, reward, ends[state, action], next_state, learning_rate, gamma)
+
+
+@compiled
+def play(
+    q_values: np.ndarray,
+    model: Model,
+    table: TransitionTable,
+    max_steps: int,
+    walk: Walk,
+    n_steps: int,
+    until_episode: int,
+    settings: tuple[float, float, int, float, float, float],
+    generator: np.random.Generator,
+) -> tuple[int, Walk]:
+    """Dyna-Q in a table of dynamics; see `TabularAgent.play`."""
+    learning_rate, gamma, n_planning_steps, max_epsilon, min_epsilon, decay_rate = settings
+    _, cumulative, next_states, rewards, ends, starts = table
+    state, length, total, n_episodes, ended = walk
+    epsilon = exponential_decay(max_epsilon, min_epsilon, decay_rate, n_episodes)
+    taken = 0
+    while taken < n_steps and n_episodes < until_episode:
+        action = epsilon_greedy(q_values, state, epsilon, generator)  # (b)
+        outcome = draw(cumulative, state, action, generator)  # (c)
+        reward, next_state = rewards[state, action, outcome], next_states[state, action, outcome]
+        terminated = ends[state, action, outcome]
+        taken, length, total = taken + 1, length + 1, total + reward
+        over = terminated or length == max_steps
+        goes_on_in = start(starts, generator) if over else next_state  # drawn first, as an environment does
+        update(q_values, state, action, reward, terminated, next_state, learning_rate, gamma)  # (d)
+        remember(model, state, action, reward, terminated, next_state)
+        plan(q_values, model, n_planning_steps, learning_rate, gamma, generator)
+        state = goes_on_in
+        if over:
+            n_episodes, ended[taken - 1, 0], ended[taken - 1, 1] = n_episodes + 1, total, length
+            length, total = 0, 0.0
+            epsilon = exponential_decay(max_epsilon, min_epsilon, decay_rate, n_episodes)
+    return taken, Walk(state, length, total, n_episodes, ended)

@@ -1,0 +1,124 @@
+"""What the tabular algorithms share: exploration, and an environment as arrays.
+
+All chance comes from `generator.random()`, so that compiled and plain functions draw the same.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import NamedTuple
+
+import numpy as np
+
+from rlzoo.algos.tabular.compiled import compiled
+
+
+class TransitionTable(NamedTuple):
+    """Dynamics as arrays of shape (n_states, n_actions, n_outcomes); outcomes that are not there have no probability.
+
+    Attributes:
+        probability: of each outcome.
+        cumulative: its running sum over the outcomes.
+        next_state: int64.
+        reward: float64.
+        terminated: bool.
+        starts: (n_states,), running sum of the probabilities to begin in each state.
+    """
+
+    probability: np.ndarray
+    cumulative: np.ndarray
+    next_state: np.ndarray
+    reward: np.ndarray
+    terminated: np.ndarray
+    starts: np.ndarray
+
+
+class Walk(NamedTuple):
+    """Where a compiled loop stands. It takes these to pieces, as that is faster, and gives new ones back.
+
+    Attributes:
+        state: of the environment.
+        length: steps so far of this episode.
+        total: its return so far.
+        n_episodes: whole episodes so far.
+        ended: (n_steps, 2), return and length of the episode that ended with each step; a length of 0: none.
+    """
+
+    state: int
+    length: int
+    total: float
+    n_episodes: int
+    ended: np.ndarray
+
+
+@compiled
+def exponential_decay(start: float, end: float, rate: float, n: int) -> float:
+    """`start` at n = 0, towards `end` by a factor of e every 1 / rate."""
+    return end + (start - end) * math.exp(-rate * n)
+
+
+@compiled
+def epsilon_greedy(q_values: np.ndarray, state: int, epsilon: float, generator: np.random.Generator) -> int:
+    """The best action of a state, the first of equals, or with chance `epsilon` any.
+
+    Args:
+        q_values: action values, (n_states, n_actions).
+        state: a row of them.
+        epsilon: 0 draws nothing from the generator.
+        generator: where chance comes from.
+    """
+    if epsilon > 0 and generator.random() < epsilon:
+        return int(generator.random() * q_values.shape[1])
+    return best(q_values, state)
+
+
+@compiled
+def best(q_values: np.ndarray, state: int) -> int:
+    """The best action of a state in a table (n_states, n_actions), the first of equals."""
+    found = 0
+    for action in range(1, q_values.shape[1]):
+        if q_values[state, action] > q_values[state, found]:
+            found = action
+    return found
+
+
+@compiled
+def follow(policy: np.ndarray, state: int, n_actions: int, generator: np.random.Generator) -> int:
+    """What a fixed policy (n_states,) does in a state: its action, or any where that is -1."""
+    action = policy[state]
+    return int(generator.random() * n_actions) if action < 0 else action
+
+
+@compiled
+def expected_value(q_values: np.ndarray, state: int, epsilon: float) -> float:
+    """What a state is worth on average to who acts epsilon-greedily in it."""
+    total = 0.0
+    for action in range(q_values.shape[1]):
+        total += q_values[state, action]
+    return epsilon * total / q_values.shape[1] + (1 - epsilon) * q_values[state, best(q_values, state)]
+
+
+def action_values(table: TransitionTable, v_values: np.ndarray, gamma: float) -> np.ndarray:
+    """What every action is worth (n_states, n_actions) if the states that follow are worth `v_values` (n_states,)."""
+    future = np.where(table.terminated, 0.0, v_values[table.next_state])
+    return (table.probability * (table.reward + gamma * future)).sum(axis=2)
+
+
+@compiled
+def start(starts: np.ndarray, generator: np.random.Generator) -> int:
+    """A state to begin an episode in, by the running sum of probabilities (n_states,); as Gymnasium draws it."""
+    chance = generator.random()
+    for state in range(starts.shape[0]):
+        if starts[state] > chance:
+            return state
+    return 0
+
+
+@compiled
+def draw(cumulative: np.ndarray, state: int, action: int, generator: np.random.Generator) -> int:
+    """Which outcome an action has, by running sums of probabilities (n_states, n_actions, n_outcomes)."""
+    chance = generator.random()
+    for outcome in range(cumulative.shape[2]):
+        if cumulative[state, action, outcome] > chance:
+            return outcome
+    return 0

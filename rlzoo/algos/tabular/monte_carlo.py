@@ -1,0 +1,199 @@
+"""Monte Carlo control: on-policy, first-visit, with a table of action values.
+
+Sutton and Barto, Reinforcement Learning, 2nd edition, section 5.4, On-policy first-visit MC control. Equation numbers
+are theirs.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from stable_baselines3.common.vec_env import VecEnv
+
+from rlzoo.algos.tabular.base import TabularAgent
+from rlzoo.algos.tabular.compiled import compiled
+from rlzoo.algos.tabular.dynamics import Dynamics
+from rlzoo.algos.tabular.episodes import Episodes
+from rlzoo.algos.tabular.math import (
+    TransitionTable,
+    Walk,
+    draw,
+    epsilon_greedy,
+    expected_value,
+    exponential_decay,
+    start,
+)
+from rlzoo.protocols import State
+
+Tables = tuple[np.ndarray, np.ndarray, np.ndarray]
+Steps = tuple[np.ndarray, np.ndarray, np.ndarray]
+
+
+class MonteCarlo(TabularAgent):
+    """Learns the value of every action from the returns of whole episodes, counted from the first time it was taken.
+
+    An episode that is cut has no whole return: what would have followed is taken to be what its last state is worth to
+    the policy by the table, so that being cut is no end of the task. Nothing else is bootstrapped.
+
+    Attributes:
+        q_values: the table, (n_states, n_actions).
+        counts: how many returns each of them is the mean of, (n_states, n_actions).
+        num_timesteps: environment steps taken so far, over all environments.
+        n_episodes: whole episodes played so far, over all environments.
+    """
+
+    LEARNED = ("q_values", "counts")
+
+    def __init__(
+        self,
+        env: VecEnv,
+        *,
+        learning_rate: float | None = None,
+        gamma: float = 0.95,
+        max_epsilon: float = 1.0,
+        min_epsilon: float = 0.05,
+        decay_rate: float = 0.0005,
+        seed: int | None = None,
+    ) -> None:
+        """Begin with a table of zeros.
+
+        Args:
+            env: its observations are states 0 to n_states - 1, its actions 0 to n_actions - 1.
+            learning_rate: how far a value moves towards a return, 0 to 1; None makes it the mean of all returns.
+            gamma: discount of future rewards per step.
+            max_epsilon: the chance of a random action in the first episode.
+            min_epsilon: what that chance falls to.
+            decay_rate: how fast: by a factor of e every 1 / decay_rate episodes.
+            seed: of the random actions.
+        """
+        self.learning_rate, self.gamma = learning_rate, gamma
+        self.max_epsilon, self.min_epsilon, self.decay_rate = max_epsilon, min_epsilon, decay_rate
+        super().__init__(env, seed)
+        shape = (self.n_states, self.n_actions)
+        self.q_values, self.counts = np.zeros(shape), np.zeros(shape, dtype=np.int64)
+        self._visits = np.zeros(shape, dtype=np.int64)  # room for `update`
+        self._episodes = Episodes(env.num_envs)
+
+    def observe(
+        self, state: int, action: int, reward: float, terminated: bool, truncated: bool, next_state: int, index: int
+    ) -> None:
+        episodes = self._episodes
+        episodes.add(index, state, action, reward)
+        if terminated or truncated:
+            future = 0.0 if terminated else expected_value(self.q_values, next_state, self.epsilon)
+            length = int(episodes.lengths[index])
+            update(self._tables, episodes.steps(index), length, future, self._rate, self.gamma)
+            episodes.lengths[index] = 0
+
+    @property
+    def _tables(self) -> Tables:
+        return self.q_values, self.counts, self._visits
+
+    @property
+    def _rate(self) -> float:
+        """The learning rate as a number: 0 is one over the number of returns so far."""
+        return 0.0 if self.learning_rate is None else self.learning_rate
+
+    def play(self, dynamics: Dynamics, walk: Walk, n_steps: int, until_episode: int) -> tuple[int, Walk]:
+        """`act` and `observe`, many times."""
+        settings = (self._rate, self.gamma, self.max_epsilon, self.min_epsilon, self.decay_rate)
+        episodes, stored = self._episodes, int(self._episodes.lengths[0])
+        longest = stored + n_steps
+        episodes.make_room(min(longest, dynamics.max_steps) if dynamics.max_steps else longest)
+        taken, walk, episodes.lengths[0] = play(
+            self._tables,
+            episodes.steps(0),
+            stored,
+            *dynamics,
+            walk,
+            n_steps,
+            until_episode,
+            settings,
+            self.generator,
+        )
+        return taken, walk
+
+    def state(self) -> State:
+        """All there is, with the unfinished episodes."""
+        state = super().state()
+        return State({**state.tensors, **self._episodes.tensors()}, state.values)
+
+    def restore(self, state: State) -> None:
+        super().restore(state)
+        self._episodes.restore(state.tensors)
+
+    def begin_episodes(self, observation: Any, rows: np.ndarray) -> None:
+        super().begin_episodes(observation, rows)
+        self._episodes.lengths[rows] = 0
+
+
+@compiled
+def update(
+    tables: Tables,
+    steps: Steps,
+    length: int,
+    future: float,
+    learning_rate: float,
+    gamma: float,
+) -> None:
+    """Move the values of an episode's actions towards the returns that followed their first visits.
+
+    Args:
+        tables: the values, how many returns each has seen, and zeros, which are zeros again when this is done;
+            (n_states, n_actions) each.
+        steps: states, actions and rewards of the episode, (length,) or longer each.
+        length: of the episode.
+        future: what its last state is worth.
+        learning_rate: 0 is one over the number of returns.
+        gamma: discount.
+    """
+    q_values, counts, visits = tables
+    states, actions, rewards = steps
+    for step in range(length):
+        visits[states[step], actions[step]] += 1
+    gain = future  # the return, G
+    for step in range(length - 1, -1, -1):
+        state, action = states[step], actions[step]
+        gain = rewards[step] + gamma * gain  # (3.9)
+        visits[state, action] -= 1
+        if visits[state, action] == 0:  # unless the pair appears in an earlier step
+            counts[state, action] += 1
+            rate = learning_rate if learning_rate > 0 else 1 / counts[state, action]  # (2.3)
+            q_values[state, action] += rate * (gain - q_values[state, action])  # (6.1)
+
+
+@compiled
+def play(
+    tables: Tables,
+    steps: Steps,
+    n_stored: int,
+    table: TransitionTable,
+    max_steps: int,
+    walk: Walk,
+    n_steps: int,
+    until_episode: int,
+    settings: tuple[float, float, float, float, float],
+    generator: np.random.Generator,
+) -> tuple[int, Walk, int]:
+    """Monte Carlo control in a table of dynamics, with the steps stored of this episode; see `TabularAgent.play`."""
+    learning_rate, gamma, max_epsilon, min_epsilon, decay_rate = settings
+    q_values, (states, actions, rewards) = tables[0], steps
+    _, cumulative, next_states, gains, ends, starts = table
+    state, length, total, n_episodes, ended = walk
+    epsilon = exponential_decay(max_epsilon, min_epsilon, decay_rate, n_episodes)
+    taken = 0
+    while taken < n_steps and n_episodes < until_episode:
+        action = epsilon_greedy(q_values, state, epsilon, generator)
+        outcome = draw(cumulative, state, action, generator)
+        reward, next_state = gains[state, action, outcome], next_states[state, action, outcome]
+        terminated = ends[state, action, outcome]
+        states[n_stored], actions[n_stored], rewards[n_stored] = state, action, reward
+        n_stored, taken, length, total, state = n_stored + 1, taken + 1, length + 1, total + reward, next_state
+        if terminated or length == max_steps:
+            future = 0.0 if terminated else expected_value(q_values, next_state, epsilon)
+            update(tables, steps, n_stored, future, learning_rate, gamma)
+            n_episodes, ended[taken - 1, 0], ended[taken - 1, 1] = n_episodes + 1, total, length
+            state, length, total, n_stored = start(starts, generator), 0, 0.0, 0
+            epsilon = exponential_decay(max_epsilon, min_epsilon, decay_rate, n_episodes)
+    return taken, Walk(state, length, total, n_episodes, ended), n_stored

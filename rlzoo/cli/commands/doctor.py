@@ -1,0 +1,52 @@
+"""`rlzoo doctor`: what is installed and what is missing, each with the line that mends it."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Sequence
+from dataclasses import asdict
+from typing import TYPE_CHECKING
+
+from rlzoo.console import print_lines
+from rlzoo.errors import ExitCode, RlzooError, clean
+
+if TYPE_CHECKING:
+    from rlzoo.cli.main import Arguments
+    from rlzoo.doctor.doctor import Check
+
+COLUMNS = ("what", "state", "found", "what mends it")
+
+
+def main(arguments: Arguments) -> int:
+    from rlzoo.doctor import doctor
+
+    settings = dict(word.partition("=")[::2] for word in arguments.words)
+    if set(settings) - {"runs_dir"} or not all(settings.values()):
+        raise RlzooError(f"rlzoo doctor does not take {' '.join(arguments.words)!r}", "rlzoo doctor [runs_dir=…]")
+    if not arguments.json:
+        print("loading every package, which takes some seconds", file=sys.stderr, flush=True)
+    checks = doctor.examine(settings.get("runs_dir", "runs"))
+    is_broken = doctor.is_broken(checks)
+    if arguments.json:
+        rows = [
+            {key: clean(value) if isinstance(value, str) else value for key, value in asdict(c).items()} for c in checks
+        ]
+        print(json.dumps({"ok": not is_broken, "checks": rows}))
+    else:
+        _print(checks)
+        bad = sum(check.state == "broken" for check in checks)
+        print_lines(f"{bad} broken" if bad else "nothing is broken; what is missing is needed only for what it says")
+    return ExitCode.MISSING if is_broken else ExitCode.DONE
+
+
+def _print(checks: Sequence[Check]) -> None:
+    """As a table, or as plain lines where the package that draws tables is what is broken."""
+    rows = [(check.name, check.state, check.detail, check.fix) for check in checks]
+    try:
+        from rlzoo.console import print_table
+
+        print_table(COLUMNS, rows)
+    except Exception:
+        for name, state, detail, fix in rows:
+            print_lines(f"{name}: {state}: {detail}", *([f"    {fix}"] if fix else []))

@@ -1,0 +1,126 @@
+"""`rlzoo train --dry-run`: what would run, the memory it needs, and how long it takes, measured by a short trial."""
+
+from __future__ import annotations
+
+import dataclasses
+import time
+from collections.abc import Sequence
+from typing import Any
+
+from rlzoo.config.parse import dump
+from rlzoo.config.schema import AlgoConfig, TrainConfig
+from rlzoo.console import print_lines
+from rlzoo.errors import ExitCode
+from rlzoo.protocols import Algorithm, Callback
+from rlzoo.redaction import redact_values
+from rlzoo.training.preflight import Request
+
+TRIAL_SECONDS = 3.0
+
+
+def print_plan(requests: Sequence[Request], *, trust: bool = False) -> int:
+    """Print every job's configuration, tuned sets, memory and estimated time; nothing is written.
+
+    `trust` is that what `init_from` names may be unpickled.
+    """
+    import yaml
+
+    from rlzoo.training.train import rehearse
+
+    for index, request in enumerate(requests):
+        if len(requests) > 1:
+            print_lines(f"--- job {index + 1} of {len(requests)}")
+        config = request.config
+        if config.init_from is not None:
+            rehearse(dataclasses.replace(config, seed=config.seed or 0), trust=trust)
+        text = yaml.safe_dump(redact_values(dump(config)), sort_keys=False, allow_unicode=True)
+        print_lines(*text.split("\n"))
+        tuned = request.composition.hyperparams
+        print_lines(f"tuned hyperparameters: {', '.join(tuned) if tuned else 'none: algorithm defaults'}")
+        print_lines(*estimates(config))
+    print("every check passed; nothing was started or written")
+    return ExitCode.DONE
+
+
+def estimates(config: TrainConfig) -> list[str]:
+    """Lines about the memory of the buffers, and the time of the training by a short trial on this machine."""
+    from rlzoo.algos.create import create
+    from rlzoo.algos.free_memory import available, size
+    from rlzoo.algos.memory import Sizes, buffer_bytes
+    from rlzoo.envs.make import make
+    from rlzoo.seeding import seed_everything
+    from rlzoo.training.train import set_threads
+
+    set_threads(config)
+    seed_everything(config.seed or 0)
+    env = make(config.env, n_envs=config.env.n_envs, seed=config.seed or 0, training=True)
+    try:
+        sizes = Sizes.of(env.observation_space, env.action_space)
+        env_cfg, total = config.env, config.total_timesteps
+        needed = buffer_bytes(
+            config.algo, sizes, n_envs=env_cfg.n_envs, total_timesteps=total, frame_stack=env_cfg.frame_stack
+        )
+        lines = [f"memory of the buffer: {size(needed)}, {size(available().free)} are free"]
+        trial_algo, warm_up = trial(config.algo, config.env.n_envs)
+        algorithm = create(trial_algo, env, seed=config.seed or 0, device=config.device)
+        clock = Clock(TRIAL_SECONDS, warm_up)
+        algorithm.learn(config.total_timesteps, [clock])
+    finally:
+        env.close()
+    if clock.rate is None:
+        return [*lines, "time: the trial ended before anything could be measured"]
+    seconds = config.total_timesteps / clock.rate
+    return [
+        *lines,
+        f"time: about {_duration(seconds)} for {config.total_timesteps:,} steps at {clock.rate:,.0f} steps/s, "
+        f"measured in a trial of {clock.seconds:.0f} s here; evaluations come on top",
+    ]
+
+
+def trial(algo: AlgoConfig, n_envs: int) -> tuple[AlgoConfig, int]:
+    """The algorithm with a short rollout or warm-up and a small buffer, so that a few seconds are typical of hours.
+
+    Returns:
+        The changed algorithm, and the steps to leave out of the measurement.
+    """
+    hyperparams: dict[str, Any] = dict(algo.hyperparams)
+    batch = int(hyperparams.get("batch_size") or 64)
+    warm_up = 0
+    if "learning_starts" in hyperparams:
+        hyperparams["learning_starts"] = batch
+        warm_up = batch + 100  # the first update alone takes as long as hundreds
+        hyperparams["buffer_size"] = max(10 * batch, 2000)
+    elif "gae_lambda" in hyperparams and "batch_size" in hyperparams:
+        rollout = int(hyperparams["n_steps"]) * n_envs
+        hyperparams["n_steps"] = max(2, min(rollout, max(batch, 512)) // n_envs)
+    return dataclasses.replace(algo, hyperparams=hyperparams), warm_up
+
+
+class Clock(Callback):
+    """Measures steps per second after a warm-up, between boundaries, and ends the trial."""
+
+    def __init__(self, seconds: float, warm_up: int) -> None:
+        self.limit = seconds
+        self.warm_up = warm_up
+        self.start: tuple[float, int] | None = None
+        self.rate: float | None = None
+        self.seconds = 0.0
+
+    def on_boundary(self, algorithm: Algorithm) -> None:
+        now = time.monotonic()
+        if self.start is None:
+            if algorithm.num_timesteps >= self.warm_up:
+                self.start = (now, algorithm.num_timesteps)
+        elif algorithm.num_timesteps > self.start[1]:
+            self.seconds = now - self.start[0]
+            self.rate = (algorithm.num_timesteps - self.start[1]) / self.seconds
+
+    def on_step(self, algorithm: Algorithm) -> bool:
+        return self.seconds < self.limit
+
+
+def _duration(seconds: float) -> str:
+    minutes, hours = seconds / 60, seconds / 3600
+    if hours >= 1:
+        return f"{hours:.1f} hours"
+    return f"{minutes:.0f} minutes" if minutes >= 2 else f"{seconds:.0f} seconds"

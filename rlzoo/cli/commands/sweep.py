@@ -1,0 +1,113 @@
+"""The jobs of a sweep: hand them to a launcher, report each as it ends, and show the aggregate over seeds."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from rlzoo.errors import ExitCode
+from rlzoo.training.preflight import Request
+
+
+def train_many(requests: Sequence[Request], own: Mapping[str, str]) -> int:
+    """Train every request, with the command's own words; returns the sweep's exit code."""
+    from rlzoo.cli.commands.train import job_of
+    from rlzoo.console import say
+    from rlzoo.launchers import Job, launch, sweep_exit_code
+
+    requests = [with_seed(request) for request in requests]
+    first = requests[0].config
+    labels = label(requests)
+    jobs = [
+        Job(job_of(request, own), "rlzoo.cli.commands.train:run_job", name)
+        for request, name in zip(requests, labels, strict=True)
+    ]
+    say(f"{len(jobs)} job{'s' if len(jobs) > 1 else ''}, {first.n_jobs} at a time, launcher {first.launcher['name']}")
+
+    def report(result: Any) -> None:
+        say(f"job {result.index + 1}/{len(jobs)} {labels[result.index]}: {outcome(result)}")
+
+    results = launch(jobs, first.launcher, n_jobs=first.n_jobs, runs_dir=first.runs_dir, on_result=report)
+    code = sweep_exit_code(results)
+    if code != ExitCode.HUNG_UP:  # else nobody is there to read it
+        print_jobs(labels, results)
+        print_aggregate(requests, results)
+    return code
+
+
+def with_seed(request: Request) -> Request:
+    """The request with its seed drawn, so that the job can be named by it."""
+    from rlzoo.seeding import draw_seed
+
+    if request.config.seed is not None:
+        return request
+    return dataclasses.replace(request, config=dataclasses.replace(request.config, seed=draw_seed()))
+
+
+def label(requests: Sequence[Request]) -> list[str]:
+    """What tells each job from the others: the words that they do not share, and the seed."""
+    seeds = [f"seed={request.config.seed}" for request in requests]
+    return [" ".join(filter(None, pair)) for pair in zip(settings(requests), seeds, strict=True)]
+
+
+def settings(requests: Sequence[Request]) -> list[str]:
+    """The words of each job that not all jobs share, without its seed."""
+    words = [[w for w in r.composition.words if not w.startswith(("seed=", "n_seeds="))] for r in requests]
+    shared = set(words[0]).intersection(*words)
+    return [" ".join(word for word in own if word not in shared) for own in words]
+
+
+def outcome(result: Any) -> str:
+    if result.exit_code != 0:
+        return f"failed ({result.exit_code}): {result.error}"
+    from rlzoo.cli.commands.results import number
+
+    last = _last(result)
+    score = f"{number(last['mean_reward'])} ± {number(last['std_reward'])}"
+    return f"{score} over {last['n_episodes']} episodes ({result.run})"
+
+
+def _last(result: Any) -> Mapping[str, Any]:
+    """The final evaluation of the last checkpoint: seeds are compared by it, whatever ships."""
+    evaluations = result.result["evaluations"]
+    found: Mapping[str, Any] = next(
+        (entry for entry in reversed(evaluations) if entry["checkpoint"] == "last"), evaluations[-1]
+    )
+    return found
+
+
+def print_jobs(labels: Sequence[str], results: Sequence[Any]) -> None:
+    from rlzoo.console import print_table
+
+    rows = [(name, outcome(result)) for name, result in zip(labels, results, strict=True)]
+    print_table(("job", "result"), rows, title="jobs")
+
+
+def print_aggregate(requests: Sequence[Request], results: Sequence[Any]) -> None:
+    """Print, for every setting trained with several seeds, the statistics over these training seeds."""
+    from rlzoo.console import print_table
+
+    rows = aggregate(settings(requests), results)
+    if rows:
+        columns = ("setting", "seeds", "mean over seeds", "std over seeds", "seeds' means, or IQM [95 % CI]", "range")
+        print_table(columns, rows, title="over training seeds: the mean return of each run's last checkpoint")
+
+
+def aggregate(names: Sequence[str], results: Sequence[Any]) -> list[tuple[object, ...]]:
+    """One row for each setting with at least two finished runs."""
+    from rlzoo.evaluation.evaluate import OverSeeds
+
+    means: Mapping[str, list[float]] = defaultdict(list)
+    for setting, result in zip(names, results, strict=True):
+        if result.exit_code == 0 and (mean := _last(result)["mean_reward"]) is not None:  # null is not finite
+            means[setting].append(mean)
+    rows: list[tuple[object, ...]] = []
+    for setting, values in means.items():
+        if len(values) < 2:
+            continue
+        seeds = OverSeeds(tuple(values))
+        span = f"{min(values):.2f} to {max(values):.2f}"
+        rows.append((setting or "all jobs", len(values), seeds.mean, seeds.std, seeds.spread, span))
+    return rows

@@ -1,0 +1,79 @@
+"""`rlzoo tune report`: what a study found, as a page with pictures; the study is not changed."""
+
+from __future__ import annotations
+
+from contextlib import nullcontext
+from typing import TYPE_CHECKING
+
+from rlzoo.config.compose import parse_words
+from rlzoo.config.paths import at_home
+from rlzoo.config.tune_schema import TuneReportConfig
+from rlzoo.errors import ExitCode
+
+if TYPE_CHECKING:
+    from rlzoo.cli.main import Arguments
+    from rlzoo.tuning.report import Written
+    from rlzoo.tuning.report.data import Report
+
+
+def main(arguments: Arguments) -> int:
+    config = parse_words("tune-report", arguments.words, TuneReportConfig)
+    from rlzoo.console import say
+    from rlzoo.tuning.report import write
+    from rlzoo.tuning.report.data import as_data, collect, dumps
+    from rlzoo.tuning.report.importance import importance
+    from rlzoo.tuning.storage.read import made_sense_of
+
+    report = collect(config.study, config.studies_dir, config.storage)
+    folder = at_home(config.folder) if config.folder else report.folder / "report"
+    with made_sense_of(report.storage) if report.foreign else nullcontext():
+        shares = importance(report)
+        written = write(report, shares, folder)
+    if report.foreign:
+        say(f"note: {report.folder} was not begun here: {report.storage} is read, as data, and no other storage")
+    if arguments.json:
+        print(dumps({**as_data(report, shares.as_data()), **_files(written)}))
+        return ExitCode.DONE
+    _print(report, written, config.n)
+    return ExitCode.DONE
+
+
+def _files(written: Written) -> dict[str, object]:
+    pictures = {name: str(path) for name, path in written.pictures.items()}
+    return {"report": str(written.page), "pictures": pictures, "not_drawn": written.not_drawn}
+
+
+def _print(report: Report, written: Written, n: int) -> None:
+    from rlzoo.cli.commands.tune import print_final
+    from rlzoo.console import print_pairs, print_table, say
+    from rlzoo.tuning.final import spent
+
+    second = [report.second] if report.second else []
+    columns = ("trial", "score", *second, "values")
+    rows = [
+        (
+            each.number,
+            each.score,
+            *([each.second] if second else []),
+            " ".join(f"{name}={cell.text}" for name, cell in each.values.items()),
+        )
+        for each in report.best[:n]
+    ]
+    if rows:
+        print_table(columns, rows, title="Pareto front" if second else "best trials")
+    if report.comparison is not None:
+        print_final(report.comparison.final, report.second, report.comparison.verdict)
+    if report.failed:
+        print_table(("trial", "error"), [(each.number, each.note) for each in report.failed[:n]], title="failures")
+    for name, reason in written.not_drawn.items():
+        say(f"not drawn: {name}: {reason}")
+    if written.missing:
+        say(f"note: {written.missing}")
+    print_pairs(
+        [
+            ("trials", ", ".join(f"{count} {name}" for name, count in report.counts.items()) or "none yet"),
+            ("finished", f"{report.n_finished} of {report.n_trials}"),
+            ("search cost", spent(report.cost)),
+            ("report", written.page),
+        ]
+    )

@@ -1,0 +1,254 @@
+"""The `rlzoo` command: finds the subcommand, turns failures into messages and exit codes. Standard library only."""
+
+from __future__ import annotations
+
+import atexit
+import gc
+import os
+import sys
+import warnings
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from importlib import import_module
+from pathlib import Path
+from types import TracebackType
+
+from rlzoo import __version__
+from rlzoo.errors import ExitCode, RlzooError, clean
+from rlzoo.escape import coloured, hanging
+from rlzoo.own_modules import skip_empty_entries
+from rlzoo.redaction import redact
+from rlzoo.registry import did_you_mean
+
+COMMANDS = {
+    "train": "train an agent: rlzoo train algo=dqn env=SpaceInvaders",
+    "tune": "search hyperparameters: rlzoo tune algo=ppo env=CartPole n_trials=40 workers=2",
+    "evaluate": "play whole episodes with a trained agent: rlzoo evaluate run=latest",
+    "enjoy": "watch an agent play: rlzoo enjoy run=latest",
+    "record": "film an agent: rlzoo record run=latest",
+    "package": "put everything to share an agent with into a folder: rlzoo package run=latest folder=my-agent",
+    "push-to-hub": "share an agent on the Hugging Face Hub: rlzoo push-to-hub run=latest repo_id=me/ppo-CartPole-v1",
+    "load-from-hub": "get an agent from the Hugging Face Hub: rlzoo load-from-hub repo_id=sb3/ppo-CartPole-v1",
+    "leaderboard": "agents in order of their scores: rlzoo leaderboard env=CartPole",
+    "certify": "the assignments of the Deep RL Course, and the certificate: rlzoo certify name='Ada Lovelace'",
+    "doctor": "what is installed and what is missing, each with the line that mends it",
+    "reproduce": "train a run's configuration once more and compare the curves: rlzoo reproduce run=latest",
+    "verify-resume": "whether a run's training goes on exactly, tried on a short twin: rlzoo verify-resume run=latest",
+    "list": "what there is: rlzoo list algos | envs | hyperparams | experiments | runs | hub",
+    "show": "an algorithm: rlzoo show algo=ppo; a learned table: show run=latest; a request: show algo=ppo env=Pong",
+    "validate": "check configuration files, rlzoo's own or yours: rlzoo validate [path ...]",
+}
+
+SUBCOMMANDS: dict[str, dict[str, str]] = {
+    "tune": {
+        "report": "what a study found, as a page with pictures: rlzoo tune report study=ppo-CartPole",
+        "import": "begin with the best trials of another study: rlzoo tune import storage=x.db algo=ppo env=Pong",
+        "serve": "let workers reach a database through this machine: rlzoo tune serve storage=postgresql://me@host/studies",
+    }
+}
+"""Words that make another command of one: `rlzoo tune report` is `rlzoo.cli.commands.tune_report`, its keys those of
+`conf/tune-report.yaml`, its usage and its options in the tables under `tune report`."""
+
+OPTIONS = {
+    "--json": (
+        "json",
+        (
+            *"tune evaluate record package push-to-hub load-from-hub leaderboard certify doctor reproduce".split(),
+            *"verify-resume list show validate".split(),
+            "tune report",
+            "tune import",
+        ),
+    ),
+    "-m": ("multirun", ("train",)),
+    "--dry-run": ("dry_run", ("train", "tune", "tune import")),
+    "--cfg": ("config", ("train",)),
+}
+"""Each option's field of `Arguments`, and the commands that take it."""
+
+HELP = """\
+rlzoo {version}: train, evaluate and compare reinforcement-learning agents
+
+usage: rlzoo <command> [words] [key=value ...] [options]
+
+commands:
+{commands}
+
+options:
+  --help           help on rlzoo, or on a command: rlzoo train --help
+  --version        the version of rlzoo
+  --json           output for programs (all but train and enjoy)
+  -m, --multirun   run every combination of values: rlzoo train -m algo=ppo,a2c seed=range(0,5)
+  --cfg job        print the composed configuration and stop (train)
+  --dry-run        check everything, print what would run, and stop (train, tune)
+
+first steps:
+  rlzoo train algo=ppo env=CartPole
+  rlzoo evaluate run=latest
+  rlzoo record run=latest
+  rlzoo train resume=latest    # go on after an interruption
+"""
+
+
+@dataclass
+class Arguments:
+    """A command line, split: flags that rlzoo knows, and the words left for the command."""
+
+    words: list[str] = field(default_factory=list)
+    help: bool = False
+    json: bool = False
+    multirun: bool = False
+    dry_run: bool = False
+    config: bool = False
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command; returns its exit code."""
+    atexit.register(_skip_garbage)
+    arguments = list(sys.argv[1:] if argv is None else argv)
+    if argv is None:
+        sys.excepthook = _complain_of_bug
+        warnings.formatwarning = _warning
+        skip_empty_entries()
+    if hasattr(sys.stdout, "reconfigure"):
+        sys.stdout.reconfigure(errors="replace")  # a code page without "±" loses the sign, not the result
+    try:
+        code = _dispatch(arguments)
+        if sys.stdout is not None:
+            sys.stdout.flush()
+        return code
+    except RlzooError as error:
+        if os.environ.get("RLZOO_DEBUG"):
+            raise
+        _complain(f"rlzoo: {error}")
+        return int(error.code)
+    except KeyboardInterrupt:
+        _complain("rlzoo: interrupted")
+        return int(ExitCode.INTERRUPTED)
+    except BrokenPipeError:
+        sys.stdout = None  # the reader (head, less) has gone; nothing is left to flush
+        return 0
+    except OSError as error:
+        if os.environ.get("RLZOO_DEBUG"):
+            raise
+        _complain(f"rlzoo: {error}")
+        try:
+            sys.stdout.flush()
+        except OSError:
+            sys.stdout = None  # it was the output that could not be written
+        return int(ExitCode.STORAGE)
+
+
+def _skip_garbage() -> None:
+    """Leave out Python's search for garbage at its very end, which takes a second or two once torch is loaded.
+
+    Not where Atari was played: an emulator that nobody has freed is reported by its library, in twenty lines.
+    """
+    if "ale_py" in sys.modules:
+        gc.collect()
+    gc.freeze()
+
+
+def parse(argv: Sequence[str]) -> Arguments:
+    """Split a command's arguments into known flags and words."""
+    found = Arguments()
+    flags = {"--help": "help", "-h": "help", "--json": "json", "-m": "multirun", "--multirun": "multirun"}
+    flags |= {"--dry-run": "dry_run", "--cfg=job": "config"}
+    rest = iter(argv)
+    for argument in rest:
+        if argument in flags:
+            setattr(found, flags[argument], True)
+        elif argument in ("--cfg", "-c"):
+            what = next(rest, None)
+            if what == "job":
+                found.config = True
+            elif argument == "-c":  # other tools' option for a file
+                found.words += [argument] if what is None else [argument, what]
+            else:
+                raise RlzooError(f"--cfg prints the configuration of a job, not {what!r}", "rlzoo train … --cfg job")
+        else:
+            key, equals, value = argument.partition("=")
+            found.words.append(f"{key}{equals}{os.path.expanduser(value)}")  # noqa: PTH111 - shells expand no key=~/runs
+    return found
+
+
+def _dispatch(argv: list[str]) -> int:
+    if not argv or argv[0] in ("--help", "-h", "help"):
+        commands = "\n".join(f"  {name:13} {summary}" for name, summary in _summaries().items())
+        print(HELP.format(version=__version__, commands=commands), end="")
+        return 0
+    if argv[0] in ("--version", "-V"):
+        print(f"rlzoo {__version__}")
+        return 0
+    name, rest = _command(argv)
+    arguments = parse(rest)
+    _require_current_folder()
+    if arguments.help:
+        from rlzoo.cli.help import print_help
+
+        print_help(name, _summaries()[name], arguments.words)
+        return 0
+    for option, (attribute, takers) in OPTIONS.items():
+        if getattr(arguments, attribute) and name not in takers:
+            raise RlzooError(f"rlzoo {name} has no option {option}", f"rlzoo {' | '.join(takers)} has it")
+    from rlzoo.config.overrides import require_clear
+    from rlzoo.console import clean_library_logs
+
+    for note in require_clear(name, arguments.words):
+        _complain(f"note: {note}")
+    clean_library_logs()
+    return int(import_module(f"rlzoo.cli.commands.{name.replace('-', '_').replace(' ', '_')}").main(arguments))
+
+
+def _require_current_folder() -> None:
+    try:
+        Path.cwd()
+    except FileNotFoundError as error:
+        raise RlzooError("the current folder does not exist any more", "cd to one", ExitCode.STORAGE) from error
+
+
+def _command(argv: list[str]) -> tuple[str, list[str]]:
+    """The name of the command, `tune report` if a word makes another of it, and what follows."""
+    name, rest = argv[0], argv[1:]
+    if name not in COMMANDS:
+        raise RlzooError(f"unknown command {name!r}{did_you_mean(name, COMMANDS)}", "rlzoo --help lists the commands")
+    words = SUBCOMMANDS.get(name)
+    if words is None or not rest or "=" in rest[0] or rest[0].startswith(("-", "~")):
+        return name, rest
+    if rest[0] not in words:
+        hint = f"rlzoo {' | '.join([f'{name} key=value …', *(f'{name} {word}' for word in words)])}"
+        raise RlzooError(f"unknown word {rest[0]!r}{did_you_mean(rest[0], words)}", hint)
+    return f"{name} {rest[0]}", rest[1:]
+
+
+def _summaries() -> dict[str, str]:
+    """Every command with its line, those that a word makes of one behind it."""
+    found = {}
+    for name, summary in COMMANDS.items():
+        found[name] = summary
+        found |= {f"{name} {word}": text for word, text in SUBCOMMANDS.get(name, {}).items()}
+    return found
+
+
+def _complain(text: str) -> None:
+    """Print to standard error, if anybody still reads it."""
+    if sys.stderr is None:
+        return
+    try:
+        print(clean(text), file=sys.stderr, flush=True)
+    except OSError:
+        sys.stderr = None  # else Python tries again at its very end, and ends with 120
+
+
+def _warning(
+    message: Warning | str, category: type[Warning], filename: str, lineno: int, line: str | None = None
+) -> str:
+    """What a library warns of, which may be what a file or an environment says."""
+    text = f"{filename}:{lineno}: {category.__name__}: {message}"
+    return f"{hanging(redact(coloured(text)))}\n"
+
+
+def _complain_of_bug(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+    """What Python prints of an error that nothing expected, without secrets."""
+    import traceback
+
+    _complain("".join(traceback.format_exception(kind, error, trace)))

@@ -1,0 +1,234 @@
+"""Checks configuration files: rlzoo's own or the user's, each composed with what it needs, all problems reported."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from rlzoo import contained, own_modules
+from rlzoo.config import files, paths, yaml_file
+from rlzoo.config.compose import Composition, compose
+from rlzoo.config.parse import check as check_schema
+from rlzoo.config.paths import short_path
+from rlzoo.config.schema import (
+    CertifyConfig,
+    EnjoyConfig,
+    EvaluateConfig,
+    LeaderboardConfig,
+    LoadFromHubConfig,
+    PackageConfig,
+    PushToHubConfig,
+    RecordConfig,
+    ReproduceConfig,
+    ShowRunConfig,
+    TrainConfig,
+    VerifyResumeConfig,
+)
+from rlzoo.config.tune_schema import TuneImportConfig, TuneReportConfig, TuneServeConfig
+from rlzoo.errors import ConfigError, Problem, RlzooError
+from rlzoo.redaction import redact_values
+from rlzoo.training.preflight import find_problems, secret_problems
+from rlzoo.tuning.request import find as find_tuning
+
+PLACEHOLDERS = {"gym": "env.id=CartPole-v1", "atari": "env.id=PongNoFrameskip-v4"}
+"""Choices that need one more word to be a whole request."""
+
+WITHOUT_GROUPS: dict[str, type[Any]] = {
+    "evaluate": EvaluateConfig,
+    "enjoy": EnjoyConfig,
+    "record": RecordConfig,
+    "package": PackageConfig,
+    "push-to-hub": PushToHubConfig,
+    "load-from-hub": LoadFromHubConfig,
+    "verify-resume": VerifyResumeConfig,
+    "reproduce": ReproduceConfig,
+    "show-run": ShowRunConfig,
+    "leaderboard": LeaderboardConfig,
+    "certify": CertifyConfig,
+    "tune-report": TuneReportConfig,
+    "tune-serve": TuneServeConfig,
+    "tune-import": TuneImportConfig,
+}
+"""Commands whose words are all in their own file."""
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One mistake in a configuration file."""
+
+    file: str
+    key: str
+    problem: str
+    value: Any = None
+
+
+def validate(targets: Sequence[Path] = ()) -> tuple[int, list[Finding]]:
+    """Check files, or everything that rlzoo ships and the user has if none is named.
+
+    Returns:
+        How many files were checked, and what is wrong in them.
+
+    Raises:
+        RlzooError: if a target does not exist.
+    """
+    found = list(_everything()) if not targets else [file for target in targets for file in _files_below(target)]
+    findings = [finding for file in found for finding in check_file(file)]
+    return len(found), list(dict.fromkeys(findings))
+
+
+def check_file(path: Path) -> Iterator[Finding]:
+    """What is wrong with one file, composed into a whole request where it is part of one."""
+    try:
+        yaml_file.read(path)
+    except RlzooError as error:
+        yield Finding(short_path(path), "", error.message)
+        return
+    if path.parent == paths.root() / "conf":
+        yield from _check_command_file(path)
+        return
+    words = _request_for(path)
+    if words is None:
+        yield Finding(short_path(path), "", "is in none of the known places: conf/<group>/ or hyperparams/<algo>/")
+        return
+    command = "tune" if _place(path)[0] == "search_space" else "train"
+    try:
+        composition = compose(command, words)
+    except RlzooError as error:
+        yield Finding(short_path(path), "", str(error))
+        return
+    if command == "tune":
+        for problem in find_tuning(composition)[3]:
+            yield _finding(composition, problem, path)
+        return
+    if _would_import(composition):
+        problems = [
+            *composition.problems,
+            *secret_problems(composition),
+            *check_schema(TrainConfig, composition.values)[1],
+        ]
+    else:
+        _, problems, _ = find_problems(composition)
+    for problem in problems:
+        if not problem.missing:  # a package that is not installed here is no mistake in the file
+            yield _finding(composition, problem, path)
+
+
+def _would_import(composition: Composition) -> bool:
+    """Whether a file names modules of its own: checking a file imports nothing that only the file asks for."""
+    naming = (("env", "imports"), ("env", "id"), ("env", "wrappers"), ("algo", "name"))
+    from_file = any(
+        origin.file is not None and not origin.shipped and path[:2] in naming
+        for path, origin in composition.tree.origins.items()
+    )
+    return from_file and bool(own_modules.named(composition.values))
+
+
+def _finding(composition: Composition, problem: Problem, path: Path) -> Finding:
+    value: Any = composition.values
+    for key in problem.key.split(".") if problem.key else ():
+        value = value.get(key) if isinstance(value, dict) else None
+    where = composition.locate(problem).where
+    text = f"{problem.message} ({problem.hint})" if problem.hint else problem.message
+    file = where if where and where != "command line" else short_path(path)
+    shown = redact_values({problem.key: value})[problem.key]
+    return Finding(file, problem.key, text, None if isinstance(value, dict) and not problem.key else repr(shown))
+
+
+def _check_command_file(path: Path) -> Iterator[Finding]:
+    if path.stem in WITHOUT_GROUPS:
+        _, problems = check_schema(WITHOUT_GROUPS[path.stem], yaml_file.read(path).values)
+        for problem in problems:
+            yield Finding(short_path(path), problem.key, problem.message)
+        return
+    try:
+        composition = compose(path.stem, [])
+    except (RlzooError, ConfigError) as error:
+        yield Finding(short_path(path), "", str(error))
+        return
+    problems = find_tuning(composition)[3] if path.stem == "tune" else find_problems(composition)[1]
+    for problem in problems:
+        yield _finding(composition, problem, path)
+
+
+def _request_for(path: Path) -> list[str] | None:
+    """The words of a request that the file takes part in."""
+    group, name = _place(path)
+    if group == "env":
+        return ["hyperparams=none", _algo_for(name), f"env={name}", *_placeholder(name)]
+    if group in ("algo", "search_space"):
+        return ["hyperparams=none", f"algo={name}", *_env_for(name, name)]
+    if group == "hyperparams":
+        return _request_for_set(path, *name.split("/"))
+    if group == "experiment":
+        return [f"experiment={name}"]
+    if group == "logger":
+        return [f"logger=[{name}]"]
+    if group == "launcher":
+        return [f"launcher={name}"]
+    return ["env=atari", *_placeholder("atari")] if group == "family" else None
+
+
+def _place(path: Path) -> tuple[str, str]:
+    """The group and name that a file's path says: `("env", "CartPole")`, `("hyperparams", "ppo/CartPole")`."""
+    for place in (path.absolute(), path.resolve()):  # a link is of the group it lies in
+        if place.parent.parent.name == "hyperparams":
+            return "hyperparams", f"{place.parent.name}/{place.stem}"
+        if place.parent.parent.name == "conf":
+            return place.parent.name, place.stem
+    return "", path.stem
+
+
+def _request_for_set(path: Path, algo: str, name: str) -> list[str]:
+    own = files.find(f"hyperparams/{algo}/{name}")
+    is_found = own is not None and own.path.resolve() == path.resolve()
+    env = ["env=atari", *_placeholder("atari")] if name == "atari" else [f"env={name}", *_placeholder(name)]
+    if name not in files.options("env"):
+        env = _env_for(algo, name)
+    return [f"algo={algo}", *env, *([] if is_found else [f"hyperparams={path}"])]
+
+
+def _placeholder(name: str) -> list[str]:
+    return [PLACEHOLDERS[name]] if name in PLACEHOLDERS else []
+
+
+def _algo_for(env: str) -> str:
+    """An algorithm that fits the environment's actions: any would do to check the environment's own file."""
+    from rlzoo.config.choices import read_choice
+
+    try:
+        action = str(read_choice("env", env).get("action_space") or "Discrete")
+    except RlzooError:
+        action = "Discrete"
+    return "algo=sac" if action.startswith("Box") else "algo=ppo"
+
+
+def _env_for(algo: str, _name: str) -> list[str]:
+    from rlzoo.algos.specs import find_spec
+
+    if algo == "custom":
+        return ["algo.name=stable_baselines3:PPO"]
+    spec = find_spec(algo)
+    if spec.masked:
+        return ["env=TaxiMasked"]
+    if spec.observation_spaces:
+        return ["env=FrozenLake"]
+    return ["env=Pendulum"] if "Discrete" not in spec.action_spaces else ["env=CartPole"]
+
+
+def _everything() -> Iterator[Path]:
+    for folder in (paths.root() / "conf", paths.root() / "hyperparams"):
+        yield from sorted(folder.rglob("*.yaml"))
+    yield from (file.path for file in files.user_files())
+
+
+def _files_below(target: Path) -> list[Path]:
+    if target.is_dir():
+        found = sorted(path for path in contained.walk(target) if path.suffix == ".yaml" and path.is_file())
+        if not found:
+            raise RlzooError(f"there is no .yaml file in {target}")
+        return found
+    if not target.is_file():
+        raise RlzooError(f"there is no file or folder {target}")
+    return [target]

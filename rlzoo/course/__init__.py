@@ -1,0 +1,1 @@
+"""The Deep RL Course: its assignments, scores and certificate."""

@@ -1,0 +1,168 @@
+"""Agents in order of their results, one board for each environment; equal results are ordered by their means."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+from rlzoo.algos.specs import ALGOS, ALIASES
+from rlzoo.config import aliases, assignments, env_names, files
+from rlzoo.config.choices import read_choice
+from rlzoo.course.scores import LeftOut, Score, course_envs, variant_of
+from rlzoo.errors import Problem
+from rlzoo.evaluation.evaluate import OverSeeds
+from rlzoo.registry import did_you_mean
+
+S = TypeVar("S", Score, LeftOut)
+R = TypeVar("R")
+
+
+@dataclass(frozen=True)
+class Group:
+    """The runs of one algorithm on one environment that differ in nothing but their seeds.
+
+    Attributes:
+        differs: settings in which they differ from the algorithm's other groups there: `total_timesteps=6000`.
+        scores: one for each run, in the order of their seeds.
+    """
+
+    env: str
+    variant: str
+    algo: str
+    differs: str
+    scores: tuple[Score, ...]
+
+    @property
+    def over_seeds(self) -> OverSeeds:
+        return OverSeeds(tuple(score.mean for score in self.scores))
+
+
+@dataclass(frozen=True)
+class Board:
+    """The ranked agents of one environment; `rows` are (rank, score), equal ones share a rank."""
+
+    env: str
+    variant: str
+    title: str
+    rows: tuple[tuple[int, Score], ...]
+
+
+@dataclass(frozen=True)
+class GroupBoard:
+    """The algorithms on one environment in the order of their means over seeds, equal ones share a rank."""
+
+    env: str
+    variant: str
+    title: str
+    rows: tuple[tuple[int, Group], ...]
+
+
+def rank(scores: Iterable[Score]) -> list[tuple[int, Score]]:
+    """The scores, best first, with their ranks: 1, 2, 2, 4."""
+    ordered = sorted(scores, key=lambda score: (-score.result, -score.mean, score.date, score.where))
+    return _ranked(ordered, lambda score: (score.result, score.mean))
+
+
+def boards(scores: Iterable[Score]) -> list[Board]:
+    """One board for each environment: those of the course first, in the order of its units, then the others."""
+    return [Board(*key, _title(*key), tuple(rank(found))) for key, found in _by_env(scores)]
+
+
+def group_boards(scores: Iterable[Score]) -> list[GroupBoard]:
+    """One board of algorithms for each environment; runs that differ in more than their seeds are kept apart."""
+    found = []
+    for key, of_env in _by_env(scores):
+        groups = [group for algo in dict.fromkeys(score.algo for score in of_env) for group in _groups(algo, of_env)]
+        ordered = sorted(groups, key=lambda group: (-group.over_seeds.mean, group.algo, group.differs))
+        found.append(GroupBoard(*key, _title(*key), tuple(_ranked(ordered, lambda group: group.over_seeds.mean))))
+    return found
+
+
+def _groups(algo: str, scores: Sequence[Score]) -> list[Group]:
+    """The runs of an algorithm by what may change their numbers, the checkpoint and its number of steps too."""
+    by_settings: dict[tuple[tuple[str, str], ...], list[Score]] = {}
+    for score in scores:
+        if score.algo == algo:
+            own = {**score.settings, "checkpoint": score.checkpoint, "episodes": str(score.n_episodes)}
+            if score.deterministic is not None:
+                own["actions"] = "deterministic" if score.deterministic else "sampled"
+            by_settings.setdefault(tuple(sorted(own.items())), []).append(score)
+    all_settings = [dict(key) for key in by_settings]
+    keys = sorted({key for one in all_settings for key in one})
+    differing = [key for key in keys if len({one.get(key) for one in all_settings}) > 1]
+    return [
+        Group(
+            found[0].env,
+            found[0].variant,
+            algo,
+            ", ".join(f"{key}={one.get(key, 'null')}" for key in differing),
+            tuple(sorted(found, key=lambda score: (score.seed is None, score.seed or 0, score.where))),
+        )
+        for one, found in zip(all_settings, by_settings.values(), strict=True)
+    ]
+
+
+def _by_env(scores: Iterable[Score]) -> list[tuple[tuple[str, str], list[Score]]]:
+    groups: dict[tuple[str, str], list[Score]] = {}
+    for score in scores:
+        groups.setdefault((score.env, score.variant), []).append(score)
+    order = {key: place for place, (key, _) in enumerate(course_envs())}
+    return [(key, groups[key]) for key in sorted(groups, key=lambda key: (order.get(key, len(order)), key))]
+
+
+def _ranked(ordered: Sequence[R], value: Callable[[R], Any]) -> list[tuple[int, R]]:
+    ranks: list[int] = []
+    for index, row in enumerate(ordered):
+        tied = index > 0 and value(ordered[index - 1]) == value(row)
+        ranks.append(ranks[-1] if tied else index + 1)
+    return list(zip(ranks, ordered, strict=True))
+
+
+def select(scores: Iterable[S], env: str | None = None, algo: str | None = None) -> list[S]:
+    """Those of an environment (short name, id or old id) and an algorithm; a damaged run may be any."""
+    wanted = ALIASES.get(algo, algo) if algo else None
+    return [
+        score
+        for score in scores
+        if (isinstance(score, LeftOut) and score.damaged)
+        or ((env is None or _is_of(score, env)) and wanted in (None, score.algo))
+    ]
+
+
+def check_names(scores: Iterable[Score | LeftOut], env: str | None, algo: str | None) -> list[Problem]:
+    """What is wrong with the names of an environment and an algorithm: neither rlzoo nor any of the scores has them."""
+    found = list(scores)
+    problems = []
+    if env is not None:
+        known = {*files.options("env"), *env_names.short_names(), *(score.env for score in found if score.env)}
+        if not {env, aliases.current(env), env_names.name_of(env)} & known:
+            problems.append(Problem("env", f"there is no {env!r}{did_you_mean(env, known)}", "rlzoo list envs"))
+    if algo is not None:
+        known = {*ALGOS, *ALIASES, *(score.algo for score in found if score.algo)}
+        if algo not in known:
+            problems.append(Problem("algo", f"there is no {algo!r}{did_you_mean(algo, known)}", "rlzoo list algos"))
+    return problems
+
+
+def _is_of(score: Score | LeftOut, env: str) -> bool:
+    name = env_names.name_of(env)
+    if aliases.current(env) in env_names.short_names() or files.find(f"env/{name}") is None:
+        return score.env == aliases.current(env)  # an id is that of every variant
+    values = read_choice("env", name)
+    env_id = str(values["id"])
+    if env_id == "???":  # env=gym, env=atari: any of theirs
+        return False
+    if score.env != env_id:
+        return False
+    return score.source == "hub" or score.variant == variant_of(env_id, values.get("kwargs") or {})
+
+
+def _title(env: str, variant: str) -> str:
+    asked = [
+        f"unit {assignment.unit}: {assignment.algo}, {assignment.asked_for}"
+        for assignment in assignments.ASSIGNMENTS
+        if assignment.env_ids[0] == env and (env, variant) in dict(course_envs())
+    ]
+    name = f"{env} ({variant})" if variant else env or "no environment named"
+    return f"{name} | {'; '.join(asked)}" if asked else name

@@ -1,0 +1,121 @@
+"""How far somebody is in the Deep RL Course: for every assignment the best result there is, and what is still to do."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Literal
+
+from rlzoo.algos.specs import ALGOS
+from rlzoo.config import assignments as course
+from rlzoo.config.assignments import Assignment
+from rlzoo.course.scores import LeftOut, Score, env_of, read_models, read_runs
+from rlzoo.runs.run import Run
+
+if TYPE_CHECKING:
+    from rlzoo.hub.listing import Model
+
+SB3_BACKENDS = ("sb3", "sb3_contrib")
+
+
+@dataclass(frozen=True)
+class Standing:
+    """One assignment and what was reached in it.
+
+    Attributes:
+        state: passed; failed, where every result is below the bar; open, where there is none.
+        best: the best result; None if there is none, or a model passes whose card states none.
+        where: the run or the model that it is of.
+        next: what brings it further; "" if nothing has to.
+        stated: the result is what the card of a model on the Hub says; nobody has measured it again.
+    """
+
+    assignment: Assignment
+    state: Literal["passed", "failed", "open"]
+    best: Score | None = None
+    where: str = ""
+    next: str = ""
+    stated: bool = False
+
+
+@dataclass(frozen=True)
+class Report:
+    """All assignments, and the runs that could not be read."""
+
+    standings: tuple[Standing, ...]
+    damaged: tuple[LeftOut, ...] = ()
+
+    @property
+    def passed(self) -> tuple[Standing, ...]:
+        """The passed ones among those that the certificate counts."""
+        return tuple(s for s in self.standings if s.state == "passed" and s.assignment.certified)
+
+    @property
+    def level(self) -> course.Level | None:
+        return course.level(len(self.passed))
+
+
+def assess(runs: Iterable[Run] = (), models: Iterable[Model] = ()) -> Report:
+    """Compare runs and models of the Hub with the bars of the course.
+
+    A run counts for an assignment if its environment and algorithm are the assignment's (any algorithm of
+    Stable-Baselines3 where the course uses that library) and it was evaluated on at least as many episodes; a model, if
+    its card has the assignment's tags and environment. What passes: a result at or above the bar, or any where there is
+    no bar.
+    """
+    runs = list(runs)
+    found = {n: read_runs(runs, n) for n in {a.n_episodes for a in course.ASSIGNMENTS}}
+    models = list(models)
+    scores, without = read_models(models)
+    tags = {model.id: frozenset(model.tags) for model in models}
+    standings = []
+    for assignment in course.ASSIGNMENTS:
+        own, unfinished = found[assignment.n_episodes]
+        of_runs = [score for score in own if _is_run_of(score, assignment)]
+        of_hub = [score for score in scores if _is_model_of(score, tags[score.where], assignment)]
+        bare = [left for left in without if _is_model_of(left, tags[left.where], assignment)]
+        undone = [left for left in unfinished if not left.damaged and _is_run_of(left, assignment)]
+        standing = _standing(assignment, [*of_runs, *of_hub], bare, undone)
+        standings.append(replace(standing, stated=standing.where in tags))
+    damaged = next(iter(found.values()))[1]
+    return Report(tuple(standings), tuple(left for left in damaged if left.damaged))
+
+
+def command(assignment: Assignment) -> str:
+    """The command that trains an assignment; "" where rlzoo cannot."""
+    return f"rlzoo train {shlex.join(assignment.words)}" if assignment.words else ""
+
+
+def _standing(
+    assignment: Assignment, scores: Sequence[Score], bare: Sequence[LeftOut], undone: Sequence[LeftOut]
+) -> Standing:
+    best = max(scores, key=lambda score: (score.result, score.mean), default=None)
+    if best is not None and (assignment.bar is None or best.result >= assignment.bar):
+        return Standing(assignment, "passed", best, best.where)
+    if best is None and bare and assignment.bar is None:
+        return Standing(assignment, "passed", None, bare[0].where)
+    following = command(assignment) or "not with rlzoo yet; your model on the Hub counts: rlzoo certify user=…"
+    if best is not None:
+        return Standing(assignment, "failed", best, best.where, following)
+    if undone:
+        where = undone[-1].where
+        evaluate = ("rlzoo", "evaluate", f"run={where}", f"n_episodes={assignment.n_episodes}")
+        begun = f"{where} is training" if undone[-1].status == "running" else shlex.join(evaluate)
+        return Standing(assignment, "open", None, where, begun)
+    return Standing(assignment, "open", next=following)
+
+
+def _is_run_of(score: Score | LeftOut, assignment: Assignment) -> bool:
+    if (score.env, score.variant) != env_of(assignment) or assignment.env is None:
+        return False
+    if not assignment.any_of_sb3:
+        return score.algo == assignment.algo
+    return score.algo in ALGOS and ALGOS[score.algo].backend in SB3_BACKENDS
+
+
+def _is_model_of(score: Score | LeftOut, tags: frozenset[str], assignment: Assignment) -> bool:
+    env = env_of(assignment)
+    clear = assignment.env_ids[1:] if env[1] else assignment.env_ids  # the id alone does not say which variant
+    ids = {env_id.lower() for env_id in clear}
+    return set(assignment.tags) <= tags and ((score.env, score.variant) == env or bool(ids & tags))

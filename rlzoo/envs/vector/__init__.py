@@ -1,0 +1,1 @@
+"""Vectorised environments, in this process and in others."""

@@ -1,0 +1,131 @@
+"""What runs in the process of one environment: it does what it is told, and says what went wrong.
+
+A finished episode is told before its reset, so that a reset that fails takes nothing of it away.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import signal
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import suppress
+from multiprocessing.connection import Connection
+from typing import Any
+
+import gymnasium
+from stable_baselines3.common.env_util import is_wrapped
+from stable_baselines3.common.vec_env.base_vec_env import CloudpickleWrapper
+
+from rlzoo.envs.old_gym import explained
+from rlzoo.envs.vector.restarts import Fault
+from rlzoo.errors import RlzooError
+from rlzoo.own_modules import Imports
+from rlzoo.seeding import seed_everything
+
+SIGNALS = ("SIGINT", "SIGTERM", "SIGHUP", "SIGXCPU", "SIGUSR1", "SIGUSR2")
+"""What schedulers and terminals send to every process of a training: its main process decides."""
+
+
+def work(connection: Connection, builder: CloudpickleWrapper, seed: int, imports: Imports) -> None:
+    """The life of the process: make the environment, then answer each command, until the pipe closes.
+
+    An error in the environment's constructor, step or reset is the last answer; one in another method is its answer.
+    """
+    _shield()
+    imports.apply()
+    seed_everything(seed)  # environments that draw from global generators: each its own numbers
+    env: gymnasium.Env | None = None
+    with suppress(BrokenPipeError):  # nobody is there any more to be told
+        try:
+            env = builder.var()
+            for command, data in _commands(connection):
+                if command == "step":
+                    _step(connection, env, data)
+                elif command == "reset":
+                    seed_of_reset, options = data
+                    connection.send(env.reset(seed=seed_of_reset, **({"options": options} if options else {})))
+                else:
+                    connection.send(_call(env, command, data))
+        except RlzooError as error:
+            connection.send(error if env is None else explained(error) or Fault.of(error))
+        except BaseException as error:
+            connection.send(explained(error) or Fault.of(error))
+            return  # an environment that raised may raise again when it is closed
+        if env is not None:
+            env.close()
+
+
+def _commands(connection: Connection) -> Iterator[tuple[str, Any]]:
+    while True:
+        try:
+            command, data = connection.recv()
+        except (EOFError, OSError):
+            return
+        if command == "close":
+            return
+        yield command, data
+
+
+def _step(connection: Connection, env: gymnasium.Env, action: Any) -> None:
+    observation, reward, terminated, truncated, info = env.step(action)
+    info["TimeLimit.truncated"] = truncated and not terminated
+    done = terminated or truncated
+    if not done:
+        connection.send((observation, reward, done, info))
+        return
+    info["terminal_observation"] = observation
+    connection.send((None, reward, done, info))
+    connection.send(env.reset())
+
+
+def _call(env: gymnasium.Env, command: str, data: Any) -> Any:
+    try:
+        if command == "env_method":
+            name, arguments, keywords = data
+            return env.get_wrapper_attr(name)(*arguments, **keywords)
+        if command == "get_attr":
+            return env.get_wrapper_attr(data)
+        if command == "has_attr":
+            return env.has_wrapper_attr(data)
+        if command == "set_attr":
+            return setattr(env, *data)
+        if command == "is_wrapped":
+            return is_wrapped(env, data)
+        if command == "render":
+            return env.render()
+        return env.observation_space, env.action_space
+    except Exception as error:
+        return Fault.of(error)
+
+
+def _shield() -> None:
+    """Leave signals to the parent, and end with it, whatever the environment is doing then."""
+    for name in SIGNALS:
+        if hasattr(signal, name):
+            signal.signal(getattr(signal, name), _ignore)  # SIG_IGN would also hold in programs that it starts
+    if hasattr(os, "setpgid"):
+        os.setpgid(0, 0)  # these programs can be killed with it
+    parent = multiprocessing.parent_process()
+    assert parent is not None
+    if sys.platform == "linux":  # the kernel does it: a library may be holding the interpreter
+        import fcntl
+
+        fcntl.fcntl(parent.sentinel, fcntl.F_SETOWN, -os.getpgrp())
+        fcntl.fcntl(parent.sentinel, fcntl.F_SETSIG, signal.SIGKILL)
+        flags = fcntl.fcntl(parent.sentinel, fcntl.F_GETFL)
+        fcntl.fcntl(parent.sentinel, fcntl.F_SETFL, flags | os.O_ASYNC)
+    threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
+
+
+def _ignore(number: int, frame: Any) -> None:
+    pass
+
+
+def _end_with(parent: Any) -> None:
+    parent.join()
+    if hasattr(os, "killpg"):
+        os.killpg(0, signal.SIGKILL)
+    os._exit(1)

@@ -1,0 +1,1 @@
+"""Agents played, watched, filmed and plotted."""

@@ -1,0 +1,1 @@
+"""How agents of other tools and of rlzoo lie in a repository: read and written."""

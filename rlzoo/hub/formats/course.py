@@ -1,0 +1,273 @@
+"""Agents as the notebooks of the Hugging Face Deep RL Course publish them: Q-tables (unit 2), networks (units 4 and 8).
+
+Q-tables become runs of `q_learning`, the network of unit 4 one of `reinforce`, that of unit 8 one of `ppo_scratch`.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from itertools import pairwise
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from rlzoo.algos.specs import find_spec
+from rlzoo.errors import ExitCode, RlzooError, clean
+from rlzoo.hub.formats import source as imported
+from rlzoo.hub.formats.published import read_json
+from rlzoo.hub.formats.repository import Repository
+from rlzoo.hub.formats.sb3 import CHECKPOINT, names_of_env
+from rlzoo.hub.formats.source import Source
+from rlzoo.protocols import State
+from rlzoo.runs import checkpoints
+from rlzoo.runs.run import Run
+from rlzoo.untrusted import pickle_files
+from rlzoo.untrusted.pickle_files import QLearning
+
+if TYPE_CHECKING:
+    import numpy as np
+
+Q_TABLE, MODEL, HYPERPARAMETERS = "q-learning.pkl", "model.pt", "hyperparameters.json"
+SETTINGS = ("learning_rate", "gamma", "max_epsilon", "min_epsilon", "decay_rate")
+SAID = {"lr": "learning_rate", "learning_rate": "learning_rate", "gamma": "gamma", "activation_fn": "activation_fn"}
+"""What a `hyperparameters.json` says of a network's training; the last of them is rlzoo's word."""
+MAX_STEPS = 10**12
+REINFORCE_LAYER = re.compile(r"(?:fc|actor\.layers\.)(\d+)\.(weight|bias)")
+PPO_LAYER = re.compile(r"(actor|critic)\.(?:layers\.)?(\d+)\.(weight|bias)")
+"""The course's names, and those of the `model.pt` that rlzoo 0.1 wrote."""
+STACKED = "network.actor_and_critic"
+"""What stands before the names of `algos.core.pair`, as rlzoo 0.1 wrote them."""
+STATE_DICT = "its author can share a state dict instead: torch.save(policy.state_dict(), 'model.pt')"
+
+
+def read_q_learning(repository: Repository, file: str, run: Run, source: Source) -> tuple[dict[str, Any], str]:
+    """Make the checkpoint of a run from a `q-learning.pkl`.
+
+    Returns:
+        The run's configuration, and the name of the checkpoint.
+
+    Raises:
+        RlzooError: if it is refused or damaged, or the environment has other states and actions.
+    """
+    path = repository.need(file)
+    found = imported.opened(path, source, pickle_files.read_q_learning, _trusted_table, "Q-table")
+    said = found.values
+    algo = source.wishes.algo or "q_learning"
+    if find_spec(algo).family != "tabular":
+        raise RlzooError(f"{file} holds a table of action values, and {algo} learns none", "leave out algo=")
+    env_id = _env_id(said.get("env_id"), file, source)
+    values = imported.defaults(algo, env_id)
+    values["algo"] |= {key: said[key] for key in SETTINGS if key in said and key in values["algo"]}
+    kwargs = {"map_name": said["map_name"]} if said.get("map_name") and env_id.startswith("FrozenLake") else {}
+    if said.get("slippery") is False:
+        kwargs["is_slippery"] = False
+    values["env"]["kwargs"] = kwargs
+    _lengths(values, said.get("max_steps"), said.get("n_training_episodes"))
+    values["eval"]["deterministic"] = True
+    count = said.get("n_eval_episodes")
+    if _is_count(count):
+        values["eval"]["final_n_episodes"] = count
+    seeds = said.get("eval_seed")
+    if isinstance(seeds, list) and seeds:
+        values["eval"]["seeds"] = seeds[:count] if _is_count(count) else seeds
+    played = said.get("n_training_episodes")
+    tensors = {"q_values": found.qtable.astype("float64")}
+    _build(values, tensors, {"n_episodes": played} if _is_count(played) else {}, file, run, source)
+    return values, CHECKPOINT
+
+
+def read_torch(repository: Repository, file: str, run: Run, source: Source) -> tuple[dict[str, Any], str]:
+    """Make the checkpoint of a run from a `model.pt`: a state dict, or a whole network of the course's unit 4.
+
+    Returns:
+        The run's configuration, and the name of the checkpoint.
+
+    Raises:
+        RlzooError: if it is refused or damaged, or holds another network than the course's.
+    """
+    arrays = _apart(_arrays(repository.need(file), source))
+    said = _hyperparameters(repository, source)
+    actor = _layers(arrays, REINFORCE_LAYER, "")
+    critic: list[tuple[Any, Any]] = []
+    algo = "reinforce"
+    if actor is None:
+        algo = "ppo_scratch"
+        actor, found = _layers(arrays, PPO_LAYER, "actor"), _layers(arrays, PPO_LAYER, "critic")
+        critic = found or []
+    if actor is None or (algo == "ppo_scratch" and _sizes(critic)[:-1] != _sizes(actor)[:-1]):
+        names = clean(", ".join(list(arrays)[:4]))[:200]
+        hint = "unit 4 has fc1, fc2, …; unit 8 has actor.0, actor.2, … and critic.0, … with the same hidden layers"
+        raise RlzooError(f"{file} holds a network that is not the course's: {names}", hint)
+    if source.wishes.algo not in (None, algo):
+        raise RlzooError(f"{file} holds a network of {algo}, not of {source.wishes.algo}", "leave out algo=")
+    values = imported.defaults(algo, _env_id(said.get("env_id"), file, source))
+    values["algo"]["net_arch"] = _sizes(actor)[1:-1]
+    for theirs, ours in SAID.items():
+        if theirs in said:
+            values["algo"][ours] = said[theirs]
+    _lengths(values, said.get("max_t"), said.get("n_training_episodes"))
+    values["eval"]["deterministic"] = False
+    if _is_count(said.get("n_evaluation_episodes")):
+        values["eval"]["final_n_episodes"] = said["n_evaluation_episodes"]
+    tensors = _side_by_side(actor, critic) if critic else _one(actor, "actor.layers")
+    played = said.get("n_training_episodes")
+    _build(values, tensors, {"n_episodes": played} if _is_count(played) else {}, file, run, source)
+    return values, CHECKPOINT
+
+
+def _build(
+    values: dict[str, Any], tensors: Mapping[str, Any], counters: Mapping[str, Any], file: str, run: Run, source: Source
+) -> None:
+    """Write the checkpoint of a new algorithm whose tensors of these names are replaced."""
+    from rlzoo.algos.create import create
+    from rlzoo.envs import make
+    from rlzoo.seeding import isolated
+
+    cfg = imported.checked(values, source, where=f"{file} of {source.origin.name}")
+    with isolated(0):
+        env = make(cfg.env, n_envs=1, seed=0, training=False)
+        try:
+            with imported.explained(file):
+                algorithm = create(cfg.algo, env, seed=0, device="cpu", inference=True)
+                fresh = algorithm.state()
+                known = {key: value for key, value in counters.items() if key in fresh.values}
+                algorithm.restore(State({**fresh.tensors, **tensors}, {**fresh.values, **known}))
+            checkpoints.save(run, CHECKPOINT, algorithm=algorithm, env=env)
+        finally:
+            env.close()
+
+
+def _trusted_table(value: Any) -> QLearning | None:
+    """What the course's pickle holds, out of one that is not quite like it."""
+    import numpy as np
+
+    table = np.asarray(value["qtable"]) if isinstance(value, Mapping) and "qtable" in value else None
+    if table is None or table.ndim != 2 or table.dtype.kind not in "fiu":
+        return None
+    plain = (bool, int, float, str, list)
+    return QLearning(table, {key: each for key, each in value.items() if isinstance(each, plain)})
+
+
+def _arrays(path: Path, source: Source) -> dict[str, np.ndarray]:
+    """The network's parameters by name."""
+    from rlzoo.untrusted.modules import read_module
+    from rlzoo.untrusted.torch_file import read_tensors
+
+    data = path.read_bytes()
+    try:
+        return {name: tensor.numpy() for name, tensor in read_tensors(data, path.name).items()}
+    except RlzooError as error:
+        if error.code is not ExitCode.UNSAFE:
+            raise
+    try:
+        found = read_module(data, path.name)
+    except RlzooError as error:
+        raise RlzooError(error.message, STATE_DICT, error.code) from error
+    source.notes.assume(f"{path.name} holds a whole pickled network: its numbers were read, its code was not")
+    return found
+
+
+def _hyperparameters(repository: Repository, source: Source) -> dict[str, Any]:
+    path = repository.find(HYPERPARAMETERS)
+    if path is None:
+        return {}
+    try:
+        return read_json(path)
+    except ValueError as error:
+        source.notes.assume(f"{HYPERPARAMETERS} is left out: {clean(error)[:100]}")
+        return {}
+
+
+def _env_id(said: Any, file: str, source: Source) -> str:
+    named = [said] if isinstance(said, str) else []
+    named += [*source.published.env_ids, *names_of_env(source.origin.name)]
+    return imported.env_id_of(named, source, where=file)
+
+
+def _lengths(values: dict[str, Any], max_steps: Any, n_episodes: Any) -> None:
+    """Limits of an episode and of the training; a limit above the environment's own says nothing."""
+    if _is_count(max_steps):
+        own = _own_limit(str(values["env"]["id"]), values["env"]["imports"])
+        values["env"]["max_steps"] = None if own is not None and own <= max_steps else max_steps
+    if _is_count(n_episodes):
+        values["stop"]["episodes"] = n_episodes
+        if _is_count(max_steps):
+            values["total_timesteps"] = min(n_episodes * max_steps, MAX_STEPS)
+
+
+def _own_limit(env_id: str, imports: list[str]) -> int | None:
+    import gymnasium
+
+    from rlzoo.envs import registration
+
+    registration.register(module for module in imports if registration.installed(module))
+    spec = gymnasium.registry.get(env_id)
+    return None if spec is None else spec.max_episode_steps
+
+
+def _is_count(value: Any) -> bool:
+    return type(value) is int and 1 <= value <= MAX_STEPS
+
+
+def _layers(arrays: Mapping[str, Any], pattern: re.Pattern[str], part: str) -> list[tuple[Any, Any]] | None:
+    """Weights (n_out, n_in) and biases (n_out,) of a chain of layers, None if the names are not those of one."""
+    numbered: dict[int, dict[str, Any]] = {}
+    for name, array in arrays.items():
+        match = pattern.fullmatch(name)
+        if match is None:
+            return None
+        *of, number, kind = match.groups()
+        if part in ("", *of):
+            numbered.setdefault(int(number), {})[kind] = array
+    found = [numbered[number] for number in sorted(numbered)]
+    if len(found) < 2 or any(set(layer) != {"weight", "bias"} for layer in found):
+        return None
+    layers = [(layer["weight"], layer["bias"]) for layer in found]
+    chained = all(one[0].shape[:1] == two[0].shape[1:] for one, two in pairwise(layers))
+    whole = all(weight.ndim == 2 and bias.shape == weight.shape[:1] for weight, bias in layers)
+    return layers if chained and whole else None
+
+
+def _sizes(layers: list[tuple[Any, Any]]) -> list[int]:
+    return [int(layers[0][0].shape[1]), *(int(weight.shape[0]) for weight, _ in layers)] if layers else []
+
+
+def _one(layers: list[tuple[Any, Any]], name: str) -> dict[str, Any]:
+    """As a sequence of layers with something between them."""
+    found: dict[str, Any] = {}
+    for index, (weight, bias) in enumerate(layers):
+        found |= {f"{name}.{2 * index}.weight": weight, f"{name}.{2 * index}.bias": bias}
+    return found
+
+
+def _apart(arrays: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """Two networks that `algos.core.pair` keeps as one, by the course's names; any others as they are."""
+    weights, biases = (
+        [arrays[key] for key in (f"{STACKED}.{kind}.{depth}" for depth in range(len(arrays))) if key in arrays]
+        for kind in ("weights", "biases")
+    )
+    fits = all(array.ndim == 3 and len(array) == 2 for array in (*weights, *biases))
+    if not weights or len(weights) + len(biases) != len(arrays) or len(weights) != len(biases) or not fits:
+        return arrays
+    found = {}
+    for depth, (weight, bias) in enumerate(zip(weights, biases, strict=True)):
+        for place, part in enumerate(("actor", "critic")):
+            n_out = 1 if part == "critic" and depth == len(weights) - 1 else None
+            found[f"{part}.{2 * depth}.weight"] = weight[place].T[:n_out]
+            found[f"{part}.{2 * depth}.bias"] = bias[place, 0, :n_out]
+    return found
+
+
+def _side_by_side(actor: list[tuple[Any, Any]], critic: list[tuple[Any, Any]]) -> dict[str, Any]:
+    """As `algos.core.pair` keeps two networks: of each layer both, (2, n_in, n_out), the narrower one filled up."""
+    import numpy as np
+
+    found: dict[str, Any] = {}
+    for index, both in enumerate(zip(actor, critic, strict=True)):
+        n_in, n_out = both[0][0].shape[1], max(bias.size for _, bias in both)
+        weights, biases = np.zeros((2, n_in, n_out), np.float32), np.zeros((2, 1, n_out), np.float32)
+        for place, (weight, bias) in enumerate(both):
+            weights[place, :, : bias.size], biases[place, 0, : bias.size] = weight.T, bias
+        found[f"network.actor_and_critic.weights.{index}"] = weights
+        found[f"network.actor_and_critic.biases.{index}"] = biases
+    return found

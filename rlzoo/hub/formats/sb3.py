@@ -1,0 +1,287 @@
+"""Agents as rl_zoo3's push and huggingface_sb3's `package_to_hub` publish them: a zip of Stable-Baselines3 and more.
+
+The zip is read without unpickling: networks are rebuilt and filled with its tensors. What that refuses is opened by
+Stable-Baselines3 itself only with `trust=true`.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from rlzoo.algos.specs import ALGOS, ALIASES, find_spec
+from rlzoo.config.schema import TrainConfig
+from rlzoo.errors import ConfigError, ExitCode, Problem, RlzooError
+from rlzoo.hub.formats import rl_zoo3 as zoo_settings
+from rlzoo.hub.formats import rl_zoo3_metrics
+from rlzoo.hub.formats import source as imported
+from rlzoo.hub.formats.repository import Repository
+from rlzoo.hub.formats.rl_zoo3 import ZooSettings
+from rlzoo.hub.formats.source import Source
+from rlzoo.protocols import Algorithm, State
+from rlzoo.runs import checkpoints
+from rlzoo.runs.run import Run
+from rlzoo.untrusted import pickle_files, sb3_zip
+from rlzoo.untrusted import unpickle as trust
+from rlzoo.untrusted.expressions import class_word
+
+if TYPE_CHECKING:
+    import gymnasium
+    from stable_baselines3.common.vec_env import VecEnv
+
+STATISTICS = ("vec_normalize.pkl", "vecnormalize.pkl")
+CHECKPOINT = "last"
+NORMALIZE_DEFAULTS = {"norm_obs": True, "norm_reward": True, "clip_obs": 10.0, "clip_reward": 10.0, "epsilon": 1e-8}
+EMPTIED = ("buffer_size", 1)
+"""What the zip of an off-policy agent says if rl_zoo3 has loaded and saved it again to publish it."""
+SCREEN = 84
+"""Pixels of a side of the images that Atari's usual preprocessing makes."""
+
+
+@dataclass(frozen=True)
+class Model:
+    """A saved model, however it was opened.
+
+    Attributes:
+        algo: the algorithm's name.
+        hyperparams: its keywords, as far as they are known; `policy` and `policy_kwargs` always are.
+        n_envs: environments that it was trained in.
+        num_timesteps: steps that it was trained for.
+        observation_space: what it was trained on, None if that cannot be read.
+        build: makes the algorithm with the saved weights, for an environment and a configuration.
+    """
+
+    algo: str
+    hyperparams: dict[str, Any]
+    n_envs: int
+    num_timesteps: int
+    observation_space: gymnasium.Space | None
+    build: Callable[[VecEnv, TrainConfig], Algorithm]
+
+
+def read(repository: Repository, file: str, run: Run, source: Source, *, zoo: bool) -> tuple[dict[str, Any], str]:
+    """Make the checkpoint of a run from a zip and what lies beside it.
+
+    Args:
+        repository: where it lies.
+        file: the zip.
+        run: gets the checkpoint.
+        source: where it comes from.
+        zoo: rl_zoo3's settings lie beside it.
+
+    Returns:
+        The run's configuration, and the name of the checkpoint.
+
+    Raises:
+        RlzooError: if a file is refused, damaged or missing, or they do not fit each other.
+    """
+    from rlzoo.envs import make
+
+    settings = zoo_settings.read(repository) if zoo else None
+    model = _open(repository.need(file), settings, source)
+    values = _values(file, model, settings, source)
+    statistics, values["env"]["normalize"] = _normalization(repository, settings, values, source)
+    where = f"{zoo_settings.CONFIG if zoo else file} of {source.origin.name}"
+    cfg = imported.checked(values, source, where=where)
+    env = make(cfg.env, n_envs=1, seed=0, training=False, statistics=statistics)
+    try:
+        with imported.explained(file):
+            algorithm = model.build(env, cfg)
+        checkpoints.save(run, CHECKPOINT, algorithm=algorithm, env=env, model_zip=True)
+    finally:
+        env.close()
+    metrics = repository.find(rl_zoo3_metrics.FILE) if zoo else None
+    if metrics is not None:
+        try:
+            rl_zoo3_metrics.write_evaluations(metrics, run.evaluations_file)
+        except RlzooError as error:
+            source.notes.assume(f"{rl_zoo3_metrics.FILE} is left out: {error.message[:200]}")
+    return values, CHECKPOINT
+
+
+def _values(file: str, model: Model, settings: ZooSettings | None, source: Source) -> dict[str, Any]:
+    """The configuration: defaults, then what the zip says, then what rl_zoo3's files say."""
+    stem = Path(file).stem
+    named = [] if settings is None or settings.env_id is None else [settings.env_id]
+    named += [*source.published.env_ids, *names_of_env(stem), *names_of_env(source.origin.name)]
+    env_id = imported.env_id_of(named, source, where=file)
+    values = imported.defaults(model.algo, env_id)
+    network = {key: model.hyperparams[key] for key in ("policy", "policy_kwargs")}
+    said = {} if settings is None else settings.hyperparams
+    known = {key: value for key, value in model.hyperparams.items() if (key, value) != EMPTIED}
+    values["algo"] |= {**known, **said, **network}
+    values["env"]["n_envs"] = model.n_envs
+    values["total_timesteps"] = max(1, model.num_timesteps)
+    if settings is None:
+        values["env"] |= _guessed(env_id, model, source)
+    else:
+        imports = [*values["env"]["imports"], *settings.env.get("imports", ())]
+        values["env"] |= {**settings.env, "imports": list(dict.fromkeys(imports))}
+        values |= settings.training
+        for note in settings.notes:
+            source.notes.assume(note)
+    if source.published.deterministic is not None:
+        values["eval"]["deterministic"] = source.published.deterministic
+    return values
+
+
+def names_of_env(text: str) -> list[str]:
+    """Environment ids that a name such as `ppo-LunarLander-v2` or `dqn-ALE-Pong-v5` may mean, the likeliest first."""
+    algos = "|".join(sorted((*ALGOS, *ALIASES), key=len, reverse=True))
+    rest = re.sub(rf"(?i)^(?:{algos}|q|reinforce)[-_]", "", text)
+    match = re.match(r".*?-v\d+", rest)
+    found = match[0] if match is not None else ""
+    return [name for name in (re.sub(r"^ALE-", "ALE/", found), found) if name]
+
+
+def _guessed(env_id: str, model: Model, source: Source) -> dict[str, Any]:
+    """What was around the environment, from the observations alone: a zip does not say."""
+    if not imported.is_atari(env_id):
+        return {}
+    shape = () if model.observation_space is None else tuple(model.observation_space.shape or ())
+    sizes = sorted(shape)
+    if len(sizes) != 3 or sizes[1] != sizes[2]:
+        source.notes.assume(f"nothing is around {env_id}: its agent sees {shape or 'something that is not said'}")
+        return {}
+    n_stack, side = sizes[0], sizes[2]
+    source.notes.assume(f"the usual preprocessing of Atari games, {n_stack} frames together, as its images have them")
+    options = {} if side == SCREEN else {"screen_size": side}
+    kwargs = {"frameskip": 1, "repeat_action_probability": 0.0} if "NoFrameskip" in env_id else {}
+    return {"wrappers": {"atari": options}, "kwargs": kwargs, "frame_stack": n_stack if n_stack > 1 else None}
+
+
+def _open(path: Path, settings: ZooSettings | None, source: Source) -> Model:
+    wishes = source.wishes
+    algo = wishes.algo or (settings.algo if settings is not None else None)
+    try:
+        saved = sb3_zip.read(path, algo)
+    except RlzooError as error:
+        if error.code is not ExitCode.UNSAFE:
+            raise
+        if not wishes.trust:
+            hint = "algo=ppo says which" if "name it" in error.message else trust.HINT
+            raise RlzooError(error.message, error.hint or hint, error.code) from error
+        return _trusted(path, algo, source)
+
+    def build(env: VecEnv, cfg: TrainConfig) -> Algorithm:
+        return sb3_zip.build(saved, env=env, algo=cfg.algo, device="cpu")
+
+    data = saved.data
+    return Model(
+        data.spec.name, dict(data.hyperparams), data.n_envs, saved.num_timesteps, data.observation_space, build
+    )
+
+
+def _trusted(path: Path, algo: str | None, source: Source) -> Model:
+    """A zip that Stable-Baselines3 itself loads, as its author wrote it."""
+    name = algo or next((name for name in ALGOS if path.stem.lower().startswith(f"{name}-")), None)
+    if name is None:
+        raise RlzooError(f"{path.name!r} does not say which algorithm it holds", "algo=ppo says which")
+    spec = find_spec(name)
+    opened = trust.load_model(path, spec.name, trust=source.wishes.trust, device="cpu", source=str(source.origin))
+    source.notes.trusted.append(opened.record)
+    model: Any = opened.algorithm.model
+    state = opened.algorithm.state()
+    values = {key: _plain(value) for key, value in vars(model).items() if isinstance(value, bool | int | float | str)}
+    known = imported.defaults(spec.name, "CartPole-v1")["algo"]
+    hyperparams = {key: value for key, value in values.items() if key in known and key not in ("name", "policy")}
+    hyperparams |= {"policy": "LinearPolicy" if "Linear" in type(model.policy).__name__ else "auto"}
+    hyperparams["policy_kwargs"] = _words(dict(model.policy_kwargs or {}), path.name)
+
+    def build(env: VecEnv, cfg: TrainConfig) -> Algorithm:
+        from rlzoo.algos.create import create
+
+        _same_spaces(model, env, path.name)
+        algorithm = create(cfg.algo, env, seed=None, device="cpu", inference=True)
+        fresh = algorithm.state()
+        weights = {key: value for key, value in state.tensors.items() if ".optimizer." not in key}
+        _same_network(weights, fresh, path.name)
+        counters = {**fresh.values["counters"], **state.values["counters"]}
+        algorithm.restore(State({**fresh.tensors, **weights}, {**fresh.values, "counters": counters}))
+        return algorithm
+
+    return Model(spec.name, hyperparams, int(model.n_envs), int(model.num_timesteps), model.observation_space, build)
+
+
+def _same_network(given: Mapping[str, Any], fresh: State, name: str) -> None:
+    own = {key: value for key, value in fresh.tensors.items() if ".optimizer." not in key}
+    wrong = sorted(given.keys() ^ own.keys())
+    wrong += [key for key in given if key in own and tuple(given[key].shape) != tuple(own[key].shape)]
+    if wrong:
+        raise RlzooError(f"the network of {name!r} is one that rlzoo does not build: {wrong[0]} differs")
+
+
+def _same_spaces(model: Any, env: VecEnv, name: str) -> None:
+    from rlzoo.envs.spaces import describe, of
+
+    for saved, given in ((model.observation_space, env.observation_space), (model.action_space, env.action_space)):
+        one, other = of(saved), of(given)
+        same = sorted(one.shape) == sorted(other.shape) if one.is_image else one == other
+        if not same or one.kind != other.kind:
+            raise RlzooError(f"{name!r} is made for {describe(saved)}, and this environment has {describe(given)}")
+
+
+def _plain(value: Any) -> Any:
+    return value.item() if hasattr(value, "item") else value
+
+
+def _words(value: Any, name: str) -> Any:
+    """Keywords of a policy with rlzoo's words for classes."""
+    if isinstance(value, Mapping):
+        return {str(key): _words(part, name) for key, part in value.items() if key != "use_sde"}
+    if isinstance(value, list | tuple):
+        return [_words(part, name) for part in value]
+    if isinstance(value, type):
+        word = class_word(f"{value.__module__}.{value.__qualname__}")
+        if word is None:
+            raise RlzooError(f"the network of {name!r} is built with {value.__qualname__}, which rlzoo does not build")
+        return word
+    return _plain(value)
+
+
+def _normalization(
+    repository: Repository, settings: ZooSettings | None, values: Mapping[str, Any], source: Source
+) -> tuple[State | None, Any]:
+    """The statistics, and `env.normalize`; the file of statistics is believed before the settings."""
+    path = next((path for name in STATISTICS if (path := repository.find(name)) is not None), None)
+    asked = None if settings is None else settings.normalize
+    if asked is False:
+        if path is not None:
+            source.notes.assume(f"{path.name} is left out: {zoo_settings.CONFIG} says that nothing was normalised")
+        return None, False
+    if path is None:
+        if asked is None:
+            return None, False
+        if isinstance(asked, Mapping) and asked.get("norm_obs") is False:
+            source.notes.assume("rewards were normalised, which does not matter to an agent that is trained")
+            return None, False
+        problem = Problem("normalize", "observations were normalised, and there are no statistics: vec_normalize.pkl")
+        raise ConfigError([replace(problem, where=f"{zoo_settings.CONFIG} of {source.origin.name}")])
+    state = imported.opened(
+        path, source, pickle_files.read_vec_normalize, _trusted_statistics, "statistics of a VecNormalize"
+    )
+    said = {key: value for key, value in state.values.items() if key in (*NORMALIZE_DEFAULTS, "gamma", "norm_obs_keys")}
+    if isinstance(asked, Mapping) and "norm_reward" in asked:
+        said["norm_reward"] = asked["norm_reward"]
+    elif asked is True:
+        said["norm_reward"] = True
+    gamma = values["algo"].get("gamma", 0.99)
+    usual = {**NORMALIZE_DEFAULTS, "gamma": gamma, "norm_obs_keys": None}
+    odd = {key: value for key, value in said.items() if value != usual[key] and value != float("inf")}
+    return state, odd or True
+
+
+def _trusted_statistics(value: Any) -> State | None:
+    """What a VecNormalize of Stable-Baselines3 has counted."""
+    import numpy as np
+
+    from rlzoo.envs.vector.normalization import statistics
+
+    if type(value).__name__ != "VecNormalize":
+        return None
+    if isinstance(getattr(value, "__dict__", None), dict):
+        value.returns = np.zeros(0)  # the file has none
+    return statistics(value)

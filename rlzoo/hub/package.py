@@ -1,0 +1,272 @@
+"""The folder that is published: an agent evaluated and filmed, in the forms that others and rlzoo itself read.
+
+Everything is made in a hidden folder beside the target, which takes its place once it is whole.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import secrets
+import shutil
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from rlzoo import console
+from rlzoo.algos import specs
+from rlzoo.config.parse import check
+from rlzoo.config.paths import at_home
+from rlzoo.config.schema import PackageConfig
+from rlzoo.envs import render
+from rlzoo.errors import ConfigError, ExitCode, Problem, RlzooError
+from rlzoo.hub import card, privacy
+from rlzoo.hub.client import check_repo_id
+from rlzoo.hub.formats import rlzoo_write
+from rlzoo.hub.formats.local import NAMED
+from rlzoo.protocols import Evaluation
+from rlzoo.runs.run import Run, folder_name
+from rlzoo.training.preflight import episode_problems
+
+if TYPE_CHECKING:
+    from rlzoo.evaluation.agent import Agent
+
+FRESH = 1_000_000
+"""The evaluation's seeds count up from the run's `eval.seed` and this: nothing was trained or chosen on them."""
+
+LICENSE = re.compile(r"[a-z0-9][a-z0-9.-]*")
+
+
+@dataclass(frozen=True)
+class Staged:
+    """A folder ready to be published.
+
+    Attributes:
+        folder: where it is.
+        name: of the package, `ppo-CartPole-v1`.
+        repo_id: what its card says where to load it from.
+        files: every file's size in bytes, by its path below the folder.
+        evaluation: what its results are from.
+        checkpoint: the checkpoint it was made of.
+    """
+
+    folder: Path
+    name: str
+    repo_id: str | None
+    files: dict[str, int]
+    evaluation: Evaluation
+    checkpoint: str
+
+
+def default_name(algo: str, env_id: str) -> str:
+    """`<algo>-<env id>` as others name agents: `ALE/Pong-v5` becomes `ALE-Pong-v5`, `module:Env-v0` only `Env-v0`."""
+    return folder_name(f"{algo.rpartition(':')[2]}-{env_id.rpartition(':')[2]}")
+
+
+def name_of(run: Run) -> str:
+    """The name of the package of a run."""
+    values = run.read_config()
+    return default_name(str(values["algo"]["name"]), str(values["env"]["id"]))
+
+
+def stage(  # noqa: PLR0913  the words of the command
+    run: Run | Path | str,
+    folder: Path | str,
+    *,
+    repo_id: str | None = None,
+    checkpoint: str | None = None,
+    n_episodes: int | None = None,
+    seeds: Sequence[int] | None = None,
+    deterministic: bool | Literal["auto"] = "auto",
+    video: bool = True,
+    device: str = "auto",
+    trust: bool = False,
+    license: str = "mit",
+) -> Staged:
+    """Make the folder that is published.
+
+    Args:
+        run: a run, its directory, `"latest"` or `"algo/env"`.
+        folder: where to; a package of the same name that was made there before is replaced, and what its owner wrote
+            into its README.md is kept.
+        repo_id: the repository it is for, which its card names.
+        checkpoint: `"best"`, `"last"` or a step; by default the last, or `best` if that was shown to be better.
+        n_episodes: episodes of the evaluation; by default as many as the run's final evaluation has.
+        seeds: one seed for each episode; by default the run's `eval.seeds`, or fresh ones that count up from its
+            `eval.seed` + 1,000,000.
+        deterministic: greedy or sampled actions; `"auto"` follows the environment.
+        video: film one episode.
+        device: where the policy runs.
+        trust: use a run that was not made here although it names modules to import.
+        license: of the weights, as the Hub writes it; a README.md that is kept keeps its own.
+
+    Raises:
+        RlzooError: if there is no such run or checkpoint, something is in the way at `folder`, a package that is needed
+            is missing, or a step fails. `folder` is then as it was.
+    """
+    import numpy as np
+
+    from rlzoo.evaluation.agent import load
+
+    run = run if isinstance(run, Run) else Run.open(run)
+    seeds = None if seeds is None else np.asarray(seeds).tolist()
+    settings = {"checkpoint": checkpoint, "n_episodes": n_episodes, "seeds": seeds, "deterministic": deterministic}
+    settings |= {"repo_id": repo_id, "license": license, "video": video, "device": device, "trust": trust}
+    given = {"run": str(run.path), "folder": str(folder), "runs_dir": "", **dict.fromkeys(NAMED), **settings}
+    if problems := [*check(PackageConfig, given)[1], *problems_of(given)]:
+        raise ConfigError(problems)
+    folder = at_home(folder)
+    run.find_checkpoint(checkpoint)
+    run.read_results()  # a damaged one is found before the episodes are played
+    name = name_of(run)
+    _require_packages(video=video)
+    published = rlzoo_write.require_free(folder, name)
+    kept = card.license_of(published)
+    if kept not in (None, license):
+        console.say(f"{folder}/README.md keeps its license, {kept}; a change is made in the file itself")
+    agent = load(run, checkpoint, device=device, trust=trust)
+    if video:
+        render.require(agent.config.env, "rgb_array")
+    greedy = agent.is_deterministic(deterministic)
+    console.say(f"run {run.path}, checkpoint {agent.checkpoint.name}, {_in_words(greedy)} actions")
+    with _replacing(folder) as new:
+        evaluation = agent.evaluate(seeds=_seeds(agent, n_episodes, seeds), deterministic=greedy)
+        result = _result(agent, evaluation, trust=trust)
+        _write_agent(new, name, agent, evaluation)
+        _write_results(new, result)
+        if video:
+            _film(new / "replay.mp4", agent, evaluation)
+        rlzoo_write.write(new, name, agent)
+        text = card.text(new, name, agent, result, repo_id=repo_id, license=license)
+        (new / "README.md").write_text(card.merge(published, text), encoding="utf-8", newline="")
+        rlzoo_write.write_list(new)
+        privacy.refuse_leaks(new, run.path.parent)
+        run.append_result(result)
+    return Staged(folder, name, repo_id, _sizes(folder), evaluation, agent.checkpoint.name)
+
+
+def problems_of(values: Mapping[str, Any]) -> list[Problem]:
+    """What is wrong with a request beyond its types, before anything is opened."""
+    problems = episode_problems(values)
+    repo_id, license = values["repo_id"], values["license"]
+    if isinstance(repo_id, str) and (wrong := check_repo_id(repo_id)) is not None:
+        problems.append(wrong)
+    elif isinstance(repo_id, str) and "/" not in repo_id:
+        problems.append(Problem("repo_id", f"{repo_id!r} names no owner", f"repo_id=owner/{repo_id}"))
+    if isinstance(license, str) and not LICENSE.fullmatch(license):
+        hint = "mit, apache-2.0, cc-by-4.0, other: https://huggingface.co/docs/hub/repositories-licenses"
+        problems.append(Problem("license", f"{license!r} is no identifier of the Hub's", hint))
+    return problems
+
+
+def _require_packages(*, video: bool) -> None:
+    wanted = {"huggingface_hub": "hub", **({"imageio_ffmpeg": "video"} if video else {})}
+    missing = {package: extra for package, extra in wanted.items() if find_spec(package) is None}
+    if not missing:
+        if find_spec("matplotlib") is None:
+            console.say('without matplotlib there is no learning curve: pip install "hydra-rlzoo[plot]"')
+        return
+    hint = f'pip install "hydra-rlzoo[{",".join((*missing.values(), "plot"))}]"'
+    hint += "; or video=false" if "imageio_ffmpeg" in missing else ""
+    raise ConfigError(
+        [Problem("", f"the package {name!r} is not installed", hint, code=ExitCode.MISSING) for name in missing]
+    )
+
+
+def _seeds(agent: Agent, n_episodes: int | None, seeds: Sequence[int] | None) -> list[int]:
+    from rlzoo.seeding import episode_seeds
+
+    if seeds is not None:
+        return [int(seed) for seed in seeds]
+    fixed = list(agent.config.eval.seeds or ())
+    n = n_episodes or agent.config.eval.n_final
+    return [*fixed[:n], *episode_seeds(agent.config.eval.seed + FRESH, None, n - len(fixed[:n]))]
+
+
+def _result(agent: Agent, evaluation: Evaluation, *, trust: bool) -> dict[str, Any]:
+    """The evaluation as the run's results.json keeps it."""
+    from rlzoo.evaluation.evaluate import summary
+
+    return {
+        "date": datetime.now(UTC).isoformat(timespec="seconds"),
+        "source": "package",
+        "checkpoint": agent.checkpoint.name,
+        "num_timesteps": agent.num_timesteps,
+        "trained_timesteps": agent.run.trained_timesteps(agent.num_timesteps),
+        "mode": "episodes",
+        **({"trusted": True} if trust else {}),
+        **summary(evaluation),
+    }
+
+
+def _write_agent(folder: Path, name: str, agent: Agent, evaluation: Evaluation) -> None:
+    """The agent in the forms of other tools."""
+    from rlzoo.hub.formats import course_write, rl_zoo3_write, sb3_write
+
+    if specs.find_spec(agent.config.algo.name).backend in ("sb3", "sb3_contrib"):
+        sb3_write.write_model(folder, name, agent)
+        rl_zoo3_write.write(folder, agent)
+    else:
+        course_write.write(folder, agent, evaluation)
+    if agent.config.env.normalize is not False:
+        sb3_write.write_statistics(folder / "vec_normalize.pkl", agent)
+
+
+def _write_results(folder: Path, result: dict[str, Any]) -> None:
+    """results.json with the keys that other tools write first."""
+    common = {
+        "mean_reward": result["mean_reward"],
+        "std_reward": result["std_reward"],
+        "is_deterministic": result["deterministic"],
+        "n_eval_episodes": result["n_episodes"],
+        "eval_datetime": result["date"],
+    }
+    ours = {key: value for key, value in result.items() if key not in ("date", "source", "deterministic", "trusted")}
+    text = json.dumps(common | ours, indent=2, allow_nan=False) + "\n"
+    (folder / "results.json").write_text(text, encoding="utf-8")
+
+
+def _film(path: Path, agent: Agent, evaluation: Evaluation) -> None:
+    """The first episode of the evaluation, as it was played."""
+    from rlzoo.evaluation.record import record
+
+    record(agent, path, n_episodes=1, seeds=evaluation.seeds[:1], deterministic=evaluation.deterministic)
+
+
+def _sizes(folder: Path) -> dict[str, int]:
+    paths = (path for path in sorted(folder.rglob("*")) if path.is_file())
+    return {path.relative_to(folder).as_posix(): path.stat().st_size for path in paths}
+
+
+def _in_words(deterministic: bool) -> str:
+    return "deterministic" if deterministic else "sampled"
+
+
+@contextmanager
+def _replacing(folder: Path) -> Iterator[Path]:
+    """A new folder to fill, which takes the place of `folder` when the block ends without an error."""
+    nonce = secrets.token_hex(4)
+    made = [parent for parent in folder.parents if not parent.exists()]  # the innermost first
+    new, old = (folder.with_name(f".{folder.name}.{nonce}.{what}") for what in ("new", "old"))
+    try:
+        new.mkdir(parents=True)
+        yield new
+        if folder.exists():
+            folder.rename(old)
+        new.rename(folder)
+    except BaseException as error:
+        if old.exists() and not folder.exists():
+            old.rename(folder)
+        shutil.rmtree(new, ignore_errors=True)
+        for parent in made:
+            with suppress(OSError):
+                parent.rmdir()
+        if isinstance(error, OSError):
+            message = f"cannot write {folder}: {error.strerror or error}"
+            raise RlzooError(message, "choose another place with folder=", ExitCode.STORAGE) from error
+        raise
+    shutil.rmtree(old, ignore_errors=True)

@@ -1,0 +1,1 @@
+"""A training: checked, begun, resumed."""

@@ -1,0 +1,396 @@
+"""The heart: one training from a checked configuration to an evaluated agent in its run directory."""
+
+from __future__ import annotations
+
+import logging
+import signal
+import time
+import traceback
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager, nullcontext
+from datetime import UTC, datetime
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from rlzoo import console, signals
+from rlzoo.config.parse import dump, fingerprint
+from rlzoo.config.schema import TrainConfig
+from rlzoo.console import LogFile, LogFormatter
+from rlzoo.errors import ExitCode, RlzooError
+from rlzoo.escape import shell
+from rlzoo.evaluation.evaluate import finite
+from rlzoo.protocols import Algorithm, Callback, Evaluation, Pruned, Stateful
+from rlzoo.runs.run import Checkpoint, Run, candidate_name
+
+if TYPE_CHECKING:
+    from stable_baselines3.common.vec_env import VecEnv
+
+    from rlzoo.runs.checkpoints import Contents
+    from rlzoo.runs.compare import Changed
+    from rlzoo.training.callbacks import Evaluations, Interrupt
+
+log = logging.getLogger("rlzoo")
+
+
+def train(
+    cfg: TrainConfig,
+    run: Run,
+    callbacks: Sequence[Callback] = (),
+    resume_from: Checkpoint | None = None,
+    *,
+    trust: bool = False,
+    final: bool = True,
+) -> Evaluation:
+    """Train as `cfg` says, into the directory of `run`.
+
+    Args:
+        cfg: a checked configuration whose seed is set.
+        run: a new run; its config.yaml and info.json are written.
+        callbacks: more callbacks, called after rlzoo's own; one with `log` and `close` hears of the metrics too.
+        resume_from: a checkpoint of this run to go on from, one that was written at a boundary.
+        trust: that `init_from` may be unpickled, which runs what its author put into it.
+        final: False leaves out the evaluation at the end where there was one on the way.
+
+    Returns:
+        The final evaluation of the checkpoint that ships, the last one or `best`; without a final one the last on the
+        way.
+
+    Raises:
+        RlzooError: with exit code 4 if the training fails, after the traceback was written to train.log, or with 129,
+            130 or 143 after a signal; what was kept is in the message.
+        Pruned: if a callback of a search ended it.
+    """
+    from rlzoo.runs.checkpoints import read
+    from rlzoo.runs.compare import NUMBERS, changed_circumstances
+    from rlzoo.runs.info import collect, device
+    from rlzoo.seeding import seed_everything
+    from rlzoo.training.callbacks import Interrupt
+
+    assert cfg.seed is not None
+    with Interrupt(cfg.signal_grace) as interrupt, _recorded(run, interrupt):
+        set_threads(cfg)
+        then = run.read_info()
+        run.update_info(**device())
+        changed = changed_circumstances(then, collect(), NUMBERS) if resume_from is not None else []
+        seed_everything(cfg.seed)
+        contents = read(resume_from) if resume_from is not None else None
+        with _learner(cfg, contents, trust=trust) as (algorithm, env, began_with):
+            if began_with is not None:
+                run.update_info(init_from=began_with)
+            last = _learn(cfg, run, algorithm, env, contents, callbacks, interrupt, changed)
+        evaluation = None
+        if not interrupt.asked():
+            evaluation = last if last is not None and not final else evaluate_final(cfg, run, interrupt.asked)
+        if evaluation is None:
+            raise _interrupted(run, interrupt.signal)
+        return evaluation
+
+
+def rehearse(cfg: TrainConfig, *, trust: bool = False) -> None:
+    """Begin with the weights of `init_from` once before there is a run, so that none is left where this cannot be.
+
+    Raises:
+        RlzooError: if they are not there, damaged, refused, or do not fit. What fails for another reason is left to the
+            training, which records it.
+    """
+    from rlzoo.seeding import isolated
+
+    try:
+        with isolated(0), _learner(cfg, None, trust=trust):
+            pass
+    except RlzooError:
+        raise
+    except Exception:
+        log.debug("the rehearsal failed", exc_info=True)
+
+
+@contextmanager
+def _learner(
+    cfg: TrainConfig, contents: Contents | None, *, trust: bool
+) -> Iterator[tuple[Algorithm, VecEnv, dict[str, Any] | None]]:
+    """The algorithm and its environment; a new training has the weights and statistics of `init_from`.
+
+    With these comes what was taken, for the run's record.
+    """
+    from rlzoo.algos import memory
+    from rlzoo.algos.create import create
+    from rlzoo.envs.make import make
+    from rlzoo.training import init_from
+
+    assert cfg.seed is not None
+    source = init_from.find(cfg.init_from, cfg.runs_dir) if cfg.init_from and contents is None else None
+    gamma = float(cfg.algo.hyperparams.get("gamma") or 0.99)
+    statistics = contents.normalization if contents is not None else None
+    if source is not None:
+        statistics = init_from.statistics(source)
+    env = make(cfg.env, n_envs=cfg.env.n_envs, seed=cfg.seed, gamma=gamma, statistics=statistics, on_nan=cfg.on_nan)
+    try:
+        memory.require(cfg, env.observation_space, env.action_space)
+        known = nullcontext() if contents is None else memory.networks_of(contents.n_bytes, cfg.algo, "its checkpoint")
+        with known:
+            algorithm = create(cfg.algo, env, seed=cfg.seed, device=cfg.device)
+        yield algorithm, env, None if source is None else init_from.fill(algorithm, source, cfg, env, trust=trust)
+    finally:
+        env.close()
+
+
+def _learn(
+    cfg: TrainConfig,
+    run: Run,
+    algorithm: Algorithm,
+    env: VecEnv,
+    contents: Contents | None,
+    callbacks: Sequence[Callback],
+    interrupt: Interrupt,
+    changed: Sequence[Changed],
+) -> Evaluation | None:
+    """Learn to the end, with everything that watches, and going on from `contents` if there are any.
+
+    `changed` is what is not as it was when these were written.
+
+    Returns:
+        The last evaluation on the way, if there was one.
+    """
+    from rlzoo.loggers import open_loggers
+    from rlzoo.runs.checkpoints import restoring
+    from rlzoo.training.callbacks import Checkpoints, Evaluations, Finite, Progress, Standing, Stop
+
+    first: list[Callback] = [finite := Finite(cfg.on_nan, run, env)]
+    standing = None
+    if hasattr(algorithm, "begin_episodes"):  # it can go on exactly
+        with nullcontext() if contents is None else restoring(contents):
+            standing = Standing(run, algorithm, env, cfg.total_timesteps, contents, fingerprint(cfg), changed)
+        first.append(standing)
+    progress = Progress(cfg.total_timesteps, cfg.stop.episodes)
+    hearing: list[Any] = [callback for callback in callbacks if hasattr(callback, "log")]
+    with open_loggers(cfg.logger, run, dump(cfg), extra=[progress, finite, *hearing]) as logger:
+        evaluations = Evaluations(cfg, run, env, logger, should_stop=interrupt.asked)
+        with closing(evaluations), closing(progress):
+            saved: dict[str, Stateful] = {"evaluations": evaluations, "loggers": logger}
+            keep = partial(_worth_keeping, interrupt, evaluations)
+            checkpoints = Checkpoints(cfg, run, env, saved, standing, interrupt, keep)
+            if contents is not None:
+                with restoring(contents):
+                    for name, part in (saved | {"checkpoints": checkpoints}).items():
+                        part.restore(contents.parts[name])
+            every = [*first, evaluations, checkpoints, Stop(cfg, evaluations), progress, *callbacks]
+            with finite.explaining(algorithm):
+                interrupt.learn(algorithm, cfg.total_timesteps, every, logger, cut=lambda: evaluations.cut)
+    return evaluations.last
+
+
+def evaluate_final(cfg: TrainConfig, run: Run, should_stop: Callable[[], bool]) -> Evaluation | None:
+    """Choose the checkpoint that ships, and evaluate it and the last one on the fixed evaluation seeds.
+
+    Returns:
+        The evaluation of the one that ships, or None if `should_stop` cut it short: what was played up to then is no
+        fair sample and is not kept.
+    """
+    from rlzoo.evaluation.evaluate import summary
+
+    selection = _select(cfg, run, should_stop)
+    if should_stop():
+        return None
+    ships = "best" if selection is not None and selection["winner"] != "last" else "last"
+    trained = run.checkpoint("last").num_timesteps
+    entries = []
+    for name in dict.fromkeys(("last", ships)):
+        evaluation = _played(cfg, run, name, should_stop)
+        if should_stop():
+            return None
+        entries.append(
+            {
+                "date": datetime.now(UTC).isoformat(timespec="seconds"),
+                "source": "train",
+                "checkpoint": name,
+                "num_timesteps": run.checkpoint(name).num_timesteps,
+                "trained_timesteps": trained,
+                "ships": name == ships,
+                "mode": "episodes",
+                **({"selection": selection} if name == ships and selection is not None else {}),
+                **summary(evaluation),
+            }
+        )
+    for entry in entries:
+        run.append_result(entry)
+    return evaluation
+
+
+def _played(cfg: TrainConfig, run: Run, name: str, should_stop: Callable[[], bool]) -> Evaluation:
+    from rlzoo.evaluation.agent import load
+
+    agent = load(run, name, device=cfg.device, config=cfg)
+    return agent.evaluate(n_episodes=cfg.eval.n_final, n_envs=cfg.eval.n_envs, should_stop=should_stop)
+
+
+def _select(cfg: TrainConfig, run: Run, should_stop: Callable[[], bool]) -> dict[str, Any] | None:
+    """Let the candidates play against the last checkpoint; a winner becomes `best`, else there is no `best`.
+
+    Returns:
+        What was played, for the record; None if there are no candidates, or `should_stop` cut it short.
+    """
+    from rlzoo.evaluation.agent import Agent, load
+    from rlzoo.evaluation.selection import N_CANDIDATES, STREAM, choose
+    from rlzoo.runs import checkpoints
+    from rlzoo.seeding import episode_seeds
+
+    last = run.checkpoint("last")
+    learned = checkpoints.fingerprint(last)
+    means = {found.name: checkpoints.read_manifest(found)["mean_reward"] for found in run.candidates()}
+    named = sorted(means, key=lambda name: (means[name], int(name)))[-N_CANDIDATES:]
+    candidates = [found for found in run.candidates() if found.name in named]
+    candidates = [found for found in candidates if checkpoints.fingerprint(found) != learned]
+    seeds = episode_seeds(cfg.eval.seed, STREAM, cfg.eval.selection_n_episodes)
+    agents: dict[int, Agent] = {}
+
+    def play(k: int, first: int, n: int) -> Sequence[float]:
+        if k not in agents:
+            name = "last" if k < 0 else candidate_name(int(candidates[k].name))
+            agents[k] = load(run, name, device=cfg.device, config=cfg)
+        played = agents[k].evaluate(seeds=seeds[first : first + n], n_envs=cfg.eval.n_envs, should_stop=should_stop)
+        if should_stop():
+            raise _CutError
+        return played.returns
+
+    try:
+        choice = choose(play, len(candidates), len(seeds))
+    except _CutError:
+        return None
+    if not choice.n_episodes:
+        checkpoints.retract_best(run)
+        console.say(f"last ships: {_why_unopposed(cfg, len(candidates))}")
+        return None
+    names = {-1: "last", **{k: found.name for k, found in enumerate(candidates)}}
+    selection = {
+        "winner": names[-1 if choice.winner is None else choice.winner],
+        "finalist": None if choice.finalist is None else names[choice.finalist],
+        "p_value": choice.p_value,
+        "level": choice.level,
+        "n_episodes": choice.n_episodes,
+        "means_on_the_way": {found.name: finite(means[found.name]) for found in candidates},
+        "returns": {names[k]: [finite(value) for value in returns] for k, returns in choice.returns.items()},
+        "seeds": seeds[: max(map(len, choice.returns.values()))],
+    }
+    if choice.winner is None:
+        checkpoints.retract_best(run)
+    else:
+        checkpoints.promote(run, candidates[choice.winner], selection)
+    console.say(_in_words(selection))
+    return selection
+
+
+def _why_unopposed(cfg: TrainConfig, n_candidates: int) -> str:
+    if not cfg.frequency(cfg.eval.freq, 10):
+        return "nothing was evaluated on the way (eval.freq=0)"
+    if not n_candidates and cfg.eval.selection_n_episodes:
+        return "the evaluations on the way nominated no other checkpoint"
+    return f"eval.selection_n_episodes={cfg.eval.selection_n_episodes} are too few to show that another is better"
+
+
+def _in_words(selection: Mapping[str, Any]) -> str:
+    """What the selection found, in a line."""
+    finalist, winner = selection["finalist"], selection["winner"]
+    if finalist is None:
+        return "last ships: it plays better than every candidate of the evaluations on the way"
+    tested = f"{len(selection['returns'][finalist])} paired episodes, p = {selection['p_value']:.2g}"
+    if winner == "last":
+        return f"last ships: step {int(finalist):,} is not shown to be better ({tested})"
+    return f"best ships: step {int(winner):,} is better than last ({tested})"
+
+
+class _CutError(Exception):
+    """The selection was cut short."""
+
+
+def _worth_keeping(interrupt: Interrupt, evaluations: Evaluations, algorithm: Algorithm) -> bool:
+    """Whether a signal might have the training go back to this boundary: from a slow rollout, or an evaluation."""
+    return interrupt.slow() or evaluations.falls_due(algorithm, within=2 * interrupt.pace.longest)
+
+
+def set_threads(cfg: TrainConfig) -> None:
+    """Give torch its CPU threads: by default one for an MLP policy on a CPU, where more only cost time."""
+    import torch
+
+    if isinstance(cfg.torch_threads, int):
+        torch.set_num_threads(cfg.torch_threads)
+    elif not torch.cuda.is_available() or cfg.device == "cpu":
+        images = "uint8" in (cfg.env.observation_space or "")
+        if not images:
+            torch.set_num_threads(1)
+
+
+def cuda_devices() -> int:
+    """How many CUDA devices torch sees."""
+    import torch
+
+    return torch.cuda.device_count()
+
+
+@contextmanager
+def _recorded(run: Run, interrupt: Interrupt) -> Iterator[None]:
+    """Keep info.json's status and train.log true, whatever happens inside."""
+    started = time.monotonic()
+    handler = LogFile(run.log_file)
+    handler.setFormatter(LogFormatter())
+    log.addHandler(handler)
+    status = "failed"
+    try:
+        yield
+        status = "finished"
+    except KeyboardInterrupt:
+        status = "interrupted"
+        raise _interrupted(run, signal.SIGINT) from None
+    except SystemExit:
+        status = "interrupted"
+        raise
+    except Pruned as pruned:
+        status = "pruned"
+        log.info("%s", pruned)
+        raise
+    except RlzooError as error:
+        status = "interrupted" if error.code in signals.BY_SIGNAL else "failed"
+        log.error("%s", error)
+        if error.code is ExitCode.STORAGE:
+            raise _not_written(error, run) from error
+        raise
+    except Exception as error:
+        log.error("training failed\n%s", traceback.format_exc())
+        raise _failed(error, run) from error
+    finally:
+        interrupt.deaf = True
+        try:
+            run.update_info(
+                status=status,
+                finished=datetime.now(UTC).isoformat(timespec="seconds"),
+                wall_seconds=round(time.monotonic() - started, 3),
+            )
+        except RlzooError as error:
+            raise _not_written(error, run) from error
+        finally:
+            log.removeHandler(handler)
+            handler.close()
+
+
+def _failed(error: Exception, run: Run) -> RlzooError:
+    hint = f"the traceback is in {run.log_file}; {_what_is_kept(run) or 'no checkpoint had been written yet'}"
+    return RlzooError(f"training failed: {type(error).__name__}: {error}", hint, ExitCode.TRAINING_FAILED)
+
+
+def _not_written(error: RlzooError, run: Run) -> RlzooError:
+    """A disk that is full, say, with what is on it."""
+    return RlzooError(error.message, "; ".join(filter(None, (error.hint, _what_is_kept(run)))), error.code)
+
+
+def _what_is_kept(run: Run) -> str:
+    """The checkpoints and how to go on with them; empty if there are none."""
+    kept = [checkpoint.name for checkpoint in run.checkpoints()]
+    return f"kept: {', '.join(kept)}; to go on: rlzoo train {shell(f'resume={run.path}')}" if kept else ""
+
+
+def _interrupted(run: Run, number: int | None) -> RlzooError:
+    code = signals.exit_code(number)
+    if not run.checkpoints():
+        return RlzooError("interrupted before there was anything to save", "start the training anew", code)
+    return RlzooError(
+        "interrupted; the last checkpoint is kept", f"to go on: rlzoo train {shell(f'resume={run.path}')}", code
+    )
