@@ -1,4 +1,4 @@
-"""Which checkpoint should ship? The rule of `rlzoo.evaluation.selection` beside the one before it, on returns that were played.
+"""Which checkpoint should ship? The rule of `evaluation.selection` beside the one before it, on returns really played.
 
 `python -m benchmarks.selection collect` trains with ten checkpoints each and plays every one of them in the same 200
 episodes: their means are the true values, their returns the noise. It goes on run by run where it stopped.

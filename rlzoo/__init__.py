@@ -17,11 +17,11 @@ if TYPE_CHECKING:
     from rlzoo.cli.commands.push_to_hub import push_to_hub
     from rlzoo.cli.commands.record import record
     from rlzoo.cli.commands.show import compose
-    from rlzoo.cli.commands.train import train
     from rlzoo.cli.commands.tune import tune
     from rlzoo.evaluation.agent import Agent
     from rlzoo.hub.pull import load_from_hub
     from rlzoo.runs.run import Run
+    from rlzoo.training.request import train
 
 __all__ = [
     "Agent",
@@ -50,7 +50,7 @@ _HOMES = {
     "package": "rlzoo.cli.commands.package",
     "push_to_hub": "rlzoo.cli.commands.push_to_hub",
     "record": "rlzoo.cli.commands.record",
-    "train": "rlzoo.cli.commands.train",
+    "train": "rlzoo.training.request",
     "tune": "rlzoo.cli.commands.tune",
 }
 

@@ -262,7 +262,8 @@ def test_a_folder_that_cannot_be_written_is_a_storage_failure(tmp_path):
 def test_without_matplotlib_it_is_said_what_to_install(tmp_path):
     (tmp_path / "matplotlib.py").write_text("raise ImportError('gone')\n")
     code = (
-        "from datetime import date; from pathlib import Path; from rlzoo import certificate, course; "
+        "from datetime import date; from pathlib import Path; from rlzoo.course import certificate; "
+        "from rlzoo.config import assignments as course; "
         "from rlzoo.course.progress import Standing; "
         "certificate.write('Ada', course.LEVELS[0], [Standing(a, 'passed') for a in course.CERTIFIED], "
         "Path('out'), date(2026, 1, 1))"

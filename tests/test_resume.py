@@ -11,7 +11,6 @@ import numpy as np
 import pytest
 
 import rlzoo
-from rlzoo.cli.commands.resume import newest_boundary
 from rlzoo.cli.main import main
 from rlzoo.config.compose import compose
 from rlzoo.config.parse import dump
@@ -20,6 +19,7 @@ from rlzoo.protocols import Algorithm, Callback
 from rlzoo.runs.checkpoints import read
 from rlzoo.runs.run import Run
 from rlzoo.training.preflight import check
+from rlzoo.training.resume import newest_boundary
 from rlzoo.training.train import train
 
 COMMON = ["hyperparams=none", "seed=3", "eval.freq=100", "eval.n_episodes=1", "eval.final_n_episodes=1"]

@@ -1,6 +1,6 @@
 """What a child process tries for `rlzoo doctor`: whether packages really load. A crash in there ends only the child.
 
-Run as a file, `python -P rlzoo/doctor/probe.py name ...`; standard library only. For each name it prints a line of JSON:
+Run as a file, `python -P …/probe.py name ...`; standard library only. For each name it prints a line of JSON:
 `{"name": ..., "error": null or text, "missing": the module that is not there or null, "facts": {...}}`.
 """
 

@@ -1,6 +1,6 @@
 """Runs that others made: what their configuration names is not imported.
 
-A run made here says so by its signature (`rlzoo.untrusted.signature`). Of any other, data is read: weights, settings, results.
+A run made here is signed (`untrusted.signature`). Of any other, data is read: weights, settings, results.
 """
 
 from __future__ import annotations

@@ -61,7 +61,7 @@ def test_defaults_are_fine(algo: str) -> None:
 
 def test_nothing_heavy_is_imported() -> None:
     code = (
-        "import sys; from rlzoo.algos import signatures; "
+        "import sys; from rlzoo.algos.schema import signatures; "
         "signatures.check({'name': 'dqn', 'gamma': 2}, observation_space='Box(4)', action_space='Discrete(2)', "
         "n_envs=1, total_timesteps=1000, typed=bool); "
         "print(*{'torch', 'numpy', 'gymnasium', 'stable_baselines3', 'yaml', 'pydantic'} & set(sys.modules))"

@@ -14,12 +14,12 @@ import rlzoo
 from rlzoo.algos.tabular.dynamics import required_table
 from rlzoo.algos.tabular.policy_iteration import PolicyIteration
 from rlzoo.algos.tabular.value_iteration import ValueIteration
-from rlzoo.cli.commands.resume import go_on, newest_boundary
 from rlzoo.config.parse import parse
 from rlzoo.errors import ConfigError, RlzooError
 from rlzoo.runs.checkpoints import read_manifest
 from rlzoo.runs.run import Run
 from rlzoo.training.callbacks.progress import Progress
+from rlzoo.training.resume import go_on, newest_boundary
 from tests.algos.tabular import exact_values, greedy
 
 LEFT, RIGHT, UP, DOWN = range(4)

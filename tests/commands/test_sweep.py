@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 
 import rlzoo
-from rlzoo.cli.commands.train import plan
 from rlzoo.cli.main import main
 from rlzoo.errors import ConfigError
 from rlzoo.runs.run import find_runs
+from rlzoo.training.request import plan
 
 WORDS = ["algo=ppo", "env=CartPole", "hyperparams=none", "algo.n_steps=64", "total_timesteps=128", "eval.freq=64"]
 WORDS += ["eval.n_episodes=1", "eval.final_n_episodes=2"]

@@ -14,7 +14,10 @@ from rlzoo.errors import ExitCode
 
 RUN = "runs/ppo/CartPole-v1/20260101-000000_seed1_abcd"
 """A run of PPO that bad requests go on with."""
-CHILD = "import sys; from rlzoo.cli.main import main; code = main(sys.argv[1:]); sys.exit(code + 64 * ('torch' in sys.modules))"
+CHILD = (
+    "import sys; from rlzoo.cli.main import main; code = main(sys.argv[1:]); "
+    "sys.exit(code + 64 * ('torch' in sys.modules))"
+)
 """The command in an interpreter of its own; 64 on its exit code say that torch was imported."""
 
 

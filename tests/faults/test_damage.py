@@ -10,16 +10,16 @@ from pathlib import Path
 import pytest
 from warm import Warm
 
-from rlzoo.cli.commands.resume import newest_boundary
 from rlzoo.errors import ExitCode, RlzooError
 from rlzoo.runs import checkpoints
 from rlzoo.runs.run import Run
+from rlzoo.training.resume import newest_boundary
 from tests.selected import with_best
 
 WORDS = ["algo=dqn", "env=CartPole", "seed=3", "hyperparams=none", "total_timesteps=900", "algo.learning_starts=100"]
 WORDS += ["algo.buffer_size=500", "checkpoint.freq=200", "eval.freq=300", "eval.n_episodes=1", "env.normalize=true"]
 WORDS += ["eval.final_n_episodes=1", "algo.policy_kwargs={net_arch: [8]}"]
-SEGMENTS = "from rlzoo.algos import replay_state; replay_state.SEGMENT = 100"
+SEGMENTS = "from rlzoo.algos.sb3 import replay; replay.SEGMENT = 100"
 
 
 @pytest.fixture(scope="module")

@@ -17,9 +17,9 @@ import numpy as np
 import pytest
 from warm import Warm
 
-from rlzoo.cli.commands.resume import newest_boundary
 from rlzoo.runs import checkpoints
 from rlzoo.runs.run import Run, find_runs
+from rlzoo.training.resume import newest_boundary
 
 pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="kills forked processes")
 

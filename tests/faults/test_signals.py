@@ -17,9 +17,9 @@ import numpy as np
 import pytest
 from warm import Child, Warm
 
-from rlzoo.cli.commands.resume import newest_boundary
 from rlzoo.runs.checkpoints import read
 from rlzoo.runs.run import Run, find_runs
+from rlzoo.training.resume import newest_boundary
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="signals of Unix")
 

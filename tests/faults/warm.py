@@ -118,10 +118,10 @@ class Child:
 def _serve() -> None:
     import rlzoo.cli.commands.evaluate
     import rlzoo.cli.commands.list
-    import rlzoo.cli.commands.resume
     import rlzoo.cli.commands.train
     import rlzoo.cli.main
     import rlzoo.loggers.tensorboard
+    import rlzoo.training.resume
     import rlzoo.training.train
     from rlzoo.launchers.warm import MODULES
 
@@ -136,7 +136,7 @@ def _serve() -> None:
         __import__(name)
     for name in ("tensorboard.summary.writer.event_file_writer", "safetensors.numpy"):
         __import__(name)
-    rlzoo.cli.commands.train.check_all(rlzoo.cli.commands.train.plan(["algo=ppo", "env=CartPole"], multirun=False))
+    rlzoo.training.request.check_all(rlzoo.training.request.plan(["algo=ppo", "env=CartPole"], multirun=False))
     for line in sys.stdin:
         request = json.loads(line)
         if "poll" in request:

@@ -14,13 +14,13 @@ import yaml
 from watch import alive, start_sweep, wait_for
 
 import rlzoo
-from rlzoo.cli.commands.train import check_all, job_of, plan
 from rlzoo.errors import ExitCode, RlzooError
 from rlzoo.launchers import Job, JobResult, launch
 from rlzoo.launchers.submitit_slurm import Requeued
 from rlzoo.own_modules import Imports
 from rlzoo.runs.checkpoints import read
 from rlzoo.runs.run import find_runs
+from rlzoo.training.request import check_all, job_of, plan
 
 submitit = pytest.importorskip("submitit")
 YAML = Path(__file__).parents[2] / "conf" / "launcher" / "submitit_slurm.yaml"
@@ -76,7 +76,7 @@ def test_a_job_whose_time_is_over_is_put_back_and_goes_on_with_its_run(tmp_path,
     (request,) = check_all(plan(words, multirun=False))
     executor = submitit.AutoExecutor(folder=tmp_path / "jobs", cluster="local")
     executor.update_parameters(timeout_min=5)
-    job = Job(job_of(request), "rlzoo.cli.commands.train:run_job")
+    job = Job(job_of(request), "rlzoo.training.request:run_job")
     handle = executor.submit(Requeued(1, Imports.here()), job, 0)
     wait_for(lambda: list(tmp_path.glob("runs/*/*/*/metrics.csv")))
     (task,) = psutil.Process(int(handle.job_id)).children()

@@ -84,9 +84,9 @@ def reproduce(run: Run | Path | str, *, into: Path | str | None = None, trust: b
     Raises:
         RlzooError: if the run has not finished or its settings changed on the way, or the training fails.
     """
-    from rlzoo.cli.commands.train import run_job
     from rlzoo.console import say, warn
     from rlzoo.runs.info import collect, git_diff
+    from rlzoo.training.request import run_job
     from rlzoo.training.train import set_threads
 
     run = run if isinstance(run, Run) else Run.open(run)

@@ -13,15 +13,15 @@ from rlzoo.training.preflight import Request
 
 def train_many(requests: Sequence[Request], own: Mapping[str, str]) -> int:
     """Train every request, with the command's own words; returns the sweep's exit code."""
-    from rlzoo.cli.commands.train import job_of
     from rlzoo.console import say
     from rlzoo.launchers import Job, launch, sweep_exit_code
+    from rlzoo.training.request import job_of
 
     requests = [with_seed(request) for request in requests]
     first = requests[0].config
     labels = label(requests)
     jobs = [
-        Job(job_of(request, own), "rlzoo.cli.commands.train:run_job", name)
+        Job(job_of(request, own), "rlzoo.training.request:run_job", name)
         for request, name in zip(requests, labels, strict=True)
     ]
     say(f"{len(jobs)} job{'s' if len(jobs) > 1 else ''}, {first.n_jobs} at a time, launcher {first.launcher['name']}")

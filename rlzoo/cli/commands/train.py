@@ -1,50 +1,34 @@
-"""`rlzoo train`: check every job, then train one here or hand many to a launcher."""
+"""`rlzoo train`: check every job, then train one here or hand many to a launcher; or resume one."""
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Mapping, Sequence
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from rlzoo.config.compose import Composition, compose, expand_jobs
-from rlzoo.config.overrides import key_of
-from rlzoo.config.parse import dump, parse
-from rlzoo.console import print_lines
-from rlzoo.errors import ConfigError, ExitCode, Problem, RlzooError
+from rlzoo.config.compose import Composition
+from rlzoo.console import print_lines, say
+from rlzoo.errors import ConfigError, ExitCode, RlzooError
 from rlzoo.redaction import redact_values
-from rlzoo.runs.config import RunConfig
-from rlzoo.runs.run import Run, write_text
-from rlzoo.training.preflight import Request, check
+from rlzoo.training import resume
+from rlzoo.training.preflight import Request
+from rlzoo.training.request import AUTO, check_all, job_of, plan, run_job, split
 
 if TYPE_CHECKING:
     from rlzoo.cli.main import Arguments
 
 
-AUTO = "auto"
-"""`resume=auto` goes on with the newest unfinished run of the same configuration, or starts one."""
-
-OWN_WORDS = ("resume", "trust")
-"""Words that belong to one call of the command, never to the configuration that a run keeps."""
-
-MAX_SEEDS = 1000
-"""Seeds that `n_seeds` trains at most."""
-
-
 def main(arguments: Arguments) -> int:
-    own, words = _split(arguments.words)
+    own, words = split(arguments.words)
     if own.get("resume") not in (None, AUTO):
-        from rlzoo.cli.commands import resume
-
         if arguments.multirun or arguments.dry_run or arguments.config:
             raise RlzooError("resume= goes on with one run as it is", "leave out -m, --dry-run and --cfg")
-        return resume.main(arguments.words)
+        return _resume(arguments.words)
     compositions = plan(words, multirun=arguments.multirun, resumes="resume" in own)
     if arguments.config:
         return _print_config(compositions)
     requests = check_all(compositions)
     for notice in dict.fromkeys(notice for request in requests for notice in request.notices):
-        _say(f"note: {notice}")
+        say(f"note: {notice}")
     if arguments.dry_run:
         from rlzoo.cli.commands.dry_run import print_plan
 
@@ -56,161 +40,26 @@ def main(arguments: Arguments) -> int:
     return train_many(requests, own)
 
 
-def train(*words: str) -> Run:
-    """Train one agent, as `rlzoo train` does.
-
-    Args:
-        words: settings as on the command line: `"algo=ppo"`, `"env=CartPole"`, `"seed=1"`.
-
-    Returns:
-        The run: its directory, results and checkpoints.
-
-    Raises:
-        ConfigError: naming everything that is wrong with the request; nothing was started or written.
-        RlzooError: if the training fails; its run directory says how far it came.
-    """
-    own, rest = _split(words)
-    if own.get("resume", AUTO) != AUTO:
-        from rlzoo.cli.commands import resume
-
-        run, cfg, changes = resume.request(words)
-        resume.go_on(run, cfg, changes)
-        return run
-    requests = check_all(plan(rest, multirun=False))
-    if len(requests) > 1:
-        raise RlzooError("rlzoo.train trains one agent", "call it once for each seed, or use: rlzoo train n_seeds=…")
-    return Run(Path(run_job(job_of(requests[0], own))["run"]))
-
-
-def _split(words: Sequence[str]) -> tuple[dict[str, str], list[str]]:
-    """The words that are no settings of a training, by key, and all others."""
-    own = {key_of(word): word.partition("=")[2].strip("'\"") for word in words if key_of(word) in OWN_WORDS}
-    if own.get("trust", "false") not in ("true", "false"):
-        raise ConfigError([Problem("trust", f"must be true or false, not {own['trust']!r}", where="command line")])
-    return own, [word for word in words if key_of(word) not in OWN_WORDS]
-
-
-def plan(words: Sequence[str], *, multirun: bool, resumes: bool = False) -> list[Composition]:
-    """Compose every job that the words ask for: the combinations of a sweep, and each of `n_seeds` seeds.
-
-    With `resumes`, jobs have to be such that each finds its own run again.
-    """
-    jobs, problems = expand_jobs(words) if multirun else ([list(words)], [])
-    if problems:
-        raise ConfigError(problems)
-    compositions = [compose("train", job) for job in jobs]
-    seeded = [each for composition in compositions for each in _with_seeds(composition)]
-    if resumes and len(seeded) > 1 and any(composition.values.get("seed") is None for composition in compositions):
-        message = "is null, but resume=auto tells the runs of several jobs by their seeds"
-        raise ConfigError([compositions[0].locate(Problem("seed", message, "give one: seed=0"))])
-    return seeded
-
-
-def _with_seeds(composition: Composition) -> list[Composition]:
-    n_seeds, seed = (_whole(composition.values.get(key)) for key in ("n_seeds", "seed"))
-    if type(n_seeds) is not int or n_seeds <= 1 or (seed is not None and type(seed) is not int):
-        return [composition]  # one job, or a mistake that the check will name
-    if n_seeds > MAX_SEEDS:
-        raise ConfigError([composition.locate(Problem("n_seeds", f"must be at most {MAX_SEEDS}, not {n_seeds}"))])
-    if seed is None:
-        from rlzoo.seeding import draw_seed
-
-        seed = draw_seed() // 2
-    own = [*composition.words, "n_seeds=1"]
-    return [compose("train", [*own, f"seed={seed + index}"]) for index in range(n_seeds)]
-
-
-def _whole(value: Any) -> Any:
-    return int(value) if isinstance(value, float) and value.is_integer() else value
-
-
-def check_all(compositions: Sequence[Composition]) -> list[Request]:
-    """Check every job before the first starts.
-
-    Raises:
-        ConfigError: with the problems of all jobs, each said once.
-    """
-    requests: list[Request] = []
-    problems: dict[str, Problem] = {}
-    for composition in compositions:
-        try:
-            requests.append(check(composition, n_requests=len(compositions)))
-        except ConfigError as error:
-            for problem in error.problems:
-                problems.setdefault(str(problem), problem)
-    if problems:
-        raise ConfigError(list(problems.values()))
-    return requests
-
-
-def job_of(request: Request, own: Mapping[str, str] | None = None) -> dict[str, Any]:
-    """A request and the command's own words as plain data that can be sent to another process or machine."""
-    from rlzoo.training import init_from
-
-    composition = request.composition
-    return {
-        **(own or {}),
-        "config": dump(request.config),
-        "init_from": init_from.pinned(request.config),
-        "words": list(composition.words),
-        "hyperparams": list(composition.hyperparams),
-        "notices": list(request.notices),
-    }
-
-
-def run_job(job: dict[str, Any]) -> dict[str, Any]:
-    """Create the run of a job, or find the one to go on with, and train it; the entry point of every launcher."""
-    import rlzoo.algos.sb3.adapter  # noqa: F401  # takes seconds, in which a signal leaves no run behind yet
-    from rlzoo.runs import lock
-    from rlzoo.runs.info import collect, git_diff
-    from rlzoo.seeding import draw_seed
-    from rlzoo.training.train import rehearse
-    from rlzoo.training.train import train as train_run
-
-    cfg = parse(job["config"])
-    if job.get("resume") == AUTO:
-        from rlzoo.cli.commands.resume import find_unfinished, go_on
-
-        found = find_unfinished(cfg)
-        if found is not None:
-            stored = RunConfig.open(found)
-            before = parse(stored.file.values)  # but for the seed, and which weights were the newest, as asked for now
-            begun_with = before.init_from if stored.is_own else job.get("init_from", cfg.init_from)
-            go_on(found, dataclasses.replace(cfg, seed=before.seed, init_from=begun_with))
-            return _answer(found)
-        _say("resume=auto: no unfinished run of this configuration, starting one")
-    cfg = dataclasses.replace(cfg, init_from=job.get("init_from", cfg.init_from))
-    if cfg.seed is None:
-        cfg = dataclasses.replace(cfg, seed=draw_seed())
-        _say(f"seed: {cfg.seed} (drawn)")
-    assert cfg.seed is not None
-    trust = job.get("trust") == "true"
-    if cfg.init_from is not None:
-        rehearse(cfg, trust=trust)
-    run = Run.create(cfg.runs_dir, algo=cfg.algo.name, env_id=cfg.env.id, seed=cfg.seed)
-    run.write_config(dump(cfg))
-    details: dict[str, Any] = {key: job[key] for key in ("words", "hyperparams", "notices", "reproduces") if key in job}
-    run.write_info({"status": "running", "run": run.path.name, **details, **collect()})
-    if diff := git_diff():
-        write_text(run.git_diff_file, diff)
-    _say(f"run: {run.path}")
-    with lock.held(run):
-        train_run(cfg, run, trust=trust)
-    return _answer(run)
-
-
-def _answer(run: Run) -> dict[str, Any]:
-    return {"run": str(run.path), "result": {"evaluations": run.read_results()}}
-
-
 def _train_one(request: Request, own: Mapping[str, str]) -> int:
     from rlzoo.cli.commands.results import print_results
 
     for file in request.composition.hyperparams:
-        _say(f"tuned hyperparameters: {file}")
+        say(f"tuned hyperparameters: {file}")
     result = run_job(job_of(request, own))
     print_results(result["result"]["evaluations"])
     print_lines(f"run: {result['run']}")
+    return ExitCode.DONE
+
+
+def _resume(words: Sequence[str]) -> int:
+    """Go on with the run that `resume=` names; the other words change its settings."""
+    from rlzoo.cli.commands.results import print_results
+
+    run, cfg, changes = resume.request(words)
+    before = len(run.read_results())
+    if resume.go_on(run, cfg, changes):
+        print_results(run.read_results()[before:])
+        print_lines(f"run: {run.path}")
     return ExitCode.DONE
 
 
@@ -223,9 +72,3 @@ def _print_config(compositions: Sequence[Composition]) -> int:
     texts = (yaml.safe_dump(redact_values(c.values), sort_keys=False, allow_unicode=True) for c in compositions)
     print_lines(*"---\n".join(texts).removesuffix("\n").split("\n"))
     return ExitCode.DONE
-
-
-def _say(text: str) -> None:
-    from rlzoo.console import say
-
-    say(text)

@@ -148,7 +148,7 @@ def compare_runs(first: Run, second: Run) -> dict[str, Difference | None]:
 
 def train_part(part: dict[str, Any]) -> dict[str, Any]:
     """One half of a training, or all of it; what each process is started with. Says nothing: its log has it all."""
-    from rlzoo.cli.commands.resume import go_on
+    from rlzoo.training.resume import go_on
     from rlzoo.training.train import train
 
     cfg, run = parse(part["config"]), Run(Path(part["run"]))

@@ -1,7 +1,7 @@
 """Where a study is, whose it is, and what its study.yaml says.
 
-A study that this user began says so by the signature of its study.yaml (`rlzoo.untrusted.signature`). Of any other folder the SQLite
-file in it is read, as data: no other storage that it names, and nothing through links that lead out of it.
+A study that this user began says so by the signature of its study.yaml (`untrusted.signature`). Of any other folder the
+SQLite file in it is read, as data: no other storage that it names, and nothing through links that lead out of it.
 """
 
 from __future__ import annotations

@@ -12,7 +12,6 @@ from rlzoo.config import overrides
 from rlzoo.config.compose import override
 from rlzoo.config.parse import check, dump
 from rlzoo.config.schema import CHANGEABLE, WHERE, TrainConfig
-from rlzoo.console import print_lines
 from rlzoo.errors import ExitCode, Problem, RlzooError
 from rlzoo.escape import shell
 from rlzoo.loggers import check as check_loggers
@@ -21,18 +20,6 @@ from rlzoo.runs.config import RunConfig, find_problems
 from rlzoo.runs.run import Checkpoint, Run, find_runs, folder_name
 from rlzoo.training import init_from
 from rlzoo.training.preflight import check_stored, secret_problems
-
-
-def main(words: Sequence[str]) -> int:
-    """Go on with the run that `resume=` names; the other words change its settings."""
-    from rlzoo.cli.commands.results import print_results
-
-    run, cfg, changes = request(words)
-    before = len(run.read_results())
-    if go_on(run, cfg, changes):
-        print_results(run.read_results()[before:])
-        print_lines(f"run: {run.path}")
-    return ExitCode.DONE
 
 
 def go_on(run: Run, cfg: TrainConfig, changes: Sequence[str] = ()) -> bool:

@@ -1,0 +1,170 @@
+"""A request to train: composed, checked, and carried out here or by a launcher, as a new run or one that is resumed."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from rlzoo.config.compose import Composition, compose, expand_jobs
+from rlzoo.config.overrides import key_of
+from rlzoo.config.parse import dump, parse
+from rlzoo.console import say
+from rlzoo.errors import ConfigError, Problem, RlzooError
+from rlzoo.runs.config import RunConfig
+from rlzoo.runs.run import Run, write_text
+from rlzoo.training import resume
+from rlzoo.training.preflight import Request, check
+
+AUTO = "auto"
+"""`resume=auto` goes on with the newest unfinished run of the same configuration, or starts one."""
+
+OWN_WORDS = ("resume", "trust")
+"""Words that belong to one call of the command, never to the configuration that a run keeps."""
+
+MAX_SEEDS = 1000
+"""Seeds that `n_seeds` trains at most."""
+
+
+def train(*words: str) -> Run:
+    """Train one agent, as `rlzoo train` does.
+
+    Args:
+        words: settings as on the command line: `"algo=ppo"`, `"env=CartPole"`, `"seed=1"`.
+
+    Returns:
+        The run: its directory, results and checkpoints.
+
+    Raises:
+        ConfigError: naming everything that is wrong with the request; nothing was started or written.
+        RlzooError: if the training fails; its run directory says how far it came.
+    """
+    own, rest = split(words)
+    if own.get("resume", AUTO) != AUTO:
+        run, cfg, changes = resume.request(words)
+        resume.go_on(run, cfg, changes)
+        return run
+    requests = check_all(plan(rest, multirun=False))
+    if len(requests) > 1:
+        raise RlzooError("rlzoo.train trains one agent", "call it once for each seed, or use: rlzoo train n_seeds=…")
+    return Run(Path(run_job(job_of(requests[0], own))["run"]))
+
+
+def split(words: Sequence[str]) -> tuple[dict[str, str], list[str]]:
+    """The words that are no settings of a training, by key, and all others."""
+    own = {key_of(word): word.partition("=")[2].strip("'\"") for word in words if key_of(word) in OWN_WORDS}
+    if own.get("trust", "false") not in ("true", "false"):
+        raise ConfigError([Problem("trust", f"must be true or false, not {own['trust']!r}", where="command line")])
+    return own, [word for word in words if key_of(word) not in OWN_WORDS]
+
+
+def plan(words: Sequence[str], *, multirun: bool, resumes: bool = False) -> list[Composition]:
+    """Compose every job that the words ask for: the combinations of a sweep, and each of `n_seeds` seeds.
+
+    With `resumes`, jobs have to be such that each finds its own run again.
+    """
+    jobs, problems = expand_jobs(words) if multirun else ([list(words)], [])
+    if problems:
+        raise ConfigError(problems)
+    compositions = [compose("train", job) for job in jobs]
+    seeded = [each for composition in compositions for each in _with_seeds(composition)]
+    if resumes and len(seeded) > 1 and any(composition.values.get("seed") is None for composition in compositions):
+        message = "is null, but resume=auto tells the runs of several jobs by their seeds"
+        raise ConfigError([compositions[0].locate(Problem("seed", message, "give one: seed=0"))])
+    return seeded
+
+
+def _with_seeds(composition: Composition) -> list[Composition]:
+    n_seeds, seed = (_whole(composition.values.get(key)) for key in ("n_seeds", "seed"))
+    if type(n_seeds) is not int or n_seeds <= 1 or (seed is not None and type(seed) is not int):
+        return [composition]  # one job, or a mistake that the check will name
+    if n_seeds > MAX_SEEDS:
+        raise ConfigError([composition.locate(Problem("n_seeds", f"must be at most {MAX_SEEDS}, not {n_seeds}"))])
+    if seed is None:
+        from rlzoo.seeding import draw_seed
+
+        seed = draw_seed() // 2
+    own = [*composition.words, "n_seeds=1"]
+    return [compose("train", [*own, f"seed={seed + index}"]) for index in range(n_seeds)]
+
+
+def _whole(value: Any) -> Any:
+    return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
+def check_all(compositions: Sequence[Composition]) -> list[Request]:
+    """Check every job before the first starts.
+
+    Raises:
+        ConfigError: with the problems of all jobs, each said once.
+    """
+    requests: list[Request] = []
+    problems: dict[str, Problem] = {}
+    for composition in compositions:
+        try:
+            requests.append(check(composition, n_requests=len(compositions)))
+        except ConfigError as error:
+            for problem in error.problems:
+                problems.setdefault(str(problem), problem)
+    if problems:
+        raise ConfigError(list(problems.values()))
+    return requests
+
+
+def job_of(request: Request, own: Mapping[str, str] | None = None) -> dict[str, Any]:
+    """A request and the command's own words as plain data that can be sent to another process or machine."""
+    from rlzoo.training import init_from
+
+    composition = request.composition
+    return {
+        **(own or {}),
+        "config": dump(request.config),
+        "init_from": init_from.pinned(request.config),
+        "words": list(composition.words),
+        "hyperparams": list(composition.hyperparams),
+        "notices": list(request.notices),
+    }
+
+
+def run_job(job: dict[str, Any]) -> dict[str, Any]:
+    """Create the run of a job, or find the one to go on with, and train it; the entry point of every launcher."""
+    import rlzoo.algos.sb3.adapter  # noqa: F401  # takes seconds, in which a signal leaves no run behind yet
+    from rlzoo.runs import lock
+    from rlzoo.runs.info import collect, git_diff
+    from rlzoo.seeding import draw_seed
+    from rlzoo.training.train import rehearse
+    from rlzoo.training.train import train as train_run
+
+    cfg = parse(job["config"])
+    if job.get("resume") == AUTO:
+        found = resume.find_unfinished(cfg)
+        if found is not None:
+            stored = RunConfig.open(found)
+            before = parse(stored.file.values)  # but for the seed, and which weights were the newest, as asked for now
+            begun_with = before.init_from if stored.is_own else job.get("init_from", cfg.init_from)
+            resume.go_on(found, dataclasses.replace(cfg, seed=before.seed, init_from=begun_with))
+            return _answer(found)
+        say("resume=auto: no unfinished run of this configuration, starting one")
+    cfg = dataclasses.replace(cfg, init_from=job.get("init_from", cfg.init_from))
+    if cfg.seed is None:
+        cfg = dataclasses.replace(cfg, seed=draw_seed())
+        say(f"seed: {cfg.seed} (drawn)")
+    assert cfg.seed is not None
+    trust = job.get("trust") == "true"
+    if cfg.init_from is not None:
+        rehearse(cfg, trust=trust)
+    run = Run.create(cfg.runs_dir, algo=cfg.algo.name, env_id=cfg.env.id, seed=cfg.seed)
+    run.write_config(dump(cfg))
+    details: dict[str, Any] = {key: job[key] for key in ("words", "hyperparams", "notices", "reproduces") if key in job}
+    run.write_info({"status": "running", "run": run.path.name, **details, **collect()})
+    if diff := git_diff():
+        write_text(run.git_diff_file, diff)
+    say(f"run: {run.path}")
+    with lock.held(run):
+        train_run(cfg, run, trust=trust)
+    return _answer(run)
+
+
+def _answer(run: Run) -> dict[str, Any]:
+    return {"run": str(run.path), "result": {"evaluations": run.read_results()}}
