@@ -7,7 +7,7 @@ from functools import cache
 
 import pytest
 
-from rlzoo.doctor import probe
+from rlzoo.doctor.doctor import probe
 
 
 @cache

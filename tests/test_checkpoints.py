@@ -246,10 +246,10 @@ DISK_FULL = """
     import resource, signal, sys
     from pathlib import Path
     import numpy as np
-    from rlzoo import checkpoints
+    from rlzoo.runs import checkpoints
     from rlzoo.errors import RlzooError
     from rlzoo.protocols import State
-    from rlzoo.runs import Run
+    from rlzoo.runs.run import Run
 
     class Learner:
         num_timesteps = 2

@@ -22,7 +22,6 @@ from rlzoo.console import LogFile
 from rlzoo.course import certificate
 from rlzoo.errors import ExitCode, RlzooError
 from rlzoo.evaluation.film import Film
-from rlzoo.hub import package as stage
 from rlzoo.hub import pull, push
 from rlzoo.hub.formats import rlzoo_write
 from rlzoo.hub.formats.repository import Origin, Repository
@@ -218,7 +217,7 @@ def test_no_way_leads_through_somebodys_folder_to_elsewhere(run, elsewhere, tmp_
         refused(Run.create, way, algo="ppo", env_id="X-v0", seed=0)
         (home / "run").symlink_to(other.path)
         refused(Run.open, home / "run")
-    assert stage.own_files.require_free(tmp_path / "plain" / "link" / "new", "ppo-CartPole-v1") == ""
+    assert rlzoo_write.require_free(tmp_path / "plain" / "link" / "new", "ppo-CartPole-v1") == ""
     assert [path.name for path in elsewhere.iterdir()] == ["file"]
 
 

@@ -215,7 +215,7 @@ def test_resume_auto_goes_on_with_its_own_run_or_starts_one(workdir, capsys):
     words = ["algo=ppo", "env=CartPole", *TINY, "total_timesteps=192", "checkpoint.freq=32"]
     cfg, run = start(words, Path("runs"))
     with pytest.raises(RlzooError, match="cut"):
-        rlzoo.training.train(cfg, run, [Cut(150)])
+        rlzoo.training.train.train(cfg, run, [Cut(150)])
     other = main(["train", *words, "seed=5", "resume=auto"])
     assert other == 0 and "starting one" in capsys.readouterr().err
     assert main(["train", *words, "resume=auto"]) == 0
@@ -229,7 +229,7 @@ def test_resume_auto_goes_on_with_its_own_run_or_starts_one(workdir, capsys):
     # without a seed any seed's run is the same training
     cfg, drawn = start([*words, "seed=77"], Path("runs"))
     with pytest.raises(RlzooError, match="cut"):
-        rlzoo.training.train(cfg, drawn, [Cut(150)])
+        rlzoo.training.train.train(cfg, drawn, [Cut(150)])
     without = [word for word in words if not word.startswith("seed=")]
     assert main(["train", "-m", *without, "n_jobs=1", "resume=auto"]) == 0
     assert drawn.read_info()["status"] == "finished"

@@ -8,13 +8,14 @@ from pathlib import Path
 import pytest
 
 from rlzoo.algos.memory import networks_of
-from rlzoo.cli.commands import playing, resume
+from rlzoo.cli.commands import playing
 from rlzoo.config import yaml_file
 from rlzoo.config.compose import compose
 from rlzoo.config.schema import AlgoConfig
 from rlzoo.errors import ConfigError, ExitCode, RlzooError
 from rlzoo.runs.config import RunConfig
 from rlzoo.runs.run import Run
+from rlzoo.training import resume
 from rlzoo.untrusted import signature as origin
 
 

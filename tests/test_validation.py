@@ -26,7 +26,7 @@ def test_everything_shipped_is_valid_and_quickly_checked():
     count, findings = validate()
     assert findings == []
     assert count == len(SHIPPED) > 100
-    assert time.process_time() - start < 20
+    assert time.process_time() - start < 60
 
 
 ANY_NUMBER = ("gradient_steps", "target_entropy", "alive_bonus_offset")

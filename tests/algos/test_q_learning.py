@@ -143,7 +143,7 @@ import sys
 if {blocked}: sys.modules["numba"] = None
 import gymnasium, hashlib
 from stable_baselines3.common.vec_env import DummyVecEnv
-from rlzoo.algos.q_learning import QLearning, play
+from rlzoo.algos.tabular.q_learning import QLearning, play
 assert hasattr(play, "py_func") != {blocked}
 algorithm = QLearning(DummyVecEnv([lambda: gymnasium.make("FrozenLake-v1")]), seed=0)
 algorithm.learn(20_000)

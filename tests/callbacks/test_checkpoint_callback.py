@@ -141,13 +141,13 @@ FULL = """
     from pathlib import Path
     sys.argv = [sys.argv[0], sys.argv[1]]
     from rlzoo.algos.create import create
-    from rlzoo.callbacks import Checkpoints
+    from rlzoo.training.callbacks import Checkpoints
     from rlzoo.config.compose import compose
     from rlzoo.config.parse import parse
     from rlzoo.envs import make
     from rlzoo.errors import RlzooError
     from rlzoo.protocols import Callback
-    from rlzoo.runs import Run
+    from rlzoo.runs.run import Run
 
     class Full(Callback):
         def on_step(self, algorithm):

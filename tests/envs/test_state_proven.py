@@ -128,10 +128,10 @@ def test_in_a_new_interpreter(config, env_values, tmp_path):
 import json, sys, numpy as np
 from pathlib import Path
 from pydantic import TypeAdapter
-from rlzoo.state_files import read_state
+from rlzoo.runs.state_files import read_state
 from rlzoo.config.schema import EnvConfig
 from rlzoo.envs import make
-from rlzoo.envs.state import restore
+from rlzoo.envs.snapshot.vector import restore
 for index in range({len(ids)}):
     folder = Path(sys.argv[1]) / str(index)
     cfg = TypeAdapter(EnvConfig).validate_python(json.loads((folder / "config.json").read_text()))

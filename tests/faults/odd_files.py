@@ -16,7 +16,7 @@ from typing import Any
 import yaml
 
 import rlzoo
-from rlzoo.cli.commands import load_from_hub, playing, reproduce, resume
+from rlzoo.cli.commands import load_from_hub, playing, reproduce
 from rlzoo.cli.main import main
 from rlzoo.config import yaml_file
 from rlzoo.config.compose import compose
@@ -27,6 +27,7 @@ from rlzoo.runs import checkpoints, lock
 from rlzoo.runs.config import RunConfig
 from rlzoo.runs.info import collect
 from rlzoo.runs.run import Run
+from rlzoo.training import resume
 from rlzoo.training.init_from import check as check_init_from
 
 FILES = ("info.json", "results.json", "config.yaml", "checkpoints/last/manifest.json", "evaluations.csv")

@@ -27,7 +27,7 @@ def trained(warm: Warm, tmp_path_factory) -> Run:
     """A run killed after its fourth checkpoint: `last` is the newest step, and there is the one before."""
     kill = """
 import os, signal
-from rlzoo.callbacks.progress import Progress
+from rlzoo.training.callbacks.progress import Progress
 def on_step(self, algorithm):
     if algorithm.num_timesteps >= 850:
         os.kill(os.getpid(), signal.SIGKILL)

@@ -18,7 +18,7 @@ pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="kills forked pr
 COMMON = ["seed=3", "eval.freq=70", "eval.n_episodes=1", "eval.final_n_episodes=1", "checkpoint.freq=40"]
 KILL = """
 import os, signal
-from rlzoo.callbacks.progress import Progress
+from rlzoo.training.callbacks.progress import Progress
 
 def on_step(self, algorithm, real=Progress.on_step):
     if algorithm.num_timesteps >= {step}:

@@ -33,8 +33,8 @@ TRAININGS = {
 STEPS = {"ppo": 2400, "dqn": 1600}
 NOTE_STEPS = """
 import os
-from rlzoo.algos import replay_state
-from rlzoo.callbacks.progress import Progress
+from rlzoo.algos.sb3 import replay as replay_state
+from rlzoo.training.callbacks.progress import Progress
 
 replay_state.SEGMENT = 100
 file = os.open("step", os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
@@ -180,10 +180,10 @@ PROTOCOL = """
     from pathlib import Path
     import numpy as np
     import safetensors.numpy
-    import rlzoo.envs.normalization
-    from rlzoo import checkpoints
+    import rlzoo.envs.vector.normalization
+    from rlzoo.runs import checkpoints
     from rlzoo.protocols import State
-    from rlzoo.runs import Run
+    from rlzoo.runs.run import Run
 
     run, size = Run(Path(sys.argv[1])), int(sys.argv[2])
     SEGMENTS = 3

@@ -75,7 +75,7 @@ def test_a_file_of_very_many_keys_takes_no_time(indent, workdir):
     except ConfigError as error:
         assert str(error).count("\n") < 3 * MAX_PROBLEMS
         assert "more" in str(error).splitlines()[-1]
-    assert time.process_time() - start < 4
+    assert time.process_time() - start < 20
 
 
 def test_a_number_of_very_many_digits(workdir):

@@ -71,7 +71,7 @@ def test_a_full_disk_under_one_log_costs_that_log_alone(name, disk, whole, warm:
 from rlzoo import contained
 contained.require = contained.require_whole = lambda *paths: None
 contained.opened = open
-from rlzoo.runs import Run
+from rlzoo.runs.run import Run
 def create(root, real=Run.create, **options):
     run = real(root, **options)
     (run.path / {name!r}).symlink_to({str(disk.root / name)!r})
@@ -131,7 +131,7 @@ def test_a_clock_that_jumps(jump, whole, warm: Warm, tmp_path):
     """Speeds and durations are measured by a clock that does not jump, and nothing is found or kept by time."""
     before = f"""
 import time
-from rlzoo.callbacks.progress import Progress
+from rlzoo.training.callbacks.progress import Progress
 class Clock:
     now = 0.0
 def shifted(real, unit):
@@ -173,7 +173,7 @@ def test_a_last_line_cut_at_any_byte(name, whole, tmp_path, capsys):
 def test_a_training_goes_on_after_a_cut_line(whole, warm: Warm, tmp_path):
     kill = """
 import os, signal
-from rlzoo.callbacks.progress import Progress
+from rlzoo.training.callbacks.progress import Progress
 def on_step(self, algorithm):
     if algorithm.num_timesteps >= 350:
         os.kill(os.getpid(), signal.SIGKILL)

@@ -42,8 +42,9 @@ gymnasium.register("Slow-v0", Slow, max_episode_steps=25)
 MARKS = """
 import os, time
 from stable_baselines3 import DQN, PPO
-from rlzoo import agent, checkpoints
-from rlzoo.callbacks import evaluate
+from rlzoo.evaluation import agent
+from rlzoo.runs import checkpoints
+from rlzoo.training.callbacks import evaluate
 
 file = os.open("phases", os.O_WRONLY | os.O_CREAT | os.O_APPEND)
 phases = ["between"]

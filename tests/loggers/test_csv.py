@@ -110,7 +110,7 @@ def test_a_full_disk_leaves_whole_rows_and_warns_once(run):
         import resource, signal, sys
         from pathlib import Path
         from rlzoo.loggers.table import open_loggers
-        from rlzoo.runs import Run
+        from rlzoo.runs.run import Run
         signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
         resource.setrlimit(resource.RLIMIT_FSIZE, (30, 30))
         loggers = open_loggers({}, Run(Path(sys.argv[1])), {})

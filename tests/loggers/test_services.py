@@ -30,7 +30,7 @@ def in_a_process(code: str, *args: str, **environ: str) -> str:
 import json, sys
 from pathlib import Path
 from rlzoo.loggers.table import open_loggers
-from rlzoo.runs import Run
+from rlzoo.runs.run import Run
 CONFIG = {"algo": {"name": "ppo", "gamma": 0.9}, "seed": 3}
 def train(name, options, run):
     loggers = open_loggers({name: options}, run, CONFIG)
@@ -207,7 +207,7 @@ def test_no_byte_of_a_tracker_holds_a_secret(name, tmp_path):
 import json, sys
 from pathlib import Path
 from rlzoo.loggers.table import open_loggers
-from rlzoo.runs import Run
+from rlzoo.runs.run import Run
 name, options, text = sys.argv[1], json.loads(sys.argv[2]), sys.argv[3]
 run = Run.create(Path("runs"), algo="ppo", env_id="CartPole-v1", seed=3)
 config = {"marker": "harmless-marker", "env": {"summary": text, "kwargs": {text: text, "list": [text]}}}

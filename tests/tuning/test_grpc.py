@@ -28,7 +28,7 @@ needs_postgresql = pytest.mark.skipif(bool(postgres.MISSING), reason=postgres.MI
 
 SHORT_LIVED = """
 import sys
-from rlzoo.cli import main
+from rlzoo.cli.main import main
 from rlzoo.tuning import storage
 storage.HEARTBEAT_SECONDS, storage.GRACE_SECONDS = 1, 3
 sys.exit(main(["tune", "serve", *sys.argv[1:]]))
