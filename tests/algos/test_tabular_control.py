@@ -162,7 +162,7 @@ from stable_baselines3.common.vec_env import DummyVecEnv
 from rlzoo.registry import load
 from rlzoo.algos.specs import ALGOS
 for name in ("sarsa", "expected_sarsa", "monte_carlo", "dyna_q", "td0", "mc_prediction"):
-    assert hasattr(import_module("rlzoo.algos." + name).play, "py_func") != {blocked}
+    assert hasattr(import_module("rlzoo.algos.tabular." + name).play, "py_func") != {blocked}
     algorithm = load(ALGOS[name].entry_point)(DummyVecEnv([lambda: gymnasium.make("FrozenLake-v1")]), seed=0)
     algorithm.learn(5_000)
     digest = hashlib.sha256()
