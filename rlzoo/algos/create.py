@@ -32,7 +32,7 @@ def create(algo: AlgoConfig, env: VecEnv, *, seed: int | None, device: str, infe
     """Build an algorithm.
 
     Args:
-        algo: its name and keywords, checked by `algos.signatures.check`.
+        algo: its name and keywords, checked by `algos.schema.signatures.check`.
         env: what it learns from; its spaces shape the networks.
         seed: seeds Python, NumPy, torch, the environment and its action space; None leaves them alone.
         device: `auto`, `cpu` or `cuda[:i]`.

@@ -38,7 +38,7 @@ class PolicySearch(ABC):
 
     weights: np.ndarray
     WEIGHTS = "weights"
-    """The attribute that holds the weights it acts by, (n_weights,); their layout is that of `core.flat_policy`."""
+    """The attribute that holds the weights it acts by, (n_weights,); their layout is that of `search.flat_policy`."""
     VALUES: ClassVar[Mapping[str, Callable[[Any], Any]]]
     """Other attributes that a checkpoint keeps, each with what makes it of plain data."""
 

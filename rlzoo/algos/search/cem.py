@@ -21,7 +21,7 @@ class CEM(PolicySearch):
     """Learns where good policies lie, and acts by the mean of the distribution.
 
     Attributes:
-        mean: of every weight, (n_weights,); their layout is that of `core.flat_policy`.
+        mean: of every weight, (n_weights,); their layout is that of `search.flat_policy`.
         std: the standard deviation of every weight, (n_weights,).
         n_elite: the number of samples that the next distribution is fitted to.
         elite_return: what they returned in the last generation, the mean.

@@ -20,7 +20,7 @@ class EvolutionStrategies(PolicySearch):
     """Follows the estimated gradient of the return that is smoothed by the noise, and acts by the weights without it.
 
     Attributes:
-        weights: the middle of the population, (n_weights,); their layout is that of `core.flat_policy`.
+        weights: the middle of the population, (n_weights,); their layout is that of `search.flat_policy`.
         gradient_norm: of the last step.
         n_generations: gradient steps taken so far.
     """

@@ -23,7 +23,7 @@ class HillClimbing(PolicySearch):
     of `n_eval_episodes` help.
 
     Attributes:
-        weights: the best so far, (n_weights,); their layout is that of `core.flat_policy`.
+        weights: the best so far, (n_weights,); their layout is that of `search.flat_policy`.
         best_return: what they returned, the mean of their episodes; None before the first candidate.
         noise_scale: the standard deviation of the next changes of a weight.
     """

@@ -28,7 +28,7 @@ class SimulatedAnnealing(PolicySearch):
     adapt, had 344 to 500.
 
     Attributes:
-        weights: where the walk stands, (n_weights,); their layout is that of `core.flat_policy`.
+        weights: where the walk stands, (n_weights,); their layout is that of `search.flat_policy`.
         last_return: what the policy there returned when it was last played, the mean of its episodes.
         n_candidates: candidates judged so far.
     """

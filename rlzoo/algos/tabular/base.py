@@ -28,7 +28,7 @@ COUNTERS = ("num_timesteps", "n_episodes", "_length", "_total", "_n_recent", "_r
 class TabularAgent(ABC):
     """The base of the methods that learn a table: their loop, their exploration, and what a checkpoint holds of them.
 
-    A single environment that shows its dynamics (`transition_table.find_dynamics`) is not stepped itself: a compiled
+    A single environment that shows its dynamics (`dynamics.find_dynamics`) is not stepped itself: a compiled
     loop plays it in its table, with the same update and the same distribution of episodes.
 
     A method says what it learns from a step (`observe`) and plays the same compiled (`play`). It acts epsilon-greedily

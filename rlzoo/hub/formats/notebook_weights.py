@@ -119,7 +119,7 @@ def _spread(distribution: nn.Module) -> Parts:
 
 
 def _unflattened(vector: np.ndarray, sizes: Sequence[int]) -> Parts:
-    """The layers of `algos.core.flat_policy`."""
+    """The layers of `search.flat_policy`."""
     found: Parts = {}
     begin = 0
     for depth, (n_in, n_out) in enumerate(pairwise(sizes)):
