@@ -32,6 +32,7 @@ _WORDS: dict[str, tuple[str, ...]] = {
     "ppo_lstm": ("env=CartPole", *ROLLOUT, "algo.policy_kwargs={lstm_hidden_size: 8, net_arch: [8]}"),
     "qrdqn": ("env=CartPole", *REPLAY, *QUANTILES),
     "sac": ("env=Pendulum", *REPLAY, *NET, "env.n_envs=2", "algo.learning_rate={linear: 0.001}"),
+    "sac-noise": ("env=Pendulum", *REPLAY, *NET, "env.n_envs=2", "algo.action_noise={ornstein_uhlenbeck: 0.1}"),
     "sac-gsde": ("env=Pendulum", *REPLAY, *NET, "algo.use_sde=true", "algo.ent_coef=0.1"),
     "td3": (
         *("env=Pendulum", *REPLAY, *NET, "algo.train_freq=[1, episode]"),
@@ -41,7 +42,7 @@ _WORDS: dict[str, tuple[str, ...]] = {
     "trpo": ("env=CartPole", *ROLLOUT, *NET, "algo.learning_rate={cosine: [0.01, 0.001]}"),
     "dqn_scratch": ("env=CartPole", *REPLAY, "algo.net_arch=[16]", "env.n_envs=2", "algo.target_update_interval=20"),
     "dqn_scratch-rainbow": (
-        *("env=CartPole", *REPLAY, "algo.net_arch=[16]", "algo.buffer_size=100"),
+        *("env=CartPole", *REPLAY, "algo.net_arch=[16]", "env.n_envs=2", "algo.buffer_size=100"),
         *(f"algo.{key}={str(value).lower()}" for key, value in RAINBOW_LITE.items()),
     ),
     "ppo_scratch": ("env=CartPole", *ROLLOUT, "algo.net_arch=[16]", "env.n_envs=2"),

@@ -28,7 +28,8 @@ def test_from_the_words_to_the_winner(capsys: pytest.CaptureFixture[str]) -> Non
         assert text in out
     saved = Path("hyperparams/q_learning/FrozenLake.yaml")
     assert saved.is_file() == (f"saved: {saved}" in out)
-    assert saved.is_file() or ": nothing was saved" in said
+    stays = (" did not beat the defaults: nothing was saved", "): they stay: nothing was saved")
+    assert saved.is_file() or any(text in said for text in stays)
 
     tuned = rlzoo.tune(*words)  # the same study: nothing is left to do
     assert "has 3 of 3 trials" in capsys.readouterr().err
