@@ -6,7 +6,7 @@ Of the user's `./conf` only whole groups are read, never command files, and ever
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Hashable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -74,6 +74,12 @@ def user_files() -> Iterator[ConfigFile]:
             if not shipped:
                 found = [path for path in contained.walk(base / group) if path.suffix == ".yaml" and path.is_file()]
                 yield from (ConfigFile(path, shipped=False) for path in sorted(found))
+
+
+def fingerprint() -> Hashable:
+    """What changes when a file that could take part is added, removed or edited; rlzoo's own stay as they are."""
+    stats = [(file.path, file.path.stat()) for file in user_files()]
+    return paths.root(), tuple((path, stat.st_mtime_ns, stat.st_size) for path, stat in stats)
 
 
 def _candidates(config_path: str) -> Iterator[tuple[Path, bool]]:

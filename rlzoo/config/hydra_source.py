@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Hashable
 from functools import lru_cache
 from typing import Any
 
@@ -74,10 +75,19 @@ def defaults_list(command: str, group_words: list[str]) -> tuple[list[tuple[str,
     Raises:
         RlzooError: if a defaults list names what does not exist.
     """
+    entries, choices = _resolve(command, tuple(group_words), files.fingerprint())
+    return list(entries), dict(choices)
+
+
+@lru_cache(maxsize=1024)
+def _resolve(
+    command: str, group_words: tuple[str, ...], _files: Hashable
+) -> tuple[list[tuple[str, str]], dict[str, Any]]:
+    """As above. Most of the time of a composition is spent here, and the jobs of a sweep differ in values only."""
     from hydra.errors import HydraException
 
     try:
-        result = _loader().compute_defaults_list(command, group_words, RunMode.RUN)
+        result = _loader().compute_defaults_list(command, list(group_words), RunMode.RUN)
     except HydraException as error:
         reason = re.split(r" Config search path:| Available options in", " ".join(str(error).split()))[0]
         raise RlzooError(reason, "its defaults list names files of the same folder, without .yaml") from error

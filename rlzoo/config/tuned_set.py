@@ -74,8 +74,11 @@ def _mark(path: KeyPath) -> str | None:
             return None
         if (found := marks(schema)[name]) is not None:
             return found
-        schema = get_type_hints(schema)[name]
+        schema = _types(schema)[name]
     return None
+
+
+_types = lru_cache(get_type_hints)
 
 
 @lru_cache

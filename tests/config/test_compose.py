@@ -351,3 +351,16 @@ def test_an_empty_mapping_over_one_that_is_not_is_refused_with_the_way(command, 
 
 def test_an_empty_mapping_over_nothing_is_taken():
     assert not compose("train", ["algo=ppo", "env=CartPole", "env.wrappers={}", "env.wrappers.flatten={}"]).problems
+
+
+def test_an_edited_file_of_the_user_counts_at_once_in_the_same_process(elsewhere):
+    file = elsewhere / "conf/experiment/mine.yaml"
+    words = ["algo=ppo", "experiment=mine"]
+    write(file, "# @package _global_\ndefaults:\n  - override /env: CartPole\nseed: 1\n")
+    assert compose("train", words).choices["env"] == "CartPole"
+    write(file, "# @package _global_\ndefaults:\n  - override /env: Acrobot\nseed: 1\n")
+    assert compose("train", words).choices["env"] == "Acrobot"
+    write(elsewhere / "conf/env/Acrobot.yaml", "defaults: [CartPole]\n")
+    assert compose("train", words).values["env"]["id"] == "CartPole-v1"
+    file.unlink()
+    assert keys(compose("train", words)) == {"experiment"}
