@@ -8,6 +8,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, runtime_checkable
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     import numpy as np
 
 
@@ -70,10 +72,7 @@ EpisodeRecord = tuple[int, Mapping[str, Any]]
 class Algorithm(Policy, Stateful, Protocol):
     """A learner: Stable-Baselines3's behind one adapter, and the in-repo ones directly.
 
-    One whose file other tools can open also has `save(path)`. One that can go on exactly where it stopped has
-    `begin_episodes(observation, rows)`, for environments that could not be put back, and all it goes on from in its
-    `state()`; one that can begin with the weights of another has `restore_weights(state)`. One that may have nothing
-    more to learn before its training is over has `done`: why, in words, and empty until then.
+    What only some of them can do is a protocol of its own below.
     """
 
     @property
@@ -95,6 +94,112 @@ class Algorithm(Policy, Stateful, Protocol):
         of the log may be missing.
         """
         ...
+
+
+# `isinstance` of a protocol takes 20 microseconds: ask when a training starts, not at every step.
+
+
+@runtime_checkable
+class Resumable(Protocol):
+    """An algorithm that resumes exactly where it stopped: its `state()` holds all that this takes."""
+
+    def begin_episodes(self, observation: Any, rows: np.ndarray) -> None:
+        """Begin anew the episodes of environments that could not be restored.
+
+        Args:
+            observation: first observations, (n_envs, *observation_shape) or a dict of these.
+            rows: (n_envs,) bool, which environments.
+        """
+        ...
+
+
+@runtime_checkable
+class HasRolloutState(Protocol):
+    """A `Resumable` one whose `state()` is only what was learned; where it stands between two rollouts is apart."""
+
+    def rollout_state(self) -> dict[str, State]:
+        """Parts of a checkpoint, by name."""
+        ...
+
+    def restore_rollout(self, parts: Mapping[str, State]) -> None:
+        """Stand there when `learn` is called next."""
+        ...
+
+    def restore_exploration(self) -> None:
+        """Restore what `learn` has drawn anew by its first boundary."""
+        ...
+
+    def unproven(self) -> list[str]:
+        """Why this algorithm might not resume exactly."""
+        ...
+
+
+@runtime_checkable
+class HasReplayBuffer(Protocol):
+    """An algorithm with a replay buffer, which a checkpoint holds in segments."""
+
+    @property
+    def replay_buffer(self) -> Any:
+        """An `rlzoo.algos.sb3.replay.ReplayBufferState`; None where this one has no buffer after all."""
+        ...
+
+    def warm_up_again(self) -> None:
+        """Collect `learning_starts` more steps before the next update, as at the start: the buffer is empty."""
+        ...
+
+
+@runtime_checkable
+class HasLosses(Protocol):
+    """An algorithm that counts its updates, `n_updates`."""
+
+    n_updates: int
+
+    def losses(self) -> dict[str, float]:
+        """Those of the last update, by their names in the log."""
+        ...
+
+
+@runtime_checkable
+class ChecksFinite(Protocol):
+    """An algorithm that finds NaN in itself faster than a look at all of its `state()`."""
+
+    def not_finite(self) -> list[str]:
+        """What is NaN or infinite by now: `["train/loss is NaN"]`."""
+        ...
+
+
+@runtime_checkable
+class HasWeights(Protocol):
+    """An algorithm that can begin with the weights of another."""
+
+    def restore_weights(self, state: State) -> None:
+        """Take over what was learned alone.
+
+        Raises:
+            KeyError, RuntimeError, ValueError: if it does not fit.
+        """
+        ...
+
+
+@runtime_checkable
+class Saveable(Protocol):
+    """An algorithm with a file that other tools open."""
+
+    def save(self, path: Path) -> None: ...
+
+
+@runtime_checkable
+class Finishes(Protocol):
+    """An algorithm that may have nothing more to learn before its training is over; `done` says why, or is empty."""
+
+    done: str
+
+
+@runtime_checkable
+class CountsEpisodes(Protocol):
+    """An algorithm that counts its episodes, as all but some of a user's own do."""
+
+    n_episodes: int
 
 
 class Patience(NamedTuple):
@@ -128,11 +233,11 @@ class Callback:
 
 
 class Ended(Exception):  # noqa: N818 - nothing went wrong
-    """Raised by `on_boundary` to end the training there: one that goes on later does so exactly."""
+    """Raised by `on_boundary` to end the training there, from where it can be resumed exactly."""
 
 
 class Pruned(Exception):  # noqa: N818 - nothing went wrong
-    """Raised by a callback to end a training at once: others are better, so it is neither kept nor to go on."""
+    """Raised by a callback to end a training at once: others are better, so it is neither kept nor to be resumed."""
 
 
 def least_patience(callbacks: Sequence[Callback], algorithm: Algorithm) -> Patience:

@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any
 from rlzoo import console, contained
 from rlzoo.config.records import Manifest, problem
 from rlzoo.errors import ExitCode, RlzooError, show
-from rlzoo.protocols import Algorithm, State
+from rlzoo.protocols import Algorithm, Saveable, State
 from rlzoo.runs.run import CANDIDATES, Checkpoint, Run
 from rlzoo.runs.state_files import not_finite, parse_state, write_state
 
@@ -112,7 +112,7 @@ def save(
                 write_state(folder, part, state)
             for part, source in (unchanged or {}).items():
                 files.update(_link_parts(source, folder, only=(part,)))
-        if model_zip and hasattr(algorithm, "save"):
+        if model_zip and isinstance(algorithm, Saveable):
             algorithm.save(folder / "model.zip")
         for path in sorted(folder.iterdir()):
             if path.name not in files:

@@ -16,7 +16,7 @@ from rlzoo.config.parse import parse
 from rlzoo.config.paths import at_home
 from rlzoo.config.schema import TrainConfig
 from rlzoo.errors import Problem, RlzooError
-from rlzoo.protocols import Algorithm, State
+from rlzoo.protocols import Algorithm, HasWeights, State
 from rlzoo.runs import checkpoints
 from rlzoo.runs.run import Checkpoint, Run
 from rlzoo.untrusted import pickle_files, sb3_zip
@@ -144,7 +144,7 @@ def fill(algorithm: Algorithm, source: Source, cfg: TrainConfig, env: VecEnv, *,
     Raises:
         RlzooError: if the weights are not those of such an algorithm, or the file is damaged or refused.
     """
-    if not hasattr(algorithm, "restore_weights"):
+    if not isinstance(algorithm, HasWeights):
         raise RlzooError(f"{cfg.algo.name} cannot begin with given weights", "leave out init_from=")
     record: dict[str, Any] = {"path": str(source.path)}
     if source.checkpoint is not None:

@@ -19,7 +19,7 @@ from rlzoo.console import LogFile, LogFormatter
 from rlzoo.errors import ExitCode, RlzooError
 from rlzoo.escape import shell
 from rlzoo.evaluation.evaluate import finite
-from rlzoo.protocols import Algorithm, Callback, Evaluation, Pruned, Stateful
+from rlzoo.protocols import Algorithm, Callback, Evaluation, Pruned, Resumable, Stateful
 from rlzoo.runs.run import Checkpoint, Run, candidate_name
 
 if TYPE_CHECKING:
@@ -153,28 +153,28 @@ def _learn(
     """
     from rlzoo.loggers import open_loggers
     from rlzoo.runs.checkpoints import restoring
-    from rlzoo.training.callbacks import Checkpoints, Evaluations, Finite, Progress, Standing, Stop
+    from rlzoo.training.callbacks import Checkpoints, Evaluations, NanGuard, Progress, ResumeState, Stop
 
-    first: list[Callback] = [finite := Finite(cfg.on_nan, run, env)]
-    standing = None
-    if hasattr(algorithm, "begin_episodes"):  # it can go on exactly
+    first: list[Callback] = [nan_guard := NanGuard(cfg.on_nan, run, env)]
+    resume_state = None
+    if isinstance(algorithm, Resumable):
         with nullcontext() if contents is None else restoring(contents):
-            standing = Standing(run, algorithm, env, cfg.total_timesteps, contents, fingerprint(cfg), changed)
-        first.append(standing)
+            resume_state = ResumeState(run, algorithm, env, cfg.total_timesteps, contents, fingerprint(cfg), changed)
+        first.append(resume_state)
     progress = Progress(cfg.total_timesteps, cfg.stop.episodes)
     hearing: list[Any] = [callback for callback in callbacks if hasattr(callback, "log")]
-    with open_loggers(cfg.logger, run, dump(cfg), extra=[progress, finite, *hearing]) as logger:
+    with open_loggers(cfg.logger, run, dump(cfg), extra=[progress, nan_guard, *hearing]) as logger:
         evaluations = Evaluations(cfg, run, env, logger, should_stop=interrupt.asked)
         with closing(evaluations), closing(progress):
             saved: dict[str, Stateful] = {"evaluations": evaluations, "loggers": logger}
             keep = partial(_worth_keeping, interrupt, evaluations)
-            checkpoints = Checkpoints(cfg, run, env, saved, standing, interrupt, keep)
+            checkpoints = Checkpoints(cfg, run, env, saved, resume_state, interrupt, keep)
             if contents is not None:
                 with restoring(contents):
                     for name, part in (saved | {"checkpoints": checkpoints}).items():
                         part.restore(contents.parts[name])
             every = [*first, evaluations, checkpoints, Stop(cfg, evaluations), progress, *callbacks]
-            with finite.explaining(algorithm):
+            with nan_guard.explaining(algorithm):
                 interrupt.learn(algorithm, cfg.total_timesteps, every, logger, cut=lambda: evaluations.cut)
     return evaluations.last
 

@@ -16,7 +16,6 @@ from stable_baselines3.common.vec_env import DummyVecEnv, VecEnv, VecFrameStack,
 from rlzoo.algos.base import VectorEnvironment
 from rlzoo.algos.deep.replay import Replay, ReplayState, stacked_frames
 from rlzoo.algos.sb3 import replay as replay_state
-from rlzoo.algos.sb3.replay_undo import ReplayUndo
 from rlzoo.config.compose import compose
 from rlzoo.config.parse import parse
 from rlzoo.envs.make import make
@@ -236,7 +235,7 @@ def shuffle_priorities(replay: Replay, seed: int) -> None:
 def test_it_goes_back(before: int, since: int) -> None:
     """Rows, last observations and priorities, whatever was written since."""
     both = Both(film(2, n_stack=4), capacity=11, prioritized=True)
-    undo = ReplayUndo(ReplayState(both.replay))
+    undo = ReplayState(both.replay)
     both.go_on(before)
     shuffle_priorities(both.replay, 1)
     undo.mark()

@@ -8,7 +8,6 @@ from gymnasium import spaces
 from stable_baselines3.common.buffers import DictReplayBuffer, ReplayBuffer
 
 from rlzoo.algos.sb3.replay import ReplayBufferState
-from rlzoo.algos.sb3.replay_undo import ReplayUndo
 
 BOX = spaces.Box(-1, 1, (3,), np.float32)
 SIZE, N_ENVS = 20, 2
@@ -21,7 +20,7 @@ def make(kind: str):
     return ReplayBuffer(SIZE * N_ENVS, BOX, BOX, n_envs=N_ENVS, **options)
 
 
-def add(buffer, rng, undo: ReplayUndo | None = None) -> None:
+def add(buffer, rng, undo: ReplayBufferState | None = None) -> None:
     def draw():
         if isinstance(buffer.observation_space, spaces.Dict):
             return {key: rng.normal(size=(N_ENVS, 3)) for key in "ab"}
@@ -43,14 +42,13 @@ def test_it_goes_back(kind, before, since):
     rng = np.random.default_rng(before)
     buffer = make(kind)
     state = ReplayBufferState(buffer)
-    undo = ReplayUndo(state)
     for _ in range(before):
-        add(buffer, rng, undo)
-    undo.mark()
+        add(buffer, rng, state)
+    state.mark()
     expected, counters = contents(state), state.counters().values
     for _ in range(since):
-        add(buffer, rng, undo)
-    undo.roll_back()
+        add(buffer, rng, state)
+    state.roll_back()
     assert state.counters().values == counters
     found = contents(state)
     assert found.keys() == expected.keys()
@@ -61,16 +59,16 @@ def test_it_goes_back(kind, before, since):
 def test_it_remembers_only_what_is_overwritten():
     rng = np.random.default_rng(1)
     buffer = make("plain")
-    undo = ReplayUndo(ReplayBufferState(buffer))
+    undo = ReplayBufferState(buffer)
     for _ in range(10):
         add(buffer, rng)
     undo.mark()
     for _ in range(8):
         add(buffer, rng, undo)
-    assert undo.n_rows == 0  # the buffer was not full
+    assert undo.n_remembered == 0  # the buffer was not full
     for _ in range(6):
         add(buffer, rng, undo)
-    assert undo.n_rows == 5  # the four that were overwritten, and the one that would be next
+    assert undo.n_remembered == 5  # the four that were overwritten, and the one that would be next
     undo.forget()
     add(buffer, rng, undo)
-    assert undo.n_rows == 0
+    assert undo.n_remembered == 0

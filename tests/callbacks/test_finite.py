@@ -19,7 +19,7 @@ from rlzoo.errors import ExitCode, RlzooError
 from rlzoo.protocols import State
 from rlzoo.runs import checkpoints
 from rlzoo.runs.run import Run
-from rlzoo.training.callbacks import Checkpoints, Finite
+from rlzoo.training.callbacks import Checkpoints, NanGuard
 
 TINY = ("env=CartPole", "hyperparams=none", "seed=1", "device=cpu", "algo.policy_kwargs.net_arch=[4]")
 
@@ -45,7 +45,7 @@ def env():
 
 @pytest.mark.parametrize(("value", "word"), [(math.nan, "NaN"), (-math.inf, "infinite")])
 def test_the_state_of_an_algorithm_of_ones_own_is_looked_at(value, word, env, tmp_path):
-    algorithm, finite = Table(), Finite("stop", Run(tmp_path), env)
+    algorithm, finite = Table(), NanGuard("stop", Run(tmp_path), env)
     finite.on_boundary(algorithm)
     algorithm.values[1, 1] = value
     with pytest.raises(RlzooError, match=f"at step 7: values is {word}") as error:
@@ -54,7 +54,7 @@ def test_the_state_of_an_algorithm_of_ones_own_is_looked_at(value, word, env, tm
 
 
 def test_a_loss_that_is_only_logged_is_heard(env, tmp_path):
-    finite = Finite("stop", Run(tmp_path), env)
+    finite = NanGuard("stop", Run(tmp_path), env)
     finite.log({"train/explained_variance": math.nan, "eval/loss": math.nan, "train/loss": 1.0}, 7)
     finite.on_end(Table())
     finite.log({"train/value_loss": math.inf}, 7)

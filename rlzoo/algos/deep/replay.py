@@ -259,8 +259,8 @@ class ReplayState(ReplayBufferState):
     def row(self, row: int) -> dict[str, Any]:
         return {**super().row(row), "finals": self._finals(row, row + 1)}
 
-    def put_row(self, row: int, before: dict[str, Any]) -> None:
-        super().put_row(row, {name: value for name, value in before.items() if name != "finals"})
+    def restore_row(self, row: int, before: dict[str, Any]) -> None:
+        super().restore_row(row, {name: value for name, value in before.items() if name != "finals"})
         for index in self._finals(row, row + 1):
             del self.buffer.finals[index]
         self.buffer.finals |= before["finals"]

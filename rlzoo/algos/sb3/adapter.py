@@ -42,7 +42,7 @@ class SB3Algorithm:
     def __init__(self, model: BaseAlgorithm, spec: AlgoSpec) -> None:
         self.model = model
         self.spec = spec
-        self._standing: State | None = None
+        self._rollout: dict[str, State] = {}  # where the next `learn` is to stand
         self._parameters: dict[str, Any] | None = None
         self._acting: tuple[BasePolicy, Act | None] | None = None
         self.n_episodes = 0
@@ -62,9 +62,8 @@ class SB3Algorithm:
         and 1000 take 1000 steps. A whole rollout (off-policy: one step of every environment) is the least it does.
         """
         self.model.set_logger(Logger(folder=None, output_formats=[] if logger is None else [_Metrics(logger)]))
-        if self._standing is not None:
-            sb3_state.restore_standing(self.model, self._standing)
-            self._standing = None
+        if "standing" in self._rollout:
+            sb3_state.restore_standing(self.model, self._rollout.pop("standing"))
         remaining = max(0, total_timesteps - self.num_timesteps)
         bridge = _Bridge(self, callbacks, logger if isinstance(logger, EpisodeLogger) else None)
         logging: dict[str, Any] = {}
@@ -134,27 +133,26 @@ class SB3Algorithm:
             self._parameters = sb3_state.parameters(self.model)
         return sb3_state.not_finite(self.model, self._parameters)
 
-    def standing_state(self) -> State:
-        """Where the training stands between two rollouts, besides what was learned."""
-        return sb3_state.standing_state(self.model)
+    def rollout_state(self) -> dict[str, State]:
+        """Where the training stands between two rollouts, besides what was learned; see `sb3.state`."""
+        return {
+            "standing": sb3_state.standing_state(self.model),
+            "exploration": sb3_state.exploration_state(self.model),
+        }
 
-    def restore_standing(self, state: State) -> None:
+    def restore_rollout(self, parts: Mapping[str, State]) -> None:
         """Stand there when `learn` is called next."""
-        self._standing = state
+        self._rollout = {name: parts[name] for name in ("standing", "exploration")}
 
-    def exploration_state(self) -> State:
-        """Correlated noise and exploration matrices."""
-        return sb3_state.exploration_state(self.model)
-
-    def restore_exploration(self, state: State) -> None:
-        """Put them back; from the first boundary on, `learn` has drawn others."""
-        sb3_state.restore_exploration(self.model, state)
+    def restore_exploration(self) -> None:
+        """Restore noise and exploration matrices, at the first boundary: until then `learn` has drawn others."""
+        sb3_state.restore_exploration(self.model, self._rollout.pop("exploration"))
 
     def unproven(self) -> list[str]:
-        """Why this algorithm might not go on exactly: versions or a device that it was not proven on."""
+        """Why this algorithm might not resume exactly: versions or a device that it was not proven on."""
         found = [f"{version} is not a version that was proven to be exact" for version in sb3_state.unproven_versions()]
         device = self.model.device.type
-        return found if device == "cpu" else [*found, f"going on exactly was not proven on {device}"]
+        return found if device == "cpu" else [*found, f"resuming exactly was not proven on {device}"]
 
     def begin_episodes(self, observation: Any, rows: np.ndarray) -> None:
         """Begin anew the episodes of environments that could not be put back; see `sb3_state.begin_episodes`."""

@@ -1,5 +1,7 @@
 """A replay buffer as parts of a checkpoint: in segments, so that a checkpoint costs what changed since the last one.
 
+It can also be taken back to an earlier moment, at the price of the rows that were overwritten since.
+
 Stacked images are stored frame by frame, each distinct frame once: an observation, the next one and their stacks share
 most of theirs.
 """
@@ -36,6 +38,9 @@ class ReplayBufferState:
     def __init__(self, buffer: BaseBuffer) -> None:
         self.buffer: Any = buffer
         self._saved_step: int | None = None
+        self._marked: tuple[int, bool, int] | None = None  # position, fullness and rows in use at `mark`
+        self._rows: dict[int, dict[str, Any]] = {}  # what was overwritten since
+        self._whole: dict[str, np.ndarray] = {}
 
     @property
     def n_rows(self) -> int:
@@ -108,11 +113,46 @@ class ReplayBufferState:
         current = getattr(buffer, "_current_ep_start", None)
         return State({} if current is None else {"_current_ep_start": np.array(current)}, values)
 
+    @property
+    def n_remembered(self) -> int:
+        """How many rows are kept in memory for `roll_back`."""
+        return len(self._rows)
+
+    def mark(self) -> None:
+        """`roll_back` leads here."""
+        self._rows.clear()
+        self._marked = (int(self.buffer.pos), bool(self.buffer.full), self.n_rows)
+        self._whole = {name: value.copy() for name, value in self.whole().items()}
+
+    def forget(self) -> None:
+        """There will be no rolling back."""
+        self._marked = None
+        self._rows.clear()
+        self._whole = {}
+
+    def remember(self) -> None:
+        """Keep the rows that the next step overwrites; rows beyond the position of a buffer at `mark` do not count."""
+        if self._marked is None:
+            return
+        position, size = int(self.buffer.pos), int(self.buffer.buffer_size)
+        for row in (position, (position + 1) % size):  # the next observation may lie in the row after
+            if row < self._marked[2] and row not in self._rows:
+                self._rows[row] = self.row(row)
+
+    def roll_back(self) -> None:
+        """Make the buffer what it was at `mark`."""
+        assert self._marked is not None
+        for row, before in self._rows.items():
+            self.restore_row(row, before)
+        for name, value in self.whole().items():
+            value[...] = self._whole[name]
+        self.buffer.pos, self.buffer.full, _ = self._marked
+
     def row(self, row: int) -> dict[str, Any]:
-        """A copy of one row, for `put_row`."""
+        """A copy of one row, for `restore_row`."""
         return {name: array[row].copy() for name, array in self.arrays() if name not in WHOLE}
 
-    def put_row(self, row: int, before: dict[str, Any]) -> None:
+    def restore_row(self, row: int, before: dict[str, Any]) -> None:
         """Make a row what it was when `row` copied it."""
         arrays = dict(self.arrays())
         for name, value in before.items():

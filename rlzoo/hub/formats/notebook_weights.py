@@ -64,8 +64,7 @@ def _policy(algorithm: Any) -> Parts:
 
 def _two_networks(algorithm: Any) -> Parts:
     parts: Parts = {}
-    for part in ("actor", "critic"):
-        network = getattr(algorithm, part)
+    for part, network in (("actor", algorithm.actor), ("critic", algorithm.critic)):
         several, layers = _front(network.features)
         parts |= {f"{part}_features": several, part: nn.Sequential(*layers, *network.layers)}
     return {**parts, **_spread(algorithm.actor.distribution)}

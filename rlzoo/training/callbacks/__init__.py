@@ -3,8 +3,8 @@
 from rlzoo.training.callbacks.checkpoint import Checkpoints as Checkpoints
 from rlzoo.training.callbacks.evaluate import Evaluations as Evaluations
 from rlzoo.training.callbacks.interrupt import Interrupt as Interrupt
-from rlzoo.training.callbacks.nan_guard import Finite as Finite
+from rlzoo.training.callbacks.nan_guard import NanGuard as NanGuard
 from rlzoo.training.callbacks.progress import Progress as Progress
 from rlzoo.training.callbacks.prune import Prune as Prune
-from rlzoo.training.callbacks.resume import Standing as Standing
+from rlzoo.training.callbacks.resume import ResumeState as ResumeState
 from rlzoo.training.callbacks.stop import Stop as Stop

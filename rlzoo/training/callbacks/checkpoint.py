@@ -14,12 +14,11 @@ from rlzoo.algos.memory import Sizes, buffer_bytes
 from rlzoo.config.parse import fingerprint
 from rlzoo.config.schema import TrainConfig
 from rlzoo.errors import ExitCode, RlzooError
-from rlzoo.protocols import Algorithm, Callback, Patience, State, Stateful
+from rlzoo.protocols import Algorithm, Callback, CountsEpisodes, Finishes, Patience, State, Stateful
 from rlzoo.runs import checkpoints
 from rlzoo.runs.run import Checkpoint, Run
-from rlzoo.training.callbacks.boundary import Boundary
 from rlzoo.training.callbacks.interrupt import Interrupt
-from rlzoo.training.callbacks.resume import Standing
+from rlzoo.training.callbacks.resume import ResumeState
 
 if TYPE_CHECKING:
     from stable_baselines3.common.vec_env import VecEnv
@@ -30,8 +29,8 @@ class Checkpoints(Callback):
 
     The boundary at which the training ends is saved as `last` before anything else is done there.
 
-    `others` are further parts of the training whose state belongs into a checkpoint, by name; with `standing` a
-    checkpoint holds all that a training needs to go on exactly. A boundary that `keep` asks for stays in memory: if
+    `others` are further parts of the training whose state belongs into a checkpoint, by name; with `resume_state` a
+    checkpoint holds all that a training resumes from exactly. A boundary that `keep` asks for stays in memory: if
     `interrupt` ends the training too far from the next one, that is what is saved.
     """
 
@@ -41,17 +40,17 @@ class Checkpoints(Callback):
         run: Run,
         env: VecEnv,
         others: Mapping[str, Stateful] | None = None,
-        standing: Standing | None = None,
+        resume_state: ResumeState | None = None,
         interrupt: Interrupt | None = None,
         keep: Callable[[Algorithm], bool] = lambda _: False,
     ) -> None:
         self._cfg, self._run, self._env, self._on_nan = cfg.checkpoint, run, env, cfg.on_nan
-        self._standing, self._total, self._training = standing, cfg.total_timesteps, fingerprint(cfg)
+        self._resume, self._total, self._training = resume_state, cfg.total_timesteps, fingerprint(cfg)
         self._with_buffer = _keeps_buffer(cfg, run, env)
         self._interrupt, self._keep = interrupt or Interrupt(), keep
-        self._kept: Boundary | None = None  # newer than what is on disk
         self._on_disk: int | None = None  # step of the newest boundary there, if this training knows one
         self._others = dict(others or {})
+        self._finishing: Finishes | None = None  # the algorithm, if it may be done before the training is over
         self._freq = cfg.frequency(cfg.checkpoint.freq, 20)
         self._due = self._freq
         self._written_at = time.monotonic()
@@ -60,6 +59,7 @@ class Checkpoints(Callback):
 
     def on_start(self, algorithm: Algorithm) -> None:
         checkpoints.recover(self._run)
+        self._finishing = algorithm if isinstance(algorithm, Finishes) else None
         self._written_at = time.monotonic()
         self._saved_step = algorithm.num_timesteps  # nothing has been learned since
         self._on_disk = algorithm.num_timesteps if self._restored else None
@@ -75,12 +75,12 @@ class Checkpoints(Callback):
                     self._save_last(algorithm, at_boundary=True)
         elif (by_steps or by_time) and step != self._saved_step:
             self._save_both(algorithm, by_steps=bool(by_steps))
-        if self._standing is None or self._on_disk == step:
+        if self._resume is None or self._on_disk == step:
             return
-        if self._keep(algorithm) or (self._kept is None and self._on_disk is None):
-            self._kept = Boundary.take(algorithm, self._env, self._standing, self._other_parts())
+        if self._keep(algorithm) or (self._resume.kept is None and self._on_disk is None):
+            self._resume.keep(self._other_parts())
         elif self._on_disk is not None:
-            self._forget()
+            self._resume.forget()
 
     def patience(self, algorithm: Algorithm) -> Patience:
         return Patience(self._due - algorithm.num_timesteps) if self._freq else Patience()
@@ -111,8 +111,8 @@ class Checkpoints(Callback):
         """Save the last boundary if a signal has ended the training far from one, else what was learned last."""
         left = self._interrupt.left
         with self._at_the_end():
-            if left and self._standing is not None:
-                self._save_boundary(algorithm, self._standing)
+            if left and self._resume is not None:
+                self._save_boundary(algorithm, self._resume)
             elif self._on_disk != algorithm.num_timesteps and (left or not self._ended):
                 self._save_last(algorithm, at_boundary=not left and self._is_over(algorithm))
 
@@ -124,7 +124,10 @@ class Checkpoints(Callback):
 
     def _is_over(self, algorithm: Algorithm) -> bool:
         """Whether there is nothing more to do: all steps are taken, or there is nothing more to learn."""
-        return algorithm.num_timesteps >= self._total or _is_done(algorithm)
+        return algorithm.num_timesteps >= self._total or self._is_done()
+
+    def _is_done(self) -> bool:
+        return self._finishing is not None and bool(self._finishing.done)
 
     @contextmanager
     def _at_the_end(self) -> Iterator[None]:
@@ -141,30 +144,25 @@ class Checkpoints(Callback):
         is_not_finite = isinstance(error, checkpoints.NotFiniteError)
         return self._on_nan == "warn" if is_not_finite else error.code == ExitCode.STORAGE
 
-    def _save_boundary(self, algorithm: Algorithm, standing: Standing) -> None:
+    def _save_boundary(self, algorithm: Algorithm, resume: ResumeState) -> None:
         """Write the last boundary, unless it is on disk already."""
-        step = algorithm.num_timesteps
-        back = self._kept.step if self._kept is not None else self._on_disk
+        step, kept = algorithm.num_timesteps, resume.kept
+        back = kept.step if kept is not None else self._on_disk
         if back is not None and back < step:
             console.say(
                 f"going back to step {back:,}, where a training can go on exactly: {step - back:,} steps are lost"
             )
-        if self._kept is not None:
-            self._kept.put_back(algorithm, self._env, standing)
-            self._save_last(algorithm, at_boundary=True, others=self._kept.others)
-
-    def _forget(self) -> None:
-        self._kept = None
-        if self._standing is not None:
-            self._standing.forget_buffer()
+        if kept is not None:
+            resume.roll_back()
+            self._save_last(algorithm, at_boundary=True, others=kept.parts)
 
     def _other_parts(self) -> dict[str, State]:
         return {name: part.state() for name, part in self._others.items()} | {"checkpoints": self.state()}
 
     def _info(self, algorithm: Algorithm, *, at_boundary: bool) -> dict[str, Any]:
         info = {"at_boundary": at_boundary, "total_timesteps": self._total, "training": self._training}
-        info["n_episodes"] = getattr(algorithm, "n_episodes", None)
-        return {**info, "done": True} if _is_done(algorithm) else info
+        info["n_episodes"] = algorithm.n_episodes if isinstance(algorithm, CountsEpisodes) else None
+        return {**info, "done": True} if self._is_done() else info
 
     def _save_last(
         self, algorithm: Algorithm, *, at_boundary: bool, others: Mapping[str, State] | None = None
@@ -172,11 +170,11 @@ class Checkpoints(Callback):
         """Write `last`; `others` are all parts but the algorithm's and the replay buffer's, by default as they are."""
         parts = dict(others or self._other_parts())
         unchanged: dict[str, Checkpoint] = {}
-        if self._standing is not None and at_boundary:
+        if self._resume is not None and at_boundary:
             if others is None:
-                parts |= self._standing.parts()
+                parts |= self._resume.parts()
             if self._with_buffer:
-                buffer, unchanged = self._standing.buffer_parts()
+                buffer, unchanged = self._resume.buffer_parts()
                 parts |= buffer
         last = checkpoints.save(
             self._run,
@@ -188,16 +186,10 @@ class Checkpoints(Callback):
             info=self._info(algorithm, at_boundary=at_boundary),
             unchanged=unchanged,
         )
-        if self._standing is not None and at_boundary:
-            self._standing.written(last)
+        if self._resume is not None and at_boundary:
+            self._resume.written(last)
             self._on_disk = algorithm.num_timesteps
-            self._forget()
         return last
-
-
-def _is_done(algorithm: Algorithm) -> bool:
-    """Whether it has nothing more to learn, however long the training was to be."""
-    return bool(getattr(algorithm, "done", ""))
 
 
 def _keeps_buffer(cfg: TrainConfig, run: Run, env: VecEnv) -> bool:

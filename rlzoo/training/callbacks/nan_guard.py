@@ -6,12 +6,12 @@ import math
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from rlzoo import console
 from rlzoo.errors import ExitCode, RlzooError
 from rlzoo.escape import shell
-from rlzoo.protocols import Algorithm, Callback
+from rlzoo.protocols import Algorithm, Callback, ChecksFinite, HasLosses
 from rlzoo.runs.run import Run
 from rlzoo.runs.state_files import not_finite
 
@@ -28,18 +28,18 @@ losses, as in ARS, it is the weights after every update.
 """
 
 
-class Finite(Callback):
+class NanGuard(Callback):
     """Looks at losses and weights at boundaries that follow an update; `on_nan=warn` says once what it finds.
 
-    An algorithm counts its updates in `n_updates`, has the `losses()` of the last one, and says by itself what is not
-    finite: `not_finite() -> list[str]`. Of one that does not, the float arrays of its `state()` are looked at, and the
-    losses that it logs. Callbacks that use the weights come after this one.
+    Of an algorithm that is no `ChecksFinite` the float arrays of its `state()` are looked at, and of one that is no
+    `HasLosses` the losses that it logs. Callbacks that use the weights come after this one.
     """
 
     def __init__(self, on_nan: str, run: Run, env: VecEnv) -> None:
         self._stop, self._run = on_nan == "stop", run
         self._env_check = _find_check(env)
         self._losses: dict[str, float] = {}
+        self._updating: HasLosses | None = None  # the algorithm, if it counts its updates
         self._n_updates: int | None = None
         self._next_look = -math.inf
         self._said = False
@@ -53,17 +53,18 @@ class Finite(Callback):
         """Nothing was opened."""
 
     def on_start(self, algorithm: Algorithm) -> None:
+        self._updating = algorithm if isinstance(algorithm, HasLosses) else None
         if self._env_check is not None:
             self._env_check.num_timesteps = algorithm.num_timesteps
 
     def on_boundary(self, algorithm: Algorithm) -> None:
-        n_updates = getattr(algorithm, "n_updates", None)
-        if n_updates is not None and n_updates == self._n_updates:
-            return
-        self._n_updates = n_updates
-        losses: dict[str, float] = getattr(algorithm, "losses", dict)()
-        bad = self._losses or not all(map(math.isfinite, losses.values()))
-        if bad or (n_updates is not None and not losses) or time.monotonic() >= self._next_look:
+        losses: dict[str, float] | None = None
+        if self._updating is not None:
+            if self._updating.n_updates == self._n_updates:
+                return
+            self._n_updates, losses = self._updating.n_updates, self._updating.losses()
+        bad = self._losses or not all(map(math.isfinite, (losses or {}).values()))
+        if bad or losses == {} or time.monotonic() >= self._next_look:
             self._look(algorithm)
 
     def on_end(self, algorithm: Algorithm) -> None:
@@ -103,10 +104,9 @@ class Finite(Callback):
 
     def _find(self, algorithm: Algorithm) -> list[str]:
         losses, self._losses = self._losses, {}
-        own: Any = getattr(algorithm, "not_finite", None)
         started = time.monotonic()
-        if own is not None:
-            found = own()
+        if isinstance(algorithm, ChecksFinite):
+            found = algorithm.not_finite()
         else:
             first = not_finite(algorithm.state())
             found = [] if first is None else [first]

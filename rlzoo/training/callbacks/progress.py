@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from rlzoo import console
-from rlzoo.protocols import Algorithm, Callback, Patience
+from rlzoo.protocols import Algorithm, Callback, Finishes, Patience
 
 if TYPE_CHECKING:
     from rich.progress import Progress as Bar
@@ -65,7 +65,7 @@ class Progress(Callback):
 
     def on_end(self, algorithm: Algorithm) -> None:
         now, step = time.monotonic(), self._count(algorithm)
-        if getattr(algorithm, "done", ""):
+        if isinstance(algorithm, Finishes) and algorithm.done:
             self._total = step
         self._mark(now, step)
         self._draw(step)

@@ -11,7 +11,7 @@ import time
 from rlzoo import console
 from rlzoo.config.schema import TrainConfig
 from rlzoo.errors import RlzooError
-from rlzoo.protocols import Algorithm, Callback, Ended, Patience
+from rlzoo.protocols import Algorithm, Callback, CountsEpisodes, Ended, Finishes, Patience
 from rlzoo.training.callbacks.evaluate import Evaluations
 
 
@@ -28,7 +28,7 @@ class Stop(Callback):
         self._started = time.monotonic()
 
     def on_start(self, algorithm: Algorithm) -> None:
-        if self._cfg.episodes is not None and not hasattr(algorithm, "n_episodes"):
+        if self._cfg.episodes is not None and not isinstance(algorithm, CountsEpisodes):
             raise RlzooError(
                 "stop.episodes: this algorithm does not count its episodes (n_episodes)", "stop.episodes=null"
             )
@@ -48,8 +48,8 @@ class Stop(Callback):
         step = f"{algorithm.num_timesteps:,}"
         if self.reason:
             console.say(f"training ends at step {step}: {self.reason}")
-        if done := getattr(algorithm, "done", ""):
-            console.say(f"training is done at step {step}: {done}")
+        if isinstance(algorithm, Finishes) and algorithm.done:
+            console.say(f"training is done at step {step}: {algorithm.done}")
 
     def patience(self, algorithm: Algorithm) -> Patience:
         """Evaluations end with steps that others ask for, minutes are looked at now and then anyway."""
