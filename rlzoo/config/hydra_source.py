@@ -19,6 +19,9 @@ from omegaconf import OmegaConf
 from rlzoo.config import files, paths
 from rlzoo.errors import RlzooError
 
+OWN_OF_HYDRA = "hydra/config"
+"""Hydra's settings of its own launchers, loggers and folders, some twenty files; none of them is used here."""
+
 
 class RlzooConfigSource(ConfigSource):
     """Serves the files that `config.files` finds. Only their defaults lists: values are merged in `config.compose`."""
@@ -28,6 +31,8 @@ class RlzooConfigSource(ConfigSource):
         return "rlzoo"
 
     def load_config(self, config_path: str) -> ConfigResult:
+        if self._name(config_path) == OWN_OF_HYDRA:
+            return ConfigResult(self.provider, f"{self.scheme()}://", OmegaConf.create({}), {"package": "hydra"})
         found = files.find(self._name(config_path))
         if found is None:
             raise RlzooError(f"there is no configuration file {config_path}")
@@ -44,7 +49,7 @@ class RlzooConfigSource(ConfigSource):
         return files.is_group(config_path)
 
     def is_config(self, config_path: str) -> bool:
-        return files.find(self._name(config_path)) is not None
+        return self._name(config_path) == OWN_OF_HYDRA or files.find(self._name(config_path)) is not None
 
     def available(self) -> bool:
         return True
