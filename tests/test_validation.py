@@ -2,7 +2,6 @@
 
 import json
 import os
-import time
 from pathlib import Path
 
 import pytest
@@ -21,12 +20,10 @@ def elsewhere(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
 
 
-def test_everything_shipped_is_valid_and_quickly_checked():
-    start = time.process_time()
+def test_everything_shipped_is_valid():
     count, findings = validate()
     assert findings == []
     assert count == len(SHIPPED) > 100
-    assert time.process_time() - start < 60
 
 
 ANY_NUMBER = ("gradient_steps", "target_entropy", "alive_bonus_offset")
