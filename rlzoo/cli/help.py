@@ -13,7 +13,6 @@ from rlzoo.console import print_lines
 USAGE = {
     "train": "rlzoo train [group=choice ...] [key=value ...] [-m] [--dry-run] [--cfg job]",
     "tune": "rlzoo tune [group=choice ...] [key=value ...] [search_space.key=value ...] [--dry-run] [--json]",
-    "tune serve": "rlzoo tune serve storage=postgresql://me@host/studies [host=...] [port=...]",
     "tune import": "rlzoo tune import storage=... [from_study=...] [words of rlzoo tune ...] [--dry-run] [--json]",
     "tune report": "rlzoo tune report [study=...] [key=value ...] [--json]",
     "evaluate": "rlzoo evaluate [run=...] [key=value ...] [env.key=value ...] [--json]",
@@ -44,10 +43,6 @@ models' cards state, the best of each environment first.""",
 The words of rlzoo tune say which study is to begin with them; it is made, or gets them behind what it begins with. They
 are run again and count like every trial: scores of another task, budget or seed are not believed. Studies of rl_zoo3
 are taken too; a value outside of the search space becomes the closest one inside.""",
-    "tune serve": """\
-Workers take part with storage=grpc://host:port. Nothing is encrypted and nobody is asked for a password: between
-machines that do not trust their network take a tunnel, such as ssh -L 13000:localhost:13000. The same study may be
-worked on through the proxy and by workers that reach the database themselves.""",
     "doctor": """\
 Packages are loaded to see whether they work, which takes some seconds. The exit code is 3 if something is broken or
 missing that every command needs; runs_dir= says where runs are to be written.""",

@@ -43,7 +43,6 @@ SUBCOMMANDS: dict[str, dict[str, str]] = {
     "tune": {
         "report": "what a study found, as a page with pictures: rlzoo tune report study=ppo-CartPole",
         "import": "begin with the best trials of another study: rlzoo tune import storage=x.db algo=ppo env=Pong",
-        "serve": "let workers reach a database through this machine: rlzoo tune serve storage=postgresql://me@host/studies",
     }
 }
 """Words that make another command of one: `rlzoo tune report` is `rlzoo.cli.commands.tune_report`, its keys those of

@@ -26,7 +26,7 @@ from rlzoo.config.schema import (
     TrainConfig,
     VerifyResumeConfig,
 )
-from rlzoo.config.tune_schema import TuneImportConfig, TuneReportConfig, TuneServeConfig
+from rlzoo.config.tune_schema import TuneImportConfig, TuneReportConfig
 from rlzoo.errors import ConfigError, Problem, RlzooError
 from rlzoo.redaction import redact_values
 from rlzoo.training.preflight import find_problems, secret_problems
@@ -48,7 +48,6 @@ WITHOUT_GROUPS: dict[str, type[Any]] = {
     "leaderboard": LeaderboardConfig,
     "certify": CertifyConfig,
     "tune-report": TuneReportConfig,
-    "tune-serve": TuneServeConfig,
     "tune-import": TuneImportConfig,
 }
 """Commands whose words are all in their own file."""

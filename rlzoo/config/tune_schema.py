@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Annotated, Literal
+from typing import Literal
 
-from pydantic import Field
-
-from rlzoo.config.schema import Bool, Int, NonNegative, Options, Positive
+from rlzoo.config.schema import Bool, NonNegative, Options, Positive
 
 Named = str | dict[str, Options]
 """A name, or one with options: `{tpe: {n_startup_trials: 20}}`."""
@@ -62,14 +60,3 @@ class TuneImportConfig:
     from_study: str | None
     n_best: Positive
     into: str
-
-
-@dataclass(frozen=True)
-class TuneServeConfig:
-    """The words of `rlzoo tune serve`."""
-
-    __pydantic_config__ = {"extra": "forbid"}
-
-    storage: str | None
-    host: str
-    port: Annotated[Int, Field(ge=0, le=65535)]

@@ -30,9 +30,9 @@ from rlzoo.tuning.queue import defaults, settings_of
 from rlzoo.tuning.race import budget_of, race
 from rlzoo.tuning.records import read_result
 from rlzoo.tuning.request import TuneRequest, plan
-from rlzoo.tuning.storage.reach import enter, offered
 from rlzoo.tuning.study import Study
 from rlzoo.tuning.trial import train_once, trial_seed
+from rlzoo.tuning.worker import enter, offered
 
 FRESH = {"seed": 2**30, "race": 2**30 + 1}
 """What the seeds of the comparison and of the race before it are drawn with in place of a trial's number."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields, replace
@@ -24,7 +25,6 @@ from rlzoo.tuning.objective import NEEDS_EVALUATIONS
 from rlzoo.tuning.parameters import Choice, Parameter
 from rlzoo.tuning.space import Space
 from rlzoo.tuning.space_file import read
-from rlzoo.tuning.storage import reach
 from rlzoo.tuning.storage import store as storage
 
 OWN_KEYS = ("search_space", *(field.name for field in fields(TuneConfig)))
@@ -72,7 +72,7 @@ def plan(words: Sequence[str], *, starts: bool = True) -> TuneRequest:
     config, train, space, problems, notices = find(composition)
     launcher = composition.values.get("launcher")
     if starts and isinstance(launcher, Mapping):
-        problems += [*not_here(launcher), *reach.problems(launcher, composition.values.get("storage"))]
+        problems += [*not_here(launcher), *_reach_problems(launcher, composition.values.get("storage"))]
     if problems or config is None or train is None:
         raise ConfigError([composition.locate(problem) for problem in problems])
     if starts and train.init_from is not None:
@@ -160,7 +160,7 @@ def _study_problems(config: TuneConfig, train: TrainConfig | None, composition: 
     """What is wrong with who runs the trials, and with what they are to be judged by."""
     found = []
     most = max(MIN_PROCESSES, PROCESSES_PER_CORE * available_cpus())
-    here = train is None or not reach.leaves_this_machine(train.launcher)
+    here = train is None or not _leaves_this_machine(train.launcher)
     if here and config.workers > most:
         found.append(Problem("workers", f"must be at most {most} on this machine, not {config.workers}"))
     if train is not None and config.objective in NEEDS_EVALUATIONS and train.frequency(train.eval.freq, 10) == 0:
@@ -178,6 +178,21 @@ def _study_problems(config: TuneConfig, train: TrainConfig | None, composition: 
         message = f"needs an environment with a name: the tuned set of env={env} would be applied to {every}"
         found.append(Problem("save", message, "describe it in ./conf/env/<name>.yaml and tune env=<name>"))
     return found
+
+
+def _leaves_this_machine(launcher: Mapping[str, Any]) -> bool:
+    """Whether workers may run elsewhere: on Slurm, or on a Ray that runs already."""
+    return launcher.get("cluster") == "slurm" or launcher.get("address") is not None
+
+
+def _reach_problems(launcher: Mapping[str, Any], kept: Any) -> list[Problem]:
+    """What workers on other machines could not use."""
+    if kept != "sqlite" or os.environ.get(storage.VARIABLE) or not _leaves_this_machine(launcher):
+        return []
+    where = "Slurm's" if launcher.get("cluster") == "slurm" else "a running Ray's"
+    message = f"sqlite is for one machine: its locks do not hold on network disks, and the workers are {where}"
+    hint = f"storage={storage.DATABASE} keeps the trials where every machine reaches them"
+    return [Problem("storage", message, hint)]
 
 
 def _extremes(parameter: Parameter) -> list[Any]:

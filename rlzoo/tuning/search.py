@@ -20,9 +20,8 @@ from rlzoo.tuning.ledger import Ledger
 from rlzoo.tuning.records import drop_checkpoints, record_of, write_records
 from rlzoo.tuning.request import TuneRequest
 from rlzoo.tuning.save import save
-from rlzoo.tuning.storage.reach import offered
 from rlzoo.tuning.study import Study, begin, join
-from rlzoo.tuning.worker import run_trials
+from rlzoo.tuning.worker import offered, run_trials
 
 
 @dataclass(frozen=True)

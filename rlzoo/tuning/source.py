@@ -15,9 +15,8 @@ from rlzoo.tuning import zoo_names
 from rlzoo.tuning.queue import values_of
 from rlzoo.tuning.space import Space
 from rlzoo.tuning.space_file import read as read_space
-from rlzoo.tuning.storage.place import FILES, find, is_study
-from rlzoo.tuning.storage.read import Snapshot, made_sense_of, names, read
-from rlzoo.tuning.storage.store import Store, problems_of
+from rlzoo.tuning.storage.read import Snapshot, find_study, is_study, made_sense_of, read_study, study_names
+from rlzoo.tuning.storage.store import FILES, Store, problems_of
 
 if TYPE_CHECKING:
     from optuna.trial import FrozenTrial
@@ -60,7 +59,7 @@ def open_source(storage: str, name: str | None) -> Source:
         RlzooError: if there is none, or none that can be read, or nothing in it is complete.
     """
     store, known = _place(storage)
-    found = read(store, name or known or _only(store))
+    found = read_study(store, name or known or _only(store))
     with made_sense_of(str(store.file)) if store.foreign is not None else nullcontext():
         return _source(found)
 
@@ -91,10 +90,11 @@ def _place(storage: str) -> tuple[Store, str | None]:
         return Store(storage, Path()), None
     path = at_home(storage.removeprefix(LOCAL))
     if path.is_dir() and is_study(path):
-        place = find(str(path), path.parent, None)
-        return place.store, place.name
-    if path.name in FILES and is_study(path.parent):
-        return find(str(path.parent), path.parent, FILES[path.name]).store, None
+        there = find_study(str(path), path.parent, None)
+        return there.store, there.name
+    kind = next((kind for kind, name in FILES.items() if name == path.name), None)
+    if kind is not None and is_study(path.parent):
+        return find_study(str(path.parent), path.parent, kind).store, None
     if not path.is_file():
         what = "is no study's folder" if path.is_dir() else "is not there"
         raise RlzooError(f"storage: {path} {what}", f"storage= takes {WHERE}")
@@ -110,7 +110,7 @@ def _place(storage: str) -> tuple[Store, str | None]:
 
 def _only(store: Store) -> str:
     """The name of the one study of a storage."""
-    there = names(store)
+    there = study_names(store)
     if len(there) == 1:
         return there[0]
     listed = ", ".join(there[:10])

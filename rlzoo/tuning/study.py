@@ -24,7 +24,7 @@ from rlzoo.tuning.queue import queue_of
 from rlzoo.tuning.request import TuneRequest
 from rlzoo.tuning.sampling import PlacedSampler
 from rlzoo.tuning.space import look_up
-from rlzoo.tuning.storage import place
+from rlzoo.tuning.storage.read import YAML, is_study, read_yaml, require_trusted, require_whole
 from rlzoo.tuning.storage.store import Store, explained
 from rlzoo.untrusted import signature
 
@@ -80,9 +80,9 @@ def begin(request: TuneRequest) -> Study:
     """
     folder = at_home(request.config.studies_dir) / request.study
     store = Store.of(request.config.storage, folder)
-    place.require_whole(folder)  # before the locks in it are made
-    if (folder / place.YAML).exists():
-        place.admit(folder, trust=request.config.trust)
+    require_whole(folder)  # before the locks in it are made
+    if (folder / YAML).exists():
+        require_trusted(folder, trust=request.config.trust)
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -90,8 +90,8 @@ def begin(request: TuneRequest) -> Study:
         raise RlzooError(f"cannot make {folder}: {error.strerror}", hint, ExitCode.STORAGE) from error
     optuna.logging.set_verbosity(optuna.logging.ERROR)  # what happens to trials is said by us
     with store.lock(), explained(store):
-        place.admit(folder, trust=request.config.trust)  # now that nobody else is just making it
-        if store.has_leases and not place.is_study(folder):
+        require_trusted(folder, trust=request.config.trust)  # now that nobody else is just making it
+        if store.file is not None and not is_study(folder):
             _check_free(folder)
             _write_yaml(request, folder, None)  # first of all: a folder with trials and without it is not ours
         storage = store.open()
@@ -119,7 +119,7 @@ def _check_free(folder: Path) -> None:
     """
     if not any((folder / "trials").glob("*")):
         return
-    kept, _ = place.read(folder)
+    kept, _ = read_yaml(folder)
     whose = f"of the study {kept['study']}, which is kept in {kept['search']['storage']}," if kept else "of a study"
     hint = "a study goes on under its own name and storage=; give a new one a name of its own, study=…"
     raise RlzooError(f"trials {whose} are in {folder} already", hint)
@@ -255,4 +255,4 @@ def _write_yaml(request: TuneRequest, folder: Path, seed: int | None) -> None:
     values = canonical(request)
     date = datetime.now(UTC).isoformat(timespec="seconds")
     whole = {"study": request.study, "seed": seed, "date": date, **values}
-    write_text(folder / place.YAML, signature.signed(yaml_file.dump(whole)))
+    write_text(folder / YAML, signature.signed(yaml_file.dump(whole)))

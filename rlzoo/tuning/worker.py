@@ -3,21 +3,24 @@
 from __future__ import annotations
 
 import gc
+import os
+import platform
 import time
-from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import closing, contextmanager, suppress
+from pathlib import Path
 from typing import Any
 
 import optuna
 
 from rlzoo import console
+from rlzoo.errors import ExitCode, RlzooError
 from rlzoo.launchers.signals import noted_signals
 from rlzoo.tuning.claims import NONE, NoPlace
 from rlzoo.tuning.ledger import state
 from rlzoo.tuning.records import drop_checkpoints, write_records
 from rlzoo.tuning.request import plan
-from rlzoo.tuning.storage.reach import enter
-from rlzoo.tuning.storage.store import explained
+from rlzoo.tuning.storage.store import DATABASE, VARIABLE, Store, explained
 from rlzoo.tuning.study import Study, join
 from rlzoo.tuning.trial import TrialFailed, run_trial
 
@@ -127,3 +130,57 @@ def _wait(should_stop: Callable[[], bool]) -> None:
     until = time.monotonic() + IDLE_SECONDS
     while time.monotonic() < until and not should_stop():
         time.sleep(TICK)
+
+
+@contextmanager
+def offered(store: Store) -> Iterator[dict[str, Any]]:
+    """What workers are told, to see whether they reach the study; within it a lock is held that they have to notice."""
+    from_environment = store.kind == os.environ.get(VARIABLE)
+    told: dict[str, Any] = {"folder": str(Path.cwd()), "variable": from_environment, "lock": None}
+    if not store.has_leases:
+        yield told
+        return
+    name = f"command-{platform.node()}-{os.getpid()}"
+    with store.lock(name):
+        path = store.lock_file(name).absolute()
+        try:
+            yield {**told, "lock": str(path)}
+        finally:
+            with suppress(OSError):
+                path.unlink()
+
+
+def enter(told: Mapping[str, Any]) -> None:
+    """Go where the command was given, in a worker's process.
+
+    Raises:
+        RlzooError: if this machine does not reach the study as the command's does.
+    """
+    here = platform.node()
+    try:
+        os.chdir(told["folder"])
+    except OSError as error:
+        message = f"{told['folder']}, where the study was started, cannot be entered on {here}: {error.strerror}"
+        raise RlzooError(message, "start it in a folder that all machines share", ExitCode.STORAGE) from None
+    if told["variable"] and not os.environ.get(VARIABLE):
+        message = f"{VARIABLE} is set where the study was started, but not on {here}"
+        raise RlzooError(message, "set it for the workers too, such as where `ray start` is called", ExitCode.STORAGE)
+    if told["lock"] is not None and not _is_held(Path(told["lock"])):
+        message = f"{here} does not see the lock that the command which started it holds: {told['lock']}"
+        hint = f"that command is gone, or the folder's locks do not hold between machines; storage={DATABASE}"
+        raise RlzooError(message, hint, ExitCode.STORAGE)
+
+
+def _is_held(path: Path) -> bool:
+    """Whether a process, on whichever machine, holds this lock."""
+    from filelock import FileLock, Timeout
+
+    lock = FileLock(path)
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        return True
+    except (OSError, NotImplementedError):
+        return False
+    lock.release()
+    return False

@@ -56,7 +56,6 @@ reproduce run=.
 tune {TRAIN} workers=2 n_trials=2 top_k=0
 tune report
 tune import storage=studies/ppo-CartPole algo=ppo env=CartPole study=again
-tune serve storage=sqlite
 """
 
 WATCH = """

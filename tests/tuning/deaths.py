@@ -43,12 +43,12 @@ def work(words: Sequence[str], folder: str, lasts: float, heartbeat: Sequence[in
 
 
 def start(
-    words: Sequence[Sequence[str]], lasts: float, heartbeat: Sequence[int] = HEARTBEAT
+    words: Sequence[Sequence[str]], lasts: float, heartbeat: Sequence[int] = HEARTBEAT, folder: str = ""
 ) -> list[multiprocessing.Process]:
-    """A worker for each of these words."""
+    """A worker for each of these words, with a folder of its own if they do not share one."""
     context = multiprocessing.get_context("fork")
     found = [
-        context.Process(target=work, args=(each, f"machine{number}", lasts, heartbeat))
+        context.Process(target=work, args=(each, folder or f"machine{number}", lasts, heartbeat))
         for number, each in enumerate(words)
     ]
     for process in found:

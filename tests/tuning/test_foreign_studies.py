@@ -23,7 +23,7 @@ from rlzoo.errors import RlzooError
 from rlzoo.tuning import report as reports
 from rlzoo.tuning import worker
 from rlzoo.tuning.request import plan
-from rlzoo.tuning.storage import place
+from rlzoo.tuning.storage.read import read_yaml
 from rlzoo.tuning.study import Study
 
 pytestmark = pytest.mark.usefixtures("workdir")
@@ -335,7 +335,7 @@ def test_odd_types_in_its_yaml_are_said(foreign: Path) -> None:
         for value in ODD:
             edited(foreign, **{key: value})
             try:
-                place.read(foreign)
+                read_yaml(foreign)
             except RlzooError as error:
                 assert error.code == 5 and error.message.startswith("studies/s/study.yaml is damaged: ")
                 assert "\n" not in error.message and "\x1b" not in error.message

@@ -162,13 +162,6 @@ def test_reading_has_an_end(monkeypatch: pytest.MonkeyPatch, capsys: pytest.Capt
     named = ["tune", "import", "storage=x.db", *SHORT[:-1], "study=t"]
     shutil.copy(FILE, "x.db")
     assert "it takes more than 0.2 s" in said(named, capsys)
-    named[2] = "storage=journal.log"
-    begin = {"op_code": 0, "worker_id": "w", "directions": [2]}
-    with Path("journal.log").open("w") as file:
-        file.writelines(json.dumps({**begin, "study_name": f"s{k}"}) + "\n" for k in range(10_000))
-    assert "reading it takes more than 0.2 s" in said(named, capsys)
-    Path("journal.log").write_text(json.dumps({**begin, "study_name": "s", "x": [0] * 400_000}) + "\n")
-    assert "line 1 has 1200" in said(named, capsys)
 
 
 def cut_short(path: str) -> None:

@@ -19,8 +19,8 @@ from rlzoo.errors import ConfigError, ExitCode, RlzooError
 from rlzoo.launchers import Job, launch
 from rlzoo.tuning.ledger import WORKER, Ledger
 from rlzoo.tuning.request import plan
-from rlzoo.tuning.storage import reach
 from rlzoo.tuning.storage.store import VARIABLE, Store
+from rlzoo.tuning.worker import enter, offered
 
 pytestmark = [
     pytest.mark.usefixtures("workdir"),
@@ -141,30 +141,30 @@ def test_a_cluster_that_is_not_there_and_a_storage_that_does_not_reach_it_are_sa
 
 
 def test_a_database_that_the_environment_names_reaches_a_cluster(monkeypatch: pytest.MonkeyPatch) -> None:
-    ray = {"name": "ray", "address": "auto"}
-    assert reach.problems(ray, "sqlite")
+    ray = ("launcher=ray", "launcher.address=ray://127.0.0.1:9")
+    assert set(problems(*ray)) == {"storage", "launcher.address"}
     monkeypatch.setenv(VARIABLE, "postgresql://me@host/studies")
-    assert not reach.problems(ray, "sqlite")
+    assert set(problems(*ray)) == {"launcher.address"}
 
 
 def test_a_worker_that_does_not_reach_the_study_says_why(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.delenv(VARIABLE, raising=False)
     told = {"folder": str(tmp_path), "variable": False, "lock": None}
-    reach.enter(told)
+    enter(told)
     for change, said in (
         ({"folder": str(tmp_path / "away")}, "where the study was started, cannot be entered on"),
         ({"variable": True}, "RLZOO_STORAGE is set where the study was started, but not on"),
         ({"lock": str(tmp_path / "x.lock")}, "does not see the lock that the command which started it holds"),
     ):
         with pytest.raises(RlzooError, match=said) as found:
-            reach.enter({**told, **change})
+            enter({**told, **change})
         assert found.value.code == ExitCode.STORAGE
 
 
 def test_a_worker_notices_the_lock_of_the_command() -> None:
     """As a process of its own sees it: where locks do not hold, two workers would take one trial."""
-    with reach.offered(Store("journal", Path("studies/s"))) as told:
-        [result] = launch([Job(told, "rlzoo.tuning.storage.reach:enter")], {"name": "local"})
+    with offered(Store("journal", Path("studies/s"))) as told:
+        [result] = launch([Job(told, "rlzoo.tuning.worker:enter")], {"name": "local"})
         assert (result.exit_code, result.error) == (0, "")
-    [result] = launch([Job(told, "rlzoo.tuning.storage.reach:enter")], {"name": "local"})
+    [result] = launch([Job(told, "rlzoo.tuning.worker:enter")], {"name": "local"})
     assert result.exit_code == ExitCode.STORAGE

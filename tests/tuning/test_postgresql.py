@@ -11,12 +11,12 @@ import deaths
 import pytest
 from postgres import MISSING, PASSWORD, running
 from short_studies import Toy, started
-from sqlalchemy import inspect
+from sqlalchemy import create_engine, inspect
 
 from rlzoo.cli.main import main
 from rlzoo.errors import RlzooError
 from rlzoo.tuning import worker
-from rlzoo.tuning.storage.database import connect
+from rlzoo.tuning.storage.store import Store
 
 pytestmark = [pytest.mark.usefixtures("workdir"), pytest.mark.skipif(bool(MISSING), reason=MISSING)]
 
@@ -122,6 +122,6 @@ def test_a_report_reads_and_changes_nothing(url: str, toy: Toy, capsys: pytest.C
     empty = url.replace("/studies", "/postgres")
     assert main(["tune", "report", "study=reported", f"storage={empty}"]) == 2
     assert "there is no study in postgresql://me@127.0.0.1" in capsys.readouterr().err
-    engine = connect(empty)
+    engine = create_engine(Store(empty, Path()).url)
     assert inspect(engine).get_table_names() == []  # looking for one made none
     engine.dispose()

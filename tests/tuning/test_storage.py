@@ -16,10 +16,8 @@ from short_studies import SHORT, Toy, started
 from rlzoo.errors import ConfigError, RlzooError
 from rlzoo.tuning import worker
 from rlzoo.tuning.request import plan
-from rlzoo.tuning.storage import database, journal
 from rlzoo.tuning.storage import store as storage
 from rlzoo.tuning.storage.store import Store
-from rlzoo.tuning.study import begin
 
 pytestmark = pytest.mark.usefixtures("workdir")
 
@@ -67,14 +65,14 @@ def test_a_url_takes_few_options(option: str) -> None:
 
 
 def test_which_driver_is_meant() -> None:
-    assert database.with_driver("postgresql://me:x@h:1/s") == "postgresql+psycopg://me:x@h:1/s"
-    assert database.with_driver("postgresql+psycopg2://me@h/s?sslmode=require").startswith("postgresql+psycopg2://")
-    assert database.problems("postgresql://me@h/s?sslmode=require&connect_timeout=3", variable="X") in (
-        [], database.problems("postgresql://me@h/s", variable="X"),
+    assert Store("postgresql://me:x@h:1/s", Path()).url == "postgresql+psycopg://me:x@h:1/s"
+    assert Store("postgresql+psycopg2://me@h/s?sslmode=require", Path()).url.startswith("postgresql+psycopg2://")
+    assert storage.database_problems("postgresql://me@h/s?sslmode=require&connect_timeout=3") in (
+        [], storage.database_problems("postgresql://me@h/s"),
     )  # fmt: skip
-    found = database.problems("postgresql+psycopg2://h/s", variable="X")
+    found = storage.database_problems("postgresql+psycopg2://h/s")
     assert found == [] or (found[0].missing and found[0].hint == "pip install psycopg2-binary")
-    assert "pg8000 is no driver" in database.problems("postgresql+pg8000://h/s", variable="X")[0].message
+    assert "pg8000 is no driver" in storage.database_problems("postgresql+pg8000://h/s")[0].message
 
 
 def test_the_environment_may_name_it_with_a_password(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -84,45 +82,6 @@ def test_the_environment_may_name_it_with_a_password(monkeypatch: pytest.MonkeyP
     monkeypatch.setenv("RLZOO_STORAGE", "oracle://me:geheim99@host/x")
     with pytest.raises(ConfigError, match="oracle is not known"):
         plan(SHORT)
-
-
-def test_a_journal_cut_at_every_byte_of_its_last_record_opens_with_every_finished_trial(toy: Toy) -> None:
-    study = started("storage=journal", "n_trials=2")
-    worker.run_trials(study, "w", lambda: False)
-    file = study.claims.store.file
-    assert file is not None
-    whole = file.read_bytes()
-    before = whole[: whole.rindex(b"\n", 0, -1) + 1]
-    assert len(whole) - len(before) > 20
-    request = plan([*SHORT, "storage=journal", "n_trials=2"])
-    for cut in range(len(before), len(whole)):
-        file.write_bytes(whole[:cut])
-        for torn in file.parent.glob("*.torn-*"):
-            torn.unlink()
-        again = begin(request)
-        assert len(again.claims.ledger().trials) == 2
-        assert len(again.claims.ledger().finished) >= 1  # the last record may be what finished the second
-        assert file.read_bytes() == before
-        kept = list(file.parent.glob("*.torn-*"))
-        assert [path.read_bytes() for path in kept] == ([whole[len(before) : cut]] if cut > len(before) else [])
-    again.claims.sweep()
-    worker.run_trials(started("storage=journal", "n_trials=3"), "w", lambda: False)
-    assert len(started("storage=journal", "n_trials=3").claims.ledger().finished) == 3
-
-
-def test_a_torn_tail_is_set_aside_before_the_next_record(tmp_path: Path) -> None:
-    """While others have the journal open: the writer that was cut short is another process."""
-    path = tmp_path / "journal.log"
-    backend = journal.WholeRecords(path)
-    backend.append_logs([{"a": 1}])
-    with path.open("ab") as file:
-        file.write(b'{"b": ')
-    backend.append_logs([{"c": 3}])
-    assert list(journal.WholeRecords(path).read_logs(0)) == [{"a": 1}, {"c": 3}]
-    path.write_bytes(b'{"a": 1}\n{"b\n{"c": 3}\n')
-    with pytest.raises(RlzooError, match="damaged in line 2") as found:
-        journal.WholeRecords(path).repair()
-    assert found.value.code == 5
 
 
 @pytest.mark.parametrize("seconds", [2.0, pytest.param(30.0, marks=pytest.mark.slow)])
@@ -161,9 +120,9 @@ def test_a_folder_that_cannot_be_made_is_a_storage_error() -> None:
     assert found.value.code == 5
 
 
-def _until_the_disk_is_full(kind: str, report: object) -> None:
+def _until_the_disk_is_full(report: object) -> None:
     worker.run_trial = Toy()
-    study = started(f"storage={kind}", "n_trials=50", "sampler=random")
+    study = started("n_trials=50", "sampler=random")
     file = study.claims.store.file
     assert file is not None
     signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
@@ -175,19 +134,17 @@ def _until_the_disk_is_full(kind: str, report: object) -> None:
         report.put((int(error.code), error.message, len(study.claims.ledger().finished)))
 
 
-@pytest.mark.parametrize("kind", ["sqlite", "journal"])
-def test_after_a_full_disk_every_finished_trial_is_there(kind: str, toy: Toy) -> None:
-    words = [f"storage={kind}", "n_trials=3", "sampler=random"]
-    worker.run_trials(started(*words), "w", lambda: False)
+def test_after_a_full_disk_every_finished_trial_is_there(toy: Toy) -> None:
+    worker.run_trials(started("n_trials=3", "sampler=random"), "w", lambda: False)
     context = multiprocessing.get_context("fork")
     report = context.Queue()
-    process = context.Process(target=_until_the_disk_is_full, args=(kind, report))
+    process = context.Process(target=_until_the_disk_is_full, args=(report,))
     process.start()
     code, message, n_finished = report.get(timeout=60)
     process.join()
     assert code == 5
     assert message.startswith("the storage studies/s/")
-    study = started(*words[:1], f"n_trials={n_finished + 2}", *words[2:])
+    study = started(f"n_trials={n_finished + 2}", "sampler=random")
     assert len(study.claims.ledger().finished) == n_finished >= 3
     study.claims.sweep()
     worker.run_trials(study, "w", lambda: False)

@@ -20,8 +20,7 @@ from rlzoo.tuning.queue import nested
 from rlzoo.tuning.report.axes import Axis, Cell, axis_of, axis_of_distribution, cells, exact
 from rlzoo.tuning.report.comparison import Comparison, compare
 from rlzoo.tuning.space_file import read as read_space
-from rlzoo.tuning.storage import read as reading
-from rlzoo.tuning.storage.place import Place, find
+from rlzoo.tuning.storage.read import Snapshot, StudyFolder, find_study, made_sense_of, read_study
 from rlzoo.tuning.study import QUEUE, SEED
 
 if TYPE_CHECKING:
@@ -144,19 +143,19 @@ def collect(study: str, studies_dir: str, storage: str | None) -> Report:
     Raises:
         RlzooError: if there is none, or it cannot be read.
     """
-    place = find(study, at_home(studies_dir), storage)
-    found = reading.read(place.store, place.name)
-    with reading.made_sense_of(str(place.store.file)) if place.store.foreign is not None else nullcontext():
-        return _report(place, found)
+    there = find_study(study, at_home(studies_dir), storage)
+    found = read_study(there.store, there.name)
+    with made_sense_of(str(there.store.file)) if there.store.foreign is not None else nullcontext():
+        return _report(there, found)
 
 
-def _report(place: Place, found: reading.Snapshot) -> Report:
-    folder, name, store = place.folder, place.name, place.store
+def _report(there: StudyFolder, found: Snapshot) -> Report:
+    folder, name, store = there.folder, there.name, there.store
     request = found.request
     if request is None:
         message = f"the study {name!r} is none of rlzoo's, or is being made in this moment"
         raise RlzooError(message, "optuna-dashboard shows every study of Optuna's")
-    latest = request["search"] if place.described is None else place.described["search"]
+    latest = request["search"] if there.described is None else there.described["search"]
     n_trials = _n_trials(found.attributes, latest)
     ledger = Ledger(found.trials, n_trials)
     axes = _axes(request, found.trials)

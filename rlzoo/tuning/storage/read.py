@@ -1,35 +1,175 @@
-"""A study as it stands in its storage, read without any way to change it: no lock, no table, no byte is written."""
+"""A study: where it is, whose it is, and what is in its storage, read without any way to change it.
+
+A study that this user began says so by the signature of its study.yaml (`untrusted.signature`). Of any other folder the
+SQLite file in it is read, as data: no other storage that it names, and nothing through links that lead out of it.
+"""
 
 from __future__ import annotations
 
-import json
 import sqlite3
-import time
-import warnings
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from optuna.storages.journal import BaseJournalBackend
-
 from rlzoo import contained
+from rlzoo.config import yaml_file
+from rlzoo.config.paths import at_home
 from rlzoo.config.records import problem
-from rlzoo.config.study_records import StudyAttributes, TrialAttributes
-from rlzoo.errors import ExitCode, RlzooError
+from rlzoo.config.study_records import StudyAttributes, StudyFile, TrialAttributes
+from rlzoo.errors import ExitCode, Problem, RlzooError, clean, code_of
 from rlzoo.registry import did_you_mean
 from rlzoo.tuning.space_file import read as read_space
 from rlzoo.tuning.storage import tables
-from rlzoo.tuning.storage.store import HEARTBEAT_SECONDS, Store, explained
+from rlzoo.tuning.storage.store import FILES, Store, explained, problems_of
+from rlzoo.untrusted import signature
 
 if TYPE_CHECKING:
-    from optuna.storages import BaseStorage, RDBStorage
+    from optuna.storages import BaseStorage
     from optuna.study import StudyDirection
     from optuna.trial import FrozenTrial
 
+YAML = "study.yaml"
+LATEST = "latest"
 SHOWN = 10
 """Studies of a storage that are named where the one that is looked for is not there."""
+
+
+@dataclass(frozen=True)
+class StudyFolder:
+    """Where a study is.
+
+    Attributes:
+        folder: with its trials' runs; it need not be there if a storage was named.
+        name: in its storage.
+        store: its storage.
+        described: what study.yaml says; None if there is none.
+        own: whether this user began it.
+    """
+
+    folder: Path
+    name: str
+    store: Store
+    described: dict[str, Any] | None
+    own: bool
+
+
+def find_study(study: str, studies_dir: Path, storage: str | None) -> StudyFolder:
+    """The place of a study.
+
+    Args:
+        study: its name, its folder, or `latest`.
+        studies_dir: where its folder is looked for.
+        storage: that the user names; None is what the folder says, if it is the user's own.
+
+    Raises:
+        RlzooError: if there is no such study here and no storage is named, with exit code 7 if it is not the user's own
+            and has more than an SQLite file to be read.
+    """
+    if storage is not None:
+        _refuse(problems_of(storage))
+    there = _folders(studies_dir)
+    if study == LATEST and not there:
+        raise RlzooError(f"there is no study in {studies_dir}", "study= names one, or its folder; studies_dir= a place")
+    given = at_home(study)
+    folder = there[-1] if study == LATEST else given if is_study(given) else studies_dir / study
+    if not is_study(folder) and storage is None:
+        names = [each.name for each in there]
+        hint = f"{studies_dir} has: {', '.join(names[-10:])}" if names else "studies_dir= says where studies are"
+        raise RlzooError(f"there is no study {study!r} in {studies_dir}{did_you_mean(study, names)}", hint)
+    require_whole(folder)
+    described, own = read_yaml(folder)
+    name = described["study"] if described is not None else folder.resolve().name
+    return StudyFolder(folder, name, _store(folder, storage, described, own), described, own)
+
+
+def _store(folder: Path, storage: str | None, described: dict[str, Any] | None, own: bool) -> Store:
+    """Where the trials are read from."""
+    file = folder / FILES["sqlite"]
+    if storage is None and not own:
+        if not file.is_file():
+            said = "" if described is None else f"; it says that its trials are in {described['search']['storage']}"
+            raise RlzooError(
+                f"{folder} was not begun here: of such a study its study.db is read, and there is none{said}",
+                "storage=… names where they are, such as storage=journal; what is named there is taken at your word",
+                ExitCode.UNSAFE,
+            )
+        return Store("sqlite", folder, foreign=file)
+    kind = storage or str(described and described["search"]["storage"])
+    if kind == "sqlite" and file.is_file():
+        return Store(kind, folder, foreign=None if own else file)
+    if storage is None:
+        _refuse(problems_of(kind))  # an older rlzoo may have known it
+    found = Store.of(kind, folder)
+    return found if own or found.file is None else Store(found.kind, folder, foreign=found.file)
+
+
+def require_trusted(folder: Path, *, trust: bool) -> None:
+    """Let a study's folder be written to that is the user's own, or new, or trusted.
+
+    Raises:
+        RlzooError: with exit code 7 otherwise.
+    """
+    if trust is True or not is_study(folder):
+        return
+    if not read_yaml(folder)[1]:
+        hint = "trust=true continues it, and signs it as yours; rlzoo tune import begins another with its best trials"
+        raise RlzooError(f"the study in {folder} was not begun here, or its {YAML} was changed", hint, ExitCode.UNSAFE)
+
+
+def require_whole(folder: Path) -> None:
+    """Make sure that no link leads out of a study's folder, which need not be there.
+
+    It may be a link itself to a study of the user's own.
+
+    Raises:
+        RlzooError: with exit code 7.
+    """
+    contained.require_way(folder)
+    if folder.is_symlink() and not read_yaml(folder)[1]:
+        message = f"{folder} is a link, and no study that was begun here is where it leads to"
+        raise RlzooError(message, f"name that place itself: {folder.resolve()}", ExitCode.UNSAFE)
+    contained.require_whole(folder)
+
+
+def read_yaml(folder: Path) -> tuple[dict[str, Any] | None, bool]:
+    """What study.yaml says, None if there is none, and whether this user wrote it as it is.
+
+    Raises:
+        RlzooError: if it is damaged.
+    """
+    path = folder / YAML
+    if not path.exists():
+        return None, False
+    try:
+        text = contained.read(path, folder, yaml_file.MAX_BYTES).decode("utf-8")
+        values = yaml_file.parse_text(text, path).values
+    except (ValueError, OSError) as error:
+        raise contained.damaged(path, clean(error)) from error
+    except RlzooError as error:
+        raise error if error.code == ExitCode.UNSAFE else contained.damaged(path, error.message) from error
+    if wrong := problem(StudyFile, values):
+        raise contained.damaged(path, wrong)
+    return values, signature.is_own(text)
+
+
+def _folders(studies_dir: Path) -> list[Path]:
+    """The folders of studies, the one that something happened to last at the end."""
+    found = [each for each in studies_dir.iterdir() if is_study(each)] if studies_dir.is_dir() else []
+    files = (YAML, *FILES.values())
+    newest = {each: max((each / f).stat().st_mtime for f in files if (each / f).is_file()) for each in found}
+    return sorted(found, key=lambda each: (newest[each], each.name))
+
+
+def is_study(folder: Path) -> bool:
+    """Whether a folder is a study's."""
+    return any((folder / name).is_file() for name in (YAML, *FILES.values()))
+
+
+def _refuse(problems: list[Problem]) -> None:
+    if problems:
+        raise RlzooError(str(problems[0]), code=code_of(problems))
 
 
 @dataclass(frozen=True)
@@ -55,7 +195,7 @@ class Snapshot:
         return found
 
 
-def read(store: Store, name: str) -> Snapshot:
+def read_study(store: Store, name: str) -> Snapshot:
     """The study of that name.
 
     Raises:
@@ -63,21 +203,20 @@ def read(store: Store, name: str) -> Snapshot:
     """
     import optuna
 
-    with made_sense_of(_place(store)), explained(store), _opened(store) as storage:
+    with made_sense_of(store.name), explained(store), _opened(store) as storage:
         names = optuna.get_all_study_names(storage)
         if name not in names:
             there = f"it has: {', '.join(names[:SHOWN])}" if names else "it has none"
-            raise RlzooError(f"there is no study {name!r} in {_place(store)}{did_you_mean(name, names)}", there)
-        with _no_warnings():
-            study = optuna.load_study(study_name=name, storage=storage)
+            raise RlzooError(f"there is no study {name!r} in {store.name}{did_you_mean(name, names)}", there)
+        study = optuna.load_study(study_name=name, storage=storage)
         trials = sorted(study.get_trials(deepcopy=False), key=lambda trial: trial.number)
         found = Snapshot(name, study.directions, study.user_attrs, trials)
         if wrong := _wrong(found):
-            raise RlzooError(f"the study {name} in {_place(store)} is damaged: {wrong}", code=ExitCode.STORAGE)
+            raise RlzooError(f"the study {name} in {store.name} is damaged: {wrong}", code=ExitCode.STORAGE)
         return found
 
 
-def names(store: Store) -> list[str]:
+def study_names(store: Store) -> list[str]:
     """The studies of a storage.
 
     Raises:
@@ -85,7 +224,7 @@ def names(store: Store) -> list[str]:
     """
     import optuna
 
-    with made_sense_of(_place(store)), explained(store), _opened(store) as storage:
+    with made_sense_of(store.name), explained(store), _opened(store) as storage:
         return optuna.get_all_study_names(storage)
 
 
@@ -103,42 +242,33 @@ def made_sense_of(where: str) -> Iterator[None]:
 
 @contextmanager
 def _opened(store: Store) -> Iterator[BaseStorage]:
-    from optuna.storages import JournalStorage, RDBStorage
+    from optuna.storages import RDBStorage
 
     if store.file is not None and not store.file.is_file():
         hint = "storage= names a study's storage where it is no file; has its first trial begun?"
         raise RlzooError(f"there is no {store.file}", hint)
-    if store.kind == "journal":
-        assert store.file is not None
-        with _no_warnings():
-            yield JournalStorage(Records(store.file))
-    elif store.kind == "sqlite":
-        from sqlalchemy.pool import StaticPool
+    with ExitStack() as stack:
+        if store.kind == "sqlite":
+            from sqlalchemy.pool import StaticPool
 
-        assert store.file is not None
-        with closing(sqlite3.connect(":memory:", check_same_thread=False)) as memory:
+            assert store.file is not None
+            memory = stack.enter_context(closing(sqlite3.connect(":memory:", check_same_thread=False)))
             storage = RDBStorage("sqlite://", engine_kwargs={"creator": lambda: memory, "poolclass": StaticPool})
+            stack.callback(storage.engine.dispose)
             tables.fill(memory, store.file, busy_seconds=store.busy_seconds, own=store.foreign is None)
-            yield from _disposed(storage)
-    elif store.is_proxy:
-        from rlzoo.tuning.storage.proxy import Proxy
-
-        with closing(Proxy(store.kind, HEARTBEAT_SECONDS)) as proxy:
-            yield proxy
-    else:
-        _check_tables(store)
-        options = {**store.engine_options, "execution_options": {"postgresql_readonly": True}}
-        with _compatible(store):
-            storage = RDBStorage(store.url, engine_kwargs=options, skip_table_creation=True)
-        yield from _disposed(storage)
-
-
-def _disposed(storage: RDBStorage) -> Iterator[RDBStorage]:
-    """The storage, whose connections are closed behind it."""
-    try:
-        yield storage
-    finally:
-        storage.engine.dispose()
+            yield storage
+        elif store.has_leases:
+            stack.callback(store.close)
+            yield store.open()
+        else:
+            _check_tables(store)
+            options = {**store.engine_options, "execution_options": {"postgresql_readonly": True}}
+            try:
+                storage = RDBStorage(store.url, engine_kwargs=options, skip_table_creation=True)
+            except RuntimeError as error:  # its tables differ too much
+                raise RlzooError(f"{store.name} was written by another version of Optuna: {error}") from error
+            stack.callback(storage.engine.dispose)
+            yield storage
 
 
 def _check_tables(store: Store) -> None:
@@ -148,25 +278,9 @@ def _check_tables(store: Store) -> None:
     engine = create_engine(store.url, **store.engine_options)
     try:
         if not inspect(engine).has_table("studies"):
-            raise RlzooError(f"there is no study in {_place(store)}", "is it the right database?")
+            raise RlzooError(f"there is no study in {store.name}", "is it the right database?")
     finally:
         engine.dispose()
-
-
-@contextmanager
-def _compatible(store: Store) -> Iterator[None]:
-    """Optuna refuses the tables of versions that differ too much."""
-    try:
-        yield
-    except RuntimeError as error:
-        raise RlzooError(f"{_place(store)} was written by another version of Optuna: {error}") from error
-
-
-@contextmanager
-def _no_warnings() -> Iterator[None]:
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        yield
 
 
 def _wrong(study: Snapshot) -> str:
@@ -196,38 +310,3 @@ def _outside(study: Snapshot) -> str:
             if not isinstance(value, int | float) or not ends.low - slack <= value <= ends.high + slack:
                 return f"{parameter.raw_name} of trial {trial.number} lies outside of {ends.low:g} to {ends.high:g}"
     return ""
-
-
-class Records(BaseJournalBackend):
-    """The whole records of a journal; one that is being written, or was cut short, is not there yet."""
-
-    def __init__(self, path: Path) -> None:
-        if path.stat().st_size > tables.MAX_BYTES:
-            raise contained.damaged(path, f"it is larger than {tables.MAX_BYTES // 2**20} MiB")
-        self._lines = path.read_bytes().splitlines(keepends=True)
-        self._path = path
-
-    def read_logs(self, log_number_from: int) -> Iterator[dict[str, Any]]:
-        end = time.process_time() + tables.MAX_SECONDS
-        for number, line in enumerate(self._lines[log_number_from:], log_number_from + 1):
-            if len(line) > tables.MAX_VALUE:
-                raise contained.damaged(self._path, f"line {number} has {len(line)} bytes")
-            if time.process_time() > end:
-                raise contained.damaged(self._path, f"reading it takes more than {tables.MAX_SECONDS:g} s")
-            try:
-                record = json.loads(line)
-            except ValueError:
-                if number == len(self._lines):
-                    return
-                hint = f"remove line {number}, or restore the file; finished trials are also kept in trials/*.json"
-                raise RlzooError(f"{self._path} is damaged in line {number}", hint, ExitCode.STORAGE) from None
-            yield record
-
-    def append_logs(self, logs: list[dict[str, Any]]) -> None:
-        raise RlzooError("a report changes nothing", code=ExitCode.BUG)
-
-
-def _place(store: Store) -> str:
-    from rlzoo.redaction import redact
-
-    return str(store.file) if store.file is not None else redact(store.kind)

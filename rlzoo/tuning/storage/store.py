@@ -1,8 +1,10 @@
-"""Where a study's trials are kept: SQLite or a journal in its folder, or a database that several machines reach.
+"""Where a study's trials are kept: SQLite in its folder, or a PostgreSQL that several machines reach.
 
-Two locks belong to it. Whoever takes a trial holds the one of the study for that moment. Whoever runs a trial holds the
-trial's lease until it has ended; the system releases it if the process dies, so that others see it at once. A database
-on another machine has no leases: there Optuna's heartbeat says who is alive.
+Two locks belong to it. Whoever takes a trial holds the study's lock for that moment. Whoever runs a trial holds the
+trial's lease until it has ended; the system releases it if the process dies, so that others see it at once. They are
+files in the study's folder. PostgreSQL locks by itself, and Optuna's heartbeat says who is alive.
+
+Optuna's journal and its gRPC proxy are opened as they are; with them, too, locks and leases are files in the folder.
 """
 
 from __future__ import annotations
@@ -20,20 +22,27 @@ from urllib.parse import urlsplit
 from rlzoo.errors import ExitCode, Problem, RlzooError
 from rlzoo.redaction import redact
 from rlzoo.registry import did_you_mean
-from rlzoo.tuning.storage import database
 
 if TYPE_CHECKING:
     from filelock import BaseFileLock
     from optuna.storages import BaseStorage, RDBStorage
+    from sqlalchemy import URL
 
-    from rlzoo.tuning.storage.proxy import Proxy
-
-FILES = ("sqlite", "journal")
+FILES = {"sqlite": "study.db", "journal": "journal.log"}
+"""Storages that are a file in the study's folder, and its name there."""
 PROXY = "grpc://"
+POSTGRESQL = "postgresql"
+DATABASE = "postgresql://me@host/studies"
 VARIABLE = "RLZOO_STORAGE"
 """Environment variable with a database's URL, which may hold a password."""
+DRIVERS = {"psycopg": '"hydra-rlzoo[postgresql]"', "psycopg2": "psycopg2-binary"}
+"""Those that a URL may name, the one that it means if it names none first, and what installs them."""
+URL_OPTIONS = ("application_name", "connect_timeout", "sslmode", "sslrootcert")
+"""What a URL may say besides. Others name files to read, places to connect to, or commands for the server."""
 BUSY_SECONDS = 120.0
 """How long to wait for somebody else who writes."""
+PROXY_SECONDS = 10.0
+"""How long to wait for a proxy's first answer."""
 HEARTBEAT_SECONDS, GRACE_SECONDS = 10, 30
 """A trial whose process has not been heard of for the second counts as lost."""
 LEASED_GRACE_SECONDS = 120
@@ -55,23 +64,61 @@ def _problems(storage: str, *, may_hold_password: bool = False) -> list[Problem]
         return _proxy_problems(storage)
     if "://" not in storage:
         message = f"unknown storage {storage!r}{did_you_mean(storage, FILES)}"
-        return [Problem("storage", message, "sqlite, journal, or a database's URL: postgresql://me@host/studies")]
-    return database.problems(storage, variable=VARIABLE, may_hold_password=may_hold_password)
+        return [Problem("storage", message, f"sqlite, journal, or a database's URL: {DATABASE}")]
+    return database_problems(storage, may_hold_password=may_hold_password)
 
 
 def _proxy_problems(storage: str) -> list[Problem]:
-    """Likewise, of a proxy's address."""
     parts = urlsplit(storage)
     try:
         complete = parts.hostname is not None and parts.port is not None
     except ValueError:
         complete = False
     if not complete or "@" in storage or parts.path.strip("/") or parts.query:
-        hint = "grpc://host:13000, as `rlzoo tune serve` says; the database's name and password are with that"
+        hint = "grpc://host:13000; the database's name and password are with the proxy"
         return [Problem("storage", f"{redact(storage)} is no address of a proxy", hint)]
     if util.find_spec("grpc") is None:
         return [Problem("storage", "gRPC is not installed", 'pip install "hydra-rlzoo[grpc]"', code=ExitCode.MISSING)]
     return []
+
+
+def database_problems(url: str, *, may_hold_password: bool = False) -> list[Problem]:
+    """What is wrong with a database's URL."""
+    from sqlalchemy.engine import make_url
+    from sqlalchemy.exc import ArgumentError
+
+    try:
+        found = make_url(url)
+    except (ArgumentError, ValueError):
+        return [Problem("storage", f"{redact(url)} cannot be read", DATABASE)]
+    backend, _, driver = found.drivername.partition("+")
+    if backend != POSTGRESQL:
+        own = "storage=sqlite keeps one in the study's folder"
+        hint = own if backend == "sqlite" else f"{own}; for many machines: {DATABASE}, or grpc://host:13000 for a proxy"
+        return [Problem("storage", f"{backend} is not known as a database: studies are in SQLite or PostgreSQL", hint)]
+    driver = driver or next(iter(DRIVERS))
+    if driver not in DRIVERS:
+        return [Problem("storage", f"{driver} is no driver that is known here", f"one of: {', '.join(DRIVERS)}")]
+    if found.password is not None and not may_hold_password:
+        hint = f"PGPASSWORD or ~/.pgpass, or the whole URL in {VARIABLE}"
+        return [Problem("storage", "holds a password, which would be seen in process lists and histories", hint)]
+    if unknown := sorted(set(found.query) - set(URL_OPTIONS)):
+        hint = f"it takes: {', '.join(URL_OPTIONS)}; libpq's variables (PGSSLCERT, PGSERVICE) are yours to set"
+        return [Problem("storage", f"its URL takes no {', '.join(map(repr, unknown))}", hint)]
+    try:
+        database_url(url).get_dialect().import_dbapi()
+    except ImportError as error:
+        message = f"the driver {driver} is not installed ({error})"
+        return [Problem("storage", message, f"pip install {DRIVERS[driver]}", code=ExitCode.MISSING)]
+    return []
+
+
+def database_url(url: str) -> URL:
+    """A URL with the driver that it means."""
+    from sqlalchemy.engine import make_url
+
+    found = make_url(url)
+    return found.set(drivername=f"{POSTGRESQL}+{next(iter(DRIVERS))}") if found.drivername == POSTGRESQL else found
 
 
 @dataclass
@@ -79,7 +126,7 @@ class Store:
     """The storage of a study.
 
     Attributes:
-        kind: `sqlite`, `journal`, or a database's URL.
+        kind: `sqlite`, `journal`, or a database's or a proxy's URL.
         folder: of the study.
         busy_seconds: how long to wait for somebody else who writes.
         foreign: the file, where it is not one that this user began: it is only read, as data.
@@ -90,7 +137,6 @@ class Store:
     busy_seconds: float = field(default_factory=lambda: BUSY_SECONDS)
     foreign: Path | None = None
     _opened: list[Callable[[], None]] = field(default_factory=list)
-    _reached: Proxy | None = None
     _held: dict[int, BaseFileLock] = field(default_factory=dict)
 
     @classmethod
@@ -99,92 +145,76 @@ class Store:
         return cls((os.environ.get(VARIABLE) or storage) if storage == "sqlite" else storage, folder)
 
     @property
-    def has_leases(self) -> bool:
-        return self.kind in FILES
-
-    @property
     def is_proxy(self) -> bool:
         return self.kind.startswith(PROXY)
 
     @property
-    def url(self) -> str:
-        """What SQLAlchemy opens it by, of SQLite and of databases; it may hold a password."""
-        return f"sqlite:///{self.file.absolute()}" if self.file is not None else database.with_driver(self.kind)
-
-    @property
-    def engine_options(self) -> dict[str, Any]:
-        """What SQLAlchemy opens it with."""
-        if self.kind == "sqlite":
-            return {"connect_args": {"timeout": self.busy_seconds}}
-        return database.ENGINE_OPTIONS
-
-    @property
-    def from_environment(self) -> bool:
-        """Whether the environment named it, which other machines have to do too."""
-        return not self.has_leases and self.kind == os.environ.get(VARIABLE)
+    def has_leases(self) -> bool:
+        return self.kind in FILES or self.is_proxy
 
     @property
     def file(self) -> Path | None:
-        """The file that it is, in the study's folder as a rule; None for a database."""
-        names = {"sqlite": "study.db", "journal": "journal.log"}
-        return self.foreign or self.folder / names[self.kind] if self.kind in names else None
+        """The file that it is, in the study's folder as a rule; None for a database or a proxy."""
+        return self.foreign or self.folder / FILES[self.kind] if self.kind in FILES else None
+
+    @property
+    def name(self) -> str:
+        """The file, or the URL without its password."""
+        return str(self.file) if self.file is not None else redact(self.kind)
 
     def open(self) -> BaseStorage:
         """Open it, and make it if need be; to be called with the lock held."""
-        from optuna.exceptions import ExperimentalWarning
-        from optuna.storages import JournalStorage
+        from optuna.storages import GrpcStorageProxy, JournalStorage
+        from optuna.storages.journal import JournalFileBackend, JournalFileOpenLock
 
-        self.folder.mkdir(parents=True, exist_ok=True)
-        if self.kind == "sqlite" and self.file is not None:
-            refuse_other_journals(self.file)
         with explained(self), warnings.catch_warnings():
-            warnings.simplefilter("ignore", ExperimentalWarning)
+            warnings.simplefilter("ignore")  # Optuna calls some of them experimental
             if self.kind == "journal":
-                from rlzoo.tuning.storage.journal import WholeRecords
+                path = str(self.file.absolute()) if self.file is not None else ""  # locks on relative paths can hang
+                return JournalStorage(JournalFileBackend(path, JournalFileOpenLock(path)))
+            if self.is_proxy:
+                parts = urlsplit(self.kind)
+                proxy = GrpcStorageProxy(host=_bracketed(parts.hostname or ""), port=parts.port or 0)
+                self._opened.append(proxy.close)
+                proxy.wait_server_ready(PROXY_SECONDS)
+                return proxy
+            if self.file is not None:
+                refuse_other_journals(self.file)
+            return self._open_database()
 
-                assert self.file is not None
-                backend = WholeRecords(self.file)
-                backend.repair()
-                return JournalStorage(backend)
-            return self._proxy() if self.is_proxy else self.open_database()
-
-    def open_database(self, **options: Any) -> RDBStorage:
-        """Open SQLite or a database, whose tables are made if need be; `options` are for SQLAlchemy's engine."""
-        from optuna.exceptions import ExperimentalWarning
+    def _open_database(self) -> RDBStorage:
+        """SQLite or PostgreSQL, whose tables are made if need be."""
         from optuna.storages import RDBStorage
 
-        with explained(self), warnings.catch_warnings():
-            warnings.simplefilter("ignore", ExperimentalWarning)
-            storage = RDBStorage(
-                self.url,
-                engine_kwargs={**self.engine_options, **options},
-                heartbeat_interval=HEARTBEAT_SECONDS,
-                grace_period=LEASED_GRACE_SECONDS if self.has_leases else GRACE_SECONDS,
-            )
-            self._opened.append(storage.engine.dispose)
+        storage = RDBStorage(
+            f"sqlite:///{self.file.absolute()}" if self.file is not None else self.url,
+            engine_kwargs=self.engine_options,
+            heartbeat_interval=HEARTBEAT_SECONDS,
+            grace_period=LEASED_GRACE_SECONDS if self.has_leases else GRACE_SECONDS,
+        )
+        self._opened.append(storage.engine.dispose)
         return storage
+
+    @property
+    def url(self) -> str:
+        """What SQLAlchemy opens a database by; it may hold a password."""
+        return database_url(self.kind).render_as_string(hide_password=False)
+
+    @property
+    def engine_options(self) -> dict[str, Any]:
+        """What SQLAlchemy opens it with; connections that a server has dropped are made anew."""
+        return {"connect_args": {"timeout": self.busy_seconds}} if self.kind == "sqlite" else {"pool_pre_ping": True}
 
     def close(self) -> None:
         """Close its connections."""
         while self._opened:
             self._opened.pop()()
-        self._reached = None
-
-    def _proxy(self) -> Proxy:
-        """The proxy's client, which is connected once."""
-        from rlzoo.tuning.storage.proxy import Proxy
-
-        if self._reached is None:
-            self._reached = Proxy(self.kind, HEARTBEAT_SECONDS)
-            self._opened.append(self._reached.close)
-        return self._reached
 
     @contextmanager
     def lock(self, name: str = "study") -> Iterator[None]:
         """Be the only one who takes trials, or whatever `name` stands for."""
         if not self.has_leases:
-            whole = f"{self.folder.name}/{name}"
-            with explained(self), self._proxy().lock(whole) if self.is_proxy else database.row_lock(self.kind, whole):
+            with explained(self), self._database_lock(f"{self.folder.name}/{name}"):
                 yield
             return
         from filelock import Timeout
@@ -196,15 +226,27 @@ class Store:
             message = f"{self.folder} has been locked by another process for {self.busy_seconds:g} s"
             raise RlzooError(message, "is it suspended?", ExitCode.STORAGE) from None
         except (OSError, NotImplementedError) as error:
-            raise RlzooError(
-                f"{self.folder} cannot be locked: {error}",
-                "is it yours, and on a disk that has locks?",
-                ExitCode.STORAGE,
-            ) from error
+            hint = "is it yours, and on a disk that has locks?"
+            raise RlzooError(f"{self.folder} cannot be locked: {error}", hint, ExitCode.STORAGE) from error
         try:
             yield
         finally:
             lock.release()
+
+    @contextmanager
+    def _database_lock(self, name: str) -> Iterator[None]:
+        """PostgreSQL's advisory lock: others wait for it on whichever machine, and it ends with its connection."""
+        from sqlalchemy import create_engine, func, select
+        from sqlalchemy.pool import NullPool
+
+        engine = create_engine(self.url, poolclass=NullPool)
+        try:
+            with engine.connect() as connection:
+                connection.execute(select(func.pg_advisory_xact_lock(func.hashtextextended(name, 0))))
+                yield
+                connection.commit()  # fails if the connection was lost, and with it the lock
+        finally:
+            engine.dispose()
 
     def take_lease(self, number: int) -> None:
         """Say that this process runs the trial; to be called with the lock held."""
@@ -227,6 +269,8 @@ class Store:
         if not self.has_leases or number in self._held:
             return False
         lease = self._file_lock(f"{number:04}")
+        if self.is_proxy and not Path(lease.lock_file).exists():
+            return False  # a worker with another folder, whose leases are there
         try:
             lease.acquire(timeout=0)
         except (Timeout, OSError):
@@ -248,6 +292,10 @@ class Store:
         return FileLock(path, mode=0o600, thread_local=False)
 
 
+def _bracketed(host: str) -> str:
+    return f"[{host}]" if ":" in host else host
+
+
 @contextmanager
 def explained(store: Store) -> Iterator[None]:
     """What a storage raises, as what the user can do about it: exit code 5."""
@@ -260,17 +308,10 @@ def explained(store: Store) -> Iterator[None]:
         hint = "is there room, and may you write there? The same command goes on afterwards"
         if "locked" in reason:
             hint = "another process keeps it locked; the same command goes on later"
-        elif store.is_proxy:
-            hint = (
-                "does `rlzoo tune serve` run there, and can this machine reach it? The same command goes on afterwards"
-            )
-        elif not store.has_leases:
-            hint = "is the server up, and may you write there? The same command goes on afterwards"
-        raise RlzooError(f"the storage {_name(store)} fails: {reason}", hint, ExitCode.STORAGE) from error
-
-
-def _name(store: Store) -> str:
-    return str(store.file) if store.file is not None else redact(store.kind)
+        elif store.file is None:
+            what = "Optuna's proxy" if store.is_proxy else "the server"
+            hint = f"is {what} up, and may you write there? The same command goes on afterwards"
+        raise RlzooError(f"the storage {store.name} fails: {reason}", hint, ExitCode.STORAGE) from error
 
 
 def _reason(error: Any, store: Store) -> str | None:
