@@ -15,6 +15,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
+from rlzoo.algos.schema.compile import sections
+from rlzoo.algos.schema.signatures import NOT_HYPERPARAMETERS
 from rlzoo.algos.specs import ALGOS, AlgoSpec
 from rlzoo.cli.commands.explain import Explanation, as_yaml, explain
 
@@ -153,7 +155,7 @@ def measured_section(name: str) -> list[str]:
 
 
 def class_section(tree: ast.Module, spec: AlgoSpec) -> list[str]:
-    """The class's docstring, and the arguments of its constructor as its docstring explains them."""
+    """The class's docstring, and what its constructor takes besides hyperparameters."""
     name = spec.entry_point.partition(":")[2]
     node = next(node for node in tree.body if isinstance(node, ast.ClassDef) and node.name == name)
     text, entries = sections(ast.get_docstring(node) or "")
@@ -164,18 +166,9 @@ def class_section(tree: ast.Module, spec: AlgoSpec) -> list[str]:
     text, entries = sections(ast.get_docstring(init) or "" if init else "")
     if entries.get("Args"):
         lines += ["", f"`{name}(env, *, …)`: {escape(text[:1].lower() + text[1:])}"]
-        lines += ["", *(f"- `{key}`: {escape(what)}" for key, what in entries["Args"])]
+        others = [(key, what) for key, what in entries["Args"] if key in ("env", *NOT_HYPERPARAMETERS)]
+        lines += ["", *(f"- `{key}`: {escape(what)}" for key, what in others)]
     return lines
-
-
-def sections(docstring: str) -> tuple[str, dict[str, list[tuple[str, str]]]]:
-    """The text of a docstring of Google's form, and the names and meanings in each of its sections."""
-    text, *parts = re.split(r"^(Args|Attributes|Raises|Returns):\n", docstring, flags=re.MULTILINE)
-    found: dict[str, list[tuple[str, str]]] = {}
-    for title, body in zip(parts[::2], parts[1::2], strict=True):
-        entries = re.findall(r"^    (\w+)(?: \([^)]*\))?: (.*(?:\n {5,}\S.*)*)", body, flags=re.MULTILINE)
-        found[title] = [(name, " ".join(what.split())) for name, what in entries]
-    return text.strip(), found
 
 
 def escaped(text: str) -> list[str]:

@@ -10,7 +10,7 @@ import pytest
 import torch
 import yaml
 
-from rlzoo.algos.schema.names import ACTIVATIONS, OPTIMIZERS
+from rlzoo.algos.schema.types import ACTIVATIONS, OPTIMIZERS
 from rlzoo.errors import ExitCode, RlzooError
 from rlzoo.registry import load
 from rlzoo.untrusted.expressions import class_word, parse, schedule

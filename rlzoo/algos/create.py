@@ -11,11 +11,11 @@ from functools import partial
 from inspect import signature
 from typing import TYPE_CHECKING, Any
 
-from rlzoo.algos.schema.names import CLASSES, NOISES, SCHEDULES
 from rlzoo.algos.schema.policies import choose_policy
-from rlzoo.algos.schema.signatures import Keywords, Signature, find_signature, is_sb3, load_class, verify_versions
-from rlzoo.algos.schema.types import named_numbers
+from rlzoo.algos.schema.signatures import Signature, find_signature, is_sb3, load_class, verify_versions
+from rlzoo.algos.schema.types import CLASSES, NOISES, SCHEDULES, named_numbers
 from rlzoo.algos.specs import AlgoSpec, find_spec
+from rlzoo.config.fields import Fields
 from rlzoo.errors import RlzooError
 from rlzoo.protocols import Algorithm
 from rlzoo.registry import load, lookup
@@ -157,7 +157,7 @@ def resolve(values: Mapping[str, Any], signature: Signature, policy: str, n_acti
 
 
 def _keywords(
-    values: Mapping[str, Any], keywords: Keywords, signature: Signature, policy: str, n_actions: int
+    values: Mapping[str, Any], keywords: Fields, signature: Signature, policy: str, n_actions: int
 ) -> dict[str, Any]:
     resolved = {}
     for key, value in values.items():
@@ -165,12 +165,11 @@ def _keywords(
         if nested is not None and value is not None:
             resolved[key] = _keywords(value, nested, signature, policy, n_actions)
         else:
-            resolved[key] = _value(value, keywords[key]["type"] if key in keywords else "any", n_actions)
+            resolved[key] = _value(value, keywords[key].words if key in keywords else (), n_actions)
     return resolved
 
 
-def _value(value: Any, type_text: str, n_actions: int) -> Any:
-    words = type_text.split(" | ")
+def _value(value: Any, words: Sequence[str], n_actions: int) -> Any:
     for word in words:
         if word in CLASSES and isinstance(value, str):
             return load(lookup(CLASSES[word], value, word.replace("_", " ")))

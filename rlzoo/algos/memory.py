@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from rlzoo.algos.free_memory import available, size
-from rlzoo.algos.schema.types import is_whole
+from rlzoo.config.fields import is_whole
 from rlzoo.errors import ExitCode, Problem, RlzooError
 
 if TYPE_CHECKING:

@@ -7,8 +7,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
-from rlzoo.algos.schema.names import SCHEDULES
-from rlzoo.algos.schema.types import is_number, named_numbers
+from rlzoo.algos.schema.types import SCHEDULES, named_numbers
+from rlzoo.config.fields import is_number
 
 if TYPE_CHECKING:
     import optuna

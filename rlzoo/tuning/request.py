@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from typing import Any
 
-from rlzoo.algos.schema.signatures import check_alone
+from rlzoo.algos.schema.signatures import check_values
 from rlzoo.config import env_names
 from rlzoo.config.compose import Composition, compose, lay, without
 from rlzoo.config.parse import check as check_schema
@@ -132,7 +132,7 @@ def _refused(parameter: Parameter, base: Composition, make_env: bool) -> list[Pr
     for value in _extremes(parameter):
         laid = lay(base, {parameter.key: parameter.setting(value)})
         of_algo = parameter.key.startswith("algo.")
-        wrong = check_alone(laid.values["algo"]) if of_algo else find_problems(laid, make_env=make_env)[1]
+        wrong = check_values(laid.values["algo"], whole=False) if of_algo else find_problems(laid, make_env=make_env)[1]
         # what an environment says against may be said of another of its settings
         for problem in (each for each in wrong if _is_below(each.key, parameter.key if of_algo else "env")):
             message = f"can become {parameter.setting(value)}: {problem.key} {problem.message}"

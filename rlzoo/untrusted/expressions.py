@@ -6,7 +6,7 @@ import ast
 import re
 from typing import Any
 
-from rlzoo.algos.schema.names import ACTIVATIONS, OPTIMIZERS
+from rlzoo.algos.schema.types import ACTIVATIONS, OPTIMIZERS
 from rlzoo.errors import ExitCode, RlzooError
 
 MAX_LENGTH = 4096

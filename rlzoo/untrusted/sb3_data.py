@@ -8,12 +8,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from rlzoo.algos.schema.bounds import check_bounds
-from rlzoo.algos.schema.names import CLASSES
 from rlzoo.algos.schema.policies import choose_policy
-from rlzoo.algos.schema.signatures import Keywords, Signature, find_signature
-from rlzoo.algos.schema.types import check_value
+from rlzoo.algos.schema.signatures import Signature, check_values, find_signature
+from rlzoo.algos.schema.types import CLASSES
 from rlzoo.algos.specs import ALGOS, AlgoSpec, find_spec
+from rlzoo.config.fields import Fields
 from rlzoo.errors import clean
 from rlzoo.untrusted.spaces import read_space
 from rlzoo.untrusted.zip import refused
@@ -104,7 +103,7 @@ def read_data(raw: bytes, name: str, algo: str | None, tensor_names: frozenset[s
     hyperparams = {"policy": policy, **_keywords(fields, signature.keywords, spec)}
     policy_kwargs, unknown = _policy_kwargs(fields.get("policy_kwargs"), signature.policies[policy], name)
     hyperparams["policy_kwargs"] = policy_kwargs
-    _check(spec, signature, hyperparams, name)
+    _check(spec, hyperparams, name)
     pickled = (key for key, value in fields.items() if isinstance(value, Mapping) and PICKLED in value)
     return ModelData(
         spec,
@@ -179,7 +178,7 @@ def _policy(signature: Signature, tensor_names: frozenset[str], spec: AlgoSpec) 
     return choose_policy(tuple(signature.policies), kind)
 
 
-def _keywords(fields: Mapping[str, Any], keywords: Keywords, spec: AlgoSpec) -> dict[str, Any]:
+def _keywords(fields: Mapping[str, Any], keywords: Fields, spec: AlgoSpec) -> dict[str, Any]:
     taken = {}
     for key in keywords:
         field = OTHER_NAMES.get(key, key)
@@ -208,7 +207,7 @@ def _schedule(shadow: Mapping[str, Any]) -> Any:
     return None
 
 
-def _policy_kwargs(value: Any, keywords: Keywords, name: str) -> tuple[dict[str, Any], list[str]]:
+def _policy_kwargs(value: Any, keywords: Fields, name: str) -> tuple[dict[str, Any], list[str]]:
     """The policy's keywords in rlzoo's words, and those that nobody knows."""
     if value is None:
         return {}, []
@@ -222,7 +221,7 @@ def _policy_kwargs(value: Any, keywords: Keywords, name: str) -> tuple[dict[str,
         if key not in keywords:
             unknown.append(f"policy_kwargs.{key}")
             continue
-        tables = [word for word in keywords[key]["type"].split(" | ") if word in CLASSES]
+        tables = [word for word in keywords[key].words if word in CLASSES]
         word = _word(given, CLASSES[tables[0]]) if tables else None
         if tables and word is None:
             if tables != ["optimizer"]:
@@ -253,10 +252,11 @@ def _net_arch(given: Any, name: str) -> Any:
     return given
 
 
-def _check(spec: AlgoSpec, signature: Signature, hyperparams: Mapping[str, Any], name: str) -> None:
+def _check(spec: AlgoSpec, hyperparams: Mapping[str, Any], name: str) -> None:
     """Check every value by itself; whether they make a training together is asked where one begins."""
     values = {key: value for key, value in hyperparams.items() if key != "policy"}
-    texts = _problems(values, signature.keywords, signature, hyperparams["policy"], spec.family)
+    problems = check_values({"name": spec.name, **hyperparams}, whole=False)
+    texts = [f"{problem.key.removeprefix('algo.')} {problem.message}" for problem in problems]
     texts += [
         f"{key} is {value:g}, at most {MOST.get(key, MOST_OF_ANY)} makes sense"
         for key, value in values.items()
@@ -264,22 +264,6 @@ def _check(spec: AlgoSpec, signature: Signature, hyperparams: Mapping[str, Any],
     ]
     if texts:
         raise refused(name, "; ".join(clean(text)[:200] for text in texts[:5]))
-
-
-def _problems(
-    values: Mapping[str, Any], keywords: Keywords, signature: Signature, policy: str, group: str
-) -> list[str]:
-    found = []
-    for key, value in values.items():
-        if key not in keywords:
-            found.append(f"{key} is not known")
-            continue
-        problems = check_value(key, value, keywords[key]["type"]) or check_bounds(key, value, group)
-        found += [f"{problem.key} {problem.message}" for problem in problems]
-        nested = signature.nested(key, values, keywords, policy)
-        if nested is not None and isinstance(value, Mapping):
-            found += _problems(value, nested, signature, policy, key)
-    return found
 
 
 def _counters(fields: Mapping[str, Any], name: str) -> dict[str, int | float]:

@@ -159,7 +159,7 @@ def _hyperparams(saved: SavedModel, env: VecEnv) -> dict[str, Any]:
     from rlzoo.algos.schema.signatures import find_signature
 
     signature = find_signature(saved.data.spec)
-    values = {key: row["default"] for key, row in signature.keywords.items() if row.get("default") is not None}
+    values = {key: field.default for key, field in signature.keywords.items() if field.default is not None}
     values |= saved.data.hyperparams
     if isinstance(env.observation_space, Dict):  # whose parts may leave no trace in the names of the tensors
         values["policy"] = choose_policy(tuple(signature.policies), "dict")

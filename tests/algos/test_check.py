@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import copy
 import subprocess
 import sys
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from rlzoo.algos.schema import signatures
-from rlzoo.algos.schema.bounds import UNBOUNDED, find_bound
-from rlzoo.algos.specs import ALGOS
-from rlzoo.errors import Problem
+from rlzoo.algos.schema.compile import ANY, RANGES, as_rows, as_yaml, keywords_of
+from rlzoo.algos.specs import ALGOS, find_spec
+from rlzoo.config.compose import compose
+from rlzoo.errors import ConfigError, Problem
+from rlzoo.training.preflight import check as preflight
 from tests.algos.conftest import defaults
 
 ACTIONS = {"Discrete": "Discrete(2)", "Box": "Box(2)"}
@@ -85,37 +90,34 @@ def test_no_number_takes_what_is_none(algo: str, key: str) -> None:
         assert f"algo.{key}" in problems(algo, **{key: value}), value
 
 
+UNBOUNDED = {key for (_, key), limits in RANGES.items() if limits == ANY}
+"""Numbers that may be anything, on purpose."""
+
+
 @pytest.mark.parametrize(("algo", "key"), numeric_keywords())
 def test_every_number_has_a_range_that_its_default_is_in(algo: str, key: str) -> None:
-    bound = find_bound(ALGOS[algo].family, key)
-    keywords = signatures.table()["algorithms"][algo]["keywords"]
-    assert (bound is None) == (key in UNBOUNDED)
-    if bound is None:
+    field = signatures.find_signature(find_spec(algo)).keywords[key]
+    low = field.gt if field.ge is None else field.ge
+    assert (low is None) == (key in UNBOUNDED)
+    if low is None:
         return
-    assert f"algo.{key}" in problems(algo, **{key: bound.low - 1 if bound.also != bound.low - 1 else bound.low - 2})
+    assert f"algo.{key}" in problems(algo, **{key: low - 1 if field.also != low - 1 else low - 2})
+    keywords = signatures.table()["algorithms"][algo]["keywords"]
     alone = {"normalize_advantage": False} if "normalize_advantage" in keywords else {}
     if (algo, key) != ("evolution_strategies", "population_size"):  # which has to be even
-        assert (f"algo.{key}" in problems(algo, **{key: bound.low}, **alone)) == bound.above
-    if bound.high is not None:
-        assert f"algo.{key}" in problems(algo, **{key: bound.high + 1})
-    default = keywords[key]["default"]
-    assert not isinstance(default, int | float) or bound.holds(default)
+        assert (f"algo.{key}" in problems(algo, **{key: low}, **alone)) == (field.gt is not None)
+    high = field.lt if field.le is None else field.le
+    if high is not None:
+        assert f"algo.{key}" in problems(algo, **{key: high + 1})
+    assert not isinstance(field.default, int | float) or field.holds(field.default)
 
 
 def test_every_nested_number_has_a_range() -> None:
-    tables = signatures.table()
-    groups = {
-        "policy_kwargs": tables["policies"],
-        "optimizer_kwargs": tables["optimizers"],
-        "replay_buffer_kwargs": tables["replay_buffers"],
-        "features_extractor_kwargs": tables["features_extractors"],
-        "action_noise": tables["noises"],
-    }
-    for group, owners in groups.items():
-        for keywords in owners.values():
-            for key, entry in keywords.items():
-                if {"int", "float", "pair", "numbers"} & set(entry["type"].split(" | ")) and key not in UNBOUNDED:
-                    assert find_bound(group, key) is not None, (group, key)
+    for part in ("policies", "optimizers", "replay_buffers", "rollout_buffers", "features_extractors", "noises"):
+        for keywords in signatures.part(part).values():
+            for key, field in keywords.items():
+                if {"int", "float", "pair", "numbers"} & set(field.words) and key not in UNBOUNDED:
+                    assert field.range, (part, key)
 
 
 @pytest.mark.parametrize("algo", ALGOS)
@@ -428,3 +430,50 @@ def test_sizes_that_no_memory_holds_are_refused() -> None:
     assert "transitions of algo.buffer_size" in problems("dqn_scratch", n_steps=2e6)["algo.n_steps"]
     assert "at most" in problems("cem", population_size=1e12)["algo.population_size"]
     assert "greater than 0" in problems("policy_iteration", theta=0)["algo.theta"]
+
+
+TOY = """
+from typing import Annotated
+from annotated_types import Gt
+
+
+class RandomSearch:
+    def __init__(self, env, *, weight_std: Annotated[float, Gt(0)] = 1.0, n_tries: int):
+        pass
+
+    learn = predict = state = restore = None
+"""
+
+
+def test_a_new_algorithm_says_its_ranges_in_its_constructor(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "toy_search.py").write_text(TOY)
+    monkeypatch.syspath_prepend(str(tmp_path))
+
+    def said(**values: Any) -> dict[str, str]:
+        found = signatures.check_values({"name": "toy_search:RandomSearch", **values})
+        return {problem.key: problem.message for problem in found}
+
+    assert said(weight_std=-3) == {
+        "algo.weight_std": "must be greater than 0, not -3",
+        "algo.n_tries": "has to be given",
+    }
+    assert said(weight_std="much", n_tries=2) == {"algo.weight_std": "must be a number, not 'much'"}
+    assert said(weight_std=0.1, n_tries=2) == {}
+
+
+@pytest.mark.usefixtures("workdir")
+def test_a_new_algorithm_of_the_registry_is_checked_by_train(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    (tmp_path / "toy_search.py").write_text(TOY.replace("n_tries: int", "n_tries: int = 1"))
+    monkeypatch.syspath_prepend(str(tmp_path))
+    spec = replace(ALGOS["cem"], name="random_search", entry_point="toy_search:RandomSearch")
+    rows = as_rows(keywords_of(spec))
+    table = copy.deepcopy(signatures.table())
+    table["algorithms"]["random_search"] = {"keywords": rows, "policies": {}}
+    monkeypatch.setitem(ALGOS, "random_search", spec)
+    monkeypatch.setattr(signatures, "table", lambda: table)
+    place = Path("conf/algo/random_search.yaml")
+    place.parent.mkdir(parents=True)
+    place.write_text(as_yaml(spec))
+    composition = compose("train", ["algo=random_search", "env=CartPole", "algo.weight_std=-3"])
+    with pytest.raises(ConfigError, match=r"algo\.weight_std: must be greater than 0, not -3"):
+        preflight(composition, make_env=False)

@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import copy
 import inspect
-from typing import Any
+from typing import Annotated, Any, Literal
 
 import pytest
 import yaml
+from annotated_types import Ge, Gt, Interval
 from stable_baselines3.common.utils import LinearSchedule
 
 from rlzoo.algos.schema import signatures
-from rlzoo.algos.schema.compile import TABLE, as_text, compile_table, type_text
-from rlzoo.algos.schema.names import CLASSES, NOT_HYPERPARAMETERS
+from rlzoo.algos.schema.compile import TABLE, as_text, as_yaml, compile_table, field_of
+from rlzoo.algos.schema.signatures import NOT_HYPERPARAMETERS
+from rlzoo.algos.schema.types import CLASSES
 from rlzoo.algos.specs import ALGOS
 from rlzoo.config import paths, yaml_file
+from rlzoo.config.fields import Field
 from rlzoo.errors import RlzooError
 from rlzoo.registry import load
 
@@ -45,6 +48,12 @@ def test_yaml_lists_every_keyword_with_its_default(algo: str) -> None:
     policy = {} if ALGOS[algo].backend == "rlzoo" else {"policy": "auto"}
     assert values == {"name": algo} | policy | expected
     assert all(type(values[key]) is type(default) for key, default in expected.items())
+
+
+@pytest.mark.parametrize("algo", [name for name, spec in ALGOS.items() if spec.backend == "rlzoo"])
+def test_yaml_of_rlzoos_own_is_made_from_the_constructor(algo: str) -> None:
+    path = paths.root() / "conf" / "algo" / f"{algo}.yaml"
+    assert path.read_text() == as_yaml(ALGOS[algo])  # run `make signatures` after a change
 
 
 @pytest.mark.parametrize("algo", [*ALGOS, "custom"])
@@ -99,16 +108,20 @@ def test_another_version_with_the_same_signatures_is_fine(monkeypatch: pytest.Mo
 
 
 @pytest.mark.parametrize(
-    ("annotation", "text"),
+    ("annotation", "text", "limits"),
     [
-        (int | None, "int | null"),
-        (int | tuple[int, str], "int | frequency"),
-        (str | float, "str | float"),
-        (list[int] | dict[str, list[int]] | None, "layers | networks | null"),
-        (dict[str, Any], "mapping"),
-        (inspect.Parameter.empty, "any"),
-        (complex | int, "any"),
+        (int | None, "int | null", {}),
+        (int | tuple[int, str], "int | frequency", {}),
+        (str | float, "str | float", {}),
+        (list[int] | dict[str, list[int]] | None, "layers | networks | null", {}),
+        (dict[str, Any], "mapping", {}),
+        (inspect.Parameter.empty, "any", {}),
+        (complex | int, "any", {}),
+        (Annotated[float, Gt(0)], "float", {"gt": 0}),
+        (Annotated[float | None, Interval(ge=0, lt=1)], "float | null", {"ge": 0, "lt": 1}),
+        (Annotated[int, Ge(1)] | Literal[-1], "int", {"ge": 1, "also": -1}),
+        (Literal["episode", "batch"] | None, "str | null", {"choices": ("episode", "batch")}),
     ],
 )
-def test_types_in_words(annotation: Any, text: str) -> None:
-    assert type_text(annotation) == text
+def test_annotations_in_words(annotation: Any, text: str, limits: dict[str, Any]) -> None:
+    assert field_of(annotation) == Field(text, **limits)

@@ -11,10 +11,11 @@ than a return; but it is only as right as the critic.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 import torch
+from annotated_types import Ge, Gt, Interval
 from stable_baselines3.common.type_aliases import Schedule
 from stable_baselines3.common.vec_env import VecEnv
 
@@ -38,11 +39,11 @@ class ActorCritic(PolicyGradient):
         self,
         env: VecEnv,
         *,
-        learning_rate: float | Schedule = 0.001,
-        value_learning_rate: float = 0.01,
-        gamma: float = 0.99,
-        ent_coef: float = 0.0,
-        max_grad_norm: float | None = 0.5,
+        learning_rate: Annotated[float | Schedule, Gt(0)] = 0.001,
+        value_learning_rate: Annotated[float, Gt(0)] = 0.01,
+        gamma: Annotated[float, Interval(ge=0, le=1)] = 0.99,
+        ent_coef: Annotated[float, Ge(0)] = 0.0,
+        max_grad_norm: Annotated[float | None, Gt(0)] = 0.5,
         net_arch: list[int] = [64],  # noqa: B006 - it never changes
         activation_fn: type[torch.nn.Module] = torch.nn.Tanh,
         seed: int | None = None,
@@ -52,13 +53,13 @@ class ActorCritic(PolicyGradient):
 
         Args:
             env: every step of all its environments is one batch; images go through a convolution.
-            learning_rate: step size of Adam for the policy.
-            value_learning_rate: step size of Adam for the value.
-            gamma: discount of future rewards per step.
-            ent_coef: weight of the entropy, which keeps the policy from settling early.
-            max_grad_norm: gradients of each network are scaled down to this norm; None leaves them.
+            learning_rate: step size of the policy's optimizer; a number or a schedule: {linear: 0.001}.
+            value_learning_rate: step size of the value's optimizer.
+            gamma: discount of future rewards per step, 0 to 1.
+            ent_coef: weight of the entropy bonus in the loss.
+            max_grad_norm: gradients are scaled down to this norm; None leaves them.
             net_arch: sizes of the hidden layers, of policy and value each.
-            activation_fn: behind each of them.
+            activation_fn: behind each hidden layer.
             seed: of the actions drawn in training.
             device: of the networks.
         """

@@ -11,10 +11,11 @@ The loss is Huber's, as in Stable-Baselines3; its gradient is that of the clippe
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Annotated, Any, Literal
 
 import numpy as np
 import torch
+from annotated_types import Ge, Gt, Interval
 from gymnasium import Space
 from stable_baselines3.common.torch_layers import NatureCNN
 from stable_baselines3.common.type_aliases import Schedule
@@ -52,26 +53,26 @@ class DQNScratch:
         self,
         env: VecEnv,
         *,
-        learning_rate: float | Schedule = 1e-4,
-        buffer_size: int = 1_000_000,
-        learning_starts: int = 100,
-        batch_size: int = 32,
-        tau: float = 1.0,
-        gamma: float = 0.99,
-        train_freq: int = 4,
-        gradient_steps: int = 1,
-        target_update_interval: int = 10_000,
-        exploration_fraction: float = 0.1,
-        exploration_initial_eps: float = 1.0,
-        exploration_final_eps: float = 0.05,
-        max_grad_norm: float = 10.0,
+        learning_rate: Annotated[float | Schedule, Gt(0)] = 1e-4,
+        buffer_size: Annotated[int, Ge(1)] = 1_000_000,
+        learning_starts: Annotated[int, Ge(0)] = 100,
+        batch_size: Annotated[int, Ge(1)] = 32,
+        tau: Annotated[float, Interval(gt=0, le=1)] = 1.0,
+        gamma: Annotated[float, Interval(ge=0, le=1)] = 0.99,
+        train_freq: Annotated[int, Ge(1)] = 4,
+        gradient_steps: Annotated[int, Ge(1)] | Literal[-1] = 1,
+        target_update_interval: Annotated[int, Ge(1)] = 10_000,
+        exploration_fraction: Annotated[float, Interval(gt=0, le=1)] = 0.1,
+        exploration_initial_eps: Annotated[float, Interval(ge=0, le=1)] = 1.0,
+        exploration_final_eps: Annotated[float, Interval(ge=0, le=1)] = 0.05,
+        max_grad_norm: Annotated[float, Gt(0)] = 10.0,
         double: bool = False,
         dueling: bool = False,
         prioritized: bool = False,
-        prioritized_alpha: float = 0.6,
-        prioritized_beta0: float = 0.4,
-        prioritized_eps: float = 1e-6,
-        n_steps: int = 1,
+        prioritized_alpha: Annotated[float, Interval(ge=0, le=1)] = 0.6,
+        prioritized_beta0: Annotated[float, Interval(ge=0, le=1)] = 0.4,
+        prioritized_eps: Annotated[float, Gt(0)] = 1e-6,
+        n_steps: Annotated[int, Ge(1)] = 1,
         net_arch: list[int] | None = None,
         activation_fn: type[nn.Module] = nn.ReLU,
         seed: int | None = None,
@@ -82,29 +83,28 @@ class DQNScratch:
         Args:
             env: its actions are 0 to n_actions - 1; its observations vectors, images (channels first), a Dict of these
                 or discrete.
-            learning_rate: step size of Adam; a number, or a schedule of the remaining progress (1 to 0).
-            buffer_size: transitions in the memory, over all environments.
+            learning_rate: step size of the optimizer; a number or a schedule: {linear: 0.001}.
+            buffer_size: transitions kept for replay, over all environments.
             learning_starts: environment steps of random actions before the first gradient step.
             batch_size: transitions in each gradient step.
             tau: share of the new weights in each update of the target network, above 0 to 1.
-            gamma: discount of future rewards per step.
-            train_freq: steps of every environment from one update to the next.
-            gradient_steps: gradient steps in an update; -1 is as many as environment steps since the last one.
-            target_update_interval: environment steps from one update of the target network to the next.
+            gamma: discount of future rewards per step, 0 to 1.
+            train_freq: steps of every environment between updates.
+            gradient_steps: gradient steps in each update; -1 is as many as steps were taken.
+            target_update_interval: environment steps between updates of the target network.
             exploration_fraction: share of the training in which random actions fall to their final rate.
             exploration_initial_eps: share of random actions at the start.
-            exploration_final_eps: share of random actions in the end.
+            exploration_final_eps: share of random actions after exploration_fraction.
             max_grad_norm: gradients are scaled down to this norm.
-            double: the network chooses the action of the next state, the target network only judges it.
-            dueling: the value of a state and the advantages of actions are learned apart.
-            prioritized: transitions are drawn by how wrong their value was, not all with the same chance.
-            prioritized_alpha: how much that decides; 0 is not at all.
-            prioritized_beta0: share of the bias by it that is corrected at the start; in the end it is 1.
-            prioritized_eps: what is added to every error, so that each transition keeps a chance.
-            n_steps: steps of reward in each target.
-            net_arch: sizes of hidden layers behind the features, with `dueling` of each of the two parts; None is
-                [64, 64], and for images no layer but that of their features (`dueling`: one of 512 in each part).
-            activation_fn: between these layers.
+            double: the network chooses the next action, the target network only judges it (Double DQN).
+            dueling: the value of a state and the advantages of its actions are learned apart (Dueling networks).
+            prioritized: transitions are drawn by how wrong their value was (prioritised replay).
+            prioritized_alpha: how much that decides, 0 (not at all) to 1.
+            prioritized_beta0: share of the bias by it that is corrected at the start, 0 to 1; in the end it is 1.
+            prioritized_eps: added to every error, so that each transition keeps a chance.
+            n_steps: steps of reward in each target return (n-step returns).
+            net_arch: hidden layers behind the features; None is [64, 64], for images none (with dueling one of 512).
+            activation_fn: between hidden layers.
             seed: of random actions and of what is drawn from the memory.
             device: `auto` is a GPU if there is one.
         """

@@ -14,10 +14,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from math import sqrt
 from types import SimpleNamespace
-from typing import Any
+from typing import Annotated, Any, Literal
 
 import numpy as np
 import torch
+from annotated_types import Ge, Gt, Interval
 from gymnasium import Space, spaces
 from stable_baselines3.common.preprocessing import preprocess_obs
 from stable_baselines3.common.type_aliases import Schedule
@@ -52,20 +53,20 @@ class PPO:
         self,
         env: VecEnv,
         *,
-        learning_rate: float | Schedule = LinearSchedule(2.5e-4, 0.0, 1.0),  # noqa: B008 - it never changes
-        n_steps: int = 128,
-        batch_size: int = 128,
-        n_epochs: int = 4,
-        gamma: float = 0.99,
-        gae_lambda: float = 0.95,
+        learning_rate: Annotated[float | Schedule, Gt(0)] = LinearSchedule(2.5e-4, 0.0, 1.0),  # noqa: B008 - it never changes
+        n_steps: Annotated[int, Ge(1)] = 128,
+        batch_size: Annotated[int, Ge(1)] = 128,
+        n_epochs: Annotated[int, Ge(1)] = 4,
+        gamma: Annotated[float, Interval(ge=0, le=1)] = 0.99,
+        gae_lambda: Annotated[float, Interval(ge=0, le=1)] = 0.95,
         bootstrap_truncated: bool = True,
-        clip_range: float | Schedule = 0.2,
-        clip_range_vf: float | Schedule | str | None = "auto",
+        clip_range: Annotated[float | Schedule, Gt(0)] = 0.2,
+        clip_range_vf: Annotated[float | Schedule | Literal["auto"] | None, Gt(0)] = "auto",
         normalize_advantage: bool = True,
-        ent_coef: float = 0.01,
-        vf_coef: float = 0.5,
-        max_grad_norm: float = 0.5,
-        target_kl: float | None = None,
+        ent_coef: Annotated[float, Ge(0)] = 0.01,
+        vf_coef: Annotated[float, Ge(0)] = 0.5,
+        max_grad_norm: Annotated[float, Gt(0)] = 0.5,
+        target_kl: Annotated[float | None, Gt(0)] = None,
         net_arch: list[int] = [64, 64],  # noqa: B006 - it never changes
         activation_fn: type[nn.Module] = nn.Tanh,
         seed: int | None = None,
@@ -75,25 +76,23 @@ class PPO:
 
         Args:
             env: what it learns from, with any observations and actions but a Tuple of them.
-            learning_rate: step size of Adam, or a function of the progress that remains: 1 in the first update of a
-                training, 1 / n_updates in the last, with n_updates = total_timesteps // (n_steps * n_envs).
+            learning_rate: step size of the optimizer; a number or a schedule over the updates of the training.
             n_steps: steps of every environment in each rollout.
-            batch_size: samples in each gradient step; what is left over of a rollout makes a smaller one.
+            batch_size: samples in each gradient step.
             n_epochs: passes over each rollout.
-            gamma: discount of future rewards per step.
-            gae_lambda: bias against variance of advantages; 1 is the plain return.
-            bootstrap_truncated: an episode that is cut by a limit of time is worth what its last observation promises;
-                False takes cut episodes for ended ones, as the course does.
-            clip_range: how far the ratio of new to old probability is rewarded to move from 1.
-            clip_range_vf: how far a value is trusted to move in an update, in units of reward; `auto` is `clip_range`,
-                None is any distance.
-            normalize_advantage: whether advantages are scaled in each minibatch to mean 0 and standard deviation 1.
-            ent_coef: weight of the entropy bonus.
-            vf_coef: weight of the value loss, which is half a squared error (Stable-Baselines3's is a whole one).
+            gamma: discount of future rewards per step, 0 to 1.
+            gae_lambda: bias against variance of advantages, 0 to 1; 1 is the plain return.
+            bootstrap_truncated: an episode cut by a limit is worth what its last observation promises; False as if it
+                ended.
+            clip_range: limit on the change of the policy's probability ratio; a number or a schedule.
+            clip_range_vf: limit on the change of the value; a number, a schedule, auto as clip_range, or None for none.
+            normalize_advantage: scale advantages of a minibatch to mean 0 and standard deviation 1.
+            ent_coef: weight of the entropy bonus in the loss.
+            vf_coef: weight of the value loss, half the squared error: 1.0 is vf_coef=0.5 of algo=ppo.
             max_grad_norm: gradients are scaled down to this norm.
-            target_kl: no further epoch once the last minibatch has moved the policy by more than this divergence.
-            net_arch: widths of the hidden layers, of the actor and of the critic.
-            activation_fn: what stands between layers.
+            target_kl: stop an update's epochs beyond this KL divergence; None is never.
+            net_arch: sizes of the hidden layers, of the actor and of the critic.
+            activation_fn: between the layers.
             seed: of the actions and of the order of samples.
             device: `auto`, `cpu` or `cuda[:i]`.
         """

@@ -13,10 +13,11 @@ same, and standardised within it they are 0: nothing is learned. `normalize_retu
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Annotated, Any, Literal
 
 import numpy as np
 import torch
+from annotated_types import Ge, Gt, Interval
 from stable_baselines3.common.type_aliases import Schedule
 from stable_baselines3.common.vec_env import VecEnv
 
@@ -48,15 +49,15 @@ class Reinforce(PolicyGradient):
         self,
         env: VecEnv,
         *,
-        learning_rate: float | Schedule = 0.01,
-        n_episodes_per_update: int = 1,
-        gamma: float = 1.0,
+        learning_rate: Annotated[float | Schedule, Gt(0)] = 0.01,
+        n_episodes_per_update: Annotated[int, Ge(1)] = 1,
+        gamma: Annotated[float, Interval(ge=0, le=1)] = 1.0,
         reward_to_go: bool = True,
-        normalize_returns: str | None = "episode",
+        normalize_returns: Literal["episode", "batch"] | None = "episode",
         baseline: bool = False,
-        value_learning_rate: float = 0.01,
-        ent_coef: float = 0.0,
-        max_grad_norm: float | None = None,
+        value_learning_rate: Annotated[float, Gt(0)] = 0.01,
+        ent_coef: Annotated[float, Ge(0)] = 0.0,
+        max_grad_norm: Annotated[float | None, Gt(0)] = None,
         net_arch: list[int] = [16],  # noqa: B006 - it never changes
         activation_fn: type[torch.nn.Module] = torch.nn.ReLU,
         seed: int | None = None,
@@ -66,18 +67,18 @@ class Reinforce(PolicyGradient):
 
         Args:
             env: images go through a convolution, the parts of Dict observations side by side.
-            learning_rate: step size of Adam for the policy.
+            learning_rate: step size of the policy's optimizer; a number or a schedule: {linear: 0.01}.
             n_episodes_per_update: whole episodes of every environment for each update.
-            gamma: discount of future rewards per step.
-            reward_to_go: an action is judged by the rewards after it; else by all of its episode.
-            normalize_returns: to mean 0 and standard deviation 1 over the steps of each `episode`, or over all those of
-                an update (`batch`); None leaves them.
-            baseline: learn the value of observations and judge an action by how much better it went.
-            value_learning_rate: step size of Adam for that value.
-            ent_coef: weight of the entropy, which keeps the policy from settling early.
+            gamma: discount of future rewards per step, 0 to 1.
+            reward_to_go: judge an action by the rewards after it; False by all rewards of its episode.
+            normalize_returns: to mean 0 and standard deviation 1, over each episode or over an update (batch); None:
+                not.
+            baseline: learn the value of observations, and judge an action by how much better it went.
+            value_learning_rate: step size of the baseline's optimizer.
+            ent_coef: weight of the entropy bonus in the loss.
             max_grad_norm: gradients are scaled down to this norm; None leaves them.
             net_arch: sizes of the hidden layers, of policy and baseline each.
-            activation_fn: behind each of them.
+            activation_fn: behind each hidden layer.
             seed: of the actions drawn in training.
             device: of the networks.
         """

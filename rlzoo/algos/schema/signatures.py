@@ -8,29 +8,38 @@ from __future__ import annotations
 import inspect
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 from rlzoo.algos.schema import rules
-from rlzoo.algos.schema.bounds import check_bounds
-from rlzoo.algos.schema.names import NOT_HYPERPARAMETERS
 from rlzoo.algos.schema.policies import BY_KIND
-from rlzoo.algos.schema.types import check_value
+from rlzoo.algos.schema.types import WORDS
 from rlzoo.algos.specs import AlgoSpec, find_spec
+from rlzoo.config import fields
+from rlzoo.config.fields import KINDS, Field, Fields
 from rlzoo.errors import Problem, RlzooError
 from rlzoo.registry import did_you_mean, load
 
 TABLE = Path(__file__).with_name("signatures.json")
 
-Keywords = dict[str, dict[str, Any]]
-"""Keyword to its type, as text (`"float | schedule"`), and its default if it has one."""
+KINDS.update(WORDS)
 
 CONTRACT = ("learn", "predict", "state", "restore")
 """What a class that is not Stable-Baselines3's has to have: the methods of `rlzoo.protocols.Algorithm`."""
 
-LSTM: Keywords = {"bias": {"type": "bool"}, "dropout": {"type": "float"}}
+NOT_HYPERPARAMETERS = {
+    "env": "the environment is chosen with env=",
+    "seed": "is a setting of the whole run: seed=",
+    "device": "is a setting of the whole run: device=",
+    "verbose": "rlzoo shows progress itself",
+    "tensorboard_log": "metrics go where logger= says",
+    "_init_setup_model": "",
+}
+"""Constructor keywords that rlzoo sets itself, with what a user should write instead."""
+
+LSTM: Fields = {"bias": Field("bool"), "dropout": Field("float", ge=0, le=1)}
 """What `lstm_kwargs` can say; the sizes of an LSTM have keywords of their own."""
 
 
@@ -43,10 +52,10 @@ class Signature:
         policies: those of each policy, by the policy's name; empty if they are not known.
     """
 
-    keywords: Keywords
-    policies: Mapping[str, Keywords]
+    keywords: Fields
+    policies: Mapping[str, Fields]
 
-    def nested(self, key: str, values: Mapping[str, Any], keywords: Keywords, policy: str) -> Keywords | None:
+    def nested(self, key: str, values: Mapping[str, Any], keywords: Fields, policy: str) -> Fields | None:
         """The keywords allowed inside the mapping `key`, or None if it is not a mapping of known keywords.
 
         Args:
@@ -67,8 +76,8 @@ class Signature:
         ):
             if key == kwargs_key and class_key in keywords:
                 fallback = {"replay_buffers": "replay", "rollout_buffers": "rollout"}.get(tables)
-                chosen = values.get(class_key) or keywords[class_key].get("default") or fallback
-                return table()[tables].get(chosen) if isinstance(chosen, str) else None
+                chosen = values.get(class_key) or keywords[class_key].default or fallback
+                return part(tables).get(chosen) if isinstance(chosen, str) else None
         return None
 
 
@@ -80,13 +89,26 @@ def table() -> dict[str, Any]:
 
 
 @cache
+def part(name: str) -> Mapping[str, Fields]:
+    """A part of the table: the keywords of `policies`, `optimizers`, `noises` and so on, by name."""
+    return {owner: _fields(rows) for owner, rows in table()[name].items()}
+
+
+def _fields(rows: Mapping[str, Mapping[str, Any]]) -> Fields:
+    return {
+        name: Field(**{**row, "choices": tuple(row.get("choices", ()))}, required="default" not in row)
+        for name, row in rows.items()
+    }
+
+
+@cache
 def find_signature(spec: AlgoSpec) -> Signature:
     """The signature of an algorithm: from the table, or read from a user's or a plugin's class (importing it)."""
     if spec.backend == "custom":
         return read_signature(spec)
     row = table()["algorithms"][spec.name]
-    policies = {name: table()["policies"][reference] for name, reference in row["policies"].items()}
-    return Signature(row["keywords"], policies)
+    policies = {name: part("policies")[reference] for name, reference in row["policies"].items()}
+    return Signature(_fields(row["keywords"]), policies)
 
 
 def read_signature(spec: AlgoSpec) -> Signature:
@@ -95,11 +117,10 @@ def read_signature(spec: AlgoSpec) -> Signature:
     Raises:
         RlzooError: if it cannot be imported, or is neither Stable-Baselines3's nor an `Algorithm`.
     """
-    from rlzoo.algos.schema.compile import keywords
+    from rlzoo.algos.schema.compile import keywords, keywords_of
 
-    cls = load_class(spec)
-    policies = {name: keywords(policy) for name, policy in getattr(cls, "policy_aliases", {}).items()}
-    return Signature(keywords(cls, ("policy", *NOT_HYPERPARAMETERS)), policies)
+    aliases = getattr(load_class(spec), "policy_aliases", {})
+    return Signature(keywords_of(spec), {name: keywords(policy, "policy_kwargs") for name, policy in aliases.items()})
 
 
 def takes_any_keyword(spec: AlgoSpec) -> bool:
@@ -169,7 +190,7 @@ def check(
     hyperparams = {key: value for key, value in algo.items() if key not in ("name", "policy")}
     policy = algo.get("policy", "auto")
     wrong = {problem.key.split(".")[1] for problem in problems}
-    defaults = {key: row.get("default") for key, row in signature.keywords.items()}
+    defaults = {key: field.default for key, field in signature.keywords.items()}
     request = rules.Request(
         spec=spec,
         values={key: value for key, value in {**defaults, **hyperparams, "policy": policy}.items() if key not in wrong},
@@ -185,33 +206,28 @@ def check(
     return problems, [finding.text for finding in findings if isinstance(finding, rules.Notice)]
 
 
-def check_values(algo: Mapping[str, Any], observation_space: str | None) -> list[Problem]:
+def check_values(algo: Mapping[str, Any], observation_space: str | None = None, *, whole: bool = True) -> list[Problem]:
     """Check every keyword of an algorithm by itself: whether there is such a one, its type and its range.
 
     Args:
         algo: the values under `algo`.
         observation_space: as the algorithm sees it, as text; None if it is not known.
+        whole: whether a keyword without a default has to be there.
     """
     try:
-        signature = find_signature(find_spec(str(algo.get("name"))))
+        spec = find_spec(str(algo.get("name")))
+        signature = find_signature(spec)
     except RlzooError as error:
         return [Problem("algo.name", error.message, error.hint)]
-    return check_alone(algo, observation_space) + [
-        Problem(f"algo.{key}", "has to be given")
-        for key, row in signature.keywords.items()
-        if "default" not in row and key not in algo
-    ]
-
-
-def check_alone(algo: Mapping[str, Any], observation_space: str | None = None) -> list[Problem]:
-    """What is wrong with single values under `algo`, whatever the others are; they need not be whole."""
-    spec = find_spec(str(algo.get("name")))
-    signature, policy = find_signature(spec), algo.get("policy", "auto")
+    policy = algo.get("policy", "auto")
     hyperparams = {key: value for key, value in algo.items() if key not in ("name", "policy")}
-    known_policy = _policy_for(policy, signature, observation_space)
-    is_open = spec.backend == "custom" and takes_any_keyword(spec)
-    keywords = _check_keywords(hyperparams, signature.keywords, signature, known_policy, ("algo", spec.family), is_open)
-    return [*_check_policy(policy, signature), *keywords]
+    if spec.backend == "custom" and takes_any_keyword(spec):
+        hyperparams = {key: value for key, value in hyperparams.items() if key in signature.keywords}
+    found = _check_keywords(
+        "algo", hyperparams, signature.keywords, signature, _policy_for(policy, signature, observation_space)
+    )
+    missing = [key for key, field in signature.keywords.items() if whole and field.required and key not in algo]
+    return [*_check_policy(policy, signature), *found, *(Problem(f"algo.{key}", "has to be given") for key in missing)]
 
 
 def _check_policy(policy: Any, signature: Signature) -> list[Problem]:
@@ -233,48 +249,42 @@ def _policy_for(policy: Any, signature: Signature, observation: str | None) -> s
 
 
 def _check_keywords(
-    values: Mapping[str, Any],
-    keywords: Keywords,
-    signature: Signature,
-    policy: str,
-    place: tuple[str, str],
-    is_open: bool = False,
+    where: str, values: Mapping[str, Any], keywords: Fields, signature: Signature, policy: str
 ) -> list[Problem]:
-    """Check a mapping of keywords and every mapping in it; `place` is its dotted key, and the group of its bounds."""
-    prefix, group = place
+    """Check the mapping of keywords at the key `where`, and every mapping in it."""
     problems = []
     for name, value in values.items():
-        key = f"{prefix}.{name}"
+        key = f"{where}.{name}"
         if name not in keywords:
-            problems += [] if is_open else [_unknown(key, name, keywords)]
+            problems.append(_unknown(key, name, keywords))
             continue
-        wrong = check_value(key, value, keywords[name]["type"])
-        problems += wrong or check_bounds(key, value, group)
+        wrong = keywords[name].problems(key, value)
+        problems += wrong
         nested = signature.nested(name, values, keywords, policy)
         if nested is not None and isinstance(value, Mapping):
-            problems += _check_keywords(value, nested, signature, policy, (key, name))
-        if "noise" in keywords[name]["type"] and isinstance(value, Mapping) and not wrong:
-            problems += _check_noise(key, value, signature)
+            problems += _check_keywords(key, value, nested, signature, policy)
+        if "noise" in keywords[name].words and isinstance(value, Mapping) and not wrong:
+            problems += _check_noise(key, value)
     return problems
 
 
-def _check_noise(key: str, value: Mapping[str, Any], signature: Signature) -> list[Problem]:
+def _check_noise(key: str, value: Mapping[str, Any]) -> list[Problem]:
     ((name, given),) = value.items()
-    options = given if isinstance(given, Mapping) else {"sigma": given}
-    found = _check_keywords(options, table()["noises"][name], signature, "", (f"{key}.{name}", "action_noise"))
+    options = {"mean": 0, **(given if isinstance(given, Mapping) else {"sigma": given})}
     if "sigma" not in options:
-        found.append(Problem(key, f"the noise {name} needs its standard deviation", f"write {{{name}: 0.1}}"))
-    return found
+        return [Problem(key, f"the noise {name} needs its standard deviation", f"write {{{name}: 0.1}}")]
+    return fields.problems(part("noises")[name], options, f"{key}.{name}")
 
 
-def _unknown(key: str, name: str, keywords: Keywords) -> Problem:
-    if key == f"algo.{name}" and name in NOT_HYPERPARAMETERS:
+def _unknown(key: str, name: str, keywords: Fields) -> Problem:
+    """A keyword that there is not, with what it is elsewhere."""
+    problem = fields.unknown(key, name, keywords)
+    if key != f"algo.{name}":
+        return problem
+    if name in NOT_HYPERPARAMETERS:
         return Problem(key, "is not a hyperparameter", NOT_HYPERPARAMETERS[name])
-    near = did_you_mean(str(name), keywords)
-    others = [] if near else [algo for algo, row in table()["algorithms"].items() if name in row["keywords"]]
-    if others and key == f"algo.{name}":
-        return Problem(key, "unknown keyword", f"a keyword of {', '.join(others)}")
-    return Problem(key, f"unknown keyword{near}", f"known: {', '.join(keywords)}" if keywords and not near else "")
+    others = [algo for algo, row in table()["algorithms"].items() if name in row["keywords"]]
+    return replace(problem, hint=f"a keyword of {', '.join(others)}") if others and problem.hint else problem
 
 
 @cache

@@ -8,9 +8,10 @@ extra_noise = 5 and noise_decay = 0.1 here.
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import Annotated, ClassVar
 
 import numpy as np
+from annotated_types import Ge, Gt, Interval
 from stable_baselines3.common.vec_env import VecEnv
 
 from rlzoo.algos.search.base import PolicySearch
@@ -36,12 +37,12 @@ class CEM(PolicySearch):
         env: VecEnv,
         *,
         net_arch: list[int] = [],  # noqa: B006  never changed
-        population_size: int = 20,
-        elite_fraction: float = 0.2,
-        delta_std: float = 1.0,
-        extra_noise: float = 0.5,
-        noise_decay: float = 0.01,
-        n_eval_episodes: int = 1,
+        population_size: Annotated[int, Interval(ge=1, le=1_000_000)] = 20,
+        elite_fraction: Annotated[float, Interval(gt=0, le=1)] = 0.2,
+        delta_std: Annotated[float, Gt(0)] = 1.0,
+        extra_noise: Annotated[float, Ge(0)] = 0.5,
+        noise_decay: Annotated[float, Ge(0)] = 0.01,
+        n_eval_episodes: Annotated[int, Ge(1)] = 1,
         sample_actions: bool = False,
         squash_output: bool = False,
         seed: int | None = None,
@@ -50,14 +51,14 @@ class CEM(PolicySearch):
 
         Args:
             env: its observations are a Box or finite, its actions Discrete or a Box.
-            net_arch: sizes of the hidden layers, with tanh; none is a linear policy.
+            net_arch: sizes of the hidden layers, with tanh between them; none is a linear policy.
             population_size: candidates sampled in each generation.
-            elite_fraction: the share of them that the next distribution is fitted to, one candidate at least.
+            elite_fraction: share of them that the next distribution is fitted to.
             delta_std: standard deviation of every weight in the first generation.
-            extra_noise: variance that is added to that of the elite at first.
+            extra_noise: variance added to that of the best candidates at first.
             noise_decay: how much less of it is added after every generation, down to none.
             n_eval_episodes: whole episodes for each candidate.
-            sample_actions: draw discrete actions by their softmax probability, instead of taking the best one.
+            sample_actions: draw discrete actions by their softmax probability in training, instead of the best one.
             squash_output: continuous actions are squashed into their bounds by a tanh, instead of clipped.
             seed: of the candidates, and of actions that are drawn.
         """

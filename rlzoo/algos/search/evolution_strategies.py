@@ -7,9 +7,10 @@ are Adam's: Kingma and Ba, Adam: A Method for Stochastic Optimization, 2015, Alg
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import Annotated, ClassVar
 
 import numpy as np
+from annotated_types import Ge, Gt, Interval
 from stable_baselines3.common.vec_env import VecEnv
 
 from rlzoo.algos.search.base import PolicySearch
@@ -32,13 +33,13 @@ class EvolutionStrategies(PolicySearch):
         env: VecEnv,
         *,
         net_arch: list[int] = [],  # noqa: B006  never changed
-        population_size: int = 20,
-        learning_rate: float = 0.1,
-        delta_std: float = 0.1,
-        weight_decay: float = 0.005,
+        population_size: Annotated[int, Interval(ge=1, le=1_000_000)] = 20,
+        learning_rate: Annotated[float, Gt(0)] = 0.1,
+        delta_std: Annotated[float, Gt(0)] = 0.1,
+        weight_decay: Annotated[float, Ge(0)] = 0.005,
         rank_shaping: bool = True,
         use_adam: bool = True,
-        n_eval_episodes: int = 1,
+        n_eval_episodes: Annotated[int, Ge(1)] = 1,
         sample_actions: bool = False,
         squash_output: bool = False,
         seed: int | None = None,
@@ -47,15 +48,15 @@ class EvolutionStrategies(PolicySearch):
 
         Args:
             env: its observations are a Box or finite, its actions Discrete or a Box.
-            net_arch: sizes of the hidden layers, with tanh; none is a linear policy.
+            net_arch: sizes of the hidden layers, with tanh between them; none is a linear policy.
             population_size: candidates in each generation, an even number: every change is tried both ways.
-            learning_rate: the size of a gradient step; with Adam about how far a weight moves.
-            delta_std: standard deviation of the changes of a weight.
+            learning_rate: step size; with Adam about how far a weight moves.
+            delta_std: size of the random changes of weights.
             weight_decay: how strongly weights are drawn towards 0, against the gradient.
             rank_shaping: returns count by their rank, from -0.5 to 0.5, not by their size.
-            use_adam: steps of Adam; otherwise plain gradient ascent.
+            use_adam: steps of Adam; False is plain gradient ascent.
             n_eval_episodes: whole episodes for each candidate.
-            sample_actions: draw discrete actions by their softmax probability, instead of taking the best one.
+            sample_actions: draw discrete actions by their softmax probability in training, instead of the best one.
             squash_output: continuous actions are squashed into their bounds by a tanh, instead of clipped.
             seed: of the candidates, and of actions that are drawn.
 

@@ -8,9 +8,10 @@ Modern Approach, section 4.1). There are no numbered equations.
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import Annotated, ClassVar
 
 import numpy as np
+from annotated_types import Ge, Gt, Interval
 from stable_baselines3.common.vec_env import VecEnv
 
 from rlzoo.algos.search.base import PolicySearch
@@ -35,13 +36,13 @@ class HillClimbing(PolicySearch):
         env: VecEnv,
         *,
         net_arch: list[int] = [],  # noqa: B006  never changed
-        population_size: int = 1,
-        delta_std: float = 0.1,
-        min_delta_std: float = 0.001,
-        max_delta_std: float = 2.0,
-        shrink_factor: float = 0.5,
-        grow_factor: float = 2.0,
-        n_eval_episodes: int = 1,
+        population_size: Annotated[int, Interval(ge=1, le=1_000_000)] = 1,
+        delta_std: Annotated[float, Gt(0)] = 0.1,
+        min_delta_std: Annotated[float, Gt(0)] = 0.001,
+        max_delta_std: Annotated[float, Gt(0)] = 2.0,
+        shrink_factor: Annotated[float, Interval(gt=0, le=1)] = 0.5,
+        grow_factor: Annotated[float, Ge(1)] = 2.0,
+        n_eval_episodes: Annotated[int, Ge(1)] = 1,
         sample_actions: bool = False,
         squash_output: bool = False,
         seed: int | None = None,
@@ -50,15 +51,15 @@ class HillClimbing(PolicySearch):
 
         Args:
             env: its observations are a Box or finite, its actions Discrete or a Box.
-            net_arch: sizes of the hidden layers, with tanh; none is a linear policy.
-            population_size: candidates tried around the same point; the best of them counts.
-            delta_std: standard deviation of the first changes of a weight.
+            net_arch: sizes of the hidden layers, with tanh between them; none is a linear policy.
+            population_size: candidates tried around the best policy at a time; the best of them counts.
+            delta_std: size of the first random changes of weights.
             min_delta_std: what it shrinks to at most.
             max_delta_std: what it grows to at most.
             shrink_factor: what it is multiplied by after a candidate that is no worse, up to 1.
-            grow_factor: what it is multiplied by after one that is, 1 or more.
+            grow_factor: what it is multiplied by after one that is worse, 1 or more.
             n_eval_episodes: whole episodes for each candidate.
-            sample_actions: draw discrete actions by their softmax probability, instead of taking the best one.
+            sample_actions: draw discrete actions by their softmax probability in training, instead of the best one.
             squash_output: continuous actions are squashed into their bounds by a tanh, instead of clipped.
             seed: of the candidates, and of actions that are drawn.
         """

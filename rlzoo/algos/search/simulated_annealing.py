@@ -8,9 +8,10 @@ falls by the same factor again and again. The formulas have no numbers there.
 from __future__ import annotations
 
 import math
-from typing import ClassVar
+from typing import Annotated, ClassVar
 
 import numpy as np
+from annotated_types import Ge, Gt, Interval
 from stable_baselines3.common.vec_env import VecEnv
 
 from rlzoo.algos.search.base import PolicySearch
@@ -40,11 +41,11 @@ class SimulatedAnnealing(PolicySearch):
         env: VecEnv,
         *,
         net_arch: list[int] = [],  # noqa: B006  never changed
-        delta_std: float = 1.0,
-        initial_temperature: float = 10.0,
-        min_temperature: float = 0.1,
-        cooling_rate: float = 0.98,
-        n_eval_episodes: int = 1,
+        delta_std: Annotated[float, Gt(0)] = 1.0,
+        initial_temperature: Annotated[float, Gt(0)] = 10.0,
+        min_temperature: Annotated[float, Gt(0)] = 0.1,
+        cooling_rate: Annotated[float, Interval(gt=0, le=1)] = 0.98,
+        n_eval_episodes: Annotated[int, Ge(1)] = 1,
         sample_actions: bool = False,
         squash_output: bool = False,
         seed: int | None = None,
@@ -53,13 +54,13 @@ class SimulatedAnnealing(PolicySearch):
 
         Args:
             env: its observations are a Box or finite, its actions Discrete or a Box.
-            net_arch: sizes of the hidden layers, with tanh; none is a linear policy.
-            delta_std: standard deviation of the changes of a weight.
-            initial_temperature: the loss of return that is accepted once in e times at first, in units of return.
+            net_arch: sizes of the hidden layers, with tanh between them; none is a linear policy.
+            delta_std: size of the random changes of weights.
+            initial_temperature: loss of return that is accepted once in e times at first, in units of return.
             min_temperature: what it cools down to at most.
             cooling_rate: what the temperature is multiplied by after every candidate, up to 1.
-            n_eval_episodes: whole episodes for each candidate, and as many for the policy that it would replace.
-            sample_actions: draw discrete actions by their softmax probability, instead of taking the best one.
+            n_eval_episodes: whole episodes for each candidate, and as many for the policy it would replace.
+            sample_actions: draw discrete actions by their softmax probability in training, instead of the best one.
             squash_output: continuous actions are squashed into their bounds by a tanh, instead of clipped.
             seed: of the candidates, and of actions that are drawn.
         """

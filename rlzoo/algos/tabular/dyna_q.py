@@ -6,9 +6,10 @@ the lines. The equation number is theirs.
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Annotated, NamedTuple
 
 import numpy as np
+from annotated_types import Ge, Interval
 from stable_baselines3.common.vec_env import VecEnv
 
 from rlzoo.algos.tabular.base import TabularAgent
@@ -66,12 +67,12 @@ class DynaQ(TabularAgent):
         self,
         env: VecEnv,
         *,
-        learning_rate: float = 0.7,
-        gamma: float = 0.95,
-        n_planning_steps: int = 10,
-        max_epsilon: float = 1.0,
-        min_epsilon: float = 0.05,
-        decay_rate: float = 0.0005,
+        learning_rate: Annotated[float, Interval(gt=0, le=1)] = 0.7,
+        gamma: Annotated[float, Interval(ge=0, le=1)] = 0.95,
+        n_planning_steps: Annotated[int, Ge(0)] = 10,
+        max_epsilon: Annotated[float, Interval(ge=0, le=1)] = 1.0,
+        min_epsilon: Annotated[float, Interval(ge=0, le=1)] = 0.05,
+        decay_rate: Annotated[float, Ge(0)] = 0.0005,
         seed: int | None = None,
     ) -> None:
         """Begin with a table of zeros.
@@ -79,12 +80,11 @@ class DynaQ(TabularAgent):
         Args:
             env: its observations are states 0 to n_states - 1, its actions 0 to n_actions - 1.
             learning_rate: how far a value moves towards its target, 0 to 1.
-            gamma: discount of future rewards per step.
-            n_planning_steps: remembered steps to learn from after every real one, drawn uniformly from all pairs of
-                state and action that were seen.
-            max_epsilon: the chance of a random action in the first episode.
+            gamma: discount of future rewards per step, 0 to 1.
+            n_planning_steps: remembered steps to learn from after every real one.
+            max_epsilon: chance of a random action in the first episode.
             min_epsilon: what that chance falls to.
-            decay_rate: how fast: by a factor of e every 1 / decay_rate episodes.
+            decay_rate: how fast it falls: by a factor of e every 1 / decay_rate episodes.
             seed: of the random actions.
         """
         self.learning_rate, self.gamma = learning_rate, gamma

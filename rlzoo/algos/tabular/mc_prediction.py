@@ -5,9 +5,10 @@ Sutton and Barto, Reinforcement Learning, 2nd edition, sections 5.1 and 6.1. Equ
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
+from annotated_types import Ge, Interval
 from stable_baselines3.common.vec_env import VecEnv
 
 from rlzoo.algos.tabular.base import TabularAgent, fixed_policy, play_policy, restored_table
@@ -39,18 +40,18 @@ class MCPrediction(TabularAgent):
         self,
         env: VecEnv,
         *,
-        actions: np.ndarray | None = None,
-        learning_rate: float = 0.1,
-        gamma: float = 1.0,
+        actions: Annotated[np.ndarray | None, Ge(0)] = None,
+        learning_rate: Annotated[float, Interval(gt=0, le=1)] = 0.1,
+        gamma: Annotated[float, Interval(ge=0, le=1)] = 1.0,
         seed: int | None = None,
     ) -> None:
         """Begin with values of zero.
 
         Args:
             env: its observations are states 0 to n_states - 1, its actions 0 to n_actions - 1.
-            actions: the policy, one action for each state; None is any action in every state, each as likely.
-            learning_rate: how far a value moves towards its target, 0 to 1.
-            gamma: discount of future rewards per step.
+            actions: the policy, one action for each state; None takes any, each as likely.
+            learning_rate: how far a value moves towards a return, 0 to 1.
+            gamma: discount of future rewards per step, 0 to 1.
             seed: of the random actions.
         """
         self.learning_rate, self.gamma = learning_rate, gamma

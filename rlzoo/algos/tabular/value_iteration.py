@@ -6,9 +6,10 @@ Bellman 1957; Sutton and Barto, Reinforcement Learning, 2nd edition, section 4.4
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
+from annotated_types import Gt, Interval
 from stable_baselines3.common.vec_env import VecEnv
 
 from rlzoo.algos.hooks import Watch
@@ -34,13 +35,19 @@ class ValueIteration:
 
     n_episodes = 0
 
-    def __init__(self, env: VecEnv, *, gamma: float = 0.99, theta: float = 1e-10) -> None:
+    def __init__(
+        self,
+        env: VecEnv,
+        *,
+        gamma: Annotated[float, Interval(ge=0, le=1)] = 0.99,
+        theta: Annotated[float, Gt(0)] = 1e-10,
+    ) -> None:
         """Begin with values of zero.
 
         Args:
             env: a single environment of this process that shows its dynamics; see `rlzoo.algos.tabular.dynamics`.
-            gamma: discount of future rewards per step.
-            theta: a sweep that changes every value by less is the last; 0 has none.
+            gamma: discount of future rewards per step, 0 to 1.
+            theta: a sweep that changes every value by less is the last.
         """
         self.gamma, self.theta = gamma, theta
         self.num_timesteps, self.done = 0, ""

@@ -13,10 +13,12 @@ from typing import Any
 
 from rlzoo import own_modules
 from rlzoo.algos import specs
-from rlzoo.algos.schema.bounds import Bound, find_bound
+from rlzoo.algos.schema.compile import RANGES
+from rlzoo.algos.schema.signatures import find_signature
 from rlzoo.algos.specs import AlgoSpec
 from rlzoo.config import files
 from rlzoo.config.choices import read_choice, read_comments
+from rlzoo.config.fields import Field
 from rlzoo.config.paths import root
 from rlzoo.redaction import redact_values
 
@@ -137,8 +139,12 @@ _UNSET_SPEC = AlgoSpec("", "", "custom", "custom", (), f"a class of your own: {C
 
 def _hyperparameters(algo: str, values: dict[str, Any], spec: AlgoSpec) -> tuple[Hyperparameter, ...]:
     meanings = read_comments("algo", algo)
+    by_name = {key: Field("any", **RANGES.get(("*", key), {})) for key in values}  # what a class of others can be told
+    known = by_name if spec.backend == "custom" else {**by_name, **find_signature(spec).keywords}
     return tuple(
-        Hyperparameter(key, value, _range(find_bound(spec.family, key), value), meanings.get(key, ""))
+        Hyperparameter(
+            key, value, "true, false" if isinstance(value, bool) else known[key].short_range, meanings.get(key, "")
+        )
         for key, value in redact_values(values).items()
         if key != "name" or value == UNSET
     )
@@ -153,18 +159,6 @@ def as_yaml(value: object) -> str:
     if value is None or isinstance(value, bool):
         return "null" if value is None else str(value).lower()
     return str(value)
-
-
-def _range(bound: Bound | None, default: Any) -> str:
-    """The numbers that a key takes, in few characters."""
-    if bound is None:
-        return "true, false" if isinstance(default, bool) else ""
-    if (bound.low, bound.high, bound.above, bound.below) == (0, 1, False, False):
-        return "0 to 1"
-    low = f"{'>' if bound.above else '>='} {bound.low:g}"
-    high = "" if bound.high is None else f", {'<' if bound.below else '<='} {bound.high:g}"
-    also = "" if bound.also is None else f"{bound.also} or "
-    return f"{also}{low}{high}"
 
 
 def _commands(algo: str, spec: AlgoSpec, tuned: tuple[str, ...]) -> dict[str, str]:

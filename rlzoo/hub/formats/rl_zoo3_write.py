@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import yaml
 
-from rlzoo.algos.schema.names import ACTIVATIONS, OPTIMIZERS
+from rlzoo.algos.schema.types import ACTIVATIONS, OPTIMIZERS
 from rlzoo.config.schema import EnvConfig, TrainConfig
 from rlzoo.envs.wrappers import WRAPPERS
 from rlzoo.escape import one_line

@@ -8,7 +8,7 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal
 
-from rlzoo.algos.schema.types import is_number
+from rlzoo.config.fields import is_number
 from rlzoo.errors import clean, shorten
 from rlzoo.tuning.parameters import Choice, OneMinus, PowerOfTwo
 from rlzoo.tuning.space import look_up, same
