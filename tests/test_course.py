@@ -8,8 +8,8 @@ import pytest
 from rlzoo.algos.specs import find_spec
 from rlzoo.config import aliases, files
 from rlzoo.config import assignments as course
-from rlzoo.config.choices import read_choice
 from rlzoo.config.compose import compose
+from rlzoo.config.files import read_choice
 from rlzoo.course.progress import command
 from rlzoo.course.scores import env_of
 from rlzoo.training.preflight import find_problems

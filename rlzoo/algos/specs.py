@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from rlzoo.config import plugins
+from rlzoo.config import paths
 from rlzoo.errors import RlzooError
 from rlzoo.registry import did_you_mean
 
@@ -343,7 +343,7 @@ ALIASES: dict[str, str] = {alias: spec.name for spec in _TABLE for alias in spec
 
 def all_specs() -> list[AlgoSpec]:
     """Every algorithm: rlzoo's own, then installed plugins'."""
-    return [*ALGOS.values(), *(find_spec(name) for name in plugins.algorithms() if name not in ALGOS)]
+    return [*ALGOS.values(), *(find_spec(name) for name in paths.plugin_algorithms() if name not in ALGOS)]
 
 
 def find_spec(name: str) -> AlgoSpec:
@@ -357,7 +357,7 @@ def find_spec(name: str) -> AlgoSpec:
         return ALGOS[name]
     if ":" in name:
         return _custom(name, name, "a class of your own")
-    offered = plugins.algorithms()
+    offered = paths.plugin_algorithms()
     if name in offered:
         return _custom(name, offered[name], f"from the package {offered[name].partition('.')[0].partition(':')[0]}")
     raise RlzooError(

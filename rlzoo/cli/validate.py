@@ -194,7 +194,7 @@ def _placeholder(name: str) -> list[str]:
 
 def _algo_for(env: str) -> str:
     """An algorithm that fits the environment's actions: any would do to check the environment's own file."""
-    from rlzoo.config.choices import read_choice
+    from rlzoo.config.files import read_choice
 
     try:
         action = str(read_choice("env", env).get("action_space") or "Discrete")

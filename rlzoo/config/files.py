@@ -13,7 +13,7 @@ from typing import Any
 
 from rlzoo import contained
 from rlzoo.config import paths, yaml_file
-from rlzoo.config.plugins import plugin_roots
+from rlzoo.config.provenance import Tree
 from rlzoo.config.yaml_file import YamlFile
 from rlzoo.errors import RlzooError
 
@@ -67,6 +67,37 @@ def is_group(config_path: str) -> bool:
     return any((base / config_path).is_dir() for base, _ in _bases(config_path))
 
 
+def read_choice(group: str, name: str) -> dict[str, Any]:
+    """The values of one choice, on top of those of the choices of its group that it builds on.
+
+    Raises:
+        RlzooError: if there is no such choice or its file cannot be read.
+    """
+    tree = Tree()
+    for file in _layers(group, name, ()):
+        tree.merge_file(file.read(), (group,), file.shipped)
+    return dict(tree.values.get(group, {}))
+
+
+def read_comments(group: str, name: str) -> dict[str, str]:
+    """What the keys of one choice mean: the comments of its own file, and of those that it builds on."""
+    return {
+        path[0]: comment
+        for file in _layers(group, name, ())
+        for path, comment in file.read().comments.items()
+        if len(path) == 1
+    }
+
+
+def header(group: str, name: str) -> dict[str, str]:
+    """The `# key: value` lines at the top of a choice's file: a tuned set's source, date and score."""
+    found = find(f"{group}/{name}")
+    if found is None:
+        return {}
+    pairs = (line.lstrip("# ").partition(": ") for line in found.read().header)
+    return {key: value for key, separator, value in pairs if separator and " " not in key}
+
+
 def user_files() -> Iterator[ConfigFile]:
     """Every file of the user that could take part in a request."""
     for group in (*USER_GROUPS, "hyperparams"):
@@ -82,6 +113,19 @@ def fingerprint() -> Hashable:
     return paths.root(), tuple((path, stat.st_mtime_ns, stat.st_size) for path, stat in stats)
 
 
+def _layers(group: str, name: str, above: tuple[str, ...]) -> Iterator[ConfigFile]:
+    """The files of a choice, the ones that it builds on first."""
+    found = find(f"{group}/{name}")
+    if found is None:
+        raise RlzooError(f"there is no {group}/{name}.yaml" + (f" (needed by {above[-1]})" if above else ""))
+    if name in above:
+        raise RlzooError(f"{found.path}: builds on itself")
+    for entry in found.read().values.get("defaults") or ("_self_",):
+        if isinstance(entry, str) and entry != "_self_":
+            yield from _layers(group, entry, (*above, name))
+    yield found
+
+
 def _candidates(config_path: str) -> Iterator[tuple[Path, bool]]:
     name = config_path if config_path.endswith(".yaml") else f"{config_path}.yaml"
     for base, shipped in _bases(config_path):
@@ -92,7 +136,7 @@ def _bases(config_path: str) -> Iterator[tuple[Path, bool]]:
     group = config_path.split("/")[0]
     below = "" if group == "hyperparams" else "conf"
     if group in USER_GROUPS or group == "hyperparams":
-        for user_root in (*paths.user_roots(), *plugin_roots()):
+        for user_root in (*paths.user_roots(), *paths.plugin_roots()):
             yield user_root / below, False
     yield paths.root() / below, True
 

@@ -1,9 +1,11 @@
-"""Where configuration lies: rlzoo's own `conf/` and `hyperparams/`, and the folder of the user."""
+"""Where configuration lies: rlzoo's own `conf/` and `hyperparams/`, the folder of the user, installed plugins."""
 
 from __future__ import annotations
 
 import os
-from functools import lru_cache
+from functools import cache, lru_cache
+from importlib.metadata import entry_points
+from importlib.util import find_spec
 from pathlib import Path
 
 
@@ -21,6 +23,27 @@ def user_roots() -> list[Path]:
     """Folders whose `conf/` and `hyperparams/` add to rlzoo's own and win over them: the current one."""
     here = Path.cwd()
     return [] if here.resolve() == root() else [here]
+
+
+@cache
+def plugin_algorithms() -> dict[str, str]:
+    """Name to `"package.module:Class"` of every algorithm that installed packages offer, read without importing them.
+
+    A package offers one with `[project.entry-points."rlzoo.algorithms"]`, `my_algo = "mine.learner:MyAlgo"`,
+    and describes its keywords in `mine/conf/algo/my_algo.yaml`.
+    """
+    return {entry.name: entry.value for entry in entry_points(group="rlzoo.algorithms")}
+
+
+@cache
+def plugin_roots() -> tuple[Path, ...]:
+    """The folders of the packages that offer algorithms; `conf/algo/<name>.yaml` lies below them."""
+    roots = []
+    for reference in plugin_algorithms().values():
+        spec = find_spec(reference.partition(":")[0].partition(".")[0])  # a top package is found without importing it
+        if spec is not None and spec.origin is not None:
+            roots.append(Path(spec.origin).parent)
+    return tuple(dict.fromkeys(roots))
 
 
 def short_path(path: Path) -> str:

@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 
 from rlzoo.algos.specs import ALGOS, ALIASES
 from rlzoo.config import aliases, assignments, env_names, files
-from rlzoo.config.choices import read_choice
+from rlzoo.config.files import read_choice
 from rlzoo.course.scores import LeftOut, Score, course_envs, variant_of
 from rlzoo.errors import Problem
 from rlzoo.evaluation.evaluate import OverSeeds

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from rlzoo.config import aliases, env_names
 from rlzoo.config import assignments as course
-from rlzoo.config.choices import read_choice
+from rlzoo.config.files import read_choice
 from rlzoo.errors import RlzooError, clean, shorten
 from rlzoo.hub.formats.published import SOURCE as PUBLISHED
 from rlzoo.runs import lock

@@ -14,8 +14,8 @@ from typing import Any
 
 from rlzoo.algos.specs import ALGOS, ALIASES
 from rlzoo.config import aliases, env_names
-from rlzoo.config.choices import read_choice
 from rlzoo.config.files import find as find_file
+from rlzoo.config.files import read_choice
 from rlzoo.errors import clean, shorten
 from rlzoo.hub.failures import misfit
 from rlzoo.registry import did_you_mean

@@ -13,7 +13,7 @@ from rlzoo.algos.create import create
 from rlzoo.algos.sb3.adapter import SB3Algorithm
 from rlzoo.algos.schema import signatures
 from rlzoo.algos.specs import ALGOS, all_specs, find_spec
-from rlzoo.config import plugins
+from rlzoo.config import paths
 from rlzoo.config.schema import AlgoConfig
 from rlzoo.errors import Problem, RlzooError
 
@@ -71,8 +71,8 @@ def package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
 
 
 def _forget() -> None:
-    plugins.algorithms.cache_clear()
-    plugins.plugin_roots.cache_clear()
+    paths.plugin_algorithms.cache_clear()
+    paths.plugin_roots.cache_clear()
     signatures.find_signature.cache_clear()
 
 
@@ -94,7 +94,7 @@ def test_a_plugin_is_found_without_importing_it(package: str) -> None:
     spec = find_spec("extended")
     assert (spec.entry_point, spec.backend) == (f"{package}.learner:Extended", "custom")
     assert spec in all_specs()
-    (root,) = plugins.plugin_roots()
+    (root,) = paths.plugin_roots()
     assert (root / "conf" / "algo" / "extended.yaml").is_file()
     assert not [module for module in sys.modules if module.startswith(package)]
 

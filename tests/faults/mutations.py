@@ -14,8 +14,8 @@ from functools import cache
 from pathlib import Path
 
 from rlzoo.config import paths, yaml_file
-from rlzoo.config.choices import read_choice
 from rlzoo.config.compose import compose
+from rlzoo.config.files import read_choice
 from rlzoo.errors import RlzooError
 from tests.faults.mutation_tables import FUNCTIONS, GRAMMAR, KEYS, VALUES, WORDS
 

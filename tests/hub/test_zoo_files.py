@@ -6,8 +6,8 @@ import pytest
 import yaml
 
 from rlzoo.algos.specs import ALGOS
-from rlzoo.config.choices import read_choice
 from rlzoo.config.compose import compose
+from rlzoo.config.files import read_choice
 from rlzoo.config.parse import parse
 from rlzoo.hub.formats.rl_zoo3_write import arguments, env_kwargs, hyperparameters
 from rlzoo.untrusted import expressions

@@ -17,8 +17,8 @@ from rlzoo.algos.schema.compile import RANGES
 from rlzoo.algos.schema.signatures import find_signature
 from rlzoo.algos.specs import AlgoSpec
 from rlzoo.config import files
-from rlzoo.config.choices import read_choice, read_comments
 from rlzoo.config.fields import Field
+from rlzoo.config.files import read_choice, read_comments
 from rlzoo.config.paths import root
 from rlzoo.redaction import redact_values
 

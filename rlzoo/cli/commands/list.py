@@ -72,7 +72,7 @@ def algos() -> Rows:
 def envs() -> Rows:
     """Every named environment: its id, spaces, the extra it needs, and the algorithms with a tuned set for it."""
     from rlzoo.config import files
-    from rlzoo.config.choices import read_choice
+    from rlzoo.config.files import read_choice
 
     tuned: dict[str, list[str]] = {}
     for name in files.options("hyperparams"):
@@ -99,7 +99,7 @@ def envs() -> Rows:
 def hyperparams() -> Rows:
     """Every tuned set, with where it comes from."""
     from rlzoo.config import files
-    from rlzoo.config.choices import header
+    from rlzoo.config.files import header
 
     rows = []
     for name in files.options("hyperparams"):

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from rlzoo import own_modules
 from rlzoo.config import env_names, overrides
-from rlzoo.config.choices import read_choice
 from rlzoo.config.compose import compose
+from rlzoo.config.files import read_choice
 from rlzoo.config.parse import check
 from rlzoo.config.paths import at_home
 from rlzoo.config.schema import (

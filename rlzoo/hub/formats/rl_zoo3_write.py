@@ -51,7 +51,7 @@ def hyperparameters(cfg: TrainConfig, policy: str) -> tuple[dict[str, Any], list
 
     Of the algorithm's keywords those are left out that have their default.
     """
-    from rlzoo.config.choices import read_choice
+    from rlzoo.config.files import read_choice
 
     env = cfg.env
     values: dict[str, Any] = {"n_envs": env.n_envs, "n_timesteps": cfg.total_timesteps, "policy": policy}
