@@ -57,7 +57,7 @@ READERS = {
         ("eval__n_envs", 100_000, "at most 4096"),
         ("eval__final_n_episodes", 10**12, "at most 1000000"),
         ("env__wrappers", {"resize": {"shape": [10**5, 10**5]}}, "at most 2048"),
-        ("env__normalize", {"clip_obs": "much"}, "a finite number"),
+        ("env__normalize", {"clip_obs": "much"}, "env.normalize.clip_obs: must be a number, not 'much'"),
         ("env__monitor_kwargs", {"info_keywords": 5}, "env.monitor_kwargs"),
         ("algo__n_epochs", 0, "at least 1"),
         ("algo__gamma", 7.0, "at most 1"),

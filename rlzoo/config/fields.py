@@ -115,7 +115,7 @@ def problems(fields: Fields, values: Mapping[str, Any], where: str) -> list[Prob
         where: the dotted key of the mapping.
     """
     found = [
-        Problem(where, f"needs {name}", f"{where}.{name}=…")
+        Problem(f"{where}.{name}", "has to be given", f"{where}.{name}=…")
         for name, field in fields.items()
         if field.required and name not in values
     ]

@@ -10,7 +10,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from rlzoo import own_modules
-from rlzoo.config import aliases, env_names
+from rlzoo.config import aliases, env_names, fields
+from rlzoo.config.fields import Field
 from rlzoo.envs import registration, spaces, wrappers
 from rlzoo.errors import ExitCode, Problem, RlzooError
 from rlzoo.escape import shell
@@ -21,14 +22,15 @@ EXTRAS = {"box2d": ("Box2D", "pygame"), "mujoco": ("mujoco",), "robotics": ("gym
 
 _GYMNASIUM_EXTRAS = {"gymnasium.envs.box2d": "box2d", "gymnasium.envs.mujoco": "mujoco"}
 _NORMALIZE = {
-    "norm_obs": wrappers.Option("bool"),
-    "norm_reward": wrappers.Option("bool"),
-    "clip_obs": wrappers.Option("float", 0),
-    "clip_reward": wrappers.Option("float", 0),
-    "gamma": wrappers.Option("float", 0, 1),
-    "epsilon": wrappers.Option("float", 0),
-    "norm_obs_keys": wrappers.Option("texts"),
+    "norm_obs": Field("bool"),
+    "norm_reward": Field("bool"),
+    "clip_obs": Field("float", ge=0),
+    "clip_reward": Field("float", ge=0),
+    "gamma": Field("float", ge=0, le=1),
+    "epsilon": Field("float", ge=0),
+    "norm_obs_keys": Field("texts"),
 }
+_MONITOR = {"info_keywords": Field("texts")}
 
 
 @dataclass(frozen=True)
@@ -94,8 +96,12 @@ def check_env(env: Mapping[str, Any], *, declared_holds: bool) -> EnvCheck:
 
 def check_options(env: Mapping[str, Any]) -> list[Problem]:
     """What is wrong with the options of the wrappers, the monitor and the normalisation of an `env` section."""
-    monitor = _check_monitor(env["monitor_kwargs"] or {})
-    return [*wrappers.check(env["wrappers"]), *monitor, *_check_normalize(env["normalize"])]
+    normalize = env["normalize"] if isinstance(env["normalize"], Mapping) else {}
+    return [
+        *wrappers.check(env["wrappers"]),
+        *fields.problems(_MONITOR, env["monitor_kwargs"] or {}, "env.monitor_kwargs"),
+        *fields.problems(_NORMALIZE, normalize, "env.normalize"),
+    ]
 
 
 def _identity(env_id: str) -> tuple[str, list[Problem], list[str]]:
@@ -136,23 +142,6 @@ def _extra_problems(env_id: str, extra: str | None) -> list[Problem]:
 
 def _install(extra: str) -> str:
     return f'pip install "hydra-rlzoo[{extra}]"'
-
-
-def _check_monitor(options: Mapping[str, Any]) -> list[Problem]:
-    problems = []
-    for name, value in options.items():
-        if name != "info_keywords":
-            hint = "the monitor takes info_keywords; every episode is in metrics.csv and evaluations.csv"
-            problems.append(Problem(f"env.monitor_kwargs.{name}", "is not taken", hint))
-        elif not isinstance(value, list | tuple) or not all(isinstance(part, str) for part in value):
-            problems.append(Problem(f"env.monitor_kwargs.{name}", f"must be a list of names, not {value!r}"))
-    return problems
-
-
-def _check_normalize(normalize: Any) -> list[Problem]:
-    if not isinstance(normalize, Mapping):
-        return []
-    return wrappers.check_options("env.normalize", _NORMALIZE, normalize)
 
 
 def _check_normalized_space(observation: spaces.Space, normalize: Any) -> list[Problem]:

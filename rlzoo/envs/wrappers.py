@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
+from rlzoo.config import fields
+from rlzoo.config.fields import Field, Fields
 from rlzoo.errors import ExitCode, Problem, RlzooError
 from rlzoo.escape import shell
 from rlzoo.registry import did_you_mean, load
@@ -13,16 +15,6 @@ from rlzoo.registry import did_you_mean, load
 if TYPE_CHECKING:
     import gymnasium
     from gymnasium import spaces
-
-
-@dataclass(frozen=True)
-class Option:
-    """A keyword of a wrapper: its kind and bounds (inclusive). `ints` and `texts` are lists of them."""
-
-    kind: Literal["int", "float", "bool", "text", "ints", "texts"]
-    low: float | None = None
-    high: float | None = None
-    required: bool = False
 
 
 @dataclass(frozen=True)
@@ -40,7 +32,7 @@ class WrapperSpec:
 
     entry_point: str
     summary: str
-    options: Mapping[str, Option] = field(default_factory=dict)
+    options: Fields = field(default_factory=dict)
     requires: tuple[str, ...] = ()
     space: Callable[[spaces.Space, Mapping[str, Any]], spaces.Space] | None = None
 
@@ -69,19 +61,19 @@ def _timed_space(space: spaces.Space, options: Mapping[str, Any]) -> spaces.Spac
 
 MAX_SIDE = 2048
 """Pixels of an image's side at most, in another size than the environment's own."""
-_NUMBER = Option("float", required=True)
-_PROBABILITY = Option("float", 0, 1)
+_NUMBER = Field("float", required=True)
+_PROBABILITY = Field("float", ge=0, le=1)
 
 WRAPPERS: dict[str, WrapperSpec] = {
     "atari": WrapperSpec(
         "stable_baselines3.common.atari_wrappers:AtariWrapper",
         "grey 84x84 images of every 4th frame, random no-ops at the start, episodes end with a life, rewards -1, 0, 1",
         {
-            "noop_max": Option("int", 0),
-            "frame_skip": Option("int", 1),
-            "screen_size": Option("int", 1, MAX_SIDE),
-            "terminal_on_life_loss": Option("bool"),
-            "clip_reward": Option("bool"),
+            "noop_max": Field("int", ge=0),
+            "frame_skip": Field("int", ge=1),
+            "screen_size": Field("int", ge=1, le=MAX_SIDE),
+            "terminal_on_life_loss": Field("bool"),
+            "clip_reward": Field("bool"),
             "action_repeat_probability": _PROBABILITY,
         },
         requires=("cv2",),
@@ -98,17 +90,17 @@ WRAPPERS: dict[str, WrapperSpec] = {
     "filter": WrapperSpec(
         "gymnasium.wrappers:FilterObservation",
         "only some entries of a Dict observation",
-        {"filter_keys": Option("texts", required=True)},
+        {"filter_keys": Field("texts", required=True)},
     ),
     "grayscale": WrapperSpec(
         "gymnasium.wrappers:GrayscaleObservation",
         "colour images in grey; keep_dim keeps the channel, which image policies need",
-        {"keep_dim": Option("bool")},
+        {"keep_dim": Field("bool")},
     ),
     "resize": WrapperSpec(
         "gymnasium.wrappers:ResizeObservation",
         "images in another size",
-        {"shape": Option("ints", 1, MAX_SIDE, required=True)},
+        {"shape": Field("ints", ge=1, le=MAX_SIDE, required=True)},
         requires=("cv2",),
     ),
     "mask_velocity": WrapperSpec(
@@ -118,23 +110,26 @@ WRAPPERS: dict[str, WrapperSpec] = {
     "time_feature": WrapperSpec(
         "sb3_contrib.common.wrappers:TimeFeatureWrapper",
         "the share of the episode that remains as one more number",
-        {"max_steps": Option("int", 1), "test_mode": Option("bool")},
+        {"max_steps": Field("int", ge=1), "test_mode": Field("bool")},
         space=_timed_space,
     ),
     "time_limit": WrapperSpec(
         "gymnasium.wrappers:TimeLimit",
         "truncates after so many of the agent's own steps; env.max_steps counts the environment's",
-        {"max_episode_steps": Option("int", 1, required=True)},
+        {"max_episode_steps": Field("int", ge=1, required=True)},
     ),
     "frame_skip": WrapperSpec(
         "gymnasium.wrappers:RepeatAction",
         "each action several times, rewards summed",
-        {"num_repeats": Option("int", 1, required=True)},
+        {"num_repeats": Field("int", ge=1, required=True)},
     ),
     "sticky_action": WrapperSpec(
         "gymnasium.wrappers:StickyAction",
         "with some probability the last action again",
-        {"repeat_action_probability": Option("float", 0, 1, required=True), "repeat_action_duration": Option("int", 1)},
+        {
+            "repeat_action_probability": Field("float", ge=0, le=1, required=True),
+            "repeat_action_duration": Field("int", ge=1),
+        },
     ),
     "rescale_action": WrapperSpec(
         "gymnasium.wrappers:RescaleAction",
@@ -144,27 +139,27 @@ WRAPPERS: dict[str, WrapperSpec] = {
     "discretize_action": WrapperSpec(
         "gymnasium.wrappers:DiscretizeAction",
         "continuous actions as a grid of bins, for algorithms with discrete ones",
-        {"bins": Option("int", 2, required=True), "multidiscrete": Option("bool")},
+        {"bins": Field("int", ge=2, required=True), "multidiscrete": Field("bool")},
     ),
     "action_noise": WrapperSpec(
         "rlzoo.envs.adapters:ActionNoise",
         "Gaussian noise on continuous actions",
-        {"std": Option("float", 0)},
+        {"std": Field("float", ge=0)},
     ),
     "action_masker": WrapperSpec(
         "rlzoo.envs.adapters:ActionMasks",
         "offers the action mask in the environment's info to algorithms that mask",
-        {"key": Option("text")},
+        {"key": Field("str")},
     ),
     "clip_reward": WrapperSpec(
         "gymnasium.wrappers:ClipReward",
         "rewards between two bounds; evaluation still counts the raw ones",
-        {"min_reward": Option("float"), "max_reward": Option("float")},
+        {"min_reward": Field("float"), "max_reward": Field("float")},
     ),
     "delayed_reward": WrapperSpec(
         "rlzoo.envs.adapters:DelayedReward",
         "the sum of the rewards every few steps, nothing in between",
-        {"delay": Option("int", 1)},
+        {"delay": Field("int", ge=1)},
     ),
 }
 
@@ -216,49 +211,12 @@ def check(wrappers: Mapping[str, Any]) -> list[Problem]:
             hint = f"known: {', '.join(WRAPPERS)}, or package.module:Class of your own"
             problems.append(Problem(key, f"is no known wrapper{did_you_mean(name, WRAPPERS)}", hint))
             continue
-        problems += check_options(key, WRAPPERS[name].options, options)
+        problems += fields.problems(WRAPPERS[name].options, options, key)
         for module in WRAPPERS[name].requires:
             if not installed(module):
                 hint = "pip install opencv-python" if module == "cv2" else f"pip install {shell(module)}"
                 problems.append(Problem(key, f"needs the package {module}", hint, code=ExitCode.MISSING))
     return problems
-
-
-def check_options(key: str, known: Mapping[str, Option], options: Mapping[str, Any]) -> list[Problem]:
-    """What is wrong with the options given under `key`, of which `known` are all there are."""
-    problems = [
-        Problem(key, f"needs the option {name}", f"{key}.{name}=…")
-        for name, option in known.items()
-        if option.required and name not in options
-    ]
-    for name, value in options.items():
-        if name not in known:
-            hint = f"its options: {', '.join(known)}" if known else "it takes no options"
-            problems.append(Problem(f"{key}.{name}", f"is no option of {key}{did_you_mean(name, known)}", hint))
-        elif message := _misfit(known[name], value):
-            problems.append(Problem(f"{key}.{name}", f"must be {message}, not {value!r}"))
-    return problems
-
-
-def _misfit(option: Option, value: Any) -> str:
-    """What the value should have been, empty if it is fine."""
-    if option.kind in ("ints", "texts"):
-        item = Option("int" if option.kind == "ints" else "text", option.low, option.high)
-        most = "" if option.high is None else f" of at most {option.high:g}"
-        words = f"a list of whole numbers{most}" if option.kind == "ints" else "a list of names"
-        return "" if isinstance(value, list | tuple) and not any(_misfit(item, part) for part in value) else words
-    if option.kind == "bool":
-        return "" if isinstance(value, bool) else "true or false"
-    if option.kind == "text":
-        return "" if isinstance(value, str) else "text"
-    words = "a whole number" if option.kind == "int" else "a finite number"
-    words += f" of at least {option.low:g}" if option.low is not None else ""
-    words += f" and at most {option.high:g}" if option.high is not None else ""
-    if isinstance(value, bool) or not isinstance(value, int | float) or not abs(value) < float("inf"):
-        return words
-    fits = option.kind == "float" or value == int(value)
-    fits = fits and (option.low is None or value >= option.low) and (option.high is None or value <= option.high)
-    return "" if fits else words
 
 
 def _check_own(key: str, reference: str, options: Mapping[str, Any]) -> list[Problem]:
@@ -272,12 +230,8 @@ def _check_own(key: str, reference: str, options: Mapping[str, Any]) -> list[Pro
         return [Problem(key, f"cannot be imported: {type(error).__name__}: {error}")]
     if any(parameter.kind is inspect.Parameter.VAR_KEYWORD for parameter in parameters.values()):
         return []
-    known = list(parameters)[1:]  # the first is the environment
-    return [
-        Problem(f"{key}.{name}", f"is no keyword of {reference}{did_you_mean(name, known)}")
-        for name in options
-        if name not in known
-    ]
+    known = dict.fromkeys(list(parameters)[1:], Field("any"))  # the first is the environment
+    return fields.problems(known, options, key)
 
 
 def _entry_point(name: str) -> str:
@@ -291,11 +245,4 @@ def _entry_point(name: str) -> str:
 def _arguments(name: str, options: Mapping[str, Any]) -> dict[str, Any]:
     """Options as the wrapper's code wants them: lists as tuples, 1e3 as a whole number where it counts something."""
     known = WRAPPERS[name].options if name in WRAPPERS else {}
-    arguments: dict[str, Any] = {}
-    for key, value in options.items():
-        counts = key in known and known[key].kind in ("int", "ints")
-        if isinstance(value, list | tuple):
-            arguments[key] = tuple(int(part) if counts else part for part in value)
-        else:
-            arguments[key] = int(value) if counts else value
-    return arguments
+    return {key: known.get(key, Field("any")).plain(value) for key, value in options.items()}

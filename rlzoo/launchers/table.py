@@ -11,6 +11,8 @@ from dataclasses import dataclass, field
 from importlib.util import find_spec
 from typing import Any
 
+from rlzoo.config import fields
+from rlzoo.config.fields import Field, Fields
 from rlzoo.errors import ExitCode, Problem, RlzooError
 from rlzoo.launchers.job import Job, JobResult, OnResult
 from rlzoo.registry import did_you_mean, load, lookup
@@ -28,7 +30,7 @@ class Launcher:
     session: str | None = None  # context manager, called with the options, in which `entry` finds what it needs
     package: str | None = None
     extra: str | None = None
-    options: Mapping[str, str] = field(default_factory=dict)  # option -> what its value must be, see `_KINDS`
+    options: Fields = field(default_factory=dict)
 
 
 LAUNCHERS: dict[str, Launcher] = {
@@ -38,16 +40,16 @@ LAUNCHERS: dict[str, Launcher] = {
         package="submitit",
         extra="slurm",
         options={
-            "cluster": "slurm or local",
-            "timeout_min": "a positive whole number",
-            "partition": "text or null",
-            "cpus_per_task": "a positive whole number",
-            "gpus_per_node": "a whole number of at least 0",
-            "mem_gb": "a positive number or null",
-            "array_parallelism": "a positive whole number",
-            "signal_delay_s": "a positive whole number",
-            "setup": "a list of texts",
-            "additional": "a mapping",
+            "cluster": Field("str", choices=("slurm", "local")),
+            "timeout_min": Field("int", ge=1),
+            "partition": Field("str | null"),
+            "cpus_per_task": Field("int", ge=1),
+            "gpus_per_node": Field("int", ge=0),
+            "mem_gb": Field("float | null", gt=0),
+            "array_parallelism": Field("int", ge=1),
+            "signal_delay_s": Field("int", ge=1),
+            "setup": Field("texts"),
+            "additional": Field("mapping"),
         },
     ),
     "ray": Launcher(
@@ -56,33 +58,12 @@ LAUNCHERS: dict[str, Launcher] = {
         package="ray",
         extra="ray",
         options={
-            "address": "text or null",
-            "num_cpus": "a positive number",
-            "num_gpus": "a number of at least 0",
-            "runtime_env": "a mapping",
+            "address": Field("str | null"),
+            "num_cpus": Field("float", gt=0),
+            "num_gpus": Field("float", ge=0),
+            "runtime_env": Field("mapping"),
         },
     ),
-}
-
-
-def _whole(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and value == value // 1
-
-
-def _number(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value < float("inf")
-
-
-_KINDS = {
-    "slurm or local": lambda value: value in ("slurm", "local"),
-    "a positive whole number": lambda value: _number(value) and _whole(value) and value > 0,
-    "a whole number of at least 0": lambda value: _number(value) and _whole(value),
-    "a positive number": lambda value: _number(value) and value > 0,
-    "a positive number or null": lambda value: value is None or (_number(value) and value > 0),
-    "a number of at least 0": _number,
-    "text or null": lambda value: value is None or isinstance(value, str),
-    "a list of texts": lambda value: isinstance(value, list) and all(isinstance(item, str) for item in value),
-    "a mapping": lambda value: isinstance(value, Mapping),
 }
 
 
@@ -93,15 +74,8 @@ def check(options: Mapping[str, Any]) -> list[Problem]:
         near = did_you_mean(str(name), LAUNCHERS)
         return [Problem("launcher.name", f"unknown launcher {name!r}{near}", f"there are: {', '.join(LAUNCHERS)}")]
     launcher = LAUNCHERS[name]
-    problems = []
-    for key, value in options.items():
-        if key == "name":
-            continue
-        if key not in launcher.options:
-            near = did_you_mean(key, launcher.options)
-            problems.append(Problem(f"launcher.{key}", f"the {name} launcher has no such option{near}"))
-        elif not _KINDS[launcher.options[key]](value):
-            problems.append(Problem(f"launcher.{key}", f"must be {launcher.options[key]}, not {value!r}"))
+    given = {key: value for key, value in options.items() if key != "name"}
+    problems = fields.problems(launcher.options, given, "launcher")
     if launcher.package and find_spec(launcher.package) is None:
         missing = _missing(launcher)
         problems.append(Problem("launcher.name", missing.message, missing.hint, code=ExitCode.MISSING))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -10,6 +9,7 @@ from importlib.util import find_spec
 from typing import Any, Self
 
 from rlzoo import console, registry
+from rlzoo.config import fields
 from rlzoo.errors import ExitCode, Problem
 from rlzoo.protocols import EpisodeLogger, EpisodeRecord, MetricLogger, State, Stateful
 from rlzoo.redaction import redact, redact_values
@@ -53,12 +53,10 @@ def check(loggers: Mapping[str, Mapping[str, Any] | None]) -> list[Problem]:
             problems.append(Problem(f"logger.{name}", message, f"there are: {', '.join(LOGGERS)}"))
             continue
         spec = LOGGERS[name]
-        known = _options(spec)
-        for option in options if isinstance(options, Mapping) else ():  # any other is a problem of the schema's
-            if option not in known:
-                message = f"unknown option{registry.did_you_mean(option, known)}"
-                hint = f"{name} takes: {', '.join(known)}" if known else f"{name} takes no options"
-                problems.append(Problem(f"logger.{name}.{option}", message, hint))
+        if isinstance(options, Mapping):  # anything else is a problem of the schema's
+            problems += fields.problems(
+                fields.read(_opener(spec), without=("run", "config")), options, f"logger.{name}"
+            )
         if spec.package and not _is_installed(spec.package):
             package = f'"hydra-rlzoo[{spec.extra}]"' if spec.extra else "hydra-rlzoo"
             message = f"the package {spec.package!r} is not installed"
@@ -167,11 +165,6 @@ def _is_installed(package: str) -> bool:
 def _opener(spec: LoggerSpec) -> Callable[..., MetricLogger]:
     opener: Callable[..., MetricLogger] = registry.load(spec.opener)
     return opener
-
-
-def _options(spec: LoggerSpec) -> list[str]:
-    parameters = inspect.signature(_opener(spec)).parameters.values()
-    return [parameter.name for parameter in parameters if parameter.kind is parameter.KEYWORD_ONLY]
 
 
 def _reason(error: Exception) -> str:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import inspect
 import warnings
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -11,7 +10,8 @@ from dataclasses import dataclass
 from importlib import util
 from typing import TYPE_CHECKING, Any
 
-from rlzoo.errors import ExitCode, Problem, show
+from rlzoo.config import fields
+from rlzoo.errors import ExitCode, Problem
 from rlzoo.redaction import redact
 from rlzoo.registry import did_you_mean, load
 
@@ -111,22 +111,11 @@ def problems(key: str, named: Named, table: Mapping[str, Engine]) -> list[Proble
         return [Problem(key, message, command, code=ExitCode.MISSING)]
     given: Mapping[str, Any] = {} if isinstance(named, str) else named[name]
     try:
-        known = _options(make_of(name, engine))
+        known = fields.read(make_of(name, engine), without=("seed",))
     except Exception as error:  # AutoSampler is fetched: whatever its code and the network raise
         hint = "it is fetched from OptunaHub once; is the network there? sampler=tpe needs none"
         return [Problem(key, f"{name} cannot be loaded: {redact(str(error)) or type(error).__name__}", hint)]
-    found = []
-    for option, value in given.items():
-        if option not in known:
-            message = f"has no {option!r}{did_you_mean(option, known)}"
-            found.append(Problem(f"{key}.{name}", message, f"it has: {', '.join(known) or 'no options'}"))
-        elif not known[option].takes(value):
-            message = f"{option} must be {known[option]}, not {show(value)}"
-            found.append(Problem(f"{key}.{name}", message))
-    for option, kind in known.items():
-        if kind.required and option not in {**engine.options, **given}:
-            found.append(Problem(f"{key}.{name}", f"needs {option}", f"{key}={{{name}: {{{option}: …}}}}"))
-    return found or _refused(key, name, engine, given)
+    return fields.problems(known, {**engine.options, **given}, f"{key}.{name}") or _refused(key, name, engine, given)
 
 
 def notices(key: str, named: Named) -> list[str]:
@@ -146,10 +135,16 @@ def _refused(key: str, name: str, engine: Engine, given: Mapping[str, Any]) -> l
     try:
         with _stable_enough(), warnings.catch_warnings():
             warnings.simplefilter("ignore", FutureWarning)  # an option that will go works until then
-            make_of(name, engine)(**{**engine.options, **given, **({"seed": 0} if key == "sampler" else {})})
+            make_of(name, engine)(**_options(name, engine, given), **({"seed": 0} if key == "sampler" else {}))
     except Exception as error:
         return [Problem(f"{key}.{name}", " ".join(str(error).split()))]
     return []
+
+
+def _options(name: str, engine: Engine, given: Mapping[str, Any]) -> dict[str, Any]:
+    """The options of a sampler or a pruner, those of the request first."""
+    known = fields.read(make_of(name, engine), without=("seed",))
+    return {option: known[option].plain(value) for option, value in {**engine.options, **given}.items()}
 
 
 def make_of(name: str, engine: Engine) -> Callable[..., Any]:
@@ -169,7 +164,7 @@ def make_pruner(named: Named) -> BasePruner:
     engine = PRUNERS[name_of(named)]
     given = {} if isinstance(named, str) else named[name_of(named)]
     with _stable_enough():
-        return load(engine.reference)(**{**engine.options, **given})
+        return load(engine.reference)(**_options(name_of(named), engine, given))
 
 
 def make_sampler(named: Named, space: Space, *, seed: int, number: int) -> BaseSampler:
@@ -179,12 +174,11 @@ def make_sampler(named: Named, space: Space, *, seed: int, number: int) -> BaseS
     """
     name = name_of(named)
     engine = SAMPLERS[name]
-    given = {} if isinstance(named, str) else dict(named[name])
-    options = {**engine.options, **given}
+    options = _options(name, engine, {} if isinstance(named, str) else named[name])
     drawn = (seed * SEED_OFFSET + number) % 2**31
     make = make_of(name, engine)
     if name == "grid":
-        return make(options.pop("search_space", grid(space)), seed=seed, **options)
+        return make(grid(space), seed=seed, **options)
     with _stable_enough():
         return make(seed=seed if name == "qmc" else drawn, **options)  # one sequence: the trial's number is its place
 
@@ -219,41 +213,4 @@ def grid(space: Space) -> dict[str, list[Any]]:
             endless.append(parameter.name)
     if endless:
         raise ValueError(f"{', '.join(endless)}: a grid needs choices or whole numbers")
-    return found
-
-
-PLAIN = {"int": (int,), "float": (int, float), "bool": (bool,), "str": (str,), "None": (type(None),)}
-"""Types that an option may have here, by their names in a signature."""
-
-
-@dataclass(frozen=True)
-class Option:
-    """A keyword of a sampler or a pruner that plain data can be given for.
-
-    Attributes:
-        types: names of PLAIN.
-        required: whether it has no default.
-    """
-
-    types: tuple[str, ...]
-    required: bool
-
-    def takes(self, value: Any) -> bool:
-        """Whether the value has one of the types; `true` is no number."""
-        if isinstance(value, bool):
-            return "bool" in self.types
-        return any(isinstance(value, PLAIN[name]) for name in self.types)
-
-    def __str__(self) -> str:
-        return " or ".join("null" if name == "None" else name for name in self.types)
-
-
-def _options(what: Callable[..., Any]) -> dict[str, Option]:
-    """The keywords that a request may give; those that take functions and the like are left out."""
-    found = {}
-    for name, parameter in inspect.signature(what).parameters.items():
-        kind = parameter.annotation
-        types = tuple(part.strip() for part in (kind.__name__ if isinstance(kind, type) else str(kind)).split("|"))
-        if name != "seed" and PLAIN.keys() >= set(types):
-            found[name] = Option(types, parameter.default is parameter.empty)
     return found

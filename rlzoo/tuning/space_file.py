@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import fields
 from typing import Any
 
+from rlzoo.config import fields
+from rlzoo.config.fields import Field
 from rlzoo.errors import Problem
 from rlzoo.registry import did_you_mean
 from rlzoo.tuning.constraints import Constraint
-from rlzoo.tuning.parameters import KINDS, Choice, Int, Parameter, PowerOfTwo, is_schedule
+from rlzoo.tuning.parameters import KINDS, Choice, Parameter, is_schedule
 from rlzoo.tuning.space import Space, look_up, named
 
 CONSTRAINTS = "constraints"
@@ -104,18 +105,19 @@ def _transform(path: str, settings: Mapping[str, Any], problems: list[Problem]) 
         problems.append(Problem(f"{path}.type", message, f"one of: {', '.join(KINDS)}"))
         return None
     options = {key: value for key, value in settings.items() if key not in OWN_KEYS and value is not None}
-    known = [each.name for each in fields(KINDS[kind])]
-    unknown = [key for key in options if key not in known]
-    for key in unknown:
-        message = f"{kind} has no {key!r}{did_you_mean(str(key), known)}"
-        problems.append(Problem(f"{path}.{key}", message, f"it has: {', '.join(known)}"))
-    missing = [each for each in (("values",) if kind == "choice" else ("low", "high")) if each not in options]
-    problems += [Problem(f"{path}.{key}", "is missing") for key in missing]
-    if unknown or missing:
-        return None
+    known = {"values": Field("any", required=True)} if kind == "choice" else fields.read(KINDS[kind])
+    wrong = fields.problems(known, options, path)
     if kind == "choice":
-        return _choice(path, options["values"], problems)
-    return _range(path, kind, options, problems)
+        problems += wrong
+        return None if wrong else _choice(path, options["values"], problems)
+    numbers = {} if wrong else {key: _number(known[key], value) for key, value in options.items()}
+    wrong = wrong or [Problem(f"{path}.{key}", message) for key, message in _range_mistakes(kind, numbers)]
+    problems += wrong
+    return None if wrong else KINDS[kind](**numbers)
+
+
+def _number(field: Field, value: Any) -> Any:
+    return float(value) if "float" in field.words else field.plain(value)
 
 
 def _choice(path: str, values: Any, problems: list[Problem]) -> Choice | None:
@@ -135,26 +137,6 @@ def _choice(path: str, values: Any, problems: list[Problem]) -> Choice | None:
         problems.append(Problem(f"{path}.values", "is empty"))
         return None
     return Choice(named_values)
-
-
-def _range(path: str, kind: str, options: Mapping[str, Any], problems: list[Problem]) -> Any:
-    whole = KINDS[kind] in (Int, PowerOfTwo)
-    numbers: dict[str, Any] = {}
-    count = len(problems)
-    for key, value in options.items():
-        if key == "log":
-            if not isinstance(value, bool):
-                problems.append(Problem(f"{path}.log", f"must be true or false, not {value!r}"))
-            numbers[key] = value
-            continue
-        good = isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < float("inf")
-        if not good or (whole and not float(value).is_integer()):
-            problems.append(Problem(f"{path}.{key}", f"must be a {'whole ' if whole else ''}number, not {value!r}"))
-            continue
-        numbers[key] = int(value) if whole else float(value)
-    if len(problems) == count:
-        problems += [Problem(f"{path}.{key}", message) for key, message in _range_mistakes(kind, numbers)]
-    return KINDS[kind](**numbers) if len(problems) == count else None
 
 
 def _range_mistakes(kind: str, numbers: Mapping[str, Any]) -> list[tuple[str, str]]:

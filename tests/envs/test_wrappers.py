@@ -89,7 +89,7 @@ def test_bad_options_are_all_found():
     atari = [f"atari.{name}" for name in bad["atari"]]
     others = [
         "flatten.x",
-        "time_limit",
+        "time_limit.max_episode_steps",
         "resize.shape",
         "filter.filter_keys",
         "action_noise.std",

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from rlzoo.errors import ExitCode, RlzooError
+from rlzoo.errors import ExitCode, RlzooError, show
 from rlzoo.launchers import LAUNCHERS, Job, check, launch
 from rlzoo.launchers import table as launcher_table
 
@@ -54,7 +54,7 @@ WRONG = [
 def test_a_wrong_value_is_a_problem_of_its_key(name, key, value):
     [problem] = check({**options(name), key: value})
     assert problem.key == f"launcher.{key}"
-    assert repr(value) in problem.message
+    assert show(value) in problem.message
 
 
 def test_unknown_launchers_and_options_get_the_nearest_names():

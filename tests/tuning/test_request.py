@@ -40,10 +40,10 @@ def test_everything_wrong_is_said_at_once() -> None:
         "env.n_envs=0",
         "search_space.gamma.high=2",
     )
-    wrong = "sampler pruner.median n_trials storage study objective env.n_envs search_space.gamma.high"
+    wrong = "sampler pruner.median.n_warm n_trials storage study objective env.n_envs search_space.gamma.high"
     assert set(found) == set(wrong.split())
     assert found["sampler"] == "unknown sampler 'tpee'; did you mean 'tpe'?"
-    assert found["pruner.median"] == "has no 'n_warm'; did you mean 'n_warmup_steps'?"
+    assert found["pruner.median.n_warm"] == "unknown keyword; did you mean 'n_warmup_steps'?"
 
 
 def test_a_word_that_cannot_be_read_starts_no_search() -> None:
