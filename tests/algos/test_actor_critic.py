@@ -68,7 +68,7 @@ def test_an_update_by_hand(terminated: bool, truncated: bool, error: float) -> N
     assert losses["train/value_loss"] == pytest.approx(error**2 / 2)
     assert losses["train/policy_loss"] == pytest.approx(math.log(2) * error)
     assert losses["train/entropy_loss"] == pytest.approx(-math.log(2))
-    critic, actor = (algorithm._optimizers[name].gradient.tolist() for name in ("critic", "actor"))
+    critic, actor = (algorithm.optimizers[f"{name}_adam"].gradient.tolist() for name in ("critic", "actor"))
     assert critic == pytest.approx([-error, -error])  # weight and bias: -delta grad v(s), with s = 1
     assert actor == pytest.approx([error / 2, -error / 2, error / 2, -error / 2])  # -delta (onehot - 1/2), twice
     weight = 2 + 0.01 * np.sign(error)  # Adam's first step is as long as its learning rate

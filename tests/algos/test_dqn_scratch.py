@@ -14,10 +14,8 @@ from stable_baselines3.common.buffers import ReplayBufferSamples
 from stable_baselines3.common.logger import Logger
 from stable_baselines3.common.vec_env import VecEnv
 
-from rlzoo.algos.deep import q_targets
-from rlzoo.algos.deep.dqn_scratch import DQNScratch, QNetwork
-from rlzoo.algos.deep.replay import Transitions
-from rlzoo.algos.deep.sum_tree import SumTree
+from rlzoo.algos.deep.dqn_scratch import DQNScratch, QNetwork, linear_schedule
+from rlzoo.algos.deep.replay import SumTree, Transitions, importance_weights, n_step_returns
 from rlzoo.algos.memory import Sizes, buffer_bytes
 from rlzoo.config.compose import compose
 from rlzoo.config.parse import parse
@@ -31,29 +29,51 @@ ONLINE = torch.tensor([[1.0, 3.0, 2.0], [5.0, 4.0, 0.0], [0.0, 0.0, 0.0]])
 TARGET = torch.tensor([[9.0, 4.0, 6.0], [1.0, 7.0, 8.0], [2.0, 3.0, 1.0]])
 
 
-def test_the_target_network_chooses_and_judges() -> None:
+class Fixed(torch.nn.Module):
+    """A network that says the same, whatever it is given."""
+
+    def __init__(self, outputs: torch.Tensor) -> None:
+        super().__init__()
+        self.outputs = outputs
+
+    def forward(self, inputs: Any) -> torch.Tensor:
+        return self.outputs
+
+
+def targets(algorithm: DQNScratch, rewards: list[float], discounts: list[float]) -> list[float]:
+    """What three transitions are learned towards, by `ONLINE` and `TARGET`: the value of action 1 minus its error."""
+    algorithm.q_network, algorithm.target_network = Fixed(ONLINE), Fixed(TARGET)  # type: ignore[assignment]
+    observations, actions = np.zeros((3, 4), np.float32), np.ones(3, np.int64)
+    numbers = (np.array(part, np.float32) for part in (rewards, discounts, [1, 1, 1]))
+    returns, discount, weights = numbers
+    batch = Transitions(observations, actions, returns, observations, discount, weights, actions)
+    return (ONLINE[:, 1] - algorithm.errors(batch)).tolist()
+
+
+def test_the_target_network_chooses_and_judges(make_env: MakeEnv) -> None:
     """r + 0.9 max Q': 1 + 0.9 * 9, 0 + 0.9 * 8, and -1 where the episode ended."""
-    values = q_targets.greedy_values(TARGET)
-    targets = q_targets.td_targets(torch.tensor([1.0, 0.0, -1.0]), torch.tensor([0.9, 0.9, 0.0]), values)
-    assert targets.tolist() == pytest.approx([9.1, 7.2, -1.0])
+    found = targets(small(make_env("CartPole-v1")), [1, 0, -1], [0.9, 0.9, 0])
+    assert found == pytest.approx([9.1, 7.2, -1.0])
 
 
-def test_double_the_network_chooses_and_the_target_network_judges() -> None:
+def test_double_the_network_chooses_and_the_target_network_judges(make_env: MakeEnv) -> None:
     """argmax Q is 1, 0 and (of equals the first) 0, for which Q' is 4, 1 and 2."""
-    assert q_targets.double_values(ONLINE, TARGET).tolist() == [4.0, 1.0, 2.0]
+    assert targets(small(make_env("CartPole-v1"), double=True), [0, 0, 0], [1, 1, 1]) == [4.0, 1.0, 2.0]
 
 
 def test_dueling_values_are_the_value_and_the_advantages_without_their_mean() -> None:
     """10 + (1, 2, 6) - 3, and 0 + (-2, 2, 0) - 0."""
-    found = q_targets.dueling(torch.tensor([[10.0], [0.0]]), torch.tensor([[1.0, 2.0, 6.0], [-2.0, 2.0, 0.0]]))
-    assert found.tolist() == [[8.0, 9.0, 13.0], [-2.0, 2.0, 0.0]]
+    network = QNetwork(spaces.Box(-1, 1, (2,)), 3, [4], torch.nn.ReLU, dueling=True)
+    network.value = Fixed(torch.tensor([[10.0], [0.0]]))  # type: ignore[assignment]
+    network.advantage = Fixed(torch.tensor([[1.0, 2.0, 6.0], [-2.0, 2.0, 0.0]]))  # type: ignore[assignment]
+    assert network(torch.zeros(2, 2)).tolist() == [[8.0, 9.0, 13.0], [-2.0, 2.0, 0.0]]
 
 
 def test_returns_over_several_steps() -> None:
     """gamma = 0.5: 1 + 1 + 1 = 3 over three steps; 1 + 1 up to an end after two; 1 at an end at once."""
     rewards = np.array([[1.0, 2.0, 4.0]] * 4)
     ends = np.array([[False, False, False], [False, True, False], [True, False, True], [False, False, True]])
-    returns, lengths = q_targets.n_step_returns(rewards, ends, 0.5)
+    returns, lengths = n_step_returns(rewards, ends, 0.5)
     assert returns.tolist() == [3.0, 2.0, 1.0, 3.0]
     assert lengths.tolist() == [3, 2, 1, 3]
 
@@ -61,9 +81,9 @@ def test_returns_over_several_steps() -> None:
 def test_importance_weights() -> None:
     """N = 4, P = 1/2, 1/4, 1/16: N P = 2, 1, 1/4; ^-1 = 1/2, 1, 4; by the largest 1/8, 1/4, 1. ^-0.5: its roots."""
     probabilities = np.array([1 / 2, 1 / 4, 1 / 16])
-    assert q_targets.importance_weights(probabilities, 4, 1.0).tolist() == [0.125, 0.25, 1.0]
-    assert q_targets.importance_weights(probabilities, 4, 0.5) == pytest.approx([0.125**0.5, 0.5, 1.0])
-    assert q_targets.importance_weights(probabilities, 4, 0.0).tolist() == [1.0, 1.0, 1.0]
+    assert importance_weights(probabilities, 4, 1.0).tolist() == [0.125, 0.25, 1.0]
+    assert importance_weights(probabilities, 4, 0.5) == pytest.approx([0.125**0.5, 0.5, 1.0])
+    assert importance_weights(probabilities, 4, 0.0).tolist() == [1.0, 1.0, 1.0]
 
 
 def test_a_sum_tree() -> None:
@@ -90,7 +110,7 @@ def test_a_sum_tree_built_anew_is_the_same_to_the_last_bit() -> None:
 
 def test_a_schedule_falls_in_a_line() -> None:
     """From 1 to 0.05 over a tenth of the training."""
-    found = [q_targets.linear_schedule(1.0, 0.05, 0.1, done) for done in (0.0, 0.05, 0.1, 0.7)]
+    found = [linear_schedule(1.0, 0.05, 0.1, done) for done in (0.0, 0.05, 0.1, 0.7)]
     assert found == pytest.approx([1.0, 0.525, 0.05, 0.05])
 
 
@@ -213,8 +233,7 @@ def test_one_gradient_step_is_that_of_stable_baselines3(env_id: str, make_env: M
     batch = Transitions(
         both[:16], actions, rewards, both[16:], np.float32(0.99) * (1 - dones), np.ones(16, np.float32), actions
     )
-    mine._sample = lambda: batch  # type: ignore[method-assign]
-    mine._gradient_step()
+    mine._update(batch)
     column = (torch.as_tensor(part)[:, None] for part in (dones, rewards))
     observations, following = (torch.as_tensor(part) for part in (both[:16], both[16:]))
     samples = ReplayBufferSamples(observations, torch.as_tensor(actions)[:, None], following, *column)
@@ -234,22 +253,15 @@ def test_one_gradient_step_is_that_of_stable_baselines3(env_id: str, make_env: M
 def test_priorities_are_the_errors(make_env: MakeEnv) -> None:
     algorithm = small(make_env("CartPole-v1"), prioritized=True, prioritized_alpha=0.5, prioritized_eps=0.01)
     algorithm.learn(20)
-    seen: list[Transitions] = []
-    sample = algorithm._sample
-
-    def spy() -> Transitions:
-        seen.append(sample())
-        return seen[-1]
-
-    algorithm._sample = spy  # type: ignore[method-assign]
+    batch = algorithm._sample()
     with torch.no_grad():
         before = {name: part.clone() for name, part in algorithm.q_network.state_dict().items()}
-    algorithm._gradient_step()
+    algorithm._update(batch)
     algorithm.q_network.load_state_dict(before)
-    errors = algorithm.errors(seen[0]).detach().abs().numpy()
+    errors = algorithm.errors(batch).detach().abs().numpy()
     tree = algorithm.replay.tree
     assert tree is not None
-    assert tree.leaves[seen[0].indices] == pytest.approx((errors + 0.01) ** 0.5, rel=1e-4)
+    assert tree.leaves[batch.indices] == pytest.approx((errors + 0.01) ** 0.5, rel=1e-4)
 
 
 def test_dueling_streams_share_only_the_convolutions() -> None:

@@ -25,13 +25,12 @@ from stable_baselines3.common.vec_env import DummyVecEnv, VecEnv, VecTransposeIm
 from torch.distributions import Categorical
 from torch.distributions import Normal as TorchNormal
 
-from rlzoo.algos.deep.advantages import explained_variance, generalized_advantages
+from rlzoo.algos.base import TrainingHooks
 from rlzoo.algos.deep.distributions import Choices, Normal
 from rlzoo.algos.deep.flat_adam import FlatAdam
-from rlzoo.algos.deep.networks import layers
-from rlzoo.algos.deep.pair import Pair
+from rlzoo.algos.deep.networks import Pair, layers
 from rlzoo.algos.deep.ppo_scratch import PPO, Rollout, clipped_policy_loss, clipped_value_loss, policy_change
-from rlzoo.algos.hooks import Watch
+from rlzoo.algos.deep.returns import explained_variance, generalized_advantages
 
 MakeEnv = Callable[..., VecEnv]
 
@@ -281,7 +280,7 @@ def test_one_whole_update_is_that_of_stable_baselines3(env_id: str, make_env: Ma
     algorithm = PPO(env, seed=0, device="cpu", clip_range_vf=None, vf_coef=1.0, **options)
     rollout = Rollout(64, algorithm.env, algorithm.network.distribution.n_outputs)
     algorithm._observation = algorithm.env.reset()
-    algorithm._collect(rollout, Watch(algorithm, (), None))
+    algorithm._collect(rollout, TrainingHooks(algorithm, (), None))
     assert len(rollout.finals) > 0
     assert rollout.terminated.any() == (env_id == "CartPole-v1")
     before = [parameter.detach().clone() for parameter in algorithm.network.parameters()]

@@ -16,7 +16,7 @@ from torch import nn
 
 import rlzoo
 from benchmarks.baselines import reinforce as course
-from rlzoo.algos.deep.actor import Actor, draw, fast_forward
+from rlzoo.algos.deep.networks import Actor, draw, fast_forward
 from rlzoo.algos.deep.reinforce import Reinforce
 from rlzoo.algos.deep.returns import full_return, rewards_to_go, standardized
 from rlzoo.protocols import Algorithm, Callback
@@ -78,7 +78,7 @@ class Seen(Reinforce):
         episodes = list(self._episodes)
         observations, actions, returns = self._batch()
         super()._update(progress_remaining)
-        gradient = self._optimizers["actor"].gradient.clone()
+        gradient = self.optimizers["actor_adam"].gradient.clone()
         self.seen.append(
             {
                 "episodes": episodes,
@@ -154,18 +154,19 @@ class AfterEpisodes(Callback):
 
 def test_actions_are_drawn_and_not_the_likeliest() -> None:
     """The course's first version took the argmax, and never tried anything else."""
-    actor = Actor(spaces.Box(-1, 1, (1,)), spaces.Discrete(3), [], nn.ReLU)
+    space = spaces.Box(-1, 1, (1,))
+    actor = Actor(space, spaces.Discrete(3), [], nn.ReLU)
     with torch.no_grad():
         actor.layers[0].weight.zero_()
         actor.layers[0].bias.copy_(torch.tensor([0.5, 0.3, 0.2]).log())
-    forward = fast_forward(actor, actor.observation_space, torch.device("cpu"))
+    forward = fast_forward(actor, space, torch.device("cpu"))
     observation = np.zeros((30_000, 1), np.float32)
     actions = actor.sample(forward, observation, np.random.default_rng(0))
     assert np.bincount(actions) / 30_000 == pytest.approx([0.5, 0.3, 0.2], abs=0.01)
     np.random.seed(0)
-    drawn = actor.predict(forward, observation, deterministic=False)
+    drawn = actor.sample(forward, observation, np.random)
     assert np.bincount(drawn) / 30_000 == pytest.approx([0.5, 0.3, 0.2], abs=0.01)
-    assert set(actor.predict(forward, observation, deterministic=True)) == {0}
+    assert set(actor.sample(forward, observation, None)) == {0}
 
 
 def test_draws_at_the_borders() -> None:

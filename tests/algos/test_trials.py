@@ -8,8 +8,7 @@ import gymnasium
 import numpy as np
 import pytest
 
-from rlzoo.algos.base import VectorEnvironment
-from rlzoo.algos.hooks import Watch
+from rlzoo.algos.base import TrainingHooks, VectorEnvironment
 from rlzoo.algos.search.flat_policy import FlatPolicy
 from rlzoo.algos.search.trials import WORST, Trials
 from rlzoo.protocols import Callback
@@ -35,7 +34,7 @@ def clocks(n_envs: int, n_eval_episodes: int = 1) -> Trials:
 def play(trials: Trials, lengths: list[int], steps: int = -1) -> list[float] | None:
     """Play candidates whose episodes have these lengths."""
     candidates = np.array([[0.0, length] for length in lengths])
-    returns = trials.play(candidates, Watch(trials, [Limit(steps)], None), np.random.default_rng(0))  # type: ignore[arg-type]
+    returns = trials.play(candidates, TrainingHooks(trials, [Limit(steps)], None), np.random.default_rng(0))  # type: ignore[arg-type]
     return None if returns is None else returns.tolist()
 
 

@@ -17,21 +17,21 @@ import numpy as np
 import torch
 from annotated_types import Ge, Gt, Interval
 from stable_baselines3.common.type_aliases import Schedule
+from stable_baselines3.common.utils import FloatSchedule
 from stable_baselines3.common.vec_env import VecEnv
 
-from rlzoo.algos.deep.actor import Critic, clipped, fast_forward
-from rlzoo.algos.deep.networks import to_features
-from rlzoo.algos.deep.policy_gradient import PolicyGradient
-from rlzoo.algos.hooks import Watch
+from rlzoo.algos.deep.base import TorchAgent
+from rlzoo.algos.deep.flat_adam import FlatAdam
+from rlzoo.algos.deep.networks import Actor, Critic, fast_forward, to_features
 from rlzoo.protocols import Callback, EnvironmentStep, MetricLogger
 
 
-class ActorCritic(PolicyGradient):
+class ActorCritic(TorchAgent):
     """A policy that learns from how much better a step went than the critic expected, and a critic that learns to.
 
     Attributes:
-        num_timesteps: environment steps taken so far, over all environments.
-        n_episodes: whole episodes played so far, over all environments.
+        actor: the policy's network.
+        critic: the values'.
         n_updates: gradient steps taken so far, of each network.
     """
 
@@ -63,52 +63,48 @@ class ActorCritic(PolicyGradient):
             seed: of the actions drawn in training.
             device: of the networks.
         """
-        super().__init__(
-            env, net_arch, activation_fn, has_critic=True, max_grad_norm=max_grad_norm, seed=seed, device=device
-        )
-        self.critic: Critic
-        self.learning_rate, self.value_learning_rate = learning_rate, value_learning_rate
-        self.gamma, self.ent_coef = gamma, ent_coef
-        self._values = fast_forward(self.critic, self.env.observation_space, self._device)
+        super().__init__(env, seed=seed, device=device)
+        self.learning_rate, self.value_learning_rate = FloatSchedule(learning_rate), value_learning_rate
+        self.gamma, self.ent_coef, self.max_grad_norm = gamma, ent_coef, max_grad_norm
+        self.actor = Actor(env.observation_space, env.action_space, net_arch, activation_fn).to(self.device)
+        self.critic = Critic(env.observation_space, net_arch, activation_fn).to(self.device)
+        self.networks = {"actor": self.actor, "critic": self.critic}
+        self.optimizers = {f"{name}_adam": FlatAdam(net.parameters()) for name, net in self.networks.items()}
+        self._outputs = fast_forward(self.actor, env.observation_space, self.device)
+        self._values = fast_forward(self.critic, env.observation_space, self.device)
 
     def learn(
         self, total_timesteps: int, callbacks: Sequence[Callback] = (), logger: MetricLogger | None = None
     ) -> None:
         """Train until `num_timesteps` has reached `total_timesteps`, or a callback says stop."""
-        watch = Watch(self, callbacks, logger)
-        if self._observation is None:
-            self._observation = self.env.reset()
-        watch.start()
-        while watch.goes_on(total_timesteps):
-            actions = self.actor.sample(self._outputs, self._observation, self._rng)
-            step = self.env.step(clipped(actions, self.env.action_space))
-            self._update(self._observation, actions, step, 1 - self.num_timesteps / total_timesteps)
-            self._observation = step.observation
-            self.num_timesteps += self.env.n_envs
-            self.n_episodes += len(step.episodes)
-            self._recent += step.episodes
-            watch.log_episodes_of(step)
-            if len(self._recent) >= watch.log_interval:
-                self._log(watch)
-            watch.step()
+        hooks = self._begin(callbacks, logger)
+        while hooks.continues(total_timesteps):
+            observation, progress_remaining = self._observation, 1 - self.num_timesteps / total_timesteps
+            actions = self.actor.sample(self._outputs, observation, self._rng)
+            step = self._step(actions, hooks)
+            self._update(observation, actions, step, progress_remaining)
+            if len(self._recent) >= hooks.log_interval:
+                self._log(hooks, self._losses)
+            hooks.step()
         if self._recent:
-            self._log(watch)
-        watch.end()
+            self._log(hooks, self._losses)
+        hooks.end()
 
     def _update(self, observation: Any, actions: np.ndarray, step: EnvironmentStep, progress_remaining: float) -> None:
         """One gradient step of each network on one step of all environments."""
         next_values = self._values(step.final_observation)[:, 0]  # (n_envs,), before any reset
         targets = step.reward + self.gamma * next_values * ~step.terminated  # a step that was cut has a future
-        inputs = to_features(observation, self.env.observation_space, self._device)
+        inputs = to_features(observation, self.env.observation_space, self.device)
         values = self.critic(inputs)  # (n_envs,)
-        errors = self._tensor(targets) - values  # delta = R + gamma v(S') - v(S)
-        advantages = errors.detach()
+        errors = torch.as_tensor(targets, dtype=torch.float32, device=self.device) - values  # R + gamma v(S') - v(S)
         value_loss = errors.square().mean() / 2  # its gradient: w <- w + alpha delta grad v(S)
-        log_prob, entropy = self.actor(inputs, torch.as_tensor(actions, device=self._device))
-        policy_loss = -(log_prob * advantages).mean()  # (13.14): theta <- theta + alpha delta grad ln pi(A|S)
+        log_prob, entropy = self.actor(inputs, torch.as_tensor(actions, device=self.device))
+        policy_loss = -(log_prob * errors.detach()).mean()  # (13.14): theta <- theta + alpha delta grad ln pi(A|S)
         entropy_loss = -entropy.mean()
-        self._minimize("critic", value_loss, self.value_learning_rate)
-        self._minimize("actor", policy_loss + self.ent_coef * entropy_loss, self.learning_rate, progress_remaining)
+        rates = self.value_learning_rate, self.learning_rate(progress_remaining)
+        losses = value_loss, policy_loss + self.ent_coef * entropy_loss
+        for name, loss, rate in zip(("critic_adam", "actor_adam"), losses, rates, strict=True):
+            self.optimizers[name].minimize(loss, learning_rate=rate, max_grad_norm=self.max_grad_norm)
         self.n_updates += 1
         self._losses = {
             "train/policy_loss": policy_loss.item(),
@@ -116,5 +112,5 @@ class ActorCritic(PolicyGradient):
             "train/entropy_loss": entropy_loss.item(),
         }
 
-    def _tensor(self, numbers: np.ndarray) -> torch.Tensor:
-        return torch.as_tensor(numbers, dtype=torch.float32, device=self._device)
+    def act(self, observation: Any, *, deterministic: bool) -> np.ndarray:
+        return self.actor.sample(self._outputs, observation, None if deterministic else np.random)

@@ -19,35 +19,31 @@ from annotated_types import Ge, Gt, Interval
 from gymnasium import Space
 from stable_baselines3.common.torch_layers import NatureCNN
 from stable_baselines3.common.type_aliases import Schedule
+from stable_baselines3.common.utils import FloatSchedule
 from stable_baselines3.common.vec_env import VecEnv
 from torch import Tensor, nn
 from torch.nn import functional
 
-from rlzoo.algos.base import VectorEnvironment
-from rlzoo.algos.deep import q_targets
-from rlzoo.algos.deep.flat_parameters import flat_parameters
-from rlzoo.algos.deep.networks import detached, features, layers, n_outputs, to_features
-from rlzoo.algos.deep.observations import as_batch, observation_state, replace_rows, restored_observation
+from rlzoo.algos.deep.base import TorchAgent, restore_module
+from rlzoo.algos.deep.flat_adam import flat_parameters
+from rlzoo.algos.deep.networks import features, layers, to_features
 from rlzoo.algos.deep.replay import Replay, ReplayState, Transitions, stacked_frames
-from rlzoo.algos.deep.torch_state import module_state, optimizer_state, restore_module, restore_optimizer, torch_device
-from rlzoo.algos.generator import generator_state, own_generator, restored_generator
-from rlzoo.algos.hooks import Watch
-from rlzoo.protocols import Callback, EnvironmentStep, MetricLogger, State
+from rlzoo.protocols import Callback, MetricLogger, State
 
 LOG_INTERVAL = 10
 """Whole episodes from one line of the log to the next."""
 
 
-class DQNScratch:
+class DQNScratch(TorchAgent):
     """Learns the value of every action with a network, from steps of long ago drawn at random.
 
     Attributes:
         q_network: the values that are acted on and learned.
         target_network: an older copy that says what to learn towards.
-        num_timesteps: environment steps taken so far, over all environments.
-        n_episodes: whole episodes played so far, over all environments.
         n_updates: gradient steps so far.
     """
+
+    COUNTERS = (*TorchAgent.COUNTERS, "_n_calls", "_total_timesteps", "_empty_at", "_max_priority")
 
     def __init__(  # noqa: PLR0913  every hyperparameter
         self,
@@ -108,8 +104,8 @@ class DQNScratch:
             seed: of random actions and of what is drawn from the memory.
             device: `auto` is a GPU if there is one.
         """
-        self.env = VectorEnvironment(env)
-        self.learning_rate, self.gamma, self.tau = learning_rate, gamma, tau
+        super().__init__(env, seed=seed, device=device)
+        self.learning_rate, self.gamma, self.tau = FloatSchedule(learning_rate), gamma, tau
         self.buffer_size, self.learning_starts, self.batch_size = buffer_size, learning_starts, batch_size
         self.train_freq, self.target_update_interval = train_freq, target_update_interval
         self.gradient_steps = gradient_steps if gradient_steps >= 0 else train_freq * self.env.n_envs
@@ -117,71 +113,45 @@ class DQNScratch:
         self.max_grad_norm, self.double, self.n_steps = max_grad_norm, double, n_steps
         self.prioritized, self.prioritized_alpha = prioritized, prioritized_alpha
         self.prioritized_beta0, self.prioritized_eps = prioritized_beta0, prioritized_eps
-        self.device = torch_device(device)
-        self.n_actions = n_outputs(self.env.action_space)
-        network = self.env.observation_space, self.n_actions, net_arch, activation_fn, dueling
+        self.n_actions = int(env.action_space.n)  # type: ignore[attr-defined]
+        network = env.observation_space, self.n_actions, net_arch, activation_fn, dueling
         self.q_network, self.target_network = QNetwork(*network).to(self.device), QNetwork(*network).to(self.device)
+        self.networks = {"q_network": self.q_network, "target_network": self.target_network}
         self._weights, self._target_weights = flat_parameters(self.q_network), flat_parameters(self.target_network)
         self._target_weights.data.copy_(self._weights.data)
         fused = self.device.type in ("cpu", "cuda")
-        self.optimizer = torch.optim.Adam([self._weights], lr=self._rate(1.0), fused=fused)
+        self.optimizer = torch.optim.Adam([self._weights], lr=self.learning_rate(1.0), fused=fused)
         self._replay: Replay | None = None
         self._n_stack = stacked_frames(env)
-        self._rng = own_generator(seed)
-        self.num_timesteps = self.n_episodes = self.n_updates = 0
         self._n_calls = 0  # steps of the vectorised environment
         self._total_timesteps = 1
         self._empty_at = 0  # environment steps at which the memory was empty: it is warmed up from there
         self._max_priority = 1.0  # that of new transitions: the largest so far
-        self._observation: Any = None  # (n_envs, *observation_shape), where every environment stands
-        self._recent: list[tuple[float, int]] = []  # return and length of episodes that are not in the log yet
         self._losses: list[float] = []  # of gradient steps that are not in the log yet
 
     def learn(
         self, total_timesteps: int, callbacks: Sequence[Callback] = (), logger: MetricLogger | None = None
     ) -> None:
         """Train until `num_timesteps` has reached `total_timesteps`, over which exploration and schedules run."""
-        watch = Watch(self, callbacks, logger)
         self._total_timesteps = total_timesteps
-        if self._observation is None:
-            self._observation = self.env.reset()
-        watch.start()
-        while watch.goes_on(total_timesteps):
-            actions = self._explore(self._observation)
-            step = self.env.step(actions)
-            self.num_timesteps += self.env.n_envs
-            self.n_episodes += len(step.episodes)
+        hooks = self._begin(callbacks, logger)
+        while hooks.continues(total_timesteps):
+            observation = self._observation
+            actions = self._explore(observation)
+            step = self._step(actions, hooks)
+            going_on = hooks.step()  # callbacks remember what the next line overwrites in the memory
+            self.replay.add(observation, actions, step, self._max_priority)
             self._n_calls += 1
-            watch.log_episodes_of(step)
-            going_on = watch.step()
-            self._store(actions, step)
             if len(self._recent) >= LOG_INTERVAL:
-                self._log(watch)
+                self._log(hooks, self._metrics())
             if self._n_calls % max(self.target_update_interval // self.env.n_envs, 1) == 0:
-                self._target_weights.data.lerp_(self._weights.data, self.tau)
+                self._target_weights.data.lerp_(self._weights.data, self.tau)  # theta- <- tau theta + (1 - tau) theta-
             if going_on and self._n_calls % self.train_freq == 0 and self.num_timesteps > self._warm_at:
                 for _ in range(self.gradient_steps):
-                    self._gradient_step()
+                    self._update(self._sample())
         if self._recent or self._losses:
-            self._log(watch)
-        watch.end()
-
-    @property
-    def exploration_rate(self) -> float:
-        """The share of random actions by now."""
-        return q_targets.linear_schedule(*self.exploration, self._done)
-
-    @property
-    def _done(self) -> float:
-        """The share of the training that is over."""
-        return self.num_timesteps / self._total_timesteps
-
-    @property
-    def _warm_at(self) -> int:
-        return self._empty_at + self.learning_starts
-
-    def _rate(self, remaining: float) -> float:
-        return float(self.learning_rate(remaining) if callable(self.learning_rate) else self.learning_rate)
+            self._log(hooks, self._metrics())
+        hooks.end()
 
     def _explore(self, observation: Any) -> np.ndarray:
         """The best action of each environment, or with the chance `exploration_rate` any; (n_envs,)."""
@@ -194,17 +164,19 @@ class DQNScratch:
     def _best(self, observation: Any) -> np.ndarray:
         """The actions (n,) of the highest values, the first of equals."""
         inputs = to_features(observation, self.env.observation_space, self.device)
-        return np.asarray(detached(self.q_network(inputs).argmax(dim=1)))
+        return np.asarray(self.q_network(inputs).argmax(dim=1).cpu().numpy())
 
-    def _store(self, actions: np.ndarray, step: EnvironmentStep) -> None:
-        self.replay.add(self._observation, actions, step, self._max_priority)
-        self._observation = step.observation
-        self._recent += step.episodes
+    def _sample(self) -> Transitions:
+        draw = self.batch_size, self.n_steps, self.gamma
+        if not self.prioritized:
+            return self.replay.sample(*draw, self._rng)
+        beta = linear_schedule(self.prioritized_beta0, 1.0, 1.0, self._done)  # Schaul et al., section 3.4
+        return self.replay.sample_prioritized(*draw, beta, self._rng)
 
-    def _gradient_step(self) -> None:
+    def _update(self, batch: Transitions) -> None:
+        """One gradient step."""
         for group in self.optimizer.param_groups:
-            group["lr"] = self._rate(max(1.0 - self._done, 0.0))
-        batch = self._sample()
+            group["lr"] = self.learning_rate(max(1.0 - self._done, 0.0))
         errors = self.errors(batch)  # (batch_size,)
         huber = functional.huber_loss(errors, torch.zeros_like(errors), reduction="none")
         loss = (torch.as_tensor(batch.weights, device=self.device) * huber).mean()
@@ -217,69 +189,65 @@ class DQNScratch:
         self.n_updates += 1
         if self.prioritized:
             # Schaul et al., p_i = |delta_i| + epsilon, here already to the power of alpha as in (1)
-            priorities = (np.abs(detached(errors)).astype(float) + self.prioritized_eps) ** self.prioritized_alpha
+            sizes = np.abs(errors.detach().cpu().numpy()).astype(float)
+            priorities = (sizes + self.prioritized_eps) ** self.prioritized_alpha
             self._max_priority = max(self._max_priority, float(priorities.max()))
             self.replay.set_priorities(batch.indices, priorities)
-
-    def _sample(self) -> Transitions:
-        draw = self.batch_size, self.n_steps, self.gamma
-        if not self.prioritized:
-            return self.replay.sample(*draw, self._rng)
-        beta = q_targets.linear_schedule(self.prioritized_beta0, 1.0, 1.0, self._done)
-        return self.replay.sample_prioritized(*draw, beta, self._rng)
 
     def errors(self, batch: Transitions) -> Tensor:
         """How much each value of a batch exceeds its target, (n,), with a gradient towards less of it."""
         space, device = self.env.observation_space, self.device
+        observations = to_features(batch.observations, space, device)
         with torch.no_grad():
             following = to_features(batch.next_observations, space, device)
-            target_q = self.target_network(following)  # (n, n_actions)
-            if self.double:
-                next_values = q_targets.double_values(self.q_network(following), target_q)
-            else:
-                next_values = q_targets.greedy_values(target_q)
+            target_q = self.target_network(following)  # Q'(s', .), (n, n_actions)
+            # a*: the target network chooses and judges (Mnih et al.), or only judges (van Hasselt et al., Double DQN)
+            best = (self.q_network(following) if self.double else target_q).argmax(dim=1, keepdim=True)
+            next_values = target_q.gather(1, best).squeeze(1)
             returns, discounts = (torch.as_tensor(part, device=device) for part in (batch.returns, batch.discounts))
-            targets = q_targets.td_targets(returns, discounts, next_values)
-        q_values = self.q_network(to_features(batch.observations, space, device))
-        return q_targets.values_of(q_values, torch.as_tensor(batch.actions, device=device)) - targets
+            targets = returns + discounts * next_values  # y = r + gamma Q'(s', a*), and r where the episode terminated
+        actions = torch.as_tensor(batch.actions, device=device).unsqueeze(1)
+        values: Tensor = self.q_network(observations).gather(1, actions).squeeze(1)  # Q(s, a)
+        return values - targets
 
-    def _log(self, watch: Watch) -> None:
+    def act(self, observation: Any, *, deterministic: bool) -> np.ndarray:
+        """The best actions, or as in training with the chance of a random one."""
+        actions = self._best(observation)
+        if deterministic:
+            return actions
+        explores = np.random.random(len(actions)) < self.exploration_rate
+        return np.where(explores, np.random.randint(self.n_actions, size=len(actions)), actions)
+
+    @property
+    def exploration_rate(self) -> float:
+        """The share of random actions by now."""
+        return linear_schedule(*self.exploration, self._done)
+
+    @property
+    def _done(self) -> float:
+        """The share of the training that is over."""
+        return self.num_timesteps / self._total_timesteps
+
+    @property
+    def _warm_at(self) -> int:
+        return self._empty_at + self.learning_starts
+
+    def _metrics(self) -> dict[str, float]:
         metrics = {"rollout/exploration_rate": self.exploration_rate}
         if self._losses:
             metrics["train/loss"] = float(np.mean(self._losses))
             metrics["train/learning_rate"] = float(self.optimizer.param_groups[0]["lr"])
             metrics["train/n_updates"] = float(self.n_updates)
-        watch.log(self._recent, metrics)
-        self._recent, self._losses = [], []
-
-    def predict(
-        self,
-        observation: Any,
-        state: tuple[np.ndarray, ...] | None = None,
-        episode_start: np.ndarray | None = None,
-        deterministic: bool = False,
-        action_masks: np.ndarray | None = None,
-    ) -> tuple[np.ndarray, tuple[np.ndarray, ...] | None]:
-        """The best actions, or as in training with the chance of a random one; see `rlzoo.protocols.Policy`."""
-        batch, single = as_batch(observation, self.env.observation_space)
-        actions = self._best(batch)
-        if not deterministic:
-            explores = np.random.random(len(actions)) < self.exploration_rate
-            actions = np.where(explores, np.random.randint(self.n_actions, size=len(actions)), actions)
-        return actions[0] if single else actions, state
+            self._losses = []
+        return metrics
 
     @property
     def replay(self) -> Replay:
         """The memory; an agent that only predicts never has one."""
         if self._replay is None:
-            capacity = max(self.buffer_size // self.env.n_envs, 1)
-            self._replay = Replay(
-                self.env.observation_space,
-                capacity,
-                self.env.n_envs,
-                n_stack=self._n_stack,
-                prioritized=self.prioritized,
-            )
+            space, n_envs = self.env.observation_space, self.env.n_envs
+            capacity = max(self.buffer_size // n_envs, 1)
+            self._replay = Replay(space, capacity, n_envs, n_stack=self._n_stack, prioritized=self.prioritized)
         return self._replay
 
     @property
@@ -304,28 +272,22 @@ class DQNScratch:
         return [f"{name} is {'NaN' if np.isnan(value) else 'infinite'}" for name, value in found.items()]
 
     def state(self) -> State:
-        """All there is but the memory, which is `replay_buffer`."""
-        optimizer = optimizer_state(self.optimizer, "optimizer")
-        tensors = {
-            **module_state(self.q_network, "q_network"),
-            **module_state(self.target_network, "target_network"),
-            **optimizer.tensors,
-            **observation_state(self._observation, "observation"),
+        """All there is but the memory, which is `replay_buffer`; Adam's moments as `optimizer.0.<moment>`."""
+        state, adam = super().state(), self.optimizer.state_dict()
+        moments = {
+            f"optimizer.0.{key}": value.detach().cpu().clone() for key, value in adam["state"].get(0, {}).items()
         }
-        values = {name: getattr(self, name) for name in COUNTERS}
-        lists = {"recent": list(self._recent), "losses": list(self._losses)}
-        return State(tensors, {**values, **lists, **optimizer.values, "generator": generator_state(self._rng)})
+        rates = [float(group["lr"]) for group in adam["param_groups"]]
+        return State({**state.tensors, **moments}, {**state.values, "optimizer.learning_rates": rates})
 
     def restore(self, state: State) -> None:
-        restore_module(self.q_network, "q_network", state.tensors)
-        restore_module(self.target_network, "target_network", state.tensors)
-        restore_optimizer(self.optimizer, "optimizer", state)
-        for name in COUNTERS:
-            setattr(self, name, state.values[name])
-        self._recent = [(float(reward), int(length)) for reward, length in state.values["recent"]]
-        self._losses = [float(loss) for loss in state.values["losses"]]
-        self._rng = restored_generator(state.values["generator"])
-        self._observation = restored_observation(state.tensors, "observation")
+        super().restore(state)
+        groups = self.optimizer.state_dict()["param_groups"]
+        groups[0]["lr"] = state.values["optimizer.learning_rates"][0]
+        start = "optimizer.0."
+        found = {name.removeprefix(start): part for name, part in state.tensors.items() if name.startswith(start)}
+        moments = {name: torch.as_tensor(part).clone() for name, part in found.items()}
+        self.optimizer.load_state_dict({"state": {0: moments} if moments else {}, "param_groups": groups})
 
     def restore_weights(self, state: State) -> None:
         """Take over the network alone, as both networks: the start of another training."""
@@ -333,21 +295,13 @@ class DQNScratch:
         self._target_weights.data.copy_(self._weights.data)
 
     def begin_episodes(self, observation: Any, rows: np.ndarray) -> None:
-        """Begin anew the episodes of environments that could not be put back: `rows` (n_envs,) says which."""
         self.replay.cut(self._observation, rows)
-        self._observation = replace_rows(self._observation, observation, rows)
+        super().begin_episodes(observation, rows)
 
 
-COUNTERS = (
-    "num_timesteps",
-    "n_episodes",
-    "n_updates",
-    "_n_calls",
-    "_total_timesteps",
-    "_empty_at",
-    "_max_priority",
-)
-"""Numbers in a state that are attributes as they are."""
+def linear_schedule(start: float, end: float, fraction: float, done: float) -> float:
+    """From `start` to `end` while the share `done` of a training goes from 0 to `fraction`, and `end` after that."""
+    return end if done >= fraction else start + (end - start) * done / fraction
 
 
 class QNetwork(nn.Module):
@@ -377,4 +331,8 @@ class QNetwork(nn.Module):
     def forward(self, inputs: Any) -> Tensor:
         found = self.features(inputs)
         advantages: Tensor = self.advantage(found)
-        return advantages if self.value is None else q_targets.dueling(self.value(found), advantages)
+        if self.value is None:
+            return advantages
+        # Q = V + A - mean A: Wang et al., (9)
+        values: Tensor = self.value(found) + advantages - advantages.mean(dim=1, keepdim=True)
+        return values

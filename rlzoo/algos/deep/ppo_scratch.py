@@ -1,7 +1,7 @@
 """PPO from scratch: proximal policy optimisation with a clipped objective, in one file.
 
 Schulman et al. 2017, Proximal Policy Optimization Algorithms (arXiv:1707.06347); equation numbers are theirs.
-Advantages are those of Schulman et al. 2016 (`core/advantages.py`). The details that the papers leave out are those of
+Advantages are those of Schulman et al. 2016 (`returns.py`). The details that the papers leave out are those of
 Huang et al. 2022, The 37 Implementation Details of Proximal Policy Optimization, which the Deep RL Course teaches:
 orthogonal weights, Adam's epsilon, an annealed learning rate, normalised advantages, a clipped value loss, an entropy
 bonus, clipped gradients.
@@ -26,27 +26,21 @@ from stable_baselines3.common.utils import FloatSchedule, LinearSchedule, obs_as
 from stable_baselines3.common.vec_env import VecEnv
 from torch import Tensor, nn
 
-from rlzoo.algos.base import VectorEnvironment
-from rlzoo.algos.deep.actor import clipped, fast_forward
-from rlzoo.algos.deep.advantages import explained_variance, generalized_advantages
+from rlzoo.algos.base import TrainingHooks, VectorEnvironment
+from rlzoo.algos.deep.base import TorchAgent, each
 from rlzoo.algos.deep.distributions import distribution_of
 from rlzoo.algos.deep.flat_adam import FlatAdam
-from rlzoo.algos.deep.networks import features, layers
-from rlzoo.algos.deep.observations import as_batch, each, observation_state, replace_rows, restored_observation
-from rlzoo.algos.deep.pair import Pair
-from rlzoo.algos.deep.torch_state import module_state, restore_module, torch_device
-from rlzoo.algos.generator import own_generator
-from rlzoo.algos.hooks import Watch
-from rlzoo.protocols import Callback, MetricLogger, State
+from rlzoo.algos.deep.networks import Pair, fast_forward, features, layers
+from rlzoo.algos.deep.returns import explained_variance, generalized_advantages
+from rlzoo.protocols import Callback, MetricLogger
 
 
-class PPO:
+class PPO(TorchAgent):
     """Plays a rollout, then takes several epochs of small gradient steps on it, none far from the policy that played.
 
     Attributes:
         network: the actor and the critic.
-        num_timesteps: environment steps taken so far, over all environments.
-        n_episodes: whole episodes played so far, over all environments.
+        n_updates: rollouts learned from so far.
     """
 
     def __init__(  # noqa: PLR0913  every hyperparameter
@@ -96,7 +90,7 @@ class PPO:
             seed: of the actions and of the order of samples.
             device: `auto`, `cpu` or `cuda[:i]`.
         """
-        self.env = VectorEnvironment(env)
+        super().__init__(env, seed=seed, device=device)
         self.learning_rate, self.clip_range = FloatSchedule(learning_rate), FloatSchedule(clip_range)
         self.clip_range_vf = None
         if clip_range_vf is not None:
@@ -105,56 +99,43 @@ class PPO:
         self.gamma, self.gae_lambda, self.bootstrap_truncated = gamma, gae_lambda, bootstrap_truncated
         self.normalize_advantage, self.ent_coef, self.vf_coef = normalize_advantage, ent_coef, vf_coef
         self.max_grad_norm, self.target_kl = max_grad_norm, target_kl
-        self.device = torch_device(device)
         self.network = ActorCritic(env.observation_space, env.action_space, net_arch, activation_fn).to(self.device)
         self.optimizer = FlatAdam(self.network.parameters(), eps=1e-5)
+        self.networks, self.optimizers = {"network": self.network}, {"optimizer": self.optimizer}
         actor = SimpleNamespace(features=self.network.features, layers=self.network.actor_and_critic.alone(0))
         self._outputs = fast_forward(actor, env.observation_space, self.device)  # (n_envs, n_outputs)
-        self.num_timesteps = self.n_episodes = 0
-        self._rng = own_generator(seed)
-        self._observation: Any = None  # (n_envs, *observation_shape), where every environment stands
-        self._recent: list[tuple[float, int]] = []  # return and length of episodes that are not in the log yet
 
     def learn(
         self, total_timesteps: int, callbacks: Sequence[Callback] = (), logger: MetricLogger | None = None
     ) -> None:
         """Train until `num_timesteps` has reached `total_timesteps`, or a callback says stop."""
-        watch = Watch(self, callbacks, logger)
-        if self._observation is None:
-            self._observation = self.env.reset()
         rollout = Rollout(self.n_steps, self.env, self.network.distribution.n_outputs)
         n_updates = max(total_timesteps // (self.n_steps * self.env.n_envs), 1)
-        watch.start()
+        hooks = self._begin(callbacks, logger)
         began, first = time.monotonic(), self.num_timesteps
-        while watch.goes_on(total_timesteps):
+        while hooks.continues(total_timesteps):
             update = 1 + self.num_timesteps // (self.n_steps * self.env.n_envs)
-            if not self._collect(rollout, watch):
+            if not self._collect(rollout, hooks):
                 break
             metrics = self._update(rollout, progress_remaining=max(1 - (update - 1) / n_updates, 0.0))
             metrics["time/fps"] = (self.num_timesteps - first) / (time.monotonic() - began)
-            watch.log(self._recent, metrics)
-            self._recent = []
-        watch.end()
+            self._log(hooks, metrics)
+        hooks.end()
 
-    def _collect(self, rollout: Rollout, watch: Watch) -> bool:
+    def _collect(self, rollout: Rollout, hooks: TrainingHooks) -> bool:
         """Play `n_steps` with the policy as it is; False if the training is to end."""
         rollout.finals = []
         for t in range(self.n_steps):
             _write(rollout.observations, t, self._observation)
             outputs = self._outputs(self._observation)  # (n_envs, n_outputs)
             actions = self.network.distribution.actions(outputs, self._rng)
-            rollout.outputs[t], rollout.actions[t] = outputs, actions
-            step = self.env.step(clipped(actions, self.env.action_space))  # what is learnt from is not clipped
+            rollout.outputs[t], rollout.actions[t] = outputs, actions  # what is learnt from is not clipped
+            step = self._step(actions, hooks)
             rollout.rewards[t], rollout.terminated[t] = step.reward, step.terminated
             rollout.ended[t] = step.terminated | step.truncated
             for i in np.flatnonzero(step.truncated).tolist():
                 rollout.finals.append((t, i, each(lambda part, i=i: np.array(part[i]), step.final_observation)))
-            self._observation = step.observation
-            self.num_timesteps += self.env.n_envs
-            self.n_episodes += len(step.episodes)
-            self._recent += step.episodes
-            watch.log_episodes_of(step)
-            if not watch.step():
+            if not hooks.step():
                 return False
         return True
 
@@ -218,6 +199,7 @@ class PPO:
         means += float(changes[-1][0]), float(sum(share for _, share in changes)) / len(changes)
         names = ("policy_gradient_loss", "value_loss", "entropy_loss", "approx_kl", "clip_fraction")
         metrics = {f"train/{name}": mean for name, mean in zip(names, means, strict=True)}
+        self.n_updates, self._losses = self.n_updates + 1, dict(list(metrics.items())[:3])
         metrics["train/old_approx_kl"] = -float(torch.cat(log_ratios).mean())  # Schulman's k1, which may be negative
         metrics["train/explained_variance"] = samples.explained_variance
         return metrics | {"train/learning_rate": float(learning_rate), "train/clip_range": float(clip_range)}
@@ -235,44 +217,8 @@ class PPO:
         ]
         return torch.cat(parts).cpu().numpy()
 
-    def predict(
-        self,
-        observation: Any,
-        state: tuple[np.ndarray, ...] | None = None,
-        episode_start: np.ndarray | None = None,
-        deterministic: bool = False,
-        action_masks: np.ndarray | None = None,
-    ) -> tuple[np.ndarray, tuple[np.ndarray, ...] | None]:
-        """The likeliest actions, or drawn ones as in training; see `rlzoo.protocols.Policy`."""
-        batch, single = as_batch(observation, self.env.observation_space)
-        actions = self.network.distribution.actions(self._outputs(batch), None if deterministic else np.random)
-        actions = clipped(actions, self.env.action_space)
-        return actions[0] if single else actions, state
-
-    def state(self) -> State:
-        """Weights, Adam's averages, the counters, the generator, where the environments stand."""
-        tensors = module_state(self.network, "network")
-        tensors |= {f"optimizer.{name}": tensor for name, tensor in self.optimizer.state().items()}
-        tensors |= observation_state(self._observation, "observation")
-        counters = {"num_timesteps": self.num_timesteps, "n_episodes": self.n_episodes}
-        generator = dict(self._rng.bit_generator.state)
-        return State(tensors, {**counters, "recent": list(self._recent), "generator": generator})
-
-    def restore(self, state: State) -> None:
-        self.restore_weights(state)
-        self.optimizer.restore({name: state.tensors[f"optimizer.{name}"] for name in self.optimizer.state()})
-        self.num_timesteps, self.n_episodes = int(state.values["num_timesteps"]), int(state.values["n_episodes"])
-        self._recent = [(float(reward), int(length)) for reward, length in state.values["recent"]]
-        self._rng.bit_generator.state = state.values["generator"]
-        self._observation = restored_observation(state.tensors, "observation")
-
-    def restore_weights(self, state: State) -> None:
-        """Take over the network alone: the start of another training."""
-        restore_module(self.network, "network", state.tensors)
-
-    def begin_episodes(self, observation: Any, rows: np.ndarray) -> None:
-        """Begin anew the episodes of environments that could not be put back: `rows` (n_envs,) says which."""
-        self._observation = replace_rows(self._observation, observation, rows)
+    def act(self, observation: Any, *, deterministic: bool) -> np.ndarray:
+        return self.network.distribution.actions(self._outputs(observation), None if deterministic else np.random)
 
 
 MOST_ROWS = 4096

@@ -19,18 +19,18 @@ import numpy as np
 import torch
 from annotated_types import Ge, Gt, Interval
 from stable_baselines3.common.type_aliases import Schedule
+from stable_baselines3.common.utils import FloatSchedule
 from stable_baselines3.common.vec_env import VecEnv
 
-from rlzoo.algos.deep.actor import clipped
-from rlzoo.algos.deep.networks import to_features
-from rlzoo.algos.deep.observations import each, observation_state, restored_observation, stacked
-from rlzoo.algos.deep.policy_gradient import PolicyGradient
+from rlzoo.algos.base import TrainingHooks
+from rlzoo.algos.deep.base import TorchAgent, each, observation_state, restored_observation
+from rlzoo.algos.deep.flat_adam import FlatAdam
+from rlzoo.algos.deep.networks import Actor, Critic, fast_forward, to_features
 from rlzoo.algos.deep.returns import full_return, rewards_to_go, standardized
-from rlzoo.algos.hooks import Watch
 from rlzoo.protocols import Callback, MetricLogger, State
 
 
-class Reinforce(PolicyGradient):
+class Reinforce(TorchAgent):
     """Makes actions likelier by how good the return was that followed them.
 
     Every environment plays `n_episodes_per_update` whole episodes with the same weights, then these change. One that is
@@ -40,9 +40,7 @@ class Reinforce(PolicyGradient):
     Attributes:
         actor: the policy's network.
         critic: the baseline's, or None.
-        num_timesteps: environment steps taken so far, over all environments.
-        n_episodes: whole episodes played so far, over all environments.
-        n_updates: gradient steps taken so far.
+        n_updates: gradient steps taken so far, of each network.
     """
 
     def __init__(  # noqa: PLR0913  every hyperparameter
@@ -82,12 +80,15 @@ class Reinforce(PolicyGradient):
             seed: of the actions drawn in training.
             device: of the networks.
         """
-        super().__init__(
-            env, net_arch, activation_fn, has_critic=baseline, max_grad_norm=max_grad_norm, seed=seed, device=device
-        )
-        self.learning_rate, self.value_learning_rate = learning_rate, value_learning_rate
+        super().__init__(env, seed=seed, device=device)
+        self.learning_rate, self.value_learning_rate = FloatSchedule(learning_rate), value_learning_rate
         self.n_episodes_per_update, self.gamma, self.reward_to_go = n_episodes_per_update, gamma, reward_to_go
-        self.normalize_returns, self.ent_coef = normalize_returns, ent_coef
+        self.normalize_returns, self.ent_coef, self.max_grad_norm = normalize_returns, ent_coef, max_grad_norm
+        self.actor = Actor(env.observation_space, env.action_space, net_arch, activation_fn).to(self.device)
+        self.critic = Critic(env.observation_space, net_arch, activation_fn).to(self.device) if baseline else None
+        self.networks = {"actor": self.actor} if self.critic is None else {"actor": self.actor, "critic": self.critic}
+        self.optimizers = {f"{name}_adam": FlatAdam(net.parameters()) for name, net in self.networks.items()}
+        self._outputs = fast_forward(self.actor, env.observation_space, self.device)
         # The rollout: one entry for each step of the vectorised environment since the last update, rows are n_envs
         self._observations: list[Any] = []
         self._actions: list[np.ndarray] = []
@@ -108,38 +109,31 @@ class Reinforce(PolicyGradient):
         together = 1 if self.normalize_returns == "episode" else self.n_episodes_per_update * self.env.n_envs
         if not self.reward_to_go and self.normalize_returns and together == 1:
             raise ValueError("reward_to_go=False gives all steps of an episode one return: normalise over several")
-        watch = Watch(self, callbacks, logger)
-        if self._observation is None:
-            self._observation = self.env.reset()
-        watch.start()
-        while watch.goes_on(total_timesteps):
-            self._play(watch, total_timesteps)
+        hooks = self._begin(callbacks, logger)
+        while hooks.continues(total_timesteps):
+            self._play(hooks, total_timesteps)
         if self._recent:
-            self._log(watch)
-        watch.end()
+            self._log(hooks, self._losses)
+        hooks.end()
 
-    def _play(self, watch: Watch, total_timesteps: int) -> None:
+    def _play(self, hooks: TrainingHooks, total_timesteps: int) -> None:
         """Play until the weights have changed or the training ends."""
         n_updates, going_on = self.n_updates, True
         while going_on and self.n_updates == n_updates and self.num_timesteps < total_timesteps:
-            actions = self.actor.sample(self._outputs, self._observation, self._rng)
-            step = self.env.step(clipped(actions, self.env.action_space))
-            self._observations.append(self._observation)
+            observation = self._observation
+            actions = self.actor.sample(self._outputs, observation, self._rng)
+            step = self._step(actions, hooks)
+            self._observations.append(observation)
             self._actions.append(actions)
             self._rewards.append(step.reward)
-            self._observation = step.observation
-            self.num_timesteps += self.env.n_envs
             over = (step.terminated | step.truncated).tolist()  # (n_envs,)
             if True in over:
-                self.n_episodes += len(step.episodes)
-                self._recent += step.episodes
-                watch.log_episodes_of(step)
                 self._keep_whole_episodes(over)
             if len(self._episodes) == self.n_episodes_per_update * self.env.n_envs:
                 self._update(1 - self.num_timesteps / total_timesteps)
-                if len(self._recent) >= watch.log_interval:
-                    self._log(watch)
-            going_on = watch.step()
+                if len(self._recent) >= hooks.log_interval:
+                    self._log(hooks, self._losses)
+            going_on = hooks.step()
 
     def _keep_whole_episodes(self, over: Sequence[bool]) -> None:
         """Note the episodes that end with this step; one that began before the rollout, or one too many, is left."""
@@ -154,28 +148,36 @@ class Reinforce(PolicyGradient):
     def _update(self, progress_remaining: float) -> None:
         """One gradient step on the episodes of the rollout, which is empty then."""
         observations, actions, returns = self._batch()
-        inputs = to_features(observations, self.env.observation_space, self._device)
-        judged = returns
+        inputs = to_features(observations, self.env.observation_space, self.device)
+        advantages = returns
         if self.critic is not None:
             values = self.critic(inputs)  # (n_steps,)
-            judged = returns - values.detach().cpu().numpy()  # (13.11): G_t - b(S_t)
-            self._losses["train/value_loss"] = self._fit_values(values, returns)
+            advantages = returns - values.detach().cpu().numpy()  # (13.11): G_t - b(S_t)
+            self._fit_values(values, returns)
         if self.normalize_returns == "batch":
-            judged = standardized(judged)
+            advantages = standardized(advantages)
         elif self.normalize_returns == "episode":
             ends = np.cumsum([end - begin for _, begin, end in self._episodes])
-            judged = np.concatenate([standardized(part) for part in np.split(judged, ends[:-1])])
-        log_prob, entropy = self.actor(inputs, torch.as_tensor(actions, device=self._device))
-        weights = torch.as_tensor(judged, dtype=torch.float32, device=self._device)
+            advantages = np.concatenate([standardized(part) for part in np.split(advantages, ends[:-1])])
+        log_prob, entropy = self.actor(inputs, torch.as_tensor(actions, device=self.device))
+        weights = torch.as_tensor(advantages, dtype=torch.float32, device=self.device)
         n_episodes = len(self._episodes)
         policy_loss = -log_prob.dot(weights) / n_episodes  # (13.8), a sum over the steps of an episode
         entropy_loss = -entropy.sum() / n_episodes
         loss = policy_loss + self.ent_coef * entropy_loss if self.ent_coef else policy_loss
-        self._minimize("actor", loss, self.learning_rate, progress_remaining)
+        rate = self.learning_rate(progress_remaining)
+        self.optimizers["actor_adam"].minimize(loss, learning_rate=rate, max_grad_norm=self.max_grad_norm)
         self._losses |= {"train/policy_loss": policy_loss.item(), "train/entropy_loss": entropy_loss.item()}
         self.n_updates += 1
         self._begun = [0 if begin == len(self._rewards) else None for begin in self._begun]
         self._observations, self._actions, self._rewards, self._episodes = [], [], [], []
+
+    def _fit_values(self, values: torch.Tensor, returns: np.ndarray) -> None:
+        targets = torch.as_tensor(returns, dtype=torch.float32, device=self.device)
+        loss = (targets - values).square().mean()  # its gradient: section 13.4, w <- w + alpha (G - v) grad v
+        rate = self.value_learning_rate
+        self.optimizers["critic_adam"].minimize(loss, learning_rate=rate, max_grad_norm=self.max_grad_norm)
+        self._losses["train/value_loss"] = loss.item()
 
     def _batch(self) -> tuple[Any, np.ndarray, np.ndarray]:
         """Observations (n_steps, *observation_shape), actions and returns of the episodes that are learnt from."""
@@ -188,11 +190,8 @@ class Reinforce(PolicyGradient):
 
         return each(chosen, stacked(self._observations)), chosen(stacked(self._actions)), np.concatenate(returns)
 
-    def _fit_values(self, values: torch.Tensor, returns: np.ndarray) -> float:
-        targets = torch.as_tensor(returns, dtype=torch.float32, device=self._device)
-        loss = (targets - values).square().mean()  # its gradient: section 13.4, w <- w + alpha (G - v) grad v
-        self._minimize("critic", loss, self.value_learning_rate)
-        return loss.item()
+    def act(self, observation: Any, *, deterministic: bool) -> np.ndarray:
+        return self.actor.sample(self._outputs, observation, None if deterministic else np.random)
 
     def state(self) -> State:
         """All there is, with the episodes that are half played."""
@@ -217,3 +216,12 @@ class Reinforce(PolicyGradient):
         super().begin_episodes(observation, rows)
         for index in np.flatnonzero(rows).tolist():
             self._begun[index] = len(self._rewards)
+
+
+def stacked(batches: Sequence[Any]) -> Any:
+    """One batch (n_steps, n_envs, *shape) of several (n_envs, *shape), at least one."""
+
+    def stack(*parts: np.ndarray) -> np.ndarray:
+        return np.concatenate(parts).reshape(len(parts), *parts[0].shape)  # np.stack takes three times as long
+
+    return each(stack, *batches)

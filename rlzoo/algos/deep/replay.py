@@ -16,8 +16,6 @@ from gymnasium import spaces
 from stable_baselines3.common.preprocessing import is_image_space
 from stable_baselines3.common.vec_env import VecEnv, VecFrameStack, unwrap_vec_wrapper
 
-from rlzoo.algos.deep.q_targets import importance_weights, n_step_returns
-from rlzoo.algos.deep.sum_tree import SumTree
 from rlzoo.algos.sb3 import replay as replay_state
 from rlzoo.algos.sb3.replay import ReplayBufferState
 from rlzoo.protocols import EnvironmentStep, State
@@ -221,6 +219,95 @@ def stacked_frames(env: VecEnv) -> int:
     """How many frames the images of an environment consist of, the newest in the last channels; 1 if not stacked."""
     stack = unwrap_vec_wrapper(env, VecFrameStack)
     return 1 if stack is None else int(stack.stacked_obs.n_stack)
+
+
+class SumTree:
+    """Draws an index in proportion to its priority: a binary tree of sums by pairs, fours, eights, ... up to the total.
+
+    Schaul et al. 2016, appendix B.2.1. Every sum is that of its two children, added anew, so it depends on the
+    priorities alone and not on how they came about.
+
+    Attributes:
+        nodes: node 1 is the total, node k the sum of nodes 2k and 2k + 1, index i is node `first + i`.
+        first: where the indices begin.
+    """
+
+    def __init__(self, n: int) -> None:
+        self.n = n
+        self.depth = max(n - 1, 0).bit_length()
+        self.first = 1 << self.depth
+        self.nodes = np.zeros(2 * self.first)
+
+    @property
+    def total(self) -> float:
+        return float(self.nodes[1])
+
+    @property
+    def leaves(self) -> np.ndarray:
+        """The priorities, (n,): a view, after whose change `rebuild` is due."""
+        return self.nodes[self.first : self.first + self.n]
+
+    def set(self, indices: np.ndarray, priorities: np.ndarray | float) -> None:
+        """Give indices (k,) these priorities (k,), none negative; of an index that is named twice the last counts."""
+        nodes = self.nodes
+        at = indices + self.first
+        nodes[at] = priorities
+        for _ in range(self.depth):
+            at = at >> 1
+            nodes[at] = nodes[2 * at] + nodes[2 * at + 1]
+
+    def find(self, masses: np.ndarray) -> np.ndarray:
+        """The indices (k,) at which the running sum of the priorities passes `masses` (k,), each 0 to the total.
+
+        An index without priority is never found.
+        """
+        nodes, masses = self.nodes, masses.copy()
+        at = np.ones(len(masses), dtype=np.int64)
+        for _ in range(self.depth):
+            at *= 2
+            left = nodes[at]
+            right = (masses >= left) & (nodes[at + 1] > 0)  # by rounding, a mass can lie beyond the last priority
+            masses -= np.where(right, left, 0.0)
+            at += right
+        return at - self.first
+
+    def rebuild(self) -> None:
+        """Add up all sums from the priorities."""
+        for level in range(self.depth - 1, -1, -1):
+            start = 1 << level
+            pairs = self.nodes[2 * start : 4 * start]
+            self.nodes[start : 2 * start] = pairs[::2] + pairs[1::2]
+
+
+def n_step_returns(rewards: np.ndarray, ends: np.ndarray, gamma: float) -> tuple[np.ndarray, np.ndarray]:
+    """Discounted sums of rewards up to the first end, and how many rewards these are.
+
+    Sutton and Barto, 2nd edition, equation (7.1) without its last term.
+
+    Args:
+        rewards: (n, n_steps), from the step of the transition on.
+        ends: (n, n_steps), steps after which nothing is added: the last ones of episodes, and the last one stored.
+        gamma: discount per step.
+
+    Returns:
+        Sums (n,) and lengths (n,) from 1 to n_steps.
+    """
+    counts = np.ones(rewards.shape, dtype=bool)
+    counts[:, 1:] = ~np.logical_or.accumulate(ends[:, :-1], axis=1)
+    discounts = gamma ** np.arange(rewards.shape[1])
+    return (rewards * counts) @ discounts, counts.sum(axis=1)
+
+
+def importance_weights(probabilities: np.ndarray, size: int, beta: float) -> np.ndarray:
+    """(1 / (N P(i)))^beta, divided by the largest of the batch; all (n,). Schaul et al. 2016, section 3.4.
+
+    Args:
+        probabilities: P(i), with which each of the batch was drawn.
+        size: N, the transitions there were to draw from.
+        beta: 0 corrects nothing, 1 all of the bias.
+    """
+    weights = (size * probabilities) ** -beta
+    return np.asarray(weights / weights.max())
 
 
 class ReplayState(ReplayBufferState):

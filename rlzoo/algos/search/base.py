@@ -8,9 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
-from rlzoo.algos.base import VectorEnvironment
-from rlzoo.algos.generator import generator_state, own_generator, restored_generator
-from rlzoo.algos.hooks import Watch
+from rlzoo.algos.base import TrainingHooks, VectorEnvironment, generator_state, own_generator, restored_generator
 from rlzoo.algos.search.flat_policy import FlatPolicy
 from rlzoo.algos.search.trials import Trials
 from rlzoo.protocols import Callback, MetricLogger, State
@@ -85,19 +83,19 @@ class PolicySearch(ABC):
 
         Candidates that are cut off by a callback change nothing.
         """
-        watch = Watch(self, callbacks, logger)
+        hooks = TrainingHooks(self, callbacks, logger)
         self._trials.begin()
-        watch.start()
-        while watch.goes_on(total_timesteps):
+        hooks.start()
+        while hooks.continues(total_timesteps):
             candidates = self.ask()
-            returns = self._trials.play(candidates, watch, self._rng)
+            returns = self._trials.play(candidates, hooks, self._rng)
             if returns is None:
                 break
             self.tell(candidates, returns)
-            if len(self._trials.recent) >= watch.log_interval:
-                self._trials.log(watch, self.metrics())
-        self._trials.log(watch, self.metrics())
-        watch.end()
+            if len(self._trials.recent) >= hooks.log_interval:
+                self._trials.log(hooks, self.metrics())
+        self._trials.log(hooks, self.metrics())
+        hooks.end()
 
     def predict(
         self,

@@ -6,8 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from rlzoo.algos.base import VectorEnvironment
-from rlzoo.algos.hooks import Watch
+from rlzoo.algos.base import TrainingHooks, VectorEnvironment
 from rlzoo.algos.search.flat_policy import FlatPolicy
 from rlzoo.protocols import State
 
@@ -41,12 +40,12 @@ class Trials:
         if self._observation is None:
             self._observation = self._env.reset()
 
-    def play(self, candidates: np.ndarray, watch: Watch, generator: np.random.Generator) -> np.ndarray | None:
+    def play(self, candidates: np.ndarray, hooks: TrainingHooks, generator: np.random.Generator) -> np.ndarray | None:
         """The mean return of every candidate, (n_candidates,), or None if a callback ended the training on the way.
 
         Args:
             candidates: their weights, (n_candidates, n_weights).
-            watch: hears of every step.
+            hooks: hears of every step.
             generator: where the chance in actions comes from.
         """
         n_envs, n_episodes = self._env.n_envs, len(candidates) * self._n_eval_episodes
@@ -64,8 +63,8 @@ class Trials:
                 self.num_timesteps += n_envs
                 self.n_episodes += len(step.episodes)
                 self.recent += step.episodes
-                watch.log_episodes_of(step)
-                if not watch.step():
+                hooks.log_episodes_of(step)
+                if not hooks.step():
                     return None
             playing[over] += n_envs
             if playing.min() >= n_episodes:
@@ -74,10 +73,10 @@ class Trials:
         means = returns.reshape(len(candidates), self._n_eval_episodes).mean(axis=1)
         return np.where(np.isfinite(means), means, WORST)
 
-    def log(self, watch: Watch, metrics: dict[str, float]) -> None:
+    def log(self, hooks: TrainingHooks, metrics: dict[str, float]) -> None:
         """Log the episodes since the last time, with other numbers by name."""
         if self.recent:
-            watch.log(self.recent, metrics)
+            hooks.log(self.recent, metrics)
             self.recent = []
 
     def begin_episodes(self, observation: Any, rows: np.ndarray) -> None:

@@ -9,9 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from rlzoo.algos.base import VectorEnvironment
-from rlzoo.algos.generator import generator_state, own_generator, restored_generator
-from rlzoo.algos.hooks import Watch
+from rlzoo.algos.base import TrainingHooks, VectorEnvironment, generator_state, own_generator, restored_generator
 from rlzoo.algos.tabular.dynamics import Dynamics, find_dynamics
 from rlzoo.algos.tabular.math import Walk, epsilon_greedy, exponential_decay, start
 from rlzoo.errors import RlzooError
@@ -113,27 +111,27 @@ class TabularAgent(ABC):
         self, total_timesteps: int, callbacks: Sequence[Callback] = (), logger: MetricLogger | None = None
     ) -> None:
         """Train until `num_timesteps` has reached `total_timesteps`, or a callback says stop."""
-        watch = Watch(self, callbacks, logger)
+        hooks = TrainingHooks(self, callbacks, logger)
         dynamics = find_dynamics(self._env)
         env = VectorEnvironment(self._env)
         if self._states is None:
             self._states = env.reset()  # also where it is not stepped: checkpoints hold environments that have begun
             if dynamics is not None:
                 self._states = np.array([start(dynamics.table.starts, self.generator)])
-        watch.start()
-        while watch.goes_on(total_timesteps):
+        hooks.start()
+        while hooks.continues(total_timesteps):
             if dynamics is None:
-                self._step(env, watch)
+                self._step(env, hooks)
             else:
-                self._play(dynamics, watch, total_timesteps)
-            if self._n_recent >= watch.log_interval and self._log_is_due(total_timesteps):
-                self._log(watch)
-            watch.step()
+                self._play(dynamics, hooks, total_timesteps)
+            if self._n_recent >= hooks.log_interval and self._log_is_due(total_timesteps):
+                self._log(hooks)
+            hooks.step()
         if self._n_recent:
-            self._log(watch)
-        watch.end()
+            self._log(hooks)
+        hooks.end()
 
-    def _step(self, env: VectorEnvironment, watch: Watch) -> None:
+    def _step(self, env: VectorEnvironment, hooks: TrainingHooks) -> None:
         """One step of every environment."""
         assert self._states is not None
         states = self._states
@@ -153,12 +151,12 @@ class TabularAgent(ABC):
                 self._returns + total,
                 self._lengths + length,
             )
-        watch.log_episodes_of(step)
+        hooks.log_episodes_of(step)
 
-    def _play(self, dynamics: Dynamics, watch: Watch, total_timesteps: int) -> None:
+    def _play(self, dynamics: Dynamics, hooks: TrainingHooks, total_timesteps: int) -> None:
         """As many steps in the table as nobody wants to be asked between."""
         assert self._states is not None
-        patience = watch.patience()
+        patience = hooks.patience()
         every = log_steps(total_timesteps)
         next_log = (self.num_timesteps // every + 1) * every
         n_steps = int(min(patience.timesteps, next_log - self.num_timesteps, total_timesteps - self.num_timesteps))
@@ -167,10 +165,10 @@ class TabularAgent(ABC):
         taken, walk = self.play(dynamics, walk, n_steps, until)
         state, self._length, self._total, self.n_episodes, ended = walk
         self._states = np.array([state])
-        self._count_ended(ended, watch)
+        self._count_ended(ended, hooks)
         self.num_timesteps += taken
 
-    def _count_ended(self, ended: np.ndarray, watch: Watch) -> None:
+    def _count_ended(self, ended: np.ndarray, hooks: TrainingHooks) -> None:
         """Count the episodes of `Walk.ended`, and tell of them as the environment's monitor would."""
         last = np.flatnonzero(ended[:, 1])  # steps that were the last of an episode
         steps, totals, lengths = last + 1 + self.num_timesteps, ended[last, 0], ended[last, 1].astype(np.int64)
@@ -178,17 +176,17 @@ class TabularAgent(ABC):
             self._returns += total
         self._n_recent, self._lengths = self._n_recent + len(last), self._lengths + int(lengths.sum())
         records = zip(steps.tolist(), totals.round(6).tolist(), lengths.tolist(), strict=True)
-        watch.log_episodes([(step, {"r": total, "l": length}) for step, total, length in records])
+        hooks.log_episodes([(step, {"r": total, "l": length}) for step, total, length in records])
 
     def _log_is_due(self, total_timesteps: int) -> bool:
         return self.num_timesteps % log_steps(total_timesteps) < self._env.num_envs
 
-    def _log(self, watch: Watch) -> None:
+    def _log(self, hooks: TrainingHooks) -> None:
         means = {
             "rollout/ep_rew_mean": self._returns / self._n_recent,
             "rollout/ep_len_mean": self._lengths / self._n_recent,
         }
-        watch.log([], {**means, **self.metrics()})
+        hooks.log([], {**means, **self.metrics()})
         self._n_recent, self._returns, self._lengths = 0, 0.0, 0
 
     def state(self) -> State:

@@ -12,7 +12,7 @@ import numpy as np
 from annotated_types import Gt, Interval
 from stable_baselines3.common.vec_env import VecEnv
 
-from rlzoo.algos.hooks import Watch
+from rlzoo.algos.base import TrainingHooks
 from rlzoo.algos.tabular import base
 from rlzoo.algos.tabular.dynamics import required_table
 from rlzoo.algos.tabular.math import TransitionTable, action_values
@@ -69,19 +69,19 @@ class PolicyIteration:
         Raises:
             RlzooError: if the environment does not show its dynamics.
         """
-        watch = Watch(self, callbacks, logger)
+        hooks = TrainingHooks(self, callbacks, logger)
         table = required_table(self._env)
         if not self.num_timesteps:
             self._env.reset()  # although it is not stepped: checkpoints hold environments that have begun
-        watch.start()
-        while watch.goes_on(total_timesteps) and not self.done:
+        hooks.start()
+        while hooks.continues(total_timesteps) and not self.done:
             change = self._evaluate(table)
             self.num_timesteps += 1
             if change < self.theta:
                 self._improve()
-            watch.log([], {"train/value_change": change, "train/n_improvements": float(self.n_improvements)})
-            watch.step()
-        watch.end()
+            hooks.log([], {"train/value_change": change, "train/n_improvements": float(self.n_improvements)})
+            hooks.step()
+        hooks.end()
 
     def _evaluate(self, table: TransitionTable) -> float:
         """Give every state the value of the policy's action, by the values of the sweep before (4.5).

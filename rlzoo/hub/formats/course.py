@@ -36,7 +36,7 @@ REINFORCE_LAYER = re.compile(r"(?:fc|actor\.layers\.)(\d+)\.(weight|bias)")
 PPO_LAYER = re.compile(r"(actor|critic)\.(?:layers\.)?(\d+)\.(weight|bias)")
 """The course's names, and those of the `model.pt` that rlzoo 0.1 wrote."""
 STACKED = "network.actor_and_critic"
-"""What stands before the names of `algos.deep.pair`, as rlzoo 0.1 wrote them."""
+"""What stands before the names of `algos.deep.networks.Pair`, as rlzoo 0.1 wrote them."""
 STATE_DICT = "its author can share a state dict instead: torch.save(policy.state_dict(), 'model.pt')"
 
 
@@ -241,7 +241,7 @@ def _one(layers: list[tuple[Any, Any]], name: str) -> dict[str, Any]:
 
 
 def _apart(arrays: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
-    """Two networks that `algos.deep.pair` keeps as one, by the course's names; any others as they are."""
+    """Two networks that `algos.deep.networks.Pair` keeps as one, by the course's names; any others as they are."""
     weights, biases = (
         [arrays[key] for key in (f"{STACKED}.{kind}.{depth}" for depth in range(len(arrays))) if key in arrays]
         for kind in ("weights", "biases")
@@ -259,7 +259,7 @@ def _apart(arrays: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
 
 
 def _side_by_side(actor: list[tuple[Any, Any]], critic: list[tuple[Any, Any]]) -> dict[str, Any]:
-    """As `algos.deep.pair` keeps two networks: of each layer both, (2, n_in, n_out), the narrower one filled up."""
+    """As `algos.deep.networks.Pair` keeps them: of each layer both, (2, n_in, n_out), the narrower one filled up."""
     import numpy as np
 
     found: dict[str, Any] = {}
