@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 import stat
 from collections.abc import Iterator
 from contextlib import suppress
@@ -21,6 +22,10 @@ HINT = "put the file or folder itself there; only a whole run, or the folder of 
 MAX_SHOWN = 5
 MAX_DEPTH = 64
 """Folders in each other: rlzoo makes five or six, and what empties a folder may follow a thousand only."""
+MAX_NAME = 200
+"""Bytes of the name of a file that others chose."""
+_RESERVED = re.compile(r"(?i)(con|prn|aux|nul|com\d|lpt\d)(\..*)?")
+_PART = re.compile(r"[^\s.~\-][^\x00-\x1f\x7f\\/:*?\"<>|]*(?<![\s.])")
 
 
 def require(path: Path, home: Path) -> None:
@@ -45,6 +50,23 @@ def require_way(path: Path) -> None:
             if not any(all((home / name).is_file() for name in names) for names in MARKS):
                 continue
             require(path, home)
+
+
+def inside(folder: Path, name: str) -> Path:
+    """Where a file of a name that others chose (in an archive, a manifest, a repository) lies below `folder`.
+
+    Raises:
+        RlzooError: with exit code 7, if the name could lead elsewhere: `..`, absolute, a drive, a stream, a link on the
+            way; or is one that some system cannot have: too long, reserved, hidden, with control characters.
+    """
+    parts = name.split("/")
+    plain = all(_PART.fullmatch(part) and part.isprintable() and not _RESERVED.fullmatch(part) for part in parts)
+    if not plain or len(name.encode("utf-8", "surrogatepass")) > MAX_NAME:
+        raise RlzooError(f"the file name {clean(repr(name))[:100]} is not taken", code=ExitCode.UNSAFE)
+    path = folder.joinpath(*parts)
+    if not _is_within(path, folder):
+        raise RlzooError(f"{clean(repr(name))[:100]} lies behind a link that leads elsewhere", code=ExitCode.UNSAFE)
+    return path
 
 
 def walk(home: Path, *, hidden: bool = True) -> Iterator[Path]:

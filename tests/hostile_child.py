@@ -70,7 +70,7 @@ def main(jobs_file: str, results_file: str) -> None:
     from stable_baselines3 import PPO
 
     from rlzoo.errors import RlzooError
-    from rlzoo.untrusted import expressions, pickle_files, sb3_zip, zoo_yaml
+    from rlzoo.untrusted import pickle_files, sb3_zip, zoo_yaml
     from rlzoo.untrusted import torch_file as tensors
     from rlzoo.untrusted import unpickle as trust
 
@@ -109,7 +109,7 @@ def main(jobs_file: str, results_file: str) -> None:
         "tensors": lambda path, job: sorted(tensors.read_tensors(path.read_bytes(), path.name)),
         "zoo": lambda path, job: zoo_yaml.read_zoo(path),
         "config": lambda path, job: zoo_yaml.read_config(path),
-        "expression": lambda path, job: expressions.parse(path.read_text(encoding="utf-8")),
+        "expression": lambda path, job: zoo_yaml.parse_expression(path.read_text(encoding="utf-8")),
         "stable_baselines3": lambda path, job: str(PPO.load(path, device="cpu")),
         "unpickle": lambda path, job: repr(trust.unpickle(path, trust=job["trust"])),
         "load_model": lambda path, job: repr(trust.load_model(path, "ppo", trust=job["trust"])),

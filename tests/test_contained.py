@@ -23,8 +23,8 @@ from rlzoo.course import certificate
 from rlzoo.errors import ExitCode, RlzooError
 from rlzoo.evaluation.film import Film
 from rlzoo.hub import pull, push
-from rlzoo.hub.formats import rlzoo_write
-from rlzoo.hub.formats.repository import Origin, Repository
+from rlzoo.hub.formats import rlzoo
+from rlzoo.hub.formats.source import Origin, Repository
 from rlzoo.hub.privacy import refuse_leaks
 from rlzoo.loggers import csv, tensorboard
 from rlzoo.runs import checkpoints, tables
@@ -148,7 +148,7 @@ def test_folders_in_folders_in_folders(run, deeper, tmp_path):
     assert set(push.files_of(package)) == {"rlzoo/info.json", "x.yaml"}
     refuse_leaks(package)
     (package / "x.yaml").unlink()
-    refused(rlzoo_write.require_free, package, "x")  # or it could not be removed
+    refused(rlzoo.require_free, package, "x")  # or it could not be removed
 
 
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="pipes as Unix has them")
@@ -208,8 +208,8 @@ def test_no_way_leads_through_somebodys_folder_to_elsewhere(run, elsewhere, tmp_
     for home in (run.path, tmp_path / "study", tmp_path / "package"):
         way = home / "link"
         refused(Film, way / "film.mp4", None)
-        refused(rlzoo_write.require_free, way / "package", "ppo-CartPole-v1")
-        refused(rlzoo_write.require_package, way)
+        refused(rlzoo.require_free, way / "package", "ppo-CartPole-v1")
+        refused(rlzoo.require_package, way)
         refused(certificate.write, "Ada", level, (), way, date(2026, 11, 20))
         refused(verify_resume._folder(way / "new").__enter__)
         refused(pull.load_from_hub, "owner/name", folder=way / "new")
@@ -217,7 +217,7 @@ def test_no_way_leads_through_somebodys_folder_to_elsewhere(run, elsewhere, tmp_
         refused(Run.create, way, algo="ppo", env_id="X-v0", seed=0)
         (home / "run").symlink_to(other.path)
         refused(Run.open, home / "run")
-    assert rlzoo_write.require_free(tmp_path / "plain" / "link" / "new", "ppo-CartPole-v1") == ""
+    assert rlzoo.require_free(tmp_path / "plain" / "link" / "new", "ppo-CartPole-v1") == ""
     assert [path.name for path in elsewhere.iterdir()] == ["file"]
 
 
@@ -228,7 +228,7 @@ def test_a_package_that_is_replaced_keeps_no_text_of_elsewhere(elsewhere, tmp_pa
     package = {"name": "ppo-CartPole-v1", "files": ["README.md", "rlzoo/info.json"]}
     (folder / "rlzoo" / "info.json").write_text(json.dumps({"package": package}))
     (folder / "README.md").symlink_to(elsewhere / "file")
-    refused(rlzoo_write.require_free, folder, "ppo-CartPole-v1")
+    refused(rlzoo.require_free, folder, "ppo-CartPole-v1")
 
 
 @pytest.mark.parametrize("name", ["config.yaml", "results.json"])

@@ -13,8 +13,7 @@ import yaml
 from rlzoo.algos.schema.types import ACTIVATIONS, OPTIMIZERS
 from rlzoo.errors import ExitCode, RlzooError
 from rlzoo.registry import load
-from rlzoo.untrusted.expressions import class_word, parse, schedule
-from rlzoo.untrusted.zoo_yaml import read_config, read_zoo
+from rlzoo.untrusted.zoo_yaml import class_word, parse_expression, read_config, read_zoo, schedule
 
 
 def write(folder: Path, text: str) -> Path:
@@ -84,7 +83,7 @@ def test_a_missing_file_says_so(tmp_path: Path):
     ],
 )
 def test_expressions(text: str, expected: Any):
-    assert parse(text) == expected
+    assert parse_expression(text) == expected
 
 
 @pytest.mark.parametrize(
@@ -107,7 +106,7 @@ def test_expressions(text: str, expected: Any):
 )
 def test_what_is_no_data(text: str):
     with pytest.raises(RlzooError, match="not evaluated") as error:
-        parse(text)
+        parse_expression(text)
     assert error.value.code == ExitCode.UNSAFE
 
 

@@ -19,7 +19,7 @@ from rlzoo.config import aliases, env_names
 from rlzoo.config import assignments as course
 from rlzoo.config.files import read_choice
 from rlzoo.errors import RlzooError, clean, shorten
-from rlzoo.hub.formats.published import SOURCE as PUBLISHED
+from rlzoo.hub.listing import PUBLISHED
 from rlzoo.runs import lock
 from rlzoo.runs.run import Run, find_runs
 

@@ -17,8 +17,8 @@ from rlzoo.errors import shorten
 from rlzoo.escape import cell, code, fenced, markdown
 from rlzoo.hub import usage
 from rlzoo.hub.card_merge import license_of, merge, section
-from rlzoo.hub.formats import course_write
-from rlzoo.hub.formats.rlzoo_write import published_config, published_info
+from rlzoo.hub.formats import course
+from rlzoo.hub.formats.rlzoo import published_config, published_info
 from rlzoo.hub.privacy import portable
 from rlzoo.redaction import redact
 
@@ -79,7 +79,7 @@ def metadata(agent: Agent, result: Mapping[str, Any], license: str) -> str:
     from huggingface_hub import EvalResult, ModelCardData
 
     spec = find_spec(agent.config.algo.name)
-    env = course_write.env_tag(agent)
+    env = course.env_tag(agent)
     score = EvalResult(
         task_type="reinforcement-learning",
         task_name="reinforcement-learning",
@@ -104,7 +104,7 @@ def tags(agent: Agent) -> list[str]:
     """What the agent is found by."""
     spec = find_spec(agent.config.algo.name)
     found = [
-        course_write.env_tag(agent),
+        course.env_tag(agent),
         agent.config.env.id,
         *_older_ids(agent),
         spec.name.rpartition(":")[2],

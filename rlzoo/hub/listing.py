@@ -1,6 +1,7 @@
-"""Agents on the Hub with their scores, read out of the metadata of their cards; nothing else of them is downloaded.
+"""Agents on the Hub with their scores, read out of the metadata of their cards; and the score of one that is loaded.
 
-A card holds what its author wrote: numbers that nobody checked, and any text. What has no known form is left out.
+A card holds what its author wrote: numbers that nobody checked, and any text. What has no known form is left out, and
+nothing is believed further than to be shown: `rlzoo evaluate` measures a score.
 """
 
 from __future__ import annotations
@@ -10,15 +11,18 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rlzoo.algos.specs import ALGOS, ALIASES
-from rlzoo.config import aliases, env_names
+from rlzoo.config import aliases, env_names, yaml_file
 from rlzoo.config.files import find as find_file
 from rlzoo.config.files import read_choice
-from rlzoo.errors import clean, shorten
+from rlzoo.errors import RlzooError, clean, shorten
 from rlzoo.hub.failures import misfit
 from rlzoo.registry import did_you_mean
+
+if TYPE_CHECKING:
+    from rlzoo.hub.formats.source import Notes, Repository
 
 TAG = "reinforcement-learning"
 """What every agent of the known libraries is tagged with."""
@@ -30,10 +34,13 @@ MAX_PAGES = 20
 """That a list may have: the Hub may give fewer models at a time than it is asked for."""
 FIELDS = ("cardData", "model-index", "tags", "library_name", "downloads", "likes", "lastModified")
 """What the Hub is asked to say of each model."""
+PUBLISHED = "published"
+"""The source of an entry in results.json that nobody here has measured."""
+MAX_EPISODES = 100_000
 LONGEST_TEXT = 96
 LARGEST = 1e15
 """Numbers beyond it are no score."""
-_NUMBER = r"[+-]?[0-9]{1,15}(?:\.[0-9]{0,15})?(?:[eE][+-]?[0-9]{1,3})?"
+_NUMBER = r"[+-]?(?:[0-9]{1,15}|[0-9]{1,3}(?:,[0-9]{3}){1,4})(?:\.[0-9]{0,15})?(?:[eE][+-]?[0-9]{1,3})?"
 _SCORE = re.compile(rf"\s*({_NUMBER})\s*(?:(?:\+/-|\+-|±)\s*({_NUMBER}))?\s*")
 
 
@@ -64,6 +71,67 @@ class Model:
     def result(self) -> float | None:
         """`mean - std`, what the Deep RL Course compares."""
         return None if self.mean is None or self.std is None else self.mean - self.std
+
+
+@dataclass(frozen=True)
+class Published:
+    """A score as it was published; what is not said is None.
+
+    Attributes:
+        mean_reward, std_reward: over `n_episodes` episodes.
+        deterministic: whether its actions were greedy.
+        date: when, as it was written.
+        env_ids: names of environments that are said anywhere, the likeliest first.
+        checkpoint: the name of the checkpoint, where rlzoo published it.
+        returns, lengths, seeds: of every episode.
+    """
+
+    mean_reward: float | None = None
+    std_reward: float | None = None
+    n_episodes: int | None = None
+    deterministic: bool | None = None
+    date: str = ""
+    env_ids: tuple[str, ...] = ()
+    checkpoint: str = ""
+    returns: tuple[float, ...] = ()
+    lengths: tuple[int, ...] = ()
+    seeds: tuple[int, ...] = ()
+
+    @property
+    def text(self) -> str:
+        """`200.20 ± 20.80 over 10 episodes`; empty if there is no score."""
+        if self.mean_reward is None:
+            return ""
+        std = "" if self.std_reward is None else f" ± {self.std_reward:.2f}"
+        episodes = "" if self.n_episodes is None else f" over {self.n_episodes} episodes"
+        return f"{self.mean_reward:.2f}{std}{episodes}"
+
+    def entry(self, checkpoint: str, num_timesteps: int) -> dict[str, Any] | None:
+        """An entry for a run's results.json, with the keys of a measured one; None if there is no score."""
+        from rlzoo.evaluation.evaluate import summary
+        from rlzoo.protocols import Evaluation
+
+        if self.mean_reward is None:
+            return None
+        head = {"date": self.date, "source": PUBLISHED, "checkpoint": checkpoint, "num_timesteps": num_timesteps}
+        if self.returns:
+            played = Evaluation(self.returns, self.lengths, self.seeds, deterministic=self.deterministic is not False)
+            return {**head, **summary(played)}
+        result = None if self.std_reward is None else self.mean_reward - self.std_reward
+        unknown = dict.fromkeys(("median_reward", "iqm", "min_reward", "max_reward", "mean_length"))
+        return {
+            **head,
+            "n_episodes": self.n_episodes,
+            "mean_reward": self.mean_reward,
+            "std_reward": self.std_reward,
+            "result": result,
+            **unknown,
+            "iqm_ci": [None, None],
+            "deterministic": self.deterministic,
+            "seeds": [],
+            "returns": [],
+            "lengths": [],
+        }
 
 
 def find_models(
@@ -134,8 +202,8 @@ def read(about: Any, wanted: Sequence[str | None] = ()) -> Model | None:
     tags = [_text(tag) for tag in _list(about.get("tags")) + _list(card.get("tags")) if isinstance(tag, str)]
     library = card.get("library_name") or about.get("library_name")
     tags += [_text(library)] if isinstance(library, str) else []
-    scores = list(_scores(card.get("model-index") or about.get("model-index")))
-    right = [score for score in scores if aliases.current(score[1]) in wanted] or scores
+    found = list(scores(card.get("model-index") or about.get("model-index")))
+    right = [score for score in found if aliases.current(score[1]) in wanted] or found
     name, env, mean, std = right[0] if right else ("", "", None, None)
     if not env:
         env = next((tag for tag in tags if re.fullmatch(r"[\w./-]+-v[0-9]+", tag)), "")
@@ -152,32 +220,94 @@ def read(about: Any, wanted: Sequence[str | None] = ()) -> Model | None:
     )
 
 
+def read_published(repository: Repository, notes: Notes) -> Published:
+    """The score of a repository; damaged or missing files leave it unknown, and are noted."""
+    said, card = repository.keys_and_values("results.json", notes), _card(repository, notes)
+    index = card.get("model-index")
+    datasets = [result["dataset"] for _, result in results(index) if isinstance(result.get("dataset"), Mapping)]
+    tags = card.get("tags")
+    named = [said.get("env_id"), *(dataset.get(key) for dataset in datasets for key in ("type", "name"))]
+    named += [tag for tag in tags or () if isinstance(tag, str) and re.search(r"-v\d+$", tag)]
+    mean, std = (number(said.get(key)) for key in ("mean_reward", "std_reward"))
+    if mean is None:
+        mean, std = next(((mean, std) for *_, mean, std in scores(index)), (None, None))
+    count = said.get("n_eval_episodes", said.get("n_evaluation_episodes"))
+    returns, lengths, seeds = (_numbers(said.get(key)) for key in ("returns", "lengths", "seeds"))
+    whole = len(returns) == len(lengths) > 0
+    deterministic = said.get("is_deterministic")
+    return Published(
+        mean_reward=mean,
+        std_reward=std,
+        n_episodes=count if type(count) is int and 0 < count <= MAX_EPISODES else None,
+        deterministic=deterministic if isinstance(deterministic, bool) else None,
+        date=clean(str(said.get("eval_datetime", "")))[:40],
+        env_ids=tuple(dict.fromkeys(name for name in named if isinstance(name, str) and 0 < len(name) <= 100)),
+        checkpoint=str(said.get("checkpoint", ""))[:20],
+        returns=tuple(returns) if whole else (),
+        lengths=tuple(int(length) for length in lengths) if whole else (),
+        seeds=tuple(int(seed) for seed in seeds) if whole else (),
+    )
+
+
 def parse_score(value: Any) -> tuple[float | None, float | None]:
     """Mean and standard deviation of a metric: `"200.00 +/- 20.00"`, `"200.00"` or a number; None for what it lacks."""
-    if isinstance(value, bool):
-        return None, None
-    if isinstance(value, int | float):
-        return (float(value), None) if abs(value) < LARGEST else (None, None)
-    match = _SCORE.fullmatch(value) if isinstance(value, str) and len(value) < LONGEST_TEXT else None
+    if not isinstance(value, str):
+        return number(value), None
+    match = _SCORE.fullmatch(value) if len(value) < LONGEST_TEXT else None
     if match is None:
         return None, None
-    mean, std = float(match[1]), None if match[2] is None else float(match[2])
-    if not abs(mean) < LARGEST or (std is not None and not 0 <= std < LARGEST):
+    mean, std = (None if part is None else float(part.replace(",", "")) for part in match.groups())
+    if mean is None or not abs(mean) < LARGEST or (std is not None and not 0 <= std < LARGEST):
         return None, None
     return mean, std
 
 
-def _scores(index: Any) -> Iterator[tuple[str, str, float, float | None]]:
-    """Every mean reward of a model-index: name of the model, environment, mean, std."""
+def number(value: Any) -> float | None:
+    """A number that can be a score; None of anything else."""
+    if isinstance(value, bool) or not isinstance(value, int | float) or not abs(value) < LARGEST:
+        return None
+    return float(value)
+
+
+def results(index: Any) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    """Every result of a card's model-index, with the name of its model."""
     for entry in _list(index):
         for result in _list(_get(entry, "results")):
-            dataset = _get(result, "dataset")
-            env = _get(dataset, "name") or _get(dataset, "type")
-            for metric in _list(_get(result, "metrics")):
-                kind = _get(metric, "type") or _get(metric, "name")
-                mean, std = parse_score(_get(metric, "value"))
-                if kind == "mean_reward" and mean is not None:
-                    yield _text(_get(entry, "name") or ""), _text(env or ""), mean, std
+            if isinstance(result, Mapping):
+                yield _text(_get(entry, "name") or ""), result
+
+
+def scores(index: Any) -> Iterator[tuple[str, str, float, float | None]]:
+    """Every mean reward of a card's model-index: name of the model, environment, mean, std."""
+    for name, result in results(index):
+        dataset = result.get("dataset")
+        env = _get(dataset, "name") or _get(dataset, "type")
+        for metric in _list(result.get("metrics")):
+            kind = _get(metric, "type") or _get(metric, "name")
+            mean, std = parse_score(_get(metric, "value"))
+            if kind == "mean_reward" and mean is not None:
+                yield name, _text(env or ""), mean, std
+
+
+def _card(repository: Repository, notes: Notes) -> Mapping[str, Any]:
+    """The metadata at the head of README.md."""
+    path = repository.find("README.md")
+    text = "" if path is None else path.read_text(encoding="utf-8", errors="replace").replace("\r\n", "\n")
+    match = re.match(r"\s*---\n(.*?)\n---\s*(?:\n|\Z)", text, re.DOTALL)
+    if path is None or match is None:
+        return {}
+    try:
+        return yaml_file.parse_text(match[1], path).values
+    except RlzooError as error:
+        notes.assume(f"the metadata of README.md is left out: {error.message[:200]}")
+        return {}
+
+
+def _numbers(values: Any) -> list[float]:
+    if not isinstance(values, list) or len(values) > MAX_EPISODES:
+        return []
+    found = [number(value) for value in values]
+    return [value for value in found if value is not None] if None not in found else []
 
 
 def _algo(name: str, tags: Sequence[str], repo: str) -> str:

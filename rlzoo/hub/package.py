@@ -26,8 +26,8 @@ from rlzoo.envs import render
 from rlzoo.errors import ConfigError, ExitCode, Problem, RlzooError
 from rlzoo.hub import card, privacy
 from rlzoo.hub.client import check_repo_id
-from rlzoo.hub.formats import rlzoo_write
-from rlzoo.hub.formats.local import NAMED
+from rlzoo.hub.formats import rlzoo
+from rlzoo.hub.formats.read import NAMED
 from rlzoo.protocols import Evaluation
 from rlzoo.runs.run import Run, folder_name
 from rlzoo.training.preflight import episode_problems
@@ -124,7 +124,7 @@ def stage(  # noqa: PLR0913  the words of the command
     run.read_results()  # a damaged one is found before the episodes are played
     name = name_of(run)
     _require_packages(video=video)
-    published = rlzoo_write.require_free(folder, name)
+    published = rlzoo.require_free(folder, name)
     kept = card.license_of(published)
     if kept not in (None, license):
         console.say(f"{folder}/README.md keeps its license, {kept}; a change is made in the file itself")
@@ -140,10 +140,10 @@ def stage(  # noqa: PLR0913  the words of the command
         _write_results(new, result)
         if video:
             _film(new / "replay.mp4", agent, evaluation)
-        rlzoo_write.write(new, name, agent)
+        rlzoo.write(new, name, agent)
         text = card.text(new, name, agent, result, repo_id=repo_id, license=license)
         (new / "README.md").write_text(card.merge(published, text), encoding="utf-8", newline="")
-        rlzoo_write.write_list(new)
+        rlzoo.write_list(new)
         privacy.refuse_leaks(new, run.path.parent)
         run.append_result(result)
     return Staged(folder, name, repo_id, _sizes(folder), evaluation, agent.checkpoint.name)
@@ -205,15 +205,15 @@ def _result(agent: Agent, evaluation: Evaluation, *, trust: bool) -> dict[str, A
 
 def _write_agent(folder: Path, name: str, agent: Agent, evaluation: Evaluation) -> None:
     """The agent in the forms of other tools."""
-    from rlzoo.hub.formats import course_write, rl_zoo3_write, sb3_write
+    from rlzoo.hub.formats import course, rl_zoo3, sb3
 
     if specs.find_spec(agent.config.algo.name).backend in ("sb3", "sb3_contrib"):
-        sb3_write.write_model(folder, name, agent)
-        rl_zoo3_write.write(folder, agent)
+        sb3.write_model(folder, name, agent)
+        rl_zoo3.write(folder, agent)
     else:
-        course_write.write(folder, agent, evaluation)
+        course.write(folder, agent, evaluation)
     if agent.config.env.normalize is not False:
-        sb3_write.write_statistics(folder / "vec_normalize.pkl", agent)
+        sb3.write_statistics(folder / "vec_normalize.pkl", agent)
 
 
 def _write_results(folder: Path, result: dict[str, Any]) -> None:

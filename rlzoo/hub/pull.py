@@ -16,10 +16,8 @@ from rlzoo.console import say
 from rlzoo.errors import ConfigError, ExitCode, Problem, RlzooError, clean
 from rlzoo.hub import client, session
 from rlzoo.hub.formats import read as layouts
-from rlzoo.hub.formats.repository import Origin, check_size
-from rlzoo.hub.formats.source import Wishes
+from rlzoo.hub.formats.source import Origin, Wishes, check_size
 from rlzoo.runs.run import Run
-from rlzoo.untrusted.file_names import inside
 
 if TYPE_CHECKING:
     from huggingface_hub import HfApi
@@ -80,7 +78,7 @@ def load_from_hub(
         raise RlzooError(f"{target} holds {repo_id} at commit {commit[:8]}, not {origin.commit[:8]}", FORCE)
     layout = layouts.recognise(sorted(sizes), file=file, repo_name=origin.name)
     for name in layout.files:
-        inside(Path.cwd(), name)
+        contained.inside(Path.cwd(), name)
         check_size(name, sizes[name], origin)
     total = sum(sizes[name] for name in layout.files)
     say(f"{origin}: {layout.title} layout, {len(layout.files)} files, {total / 2**20:.1f} MiB")
@@ -109,7 +107,7 @@ def _fetch(api: HfApi, origin: Origin, sizes: Mapping[str, int], folder: Path) -
                 ),
                 origin.repo_id,
             )
-        path = inside(folder, name)
+        path = contained.inside(folder, name)
         if path.is_symlink() or path.stat().st_size != size:
             text = f"{clean(name)[:100]} of {origin} came with {path.stat().st_size} bytes instead of {size}"
             raise RlzooError(text, "try again", ExitCode.HUB)

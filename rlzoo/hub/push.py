@@ -20,7 +20,7 @@ from rlzoo.errors import ConfigError, ExitCode, RlzooError
 from rlzoo.hub import failures
 from rlzoo.hub.card_merge import merge
 from rlzoo.hub.client import Listing, check_repo_id, connect, listing, patiently, writable
-from rlzoo.hub.formats.rlzoo_write import INFO
+from rlzoo.hub.formats.rlzoo import INFO
 from rlzoo.hub.privacy import refuse_leaks
 
 if TYPE_CHECKING:

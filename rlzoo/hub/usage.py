@@ -9,7 +9,7 @@ from rlzoo import own_modules
 from rlzoo.algos.specs import AlgoSpec, find_spec
 from rlzoo.config.parse import dump
 from rlzoo.envs.wrappers import WRAPPERS
-from rlzoo.hub.formats.rl_zoo3_write import env_kwargs
+from rlzoo.hub.formats.rl_zoo3 import env_kwargs
 from rlzoo.hub.privacy import portable
 
 if TYPE_CHECKING:

@@ -43,9 +43,7 @@ def admit(
     if trust is True or own:
         own_modules.allow(own_modules.named(values))
         return
-    found = [f"imports {name}" for name in own_modules.named(values)]
-    found += [f"has {key} name a file or a module" for key in naming(values)]
-    found += [f"has {key} larger than {MOST:,}" for key in excessive(values)]
+    found = foreign(values)
     loggers = values.get("logger")
     if training and isinstance(loggers, Mapping):
         found += [f"logs to {name}" for name in loggers if name not in OWN_FILES]
@@ -55,6 +53,15 @@ def admit(
             "trust=true uses it all the same, which may run whatever its author put into it",
             ExitCode.UNSAFE,
         )
+
+
+def foreign(values: Mapping[str, Any]) -> list[str]:
+    """What a configuration has that only a trusted one may have, each as it follows its name in a message."""
+    return [
+        *(f"imports {name}" for name in own_modules.named(values)),
+        *(f"has {key} name a file or a module" for key in naming(values)),
+        *(f"has {key} larger than {MOST:,}" for key in excessive(values)),
+    ]
 
 
 def naming(values: Mapping[str, Any]) -> list[str]:

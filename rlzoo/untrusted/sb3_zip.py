@@ -125,11 +125,10 @@ def build(
     from rlzoo.algos.create import create
     from rlzoo.algos.sb3.adapter import SB3Algorithm
     from rlzoo.seeding import isolated
-    from rlzoo.untrusted.stand_in import StandIn
 
     described = (saved.data.observation_space, saved.data.action_space)
     if env is None:
-        env = StandIn(*(_known(space, saved.name) for space in described))
+        env = _stand_in(*(_known(space, saved.name) for space in described))
     else:
         for space, given in zip(described, (env.observation_space, env.action_space), strict=True):
             _check_space(space, given, saved.name)
@@ -232,6 +231,16 @@ def _check_finite(saved: SavedModel) -> None:
     for name, tensor in {**saved.policy, **saved.variables}.items():
         if tensor.is_floating_point() and not bool(torch.isfinite(tensor).all()):
             raise refused(saved.name, f"{clean(name)[:100]} holds numbers that are not finite")
+
+
+def _stand_in(observation_space: gymnasium.Space, action_space: gymnasium.Space) -> VecEnv:
+    """What a policy is built for when there is no environment: it has spaces, and cannot be stepped."""
+    import gymnasium
+    from stable_baselines3.common.vec_env import DummyVecEnv
+
+    env: gymnasium.Env[Any, Any] = gymnasium.Env()
+    env.observation_space, env.action_space = observation_space, action_space
+    return DummyVecEnv([lambda: env])
 
 
 def _known(space: gymnasium.Space | None, name: str) -> gymnasium.Space:

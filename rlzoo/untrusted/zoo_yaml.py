@@ -1,10 +1,12 @@
 """YAML files of strangers as plain data: a run's `config.yaml`, and the `config.yml` and `args.yml` of rl_zoo3.
 
-They never reach Hydra or OmegaConf: nothing in them is interpolated, imported or instantiated.
+They never reach Hydra or OmegaConf: nothing in them is interpolated, imported or instantiated. Texts that rl_zoo3
+evaluates (`dict(net_arch=[64, 64], activation_fn=nn.ReLU)`, `lin_3e-4`) are parsed.
 """
 
 from __future__ import annotations
 
+import ast
 import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -12,15 +14,26 @@ from typing import Any
 
 import yaml
 
+from rlzoo.algos.schema.types import ACTIVATIONS, OPTIMIZERS
 from rlzoo.config import yaml_file
 from rlzoo.errors import ExitCode, RlzooError
-from rlzoo.untrusted.expressions import class_word
 
 PYTHON = "tag:yaml.org,2002:python/"
 ORDERED_DICT = f"{PYTHON}object/apply:collections.OrderedDict"
 NAME = re.compile(re.escape(f"{PYTHON}name:") + r"([\w.]{1,200})")
 PLAIN = frozenset(f"tag:yaml.org,2002:{kind}" for kind in ("null", "bool", "int", "float", "str"))
 MAX_NODES = 20_000
+MAX_LENGTH = 4096
+MAX_NESTING = 16
+
+NAMES = {
+    **{f"nn.{reference.partition(':')[2]}": word for word, reference in ACTIVATIONS.items()},
+    **{f"optim.{reference.partition(':')[2]}": word for word, reference in OPTIMIZERS.items() if "torch." in reference},
+    "RMSpropTFLike": "rmsprop_tf_like",
+}
+"""Names that stand for classes, without `torch.` or `th.` in front, and rlzoo's words for them."""
+_INNER = re.compile(r"(nn|optim)\.(?:modules\.activation|[a-z]+)\.")  # where torch itself says that they are
+_SCHEDULE = re.compile(r"lin_(\d*\.?\d+(?:[eE][-+]?\d+)?|\d+\.)")
 
 
 def read_config(path: Path) -> dict[str, Any]:
@@ -45,7 +58,7 @@ def read_zoo(path: Path) -> dict[str, Any]:
     """A `config.yml`, `args.yml` or `env_kwargs.yml` of rl_zoo3.
 
     Its ordered mappings and tuples become plain mappings and lists, names of known torch classes become rlzoo's words.
-    Texts stay texts: `expressions.parse` reads those that are expressions.
+    Texts stay texts: `parse_expression` reads those that are expressions.
 
     Raises:
         RlzooError: if it holds anything else.
@@ -137,3 +150,63 @@ def _pairs(value: Any) -> Iterator[tuple[str, Any]]:
 
 def _refused(path: Path, why: str) -> RlzooError:
     return RlzooError(f"{path.name!r} is not read: {why}", code=ExitCode.UNSAFE)
+
+
+def class_word(dotted: str) -> str | None:
+    """The word for a class such as `torch.nn.modules.activation.ReLU`, `th.optim.Adam` or `nn.Tanh`, or None."""
+    name = dotted.removeprefix("stable_baselines3.common.sb2_compat.rmsprop_tf_like.")
+    name = re.sub(r"^(torch|th)\.", "", name)
+    return NAMES.get(_INNER.sub(r"\1.", name))
+
+
+def schedule(value: Any) -> Any:
+    """`"lin_3e-4"` as `{linear: 0.0003}`; anything else as it is."""
+    match = _SCHEDULE.fullmatch(value) if isinstance(value, str) else None
+    return {"linear": float(match[1])} if match else value
+
+
+def parse_expression(text: str) -> Any:
+    """Constants, lists, tuples and mappings of them, `dict(key=value)` and names of known classes.
+
+    Raises:
+        RlzooError: if the text holds anything else: a call, an operator, an attribute, an unknown name.
+    """
+    brackets = text.count("(") + text.count("[") + text.count("{")
+    signs = text.count("-") + text.count("+") + text.count("~") + text.count("not")
+    if len(text) > MAX_LENGTH or brackets > 100 or signs > 100 or "\0" in text:
+        raise _no_data(text)
+    try:
+        tree = ast.parse(text.strip(), mode="eval")
+    except (SyntaxError, ValueError, MemoryError, RecursionError) as error:
+        raise _no_data(text) from error
+    return _evaluated(tree.body, text, 0)
+
+
+def _evaluated(node: ast.expr, text: str, depth: int) -> Any:
+    if depth > MAX_NESTING:
+        raise _no_data(text)
+    if isinstance(node, ast.Constant) and (node.value is None or type(node.value) in (bool, int, float, str)):
+        return node.value
+    if isinstance(node, ast.List | ast.Tuple):
+        return [_evaluated(item, text, depth + 1) for item in node.elts]
+    if isinstance(node, ast.Dict):
+        keys = [_evaluated(key, text, depth + 1) if key is not None else None for key in node.keys]
+        if all(isinstance(key, str) for key in keys):
+            return dict(zip(keys, (_evaluated(value, text, depth + 1) for value in node.values), strict=True))
+    if isinstance(node, ast.Call) and ast.unparse(node.func) == "dict" and not node.args:
+        if any(keyword.arg is None for keyword in node.keywords):
+            raise _no_data(text)
+        return {str(keyword.arg): _evaluated(keyword.value, text, depth + 1) for keyword in node.keywords}
+    if isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.USub) and isinstance(node.operand, ast.Constant):
+        number = node.operand.value
+        if type(number) in (int, float):
+            return -number  # type: ignore[operator]
+    if isinstance(node, ast.Attribute | ast.Name):
+        word = class_word(ast.unparse(node))
+        if word is not None:
+            return word
+    raise _no_data(text)
+
+
+def _no_data(text: str) -> RlzooError:
+    return RlzooError(f"{text[:80]!r} is no plain data, and is not evaluated", code=ExitCode.UNSAFE)

@@ -22,7 +22,8 @@ from rlzoo.config import yaml_file
 from rlzoo.config.compose import compose
 from rlzoo.config.parse import parse
 from rlzoo.evaluation import agent, plot
-from rlzoo.hub.formats import rl_zoo3_write, rlzoo_write
+from rlzoo.hub.formats import rl_zoo3
+from rlzoo.hub.formats.rlzoo import published_info
 from rlzoo.runs import checkpoints, lock
 from rlzoo.runs.config import RunConfig
 from rlzoo.runs.info import collect
@@ -127,8 +128,8 @@ READERS: dict[str, Callable[[Run], Any]] = {
     "show": lambda run: main(["show", f"run={run.path}"]),
     "describe": lambda run: "hub" in run.read_info() and load_from_hub.describe(run),
     "print": lambda run: "hub" in run.read_info() and load_from_hub._print(load_from_hub.describe(run)),
-    "package": rlzoo_write.published_info,
-    "evaluations": rl_zoo3_write.evaluations,
+    "package": published_info,
+    "evaluations": rl_zoo3.evaluations,
     "curve": lambda run: (plot.training_curve(run), plot.evaluation_curve(run)),
     "compare": lambda run: (reproduce.compare(run, run), reproduce.curve(run, run)),
     "differences": lambda run: reproduce.differences({**run.read_info(), "git_diff": run.read_git_diff()}, collect()),

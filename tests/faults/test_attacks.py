@@ -12,9 +12,9 @@ from pathlib import Path
 
 import pytest
 
+from rlzoo.contained import inside
 from rlzoo.errors import RlzooError
 from rlzoo.runs.run import Run
-from rlzoo.untrusted.file_names import inside
 from tests.faults.hostile_runs import FORGED, HOSTILE_NAMES, SECRET, Attack, attacks
 from tests.faults.warm import Warm
 from tests.selected import with_best

@@ -210,7 +210,7 @@ def test_without_a_network_it_says_so_at_once(workdir, monkeypatch, capsys):
 
 
 def test_hostile_repositories(hub, workdir, zip_bytes, monkeypatch):
-    from rlzoo.hub.formats import repository
+    from rlzoo.hub.formats import source
 
     evil = pickle.dumps({"qtable": np.zeros((16, 4)), "x": foreign.Evil(str(workdir / "pwned"))})
     names = ["../../up.zip", "/etc/passwd.zip", "rlzoo/checkpoint/../../x.json"]
@@ -224,7 +224,7 @@ def test_hostile_repositories(hub, workdir, zip_bytes, monkeypatch):
             load_from_hub(repo_id)
         assert error.value.code == code, repo_id
     hub.put("me/large", {"ppo-CartPole-v1.zip": zip_bytes})
-    monkeypatch.setitem(repository.LIMITS, ".zip", 1000)
+    monkeypatch.setitem(source.LIMITS, ".zip", 1000)
     with pytest.raises(RlzooError, match=r"has .* bytes; at most 1,000 are read") as error:
         load_from_hub("me/large")
     assert error.value.code == ExitCode.UNSAFE

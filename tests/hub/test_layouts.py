@@ -26,8 +26,7 @@ from rlzoo.errors import ConfigError, ExitCode, RlzooError
 from rlzoo.evaluation.agent import load
 from rlzoo.hub.formats import read as layouts
 from rlzoo.hub.formats.read import recognise
-from rlzoo.hub.formats.repository import Origin
-from rlzoo.hub.formats.source import Wishes
+from rlzoo.hub.formats.source import Origin, Wishes
 from rlzoo.runs.run import Run
 from tests.hub import foreign
 from tests.hub.foreign import ARGS, CARD, publish, zoo_config
@@ -427,7 +426,7 @@ def test_imports_of_strangers_need_trust(cartpole, tmp_path):
     config = zoo_config(n_timesteps=100, policy="MlpPolicy")
     folder = publish(tmp_path / "agent", "agent", cartpole, config=config, args=args)
     error = refused(folder)
-    assert error.code == ExitCode.UNSAFE and "has evil_package imported" in error.message
+    assert error.code == ExitCode.UNSAFE and "imports evil_package" in error.message
     assert refused(folder, env_id="evil_package:Env-v0").code == ExitCode.UNSAFE
     (folder / "env_kwargs.yml").write_text("frame_skip: 1000000000\n")
     (folder / "args.yml").write_text(args.replace("- [evil_package]", "- []"))

@@ -17,7 +17,7 @@ from stable_baselines3.common.vec_env import DummyVecEnv, VecNormalize
 import rlzoo
 from rlzoo.cli.main import main
 from rlzoo.errors import ExitCode, RlzooError
-from rlzoo.hub.formats import local
+from rlzoo.hub.formats import read as local
 from rlzoo.hub.formats.source import Wishes
 from rlzoo.runs.run import Run
 from tests.hub import foreign
@@ -111,9 +111,9 @@ def test_what_is_refused_leaves_nothing(workdir, capsys):
 def test_changed_files_are_another_run(own, workdir):
     package = workdir / "pk"
     shutil.copytree(own[1], package)
-    first = local.read(package, Wishes())
+    first = local.read_local(package, Wishes())
     (package / "results.json").write_text('{"mean_reward": 1.5, "std_reward": 0.5, "n_eval_episodes": 3}')
-    second = local.read(package, Wishes())
+    second = local.read_local(package, Wishes())
     assert first.path != second.path
     assert second.read_results()[0]["mean_reward"] == 1.5
 
@@ -303,7 +303,7 @@ def test_only_who_plays_may_change_the_environment(own, workdir, capsys):
 
 
 def test_a_home_is_not_searched_for_an_agent(workdir, monkeypatch):
-    monkeypatch.setattr("rlzoo.hub.formats.repository.MAX_FILES", 5)
+    monkeypatch.setattr("rlzoo.hub.formats.source.MAX_FILES", 5)
     for number in range(7):
         (workdir / f"{number}.zip").write_bytes(b"")
     with pytest.raises(RlzooError, match="holds more than 5 files"):

@@ -22,7 +22,7 @@ from rlzoo.algos.search.base import PolicySearch
 from rlzoo.algos.specs import ALGOS
 from rlzoo.errors import RlzooError
 from rlzoo.evaluation.agent import load
-from rlzoo.hub.formats.notebook_weights import PARTS, weights
+from rlzoo.hub.formats.course import PARTS, weights
 from rlzoo.hub.formats.read import read
 from rlzoo.hub.package import stage
 from tests.algos.conftest import defaults

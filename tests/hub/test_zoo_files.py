@@ -9,8 +9,8 @@ from rlzoo.algos.specs import ALGOS
 from rlzoo.config.compose import compose
 from rlzoo.config.files import read_choice
 from rlzoo.config.parse import parse
-from rlzoo.hub.formats.rl_zoo3_write import arguments, env_kwargs, hyperparameters
-from rlzoo.untrusted import expressions
+from rlzoo.hub.formats.rl_zoo3 import arguments, env_kwargs, hyperparameters
+from rlzoo.untrusted import zoo_yaml
 
 ROOT = Path(__file__).parents[2]
 SETS = sorted(
@@ -93,10 +93,10 @@ def test_every_shipped_set_means_the_same_there(algo, env):
     for key, value in given.items():
         read = values[key]
         if key in ("policy_kwargs", "replay_buffer_kwargs") and isinstance(read, str):
-            read = expressions.parse(read)
+            read = zoo_yaml.parse_expression(read)
         elif key == "replay_buffer_class":
             read = {"HerReplayBuffer": "her"}[read]
-        assert expressions.schedule(read) == value
+        assert zoo_yaml.schedule(read) == value
     if noise is not None:
         assert noise == {values["noise_type"].replace("-", "_"): values["noise_std"]}
     assert values["n_timesteps"] == cfg.total_timesteps

@@ -14,7 +14,7 @@ from rlzoo.config.paths import at_home
 from rlzoo.config.schema import PackageConfig
 from rlzoo.console import print_lines
 from rlzoo.errors import ExitCode, RlzooError
-from rlzoo.hub.formats import local
+from rlzoo.hub.formats.read import local_source
 from rlzoo.hub.package import Staged, name_of, problems_of, stage
 from rlzoo.runs.run import Run
 
@@ -65,7 +65,7 @@ def package(  # noqa: PLR0913 - the keys of conf/package.yaml
 
     run, _ = open_run(run, env=env, algo=algo, file=file, trust=trust)
     target = Path("packages") / name_of(run) if folder is None else Path(folder)
-    if local.source(run) == at_home(target).resolve():
+    if local_source(run) == at_home(target).resolve():
         hint = "choose another place with folder="
         raise RlzooError(f"{target} is the package that is read", hint, ExitCode.STORAGE)
     with leaving_at_once("nothing was packaged"), explained("packaging"):

@@ -24,8 +24,7 @@ from rlzoo.config.schema import (
     TrainConfig,
 )
 from rlzoo.errors import ConfigError, ExitCode, Problem, RlzooError
-from rlzoo.hub.formats import local
-from rlzoo.hub.formats.local import NAMED
+from rlzoo.hub.formats.read import NAMED, is_agent, read_local
 from rlzoo.hub.formats.source import Wishes
 from rlzoo.runs.config import RunConfig, find_problems
 from rlzoo.runs.run import Checkpoint, Run, folder_name
@@ -226,7 +225,7 @@ def open_run(
         RlzooError: if there is no such run, or what is there cannot be read as one.
     """
     words = list(env_words)
-    if isinstance(run, Run) or not local.is_agent(at_home(run)):
+    if isinstance(run, Run) or not is_agent(at_home(run)):
         said = {"env": env, "algo": algo, "file": file}
         problems = [
             Problem(
@@ -244,7 +243,7 @@ def open_run(
         if overrides.key_of(word) == "env.id":
             env_id = word.partition("=")[2].strip("'\"")
             words.remove(word)
-    found = local.read(at_home(run), Wishes(file, algo, env_id, trust))
+    found = read_local(at_home(run), Wishes(file, algo, env_id, trust))
     has = found.read_config()["env"]["kwargs"]
     differ = [f"env.kwargs.{key}={value}" for key, value in kwargs.items() if key not in has or has[key] != value]
     return found, [*differ, *words]

@@ -21,8 +21,8 @@ from rlzoo.config.schema import PushToHubConfig
 from rlzoo.console import print_lines
 from rlzoo.errors import ConfigError, ExitCode, Problem, RlzooError
 from rlzoo.hub.client import check_repo_id
-from rlzoo.hub.formats.local import NAMED
-from rlzoo.hub.formats.rlzoo_write import require_package
+from rlzoo.hub.formats.read import NAMED
+from rlzoo.hub.formats.rlzoo import require_package
 from rlzoo.hub.package import Staged, name_of, problems_of
 from rlzoo.runs.run import Run
 

@@ -1,12 +1,27 @@
-"""Agents as the notebooks of the Hugging Face Deep RL Course publish them: Q-tables (unit 2), networks (units 4 and 8).
+"""Agents as the notebooks of the Deep RL Course publish them, read and written: Q-tables, and networks beside JSON.
 
-Q-tables become runs of `q_learning`, the network of unit 4 one of `reinforce`, that of unit 8 one of `ppo_scratch`.
+Q-tables (unit 2) become runs of `q_learning`, the network of unit 4 one of `reinforce`, that of unit 8 one of
+`ppo_scratch`. Networks of rlzoo's own algorithms are written under the names that the plain layers of a notebook have:
+
+| algorithm | layers |
+|---|---|
+| `reinforce` | `fc1`, `fc2`, …: the `Policy` of unit 4 |
+| `ppo_scratch`, `actor_critic` | `actor` and `critic`, each an `nn.Sequential`: the `Agent` of unit 8 |
+| `dqn_scratch` | `network`, an `nn.Sequential`; with `dueling` it ends in two, `value` and `advantage` |
+| searches | `network`, an `nn.Sequential` with tanh between the layers, in double precision |
+
+Images pass through convolutions first, `conv1` or more layers of the same `nn.Sequential`; where two parts follow, that
+is `network`. `log_std` are the logarithms of the standard deviations of continuous actions. What the parts of a Dict
+observation pass through keeps the names that Stable-Baselines3 gives it, behind `features`. What is not needed to act,
+a baseline or a target network, is left out, but for the critics that the course keeps.
 """
 
 from __future__ import annotations
 
+import io
 import re
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,21 +29,31 @@ from typing import TYPE_CHECKING, Any
 from rlzoo.algos.specs import find_spec
 from rlzoo.errors import ExitCode, RlzooError, clean
 from rlzoo.hub.formats import source as imported
-from rlzoo.hub.formats.published import read_json
-from rlzoo.hub.formats.repository import Repository
 from rlzoo.hub.formats.sb3 import CHECKPOINT, names_of_env
-from rlzoo.hub.formats.source import Source
-from rlzoo.protocols import State
+from rlzoo.hub.formats.source import Repository, Source, write_json
+from rlzoo.hub.privacy import portable
+from rlzoo.protocols import Evaluation, State
 from rlzoo.runs import checkpoints
 from rlzoo.runs.run import Run
+from rlzoo.runs.state_files import as_numpy
 from rlzoo.untrusted import pickle_files
 from rlzoo.untrusted.pickle_files import QLearning
 
 if TYPE_CHECKING:
     import numpy as np
+    from torch import Tensor, nn
+
+    from rlzoo.evaluation.agent import Agent
+
+    Parts = dict[str, nn.Module | Tensor]
+    """Modules and parameters by their names."""
+    Layers = list[tuple[np.ndarray, np.ndarray]]
+    """Of a chain of linear layers the weights (n_out, n_in) and biases (n_out,)."""
 
 Q_TABLE, MODEL, HYPERPARAMETERS = "q-learning.pkl", "model.pt", "hyperparameters.json"
+TABLES = ("q_values", "v_values", "policy")
 SETTINGS = ("learning_rate", "gamma", "max_epsilon", "min_epsilon", "decay_rate")
+"""Hyperparameters that the course keeps beside its table."""
 SAID = {"lr": "learning_rate", "learning_rate": "learning_rate", "gamma": "gamma", "activation_fn": "activation_fn"}
 """What a `hyperparameters.json` says of a network's training; the last of them is rlzoo's word."""
 MAX_STEPS = 10**12
@@ -86,9 +111,9 @@ def read_torch(repository: Repository, file: str, run: Run, source: Source) -> t
         RlzooError: if it is refused or damaged, or holds another network than the course's.
     """
     arrays = _apart(_arrays(repository.need(file), source))
-    said = _hyperparameters(repository, source)
+    said = repository.keys_and_values(HYPERPARAMETERS, source.notes)
     actor = _layers(arrays, REINFORCE_LAYER, "")
-    critic: list[tuple[Any, Any]] = []
+    critic: Layers = []
     algo = "reinforce"
     if actor is None:
         algo = "ppo_scratch"
@@ -113,6 +138,119 @@ def read_torch(repository: Repository, file: str, run: Run, source: Source) -> t
     played = said.get("n_training_episodes")
     _build(values, tensors, {"n_episodes": played} if _is_count(played) else {}, file, run, source)
     return values, CHECKPOINT
+
+
+def write(folder: Path, agent: Agent, evaluation: Evaluation) -> None:
+    """Write q-learning.pkl for a table of action values, values.json for one of states, model.pt for networks.
+
+    Always hyperparameters.json, and config.json with the algorithm and the environment.
+    """
+    import torch
+
+    state = agent.algorithm.state()
+    if "q_values" in state.tensors:
+        values = q_learning_values(agent, evaluation)
+        pickle_files.write_q_learning(folder / Q_TABLE, as_numpy("q_values", state.tensors["q_values"]), values)
+    elif tables := {name: as_numpy(name, state.tensors[name]).tolist() for name in TABLES if name in state.tensors}:
+        write_json(folder / "values.json", tables)
+    if found := weights(find_spec(agent.config.algo.name).name, agent.algorithm):
+        buffer = io.BytesIO()  # torch's own writing of a file calls a full disk an "iostream error"
+        torch.save(found, buffer)
+        (folder / MODEL).write_bytes(buffer.getvalue())
+    settings = hyperparameters(agent, evaluation)
+    write_json(folder / HYPERPARAMETERS, settings)
+    described = {"algo": agent.config.algo.name, "env": agent.config.env.id, "hyperparameters": settings}
+    write_json(folder / "config.json", described)
+
+
+def q_learning_values(agent: Agent, evaluation: Evaluation) -> dict[str, Any]:
+    """What the course keeps beside its table, by its names: with the seeds of the evaluation, its loop repeats it."""
+    chosen = agent.config.algo.hyperparams
+    kwargs = spec_kwargs(agent)
+    values: dict[str, Any] = {
+        "env_id": agent.config.env.id,
+        "max_steps": _max_steps(agent),
+        "n_training_episodes": int(getattr(agent.algorithm, "n_episodes", 0)),
+        "n_eval_episodes": evaluation.n_episodes,
+        "eval_seed": list(evaluation.seeds),
+        **{key: chosen[key] for key in SETTINGS if key in chosen},
+    }
+    if "map_name" in kwargs:
+        values["map_name"] = kwargs["map_name"]
+    if kwargs.get("is_slippery") is False:
+        values["slippery"] = False
+    return values
+
+
+def env_tag(agent: Agent) -> str:
+    """The environment as the course's cards name it: `FrozenLake-v1-4x4-no_slippery`."""
+    kwargs = spec_kwargs(agent) if find_spec(agent.config.algo.name).family in ("tabular", "planning") else {}
+    parts = [agent.config.env.id]
+    if "map_name" in kwargs:
+        parts.append(str(kwargs["map_name"]))
+    if kwargs.get("is_slippery") is False:
+        parts.append("no_slippery")
+    return "-".join(parts)
+
+
+def hyperparameters(agent: Agent, evaluation: Evaluation) -> dict[str, Any]:
+    """Every keyword of the algorithm, and the words that the course's hyperparameters.json has besides."""
+    cfg = agent.config
+    env = agent.make_env()
+    try:
+        state_space, action_space = (_size(space) for space in (env.observation_space, env.action_space))
+    finally:
+        env.close()
+    found = dict(cfg.algo.hyperparams)
+    layers = found.get("net_arch")
+    if isinstance(layers, list | tuple) and layers:
+        found["h_size"] = layers[0]
+    if "learning_rate" in found:
+        found["lr"] = found["learning_rate"]
+    found |= {
+        "n_training_episodes": int(getattr(agent.algorithm, "n_episodes", 0)),
+        "n_evaluation_episodes": evaluation.n_episodes,
+        "max_t": _max_steps(agent),
+        "env_id": cfg.env.id,
+        "state_space": state_space,
+        "action_space": action_space,
+    }
+    published: dict[str, Any] = portable(found)
+    return published
+
+
+def spec_kwargs(agent: Agent) -> Mapping[str, Any]:
+    """What the environment was made with, its own defaults included; a map of one's own has no name."""
+    kwargs = dict(_spec(agent).kwargs)
+    return {key: value for key, value in kwargs.items() if key != "map_name" or not kwargs.get("desc")}
+
+
+def weights(name: str, algorithm: Any) -> dict[str, Tensor]:
+    """A state dict of plain layers; of an algorithm that is not in the table above, that of each of its modules.
+
+    Args:
+        name: the algorithm's.
+        algorithm: what has the networks.
+
+    Returns:
+        Tensors on the CPU, row-major; none if there is no network.
+    """
+    import torch
+    from torch import nn
+
+    from rlzoo.algos.search.base import PolicySearch
+
+    if name in PARTS:
+        parts = PARTS[name](algorithm)
+    elif isinstance(algorithm, PolicySearch):
+        parts = _unflattened(getattr(algorithm, algorithm.WEIGHTS), algorithm.policy.sizes)
+    else:
+        parts = {part: module for part, module in vars(algorithm).items() if isinstance(module, nn.Module)}
+    return {
+        key: tensor.detach().cpu().clone(memory_format=torch.contiguous_format)
+        for part, module in parts.items()
+        for key, tensor in _tensors(part, module)
+    }
 
 
 def _build(
@@ -150,8 +288,7 @@ def _trusted_table(value: Any) -> QLearning | None:
 
 def _arrays(path: Path, source: Source) -> dict[str, np.ndarray]:
     """The network's parameters by name."""
-    from rlzoo.untrusted.modules import read_module
-    from rlzoo.untrusted.torch_file import read_tensors
+    from rlzoo.untrusted.torch_file import read_module, read_tensors
 
     data = path.read_bytes()
     try:
@@ -165,17 +302,6 @@ def _arrays(path: Path, source: Source) -> dict[str, np.ndarray]:
         raise RlzooError(error.message, STATE_DICT, error.code) from error
     source.notes.assume(f"{path.name} holds a whole pickled network: its numbers were read, its code was not")
     return found
-
-
-def _hyperparameters(repository: Repository, source: Source) -> dict[str, Any]:
-    path = repository.find(HYPERPARAMETERS)
-    if path is None:
-        return {}
-    try:
-        return read_json(path)
-    except ValueError as error:
-        source.notes.assume(f"{HYPERPARAMETERS} is left out: {clean(error)[:100]}")
-        return {}
 
 
 def _env_id(said: Any, file: str, source: Source) -> str:
@@ -209,7 +335,7 @@ def _is_count(value: Any) -> bool:
     return type(value) is int and 1 <= value <= MAX_STEPS
 
 
-def _layers(arrays: Mapping[str, Any], pattern: re.Pattern[str], part: str) -> list[tuple[Any, Any]] | None:
+def _layers(arrays: Mapping[str, Any], pattern: re.Pattern[str], part: str) -> Layers | None:
     """Weights (n_out, n_in) and biases (n_out,) of a chain of layers, None if the names are not those of one."""
     numbered: dict[int, dict[str, Any]] = {}
     for name, array in arrays.items():
@@ -228,11 +354,11 @@ def _layers(arrays: Mapping[str, Any], pattern: re.Pattern[str], part: str) -> l
     return layers if chained and whole else None
 
 
-def _sizes(layers: list[tuple[Any, Any]]) -> list[int]:
+def _sizes(layers: Layers) -> list[int]:
     return [int(layers[0][0].shape[1]), *(int(weight.shape[0]) for weight, _ in layers)] if layers else []
 
 
-def _one(layers: list[tuple[Any, Any]], name: str) -> dict[str, Any]:
+def _one(layers: Layers, name: str) -> dict[str, Any]:
     """As a sequence of layers with something between them."""
     found: dict[str, Any] = {}
     for index, (weight, bias) in enumerate(layers):
@@ -258,7 +384,7 @@ def _apart(arrays: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
     return found
 
 
-def _side_by_side(actor: list[tuple[Any, Any]], critic: list[tuple[Any, Any]]) -> dict[str, Any]:
+def _side_by_side(actor: Layers, critic: Layers) -> dict[str, Any]:
     """As `algos.deep.networks.Pair` keeps them: of each layer both, (2, n_in, n_out), the narrower one filled up."""
     import numpy as np
 
@@ -271,3 +397,123 @@ def _side_by_side(actor: list[tuple[Any, Any]], critic: list[tuple[Any, Any]]) -
         found[f"network.actor_and_critic.weights.{index}"] = weights
         found[f"network.actor_and_critic.biases.{index}"] = biases
     return found
+
+
+def _spec(agent: Agent) -> Any:
+    from rlzoo.envs.make import make_raw
+
+    cfg = agent.config.env
+    env = make_raw(
+        cfg.id, imports=cfg.imports, kwargs=cfg.kwargs, max_steps=agent.config.eval.max_steps or cfg.max_steps
+    )
+    try:
+        return env.spec
+    finally:
+        env.close()
+
+
+def _max_steps(agent: Agent) -> int | None:
+    limit = _spec(agent).max_episode_steps
+    return None if limit is None else int(limit)
+
+
+def _size(space: Any) -> Any:
+    """How many there are of something discrete, how long a vector is, the shape of all else."""
+    if hasattr(space, "n"):
+        return int(space.n) if not hasattr(space.n, "__len__") else list(map(int, space.n))
+    shape = space.shape
+    return (int(shape[0]) if len(shape) == 1 else list(shape)) if shape is not None else str(space)
+
+
+def _policy(algorithm: Any) -> Parts:
+    actor = algorithm.actor
+    several, layers = _front(actor.features)
+    return {"features": several, **_numbered([*layers, *actor.layers]), **_spread(actor.distribution)}
+
+
+def _two_networks(algorithm: Any) -> Parts:
+    from torch import nn
+
+    parts: Parts = {}
+    for part, network in (("actor", algorithm.actor), ("critic", algorithm.critic)):
+        several, layers = _front(network.features)
+        parts |= {f"{part}_features": several, part: nn.Sequential(*layers, *network.layers)}
+    return {**parts, **_spread(algorithm.actor.distribution)}
+
+
+def _agent(algorithm: Any) -> Parts:
+    from torch import nn
+
+    network = algorithm.network
+    several, layers = _front(network.features)
+    both = {part: network.actor_and_critic.alone(index) for index, part in enumerate(("actor", "critic"))}
+    return {"features": several, "network": nn.Sequential(*layers), **both, **_spread(network.distribution)}
+
+
+def _q_network(algorithm: Any) -> Parts:
+    from torch import nn
+
+    network = algorithm.q_network
+    several, layers = _front(network.features)
+    if network.value is None:
+        return {"features": several, "network": nn.Sequential(*layers, *network.advantage)}
+    ends = {"value": network.value, "advantage": network.advantage}
+    return {"features": several, "network": nn.Sequential(*layers), **ends}
+
+
+PARTS: dict[str, Callable[[Any], Parts]] = {
+    "reinforce": _policy,
+    "actor_critic": _two_networks,
+    "ppo_scratch": _agent,
+    "dqn_scratch": _q_network,
+}
+
+
+def _front(extractor: nn.Module) -> tuple[nn.Module, list[nn.Module]]:
+    """What makes features of an observation: a module of several parts, or layers in a row; empty is the other one."""
+    from stable_baselines3.common.torch_layers import NatureCNN
+    from torch import nn
+
+    if isinstance(extractor, NatureCNN):
+        return nn.Module(), [*extractor.cnn, *extractor.linear]
+    return (nn.Module(), [*extractor]) if isinstance(extractor, nn.Sequential) else (extractor, [])
+
+
+def _numbered(layers: Iterable[nn.Module]) -> Parts:
+    """Layers with weights, called `conv1`, `conv2`, … and `fc1`, `fc2`, … in their order."""
+    from torch import nn
+
+    found: Parts = {}
+    counts: Counter[str] = Counter()
+    for layer in layers:
+        if isinstance(layer, nn.Conv2d | nn.Linear):
+            kind = "conv" if isinstance(layer, nn.Conv2d) else "fc"
+            counts[kind] += 1
+            found[f"{kind}{counts[kind]}"] = layer
+    return found
+
+
+def _spread(distribution: nn.Module) -> Parts:
+    return {"log_std": distribution.log_std} if hasattr(distribution, "log_std") else {}
+
+
+def _unflattened(vector: np.ndarray, sizes: Sequence[int]) -> Parts:
+    """The layers of `search.flat_policy`."""
+    import torch
+
+    found: Parts = {}
+    begin = 0
+    for depth, (n_in, n_out) in enumerate(pairwise(sizes)):
+        end = begin + n_in * n_out
+        found[f"network.{2 * depth}.weight"] = torch.tensor(vector[begin:end]).view(n_out, n_in)
+        begin = end + n_out
+        found[f"network.{2 * depth}.bias"] = torch.tensor(vector[end:begin])
+    return found
+
+
+def _tensors(part: str, value: nn.Module | Tensor) -> Iterable[tuple[str, Tensor]]:
+    from torch import nn
+
+    if isinstance(value, nn.Module):
+        return ((f"{part}.{key}", tensor) for key, tensor in value.state_dict().items())
+    return ((part, value),)

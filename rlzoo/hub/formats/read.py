@@ -13,24 +13,25 @@ Nothing is unpickled, imported or evaluated. `trust=true` unpickles what the saf
 
 from __future__ import annotations
 
+import hashlib
+import os
 import re
 import secrets
 import shutil
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass, replace
 from pathlib import Path
 
+from rlzoo import __version__, contained
+from rlzoo.console import say, warn
 from rlzoo.errors import ExitCode, RlzooError, clean
-from rlzoo.hub.formats import course as course_layouts
-from rlzoo.hub.formats import published, rl_zoo3_metrics, sb3
-from rlzoo.hub.formats import rl_zoo3 as zoo_settings
-from rlzoo.hub.formats import rlzoo as own_layout
+from rlzoo.hub.formats import course, rl_zoo3, rlzoo, sb3
 from rlzoo.hub.formats import source as imported
-from rlzoo.hub.formats.repository import Origin, Repository, shown
-from rlzoo.hub.formats.source import Notes, Source, Wishes
+from rlzoo.hub.formats.source import Notes, Origin, Repository, Source, Wishes, shown
+from rlzoo.hub.listing import read_published
 from rlzoo.runs.checkpoints import NotFiniteError
-from rlzoo.runs.run import Run
+from rlzoo.runs.run import Run, folder_name
 
 RLZOO, RL_ZOO3, HUGGINGFACE_SB3, Q_LEARNING, TORCH = "rlzoo", "rl_zoo3", "huggingface_sb3", "q_learning", "torch"
 TITLES = {
@@ -41,14 +42,21 @@ TITLES = {
     TORCH: "the course's PyTorch",
 }
 ABOUT = ("results.json", "README.md")
+NAMED = ("env", "algo", "file")
+"""Words that say what an agent does not say by itself; where it is a run they are settled."""
+ROOT = Path("hub", "local")
+"""Where agents on this disk become runs, below the current folder."""
+WEIGHTS = (".zip", ".pt", ".pkl")
+"""Kinds of files that agents are in."""
+CHUNK = 2**20
 FILES = {
     RL_ZOO3: (
-        *(zoo_settings.CONFIG, zoo_settings.ARGS, zoo_settings.ENV_KWARGS, rl_zoo3_metrics.FILE),
+        *(rl_zoo3.CONFIG, rl_zoo3.ARGS, rl_zoo3.ENV_KWARGS, rl_zoo3.METRICS),
         *sb3.STATISTICS,
     ),
     HUGGINGFACE_SB3: sb3.STATISTICS,
     Q_LEARNING: (),
-    TORCH: (course_layouts.HYPERPARAMETERS,),
+    TORCH: (course.HYPERPARAMETERS,),
 }
 """What is read besides the weights and `ABOUT`, where it is there."""
 
@@ -87,12 +95,12 @@ def recognise(names: Sequence[str], *, file: str | None = None, repo_name: str =
     if file is not None and file not in names:
         models = [name for name in names if _is_model(name)]
         raise RlzooError(f"there is no {clean(file)[:100]}", f"file= takes one of: {shown(models)}", ExitCode.HUB)
-    if file is None and {own_layout.CONFIG, own_layout.MANIFEST} <= set(names):
-        return _layout(RLZOO, own_layout.MANIFEST, own_layout.files(names), names)
+    if file is None and {rlzoo.CONFIG, rlzoo.MANIFEST} <= set(names):
+        return _layout(RLZOO, rlzoo.MANIFEST, rlzoo.files(names), names)
     chosen = file or _choose([name for name in names if _is_model(name)], names, repo_name)
     folder = chosen.rpartition("/")[0]
     if chosen.endswith(".zip"):
-        name = RL_ZOO3 if zoo_settings.CONFIG in names and not folder else HUGGINGFACE_SB3
+        name = RL_ZOO3 if rl_zoo3.CONFIG in names and not folder else HUGGINGFACE_SB3
     elif chosen.endswith(".pkl"):
         name = Q_LEARNING
     elif chosen.endswith(".pt"):
@@ -131,7 +139,8 @@ def read(
     origin, wishes = origin or Origin(str(folder)), wishes or Wishes()
     repository = Repository(folder, origin, tuple(only))
     layout = recognise(repository.names(), file=wishes.file, repo_name=origin.name)
-    source = Source(origin, published.read(repository), wishes, Notes())
+    notes = Notes()
+    source = Source(origin, read_published(repository, notes), wishes, notes)
     if into.exists():
         raise RlzooError(f"{into} is there already", code=ExitCode.STORAGE)
     building = Run(into.with_name(f".{into.name}.{secrets.token_hex(4)}.new"))
@@ -140,7 +149,7 @@ def read(
         try:
             building.path.mkdir(parents=True)
             values, checkpoint = _read(repository, layout, building, source)
-            imported.write(building, values, source, layout=layout.name, file=layout.file, checkpoint=checkpoint)
+            imported.write_run(building, values, source, layout=layout.name, file=layout.file, checkpoint=checkpoint)
             _try(building, layout, wishes)
             building.path.rename(into)
         except NotFiniteError as error:
@@ -158,6 +167,51 @@ def read(
     return Run(into)
 
 
+def is_agent(path: Path) -> bool:
+    """Whether there is something to read at a path: a file of weights, or a folder with one, that is no run's."""
+    if path.is_file():
+        return path.suffix in WEIGHTS
+    if not path.is_dir() or (path / "info.json").is_file():
+        return False
+    with os.scandir(path) as found:
+        return (path / rlzoo.MANIFEST).is_file() or any(Path(entry.name).suffix in WEIGHTS for entry in found)
+
+
+def read_local(path: Path, wishes: Wishes) -> Run:
+    """The run of an agent on this disk, made when it is first asked for, and again when its files have changed.
+
+    That is `hub/local/<name>-<digest>`, where results and films go too: nothing is written where the agent lies.
+
+    Args:
+        path: a file of weights, or a folder with one.
+        wishes: what it does not say by itself.
+
+    Raises:
+        RlzooError: with exit code 7 if a file is refused, 5 if it is damaged, 2 if it does not say enough.
+    """
+    _require_no_checkpoint(path.parent if path.is_file() else path)
+    try:
+        run = _read_local(path, wishes)
+    except RlzooError as error:
+        code = ExitCode.WRONG_REQUEST if error.code is ExitCode.HUB else error.code
+        raise RlzooError(error.message, error.hint, code) from error
+    about = run.read_info()["hub"]
+    say(f"{path}: {TITLES[about['layout']]} layout, as the run {run.path}")
+    if path.suffix == ".zip" and not any((path.parent / name).is_file() for name in sb3.STATISTICS):
+        say("no vec_normalize.pkl lies beside it: its observations are taken as they are")
+    for text in about["assumed"]:
+        say(f"assumed: {text}")
+    for record in about["trusted"]:
+        warn(f"unpickled on trust: {record['file']}, SHA-256 {record['sha256'][:16]}…")
+    return run
+
+
+def local_source(run: Run) -> Path | None:
+    """The folder on this disk that a run was read from; None for any other run."""
+    about = run.read_info().get("hub")
+    return Path(str(about["repo_id"])).resolve() if isinstance(about, dict) and not about.get("commit") else None
+
+
 def _of_repository(error: RlzooError, places: Sequence[Path], origin: Origin) -> RlzooError:
     """The error, saying the repository where it says a place that is gone by the time it is read."""
     message, hint = error.message, error.hint
@@ -172,12 +226,12 @@ def _of_repository(error: RlzooError, places: Sequence[Path], origin: Origin) ->
 
 def _read(repository: Repository, layout: Layout, run: Run, source: Source) -> tuple[dict[str, object], str]:
     if layout.name == RLZOO:
-        return own_layout.read(repository, run, source)
+        return rlzoo.read(repository, run, source)
     if layout.name in (RL_ZOO3, HUGGINGFACE_SB3):
         return sb3.read(repository, layout.file, run, source, zoo=layout.name == RL_ZOO3)
     if layout.name == Q_LEARNING:
-        return course_layouts.read_q_learning(repository, layout.file, run, source)
-    return course_layouts.read_torch(repository, layout.file, run, source)
+        return course.read_q_learning(repository, layout.file, run, source)
+    return course.read_torch(repository, layout.file, run, source)
 
 
 def _try(run: Run, layout: Layout, wishes: Wishes) -> None:
@@ -195,7 +249,7 @@ def _layout(name: str, file: str, others: Sequence[str], names: Sequence[str]) -
 
 def _is_model(name: str) -> bool:
     base = name.rpartition("/")[2]
-    if base == rl_zoo3_metrics.FILE or base in sb3.STATISTICS or "replay_buffer" in base:
+    if base == rl_zoo3.METRICS or base in sb3.STATISTICS or "replay_buffer" in base:
         return False
     return name.endswith((".zip", ".pt")) or bool(re.search(r"q[-_]?(learning|table).*\.pkl$", name, re.IGNORECASE))
 
@@ -204,7 +258,7 @@ def _choose(models: list[str], names: Sequence[str], repo_name: str) -> str:
     """The file with the weights: the only one at the top, the one that the repository is named after, the only one."""
     top = [name for name in models if "/" not in name]
     named = [name for name in top if name.rpartition(".")[0] == repo_name]
-    known = [name for name in top if name in (course_layouts.Q_TABLE, course_layouts.MODEL)]
+    known = [name for name in top if name in (course.Q_TABLE, course.MODEL)]
     for found in (top, named, known, [] if top else models):
         if len(found) == 1:
             return found[0]
@@ -212,3 +266,55 @@ def _choose(models: list[str], names: Sequence[str], repo_name: str) -> str:
         raise RlzooError(f"there are several agents: {shown(models)}", f"say which: file={shown(models[:1])}")
     hint = "an agent is a zip of Stable-Baselines3, a q-learning.pkl, a model.pt, or what rlzoo push-to-hub writes"
     raise RlzooError(f"there is no agent that rlzoo knows among: {shown(list(names))}", hint, ExitCode.HUB)
+
+
+def _read_local(path: Path, wishes: Wishes) -> Run:
+    folder = path
+    only: tuple[str, ...] = ()
+    if path.is_file():
+        folder, only = path.parent, beside(path.name)
+        wishes = replace(wishes, file=path.name)
+    origin = Origin(str(folder) if folder.name else str(folder.resolve()))
+    folder = folder.absolute()  # what is found and replaced in messages
+    repository = Repository(folder, origin, only)
+    layout = recognise(repository.names(), file=wishes.file, repo_name=origin.name)
+    into = ROOT / f"{_name(path)}-{_digest(repository, layout.files, wishes)}"
+    contained.require_way(into)
+    if into.absolute().is_relative_to(folder):
+        contained.require(into, folder)
+    if not into.exists():
+        try:
+            read(folder, into, origin=origin, wishes=wishes, only=only)
+        except RlzooError:
+            if not into.exists():  # another process was not quicker
+                raise
+    return Run.open(into)
+
+
+def _require_no_checkpoint(folder: Path) -> None:
+    """A checkpoint of a run is better named as such: the run knows its environment and settings."""
+    run = folder.resolve().parent.parent
+    if folder.resolve().parent.name == "checkpoints" and (run / "info.json").is_file():
+        hint = f"run={run} checkpoint={folder.resolve().name}"
+        raise RlzooError(f"{folder} is a checkpoint of a run, which knows its environment", hint)
+
+
+def _name(path: Path) -> str:
+    """What the run is called: as the folder, and as the file where that is named."""
+    whole = path.resolve()
+    return folder_name(f"{whole.parent.name}-{whole.stem}" if path.is_file() else whole.name).strip("-.")[:80]
+
+
+def _digest(repository: Repository, names: tuple[str, ...], wishes: Wishes) -> str:
+    """Of everything that the run is made of: the files that are read, what was wished for, and the reader."""
+    digest = hashlib.sha256(repr((__version__, astuple(wishes))).encode())
+    for name in names:
+        path = repository.need(name)
+        digest.update(f"\0{name}\0{path.stat().st_size}\0".encode())
+        try:
+            with path.open("rb") as file:
+                while chunk := file.read(CHUNK):
+                    digest.update(chunk)
+        except OSError as error:
+            raise RlzooError(f"cannot read {path}: {error.strerror}", code=ExitCode.STORAGE) from error
+    return digest.hexdigest()[:8]

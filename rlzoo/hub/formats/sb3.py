@@ -1,12 +1,15 @@
-"""Agents as rl_zoo3's push and huggingface_sb3's `package_to_hub` publish them: a zip of Stable-Baselines3 and more.
+"""A zip of Stable-Baselines3 and its normalisation statistics, as rl_zoo3 and huggingface_sb3 publish them.
 
 The zip is read without unpickling: networks are rebuilt and filled with its tensors. What that refuses is opened by
-Stable-Baselines3 itself only with `trust=true`.
+Stable-Baselines3 itself only with `trust=true`. It is written as its `load` opens it, and unzipped beside that.
 """
 
 from __future__ import annotations
 
+import io
+import json
 import re
+import zipfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -15,22 +18,23 @@ from typing import TYPE_CHECKING, Any
 from rlzoo.algos.specs import ALGOS, ALIASES, find_spec
 from rlzoo.config.schema import TrainConfig
 from rlzoo.errors import ConfigError, ExitCode, Problem, RlzooError
-from rlzoo.hub.formats import rl_zoo3 as zoo_settings
-from rlzoo.hub.formats import rl_zoo3_metrics
+from rlzoo.hub.formats import rl_zoo3
 from rlzoo.hub.formats import source as imported
-from rlzoo.hub.formats.repository import Repository
 from rlzoo.hub.formats.rl_zoo3 import ZooSettings
-from rlzoo.hub.formats.source import Source
+from rlzoo.hub.formats.source import Repository, Source, write_json, write_zip
+from rlzoo.hub.privacy import portable
 from rlzoo.protocols import Algorithm, State
 from rlzoo.runs import checkpoints
 from rlzoo.runs.run import Run
 from rlzoo.untrusted import pickle_files, sb3_zip
 from rlzoo.untrusted import unpickle as trust
-from rlzoo.untrusted.expressions import class_word
+from rlzoo.untrusted.zoo_yaml import class_word
 
 if TYPE_CHECKING:
     import gymnasium
     from stable_baselines3.common.vec_env import VecEnv
+
+    from rlzoo.evaluation.agent import Agent
 
 STATISTICS = ("vec_normalize.pkl", "vecnormalize.pkl")
 CHECKPOINT = "last"
@@ -80,11 +84,11 @@ def read(repository: Repository, file: str, run: Run, source: Source, *, zoo: bo
     """
     from rlzoo.envs import make
 
-    settings = zoo_settings.read(repository) if zoo else None
+    settings = rl_zoo3.read(repository) if zoo else None
     model = _open(repository.need(file), settings, source)
     values = _values(file, model, settings, source)
     statistics, values["env"]["normalize"] = _normalization(repository, settings, values, source)
-    where = f"{zoo_settings.CONFIG if zoo else file} of {source.origin.name}"
+    where = f"{rl_zoo3.CONFIG if zoo else file} of {source.origin.name}"
     cfg = imported.checked(values, source, where=where)
     env = make(cfg.env, n_envs=1, seed=0, training=False, statistics=statistics)
     try:
@@ -93,13 +97,44 @@ def read(repository: Repository, file: str, run: Run, source: Source, *, zoo: bo
         checkpoints.save(run, CHECKPOINT, algorithm=algorithm, env=env, model_zip=True)
     finally:
         env.close()
-    metrics = repository.find(rl_zoo3_metrics.FILE) if zoo else None
+    metrics = repository.find(rl_zoo3.METRICS) if zoo else None
     if metrics is not None:
         try:
-            rl_zoo3_metrics.write_evaluations(metrics, run.evaluations_file)
+            rl_zoo3.read_evaluations(metrics, run.evaluations_file)
         except RlzooError as error:
-            source.notes.assume(f"{rl_zoo3_metrics.FILE} is left out: {error.message[:200]}")
+            source.notes.assume(f"{rl_zoo3.METRICS} is left out: {error.message[:200]}")
     return values, CHECKPOINT
+
+
+def write_model(folder: Path, name: str, agent: Agent) -> None:
+    """Write `<name>.zip`, its contents in `<name>/`, and `config.json`, what it says about itself without pickle.
+
+    The zip of a checkpoint of this user's own run is taken as it is; any other is made anew from the weights.
+    """
+    contents = _contents(agent)
+    write_zip(folder / f"{name}.zip", contents)
+    (folder / name).mkdir()
+    for entry, data in contents.items():
+        (folder / name / entry).write_bytes(data)
+    described = {key: _without_pickle(value) for key, value in json.loads(contents["data"]).items()}
+    described["system_info"] = _system_info(contents.get("system_info.txt", b"").decode("utf-8"))
+    write_json(folder / "config.json", portable(described))
+
+
+def write_statistics(path: Path, agent: Agent) -> None:
+    """Write `vec_normalize.pkl` as the training had it: going on with it normalises rewards again if it did."""
+    from stable_baselines3.common.vec_env import unwrap_vec_normalize
+
+    env = agent.make_env()
+    try:
+        normalize = unwrap_vec_normalize(env)
+        assert normalize is not None
+        chosen = agent.config.env.normalize
+        normalize.training = True
+        normalize.norm_reward = bool(chosen.get("norm_reward", True)) if isinstance(chosen, dict) else True
+        pickle_files.write_vec_normalize(path, env)
+    finally:
+        env.close()
 
 
 def _values(file: str, model: Model, settings: ZooSettings | None, source: Source) -> dict[str, Any]:
@@ -250,7 +285,7 @@ def _normalization(
     asked = None if settings is None else settings.normalize
     if asked is False:
         if path is not None:
-            source.notes.assume(f"{path.name} is left out: {zoo_settings.CONFIG} says that nothing was normalised")
+            source.notes.assume(f"{path.name} is left out: {rl_zoo3.CONFIG} says that nothing was normalised")
         return None, False
     if path is None:
         if asked is None:
@@ -259,7 +294,7 @@ def _normalization(
             source.notes.assume("rewards were normalised, which does not matter to an agent that is trained")
             return None, False
         problem = Problem("normalize", "observations were normalised, and there are no statistics: vec_normalize.pkl")
-        raise ConfigError([replace(problem, where=f"{zoo_settings.CONFIG} of {source.origin.name}")])
+        raise ConfigError([replace(problem, where=f"{rl_zoo3.CONFIG} of {source.origin.name}")])
     state = imported.opened(
         path, source, pickle_files.read_vec_normalize, _trusted_statistics, "statistics of a VecNormalize"
     )
@@ -285,3 +320,37 @@ def _trusted_statistics(value: Any) -> State | None:
     if isinstance(getattr(value, "__dict__", None), dict):
         value.returns = np.zeros(0)  # the file has none
     return statistics(value)
+
+
+def _contents(agent: Agent) -> dict[str, bytes]:
+    """The files in the zip of an agent, in their order."""
+    buffer = io.BytesIO()
+    if _has_own_zip(agent):
+        buffer.write(agent.checkpoint.model_zip.read_bytes())
+    else:
+        agent.algorithm.model.save(buffer)  # type: ignore[attr-defined]
+    with zipfile.ZipFile(buffer) as archive:
+        return {name: archive.read(name) for name in archive.namelist()}
+
+
+def _has_own_zip(agent: Agent) -> bool:
+    checkpoint = agent.checkpoint
+    if not agent.run.is_own() or not checkpoint.model_zip.is_file():
+        return False
+    if "model.zip" not in checkpoints.read_manifest(checkpoint)["files"]:
+        return False
+    checkpoints.read(checkpoint, (checkpoints.ALGORITHM, "model"))  # it is what was written
+    return True
+
+
+def _without_pickle(value: Any) -> Any:
+    """A value of the zip's description without its pickle, and without the class it is of."""
+    if not isinstance(value, dict) or ":type:" not in value:
+        return value
+    shown = {key: part for key, part in value.items() if not key.startswith("__") and " at 0x" not in str(part)}
+    return {key: part for key, part in shown.items() if key != ":serialized:"}
+
+
+def _system_info(text: str) -> dict[str, str]:
+    pairs = (line.removeprefix("- ").partition(": ") for line in text.splitlines())
+    return {key: value for key, _, value in pairs if key}

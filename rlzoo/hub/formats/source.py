@@ -1,15 +1,21 @@
-"""A run made of what others published: rlzoo's defaults below their settings, checked as any request, unsigned."""
+"""What others published, and a run made of it: rlzoo's defaults below their settings, checked as any request, unsigned.
+
+A file is opened only if its name, kind and size are fine.
+"""
 
 from __future__ import annotations
 
+import json
+import os
+import zipfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from copy import deepcopy
 from dataclasses import dataclass, field, replace
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any, TypeVar
 
-from rlzoo import own_modules
+from rlzoo import contained, own_modules
 from rlzoo.algos.schema.signatures import check as check_algo
 from rlzoo.algos.schema.signatures import check_values
 from rlzoo.algos.specs import find_spec
@@ -18,17 +24,34 @@ from rlzoo.config.parse import check, parse
 from rlzoo.config.schema import TrainConfig
 from rlzoo.envs import registration
 from rlzoo.envs.check import check_env
-from rlzoo.errors import ConfigError, ExitCode, Problem, RlzooError
-from rlzoo.hub.formats.published import Published
-from rlzoo.hub.formats.repository import Origin
-from rlzoo.runs import strangers
+from rlzoo.errors import ConfigError, ExitCode, Problem, RlzooError, clean
+from rlzoo.hub.listing import Published
+from rlzoo.runs import checkpoints, strangers
 from rlzoo.runs.run import Run, write_text
+from rlzoo.untrusted import pickle_files
 from rlzoo.untrusted.unpickle import HINT, Trusted, unpickle
 
 T = TypeVar("T")
 
+LIMITS = {
+    ".zip": 512 * 2**20,
+    ".pt": 128 * 2**20,
+    ".pkl": pickle_files.MAX_BYTES,
+    ".safetensors": checkpoints.MAX_PART,
+    ".json": checkpoints.MAX_JSON,
+    ".yml": yaml_file.MAX_BYTES,
+    ".yaml": yaml_file.MAX_BYTES,
+    ".md": 2**20,
+    ".csv": 64 * 2**20,
+}
+"""Bytes that a file of each kind may have; others are not taken."""
+MAX_SHOWN = 20
+MAX_FILES = 10_000
+"""Files that a folder may hold: a package has a few dozen, a home hundreds of thousands."""
 NO_LIMIT = 2**62
 """Steps of a training that is over: whether its buffers would have been filled is not asked."""
+BEGINNING_OF_TIME = (1980, 1, 1, 0, 0, 0)
+"""The date of every file in a zip: the same contents give the same bytes."""
 
 
 @dataclass(frozen=True)
@@ -61,6 +84,112 @@ class Notes:
 
 
 @dataclass(frozen=True)
+class Origin:
+    """Where files come from: a repository of the Hub at one commit, or a folder.
+
+    Attributes:
+        repo_id: `owner/name`; the folder's path where there is no repository.
+        commit: all of its 40 digits; empty for a folder.
+        revision: what was asked for: a branch, a tag, a commit.
+    """
+
+    repo_id: str
+    commit: str = ""
+    revision: str | None = None
+
+    @property
+    def name(self) -> str:
+        """The repository's name without its owner."""
+        return self.repo_id.rpartition("/")[2]
+
+    def __str__(self) -> str:
+        return f"{self.repo_id} at commit {self.commit[:8]}" if self.commit else self.repo_id
+
+
+@dataclass(frozen=True)
+class Repository:
+    """Published files in a folder.
+
+    Attributes:
+        folder: where they lie.
+        origin: where they come from.
+        only: the names that count, if not all do.
+    """
+
+    folder: Path
+    origin: Origin
+    only: tuple[str, ...] = ()
+
+    def names(self) -> list[str]:
+        """The names of all files, relative to the folder; links are named, never followed.
+
+        Raises:
+            RlzooError: if there are more than anybody would publish.
+        """
+        if self.only:
+            return sorted(name for name in self.only if os.path.lexists(self.folder / name))
+        found: list[str] = []
+        for number, path in enumerate(contained.walk(self.folder, hidden=False), 1):
+            if not path.is_dir() or path.is_symlink():
+                found.append(path.relative_to(self.folder).as_posix())
+            if number > MAX_FILES:
+                raise RlzooError(f"{self.origin} holds more than {MAX_FILES:,} files", "name the folder of one agent")
+        return sorted(found)
+
+    def find(self, name: str) -> Path | None:
+        """The file of that name, None if there is none.
+
+        Raises:
+            RlzooError: with exit code 7, if the name leads out of the folder, or the file is a link or too large.
+        """
+        if self.only and name not in self.only:
+            return None
+        path = contained.inside(self.folder, name)
+        if path.is_symlink():
+            raise RlzooError(f"{clean(name)[:100]} of {self.origin} is a link, no file", code=ExitCode.UNSAFE)
+        if not path.is_file():
+            return None
+        check_size(name, path.stat().st_size, self.origin)
+        return path
+
+    def need(self, name: str) -> Path:
+        """The file of that name.
+
+        Raises:
+            RlzooError: as `find` does, and if there is none.
+        """
+        path = self.find(name)
+        if path is None:
+            raise RlzooError(
+                f"{self.origin} has no {clean(name)[:100]}", f"it has: {shown(self.names())}", ExitCode.HUB
+            )
+        return path
+
+    def keys_and_values(self, name: str, notes: Notes, *, finite: bool = False) -> dict[str, Any]:
+        """What a JSON file holds; nothing if there is none, and if it is damaged, which is noted.
+
+        Args:
+            name: the file's.
+            notes: get what is wrong with it.
+            finite: a number that is not finite damages it.
+        """
+        path = self.find(name)
+        if path is None:
+            return {}
+        try:
+            found = json.loads(path.read_bytes().decode("utf-8"))
+            if not isinstance(found, dict):
+                raise ValueError("it holds no keys and values")
+            if finite:
+                json.dumps(found, allow_nan=False)
+        except (ValueError, RecursionError) as error:
+            why = "it is nested too deeply" if isinstance(error, RecursionError) else clean(error)[:100]
+            notes.assume(f"{name} is left out: {why}")
+            return {}
+        return found
+
+
+@dataclass(frozen=True)
 class Source:
     """Everything that the reader of a layout works from."""
 
@@ -68,6 +197,38 @@ class Source:
     published: Published
     wishes: Wishes
     notes: Notes
+
+
+def check_size(name: str, size: int, origin: Origin) -> None:
+    """Refuse a file that is larger than any of its kind.
+
+    Raises:
+        RlzooError: with exit code 7.
+    """
+    limit = LIMITS.get(PurePosixPath(name).suffix, 0)
+    if size > limit:
+        text = f"{clean(name)[:100]} of {origin} has {size:,} bytes; at most {limit:,} are read of such a file"
+        raise RlzooError(text, code=ExitCode.UNSAFE)
+
+
+def shown(names: list[str]) -> str:
+    """Names of files for a message."""
+    if not names:
+        return "no files"
+    more = f" and {len(names) - MAX_SHOWN} more" if len(names) > MAX_SHOWN else ""
+    return ", ".join(" ".join(clean(name).split())[:80] for name in names[:MAX_SHOWN]) + more
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Write plain data as people read it."""
+    path.write_text(json.dumps(value, indent=2) + "\n", encoding="utf-8")
+
+
+def write_zip(path: Path, contents: Mapping[str, bytes]) -> None:
+    """Write a zip whose bytes depend on its contents alone."""
+    with zipfile.ZipFile(path, "w") as archive:
+        for name, data in contents.items():
+            archive.writestr(zipfile.ZipInfo(name, BEGINNING_OF_TIME), data)
 
 
 def opened(path: Path, source: Source, read: Callable[[Path], T], take: Callable[[Any], T | None], what: str) -> T:
@@ -107,7 +268,7 @@ def defaults(algo: str, env_id: str) -> dict[str, Any]:
         RlzooError: if there is no such algorithm.
     """
     name = find_spec(algo).name
-    if name not in _known_algorithms():
+    if name == "custom" or name not in {path.stem for path in (paths.root() / "conf" / "algo").glob("*.yaml")}:
         raise RlzooError(
             f"{name} is no algorithm of rlzoo's, and nothing downloaded names a class", code=ExitCode.UNSAFE
         )
@@ -169,16 +330,10 @@ def checked(values: dict[str, Any], source: Source, *, where: str) -> TrainConfi
         ConfigError: with every problem.
         RlzooError: with exit code 7, if it names modules of others and is not trusted.
     """
-    named = own_modules.named(values)
-    if named and not source.wishes.trust:
-        raise RlzooError(f"{where} has {', '.join(named)} imported", HINT, ExitCode.UNSAFE)
-    places = strangers.naming(values)
-    if places and not source.wishes.trust:
-        raise RlzooError(f"{where} has {', '.join(places)} name a file or a module", HINT, ExitCode.UNSAFE)
-    large = strangers.excessive(values)
-    if large and not source.wishes.trust:
-        raise RlzooError(f"{where} has {', '.join(large)} larger than {strangers.MOST:,}", HINT, ExitCode.UNSAFE)
-    own_modules.allow(named)
+    foreign = strangers.foreign(values)
+    if foreign and not source.wishes.trust:
+        raise RlzooError(f"{where} {'; '.join(foreign)}", HINT, ExitCode.UNSAFE)
+    own_modules.allow(own_modules.named(values))
     cfg, problems = check(TrainConfig, values)
     if not any(problem.key.partition(".")[0] == "env" for problem in problems):
         found = check_env(values["env"], declared_holds=False)
@@ -189,13 +344,14 @@ def checked(values: dict[str, Any], source: Source, *, where: str) -> TrainConfi
             problems.append(Problem("env.id", text, "env.id=TaxiMasked-v0 has them"))
     problems += check_values(values["algo"], values["env"]["observation_space"])
     if problems or cfg is None:
-        raise ConfigError([replace(problem, where=where) for problem in _unique(problems)])
-    for problem in _training_problems(values):
+        first = {problem.key: problem for problem in reversed(problems)}
+        raise ConfigError([replace(problem, where=where) for problem in reversed(first.values())])
+    for problem in _training_problems(values["algo"], values["env"]):
         source.notes.assume(f"it only plays: a training with {problem.key} would not begin: it {problem.message}")
     return parse(values)
 
 
-def write(run: Run, values: Mapping[str, Any], source: Source, *, layout: str, file: str, checkpoint: str) -> None:
+def write_run(run: Run, values: Mapping[str, Any], source: Source, *, layout: str, file: str, checkpoint: str) -> None:
     """Write the run's configuration, its record of where it comes from, and the score that was published.
 
     Args:
@@ -218,7 +374,7 @@ def write(run: Run, values: Mapping[str, Any], source: Source, *, layout: str, f
         "layout": layout,
         "file": file,
         "published": published.text,
-        "assumed": [*notes.assumed, *published.notes],
+        "assumed": notes.assumed,
         "trusted": [record.to_json() for record in notes.trusted],
         "wishes": {"file": source.wishes.file, "algo": source.wishes.algo, "env.id": source.wishes.env_id},
     }
@@ -241,12 +397,11 @@ def explained(name: str) -> Iterator[None]:
         raise RlzooError(f"the weights of {name} do not fit: {first[:300]}", hint) from error
 
 
-def _training_problems(values: Mapping[str, Any]) -> list[Problem]:
+def _training_problems(algo: Mapping[str, Any], env: Mapping[str, Any]) -> list[Problem]:
     """What is wrong with the algorithm's values together, which does not matter to an agent that is trained."""
-    env = values["env"]
     n_envs = env.get("n_envs")
     found, _ = check_algo(
-        values["algo"],
+        algo,
         observation_space=env.get("observation_space"),
         action_space=env.get("action_space"),
         n_envs=n_envs if type(n_envs) is int and n_envs > 0 else 1,
@@ -254,10 +409,6 @@ def _training_problems(values: Mapping[str, Any]) -> list[Problem]:
         typed=lambda key: False,
     )
     return found
-
-
-def _unique(problems: Sequence[Problem]) -> list[Problem]:
-    return list({problem.key: problem for problem in reversed(problems)}.values())[::-1]
 
 
 def _is_known(env_id: str) -> bool:
@@ -278,18 +429,13 @@ def _imports(env_id: str) -> list[str]:
     return [module] if module is not None else []
 
 
-def _known_algorithms() -> set[str]:
-    return {path.stem for path in (paths.root() / "conf" / "algo").glob("*.yaml")} - {"custom"}
-
-
 def _shipped(name: str) -> dict[str, Any]:
     """The values of a shipped file of `conf/`, over those of the file that it starts from."""
-    path: Path = paths.root() / "conf" / f"{name}.yaml"
-    values: dict[str, Any] = deepcopy(yaml_file.read(path).values)
+    values: dict[str, Any] = deepcopy(yaml_file.read(paths.root() / "conf" / f"{name}.yaml").values)
     if name == "train":
         return values
-    bases = [base for base in values.pop("defaults", ()) if isinstance(base, str) and base != "_self_"]
     below: dict[str, Any] = {}
-    for base in bases:
-        below |= _shipped(f"{name.partition('/')[0]}/{base}")
+    for base in values.pop("defaults", ()):
+        if isinstance(base, str) and base != "_self_":
+            below |= _shipped(f"{name.partition('/')[0]}/{base}")
     return {**below, **values}
