@@ -66,7 +66,7 @@ BAD = [
     (["algo=ppo", "algo.n_steps=1e9", "env.n_envs=100"], "algo.n_steps", "needs 4.4 TiB"),
     (["algo=ppo", "env.n_envs=1e12"], "env.n_envs", "at most 4096"),
     (["env.frame_stack=1000000000"], "env.frame_stack", "at most 64, not 1000000000 [command line]"),
-    (["eval.seeds=[]"], "eval.seeds", "a list of 1 or more, not []"),
+    (["eval.seeds=[]"], "eval.seeds", "a list of 1 or more whole numbers or null, not []"),
     (["algo=ppo", "algo.policy_kwargs.net_arch=[1e9, 64]"], "algo.policy_kwargs.net_arch", "are free"),
     (["env.n_envs=4000", "env.vec_env=subproc"], "env.n_envs", "4000 processes"),
 ]

@@ -1,19 +1,28 @@
 """The one language of options: what a keyword takes, and every mistake in a mapping of them at once.
 
-Algorithms, wrappers, launchers, loggers, samplers and search spaces describe their keywords as `Field`s. A field's type
-is words joined by ` | `: `int`, `float | null`. `rlzoo.algos.schema.types` adds those that only algorithms need.
+Requests, algorithms, wrappers, launchers, loggers, samplers and search spaces describe their keywords as `Field`s. A
+field's type is words joined by ` | `: `int`, `float | null`. `rlzoo.algos.schema.types` adds those that only algorithms
+need.
 """
 
 from __future__ import annotations
 
 import inspect
 import math
+import re
+import types
+import typing
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
+
+from annotated_types import GroupedMetadata
 
 from rlzoo.errors import Problem, show
 from rlzoo.registry import did_you_mean
+
+LARGEST = 10**18
+"""Whole numbers beyond it are no count of anything, and fit into no machine word."""
 
 
 @dataclass(frozen=True)
@@ -54,7 +63,7 @@ class Field:
         """The numbers it takes, in words: `at least 0 and at most 1`; empty if any."""
         said = {"at least": self.ge, "greater than": self.gt, "at most": self.le, "less than": self.lt}
         also = "" if self.also is None else f"{self.also} or "
-        return also + " and ".join(f"{words} {limit:g}" for words, limit in said.items() if limit is not None)
+        return also + " and ".join(f"{words} {_figure(limit)}" for words, limit in said.items() if limit is not None)
 
     @property
     def short_range(self) -> str:
@@ -63,7 +72,7 @@ class Field:
             return "0 to 1"
         said = {">=": self.ge, ">": self.gt, "<=": self.le, "<": self.lt}
         also = "" if self.also is None else f"{self.also} or "
-        return also + ", ".join(f"{sign} {limit:g}" for sign, limit in said.items() if limit is not None)
+        return also + ", ".join(f"{sign} {_figure(limit)}" for sign, limit in said.items() if limit is not None)
 
     def holds(self, number: float) -> bool:
         """Whether a number lies in the range."""
@@ -81,10 +90,12 @@ class Field:
             return []
         quoted = isinstance(value, str) and _is_number_text(value) and not {"int", "float"}.isdisjoint(words)
         for word in words:
-            if KINDS[word].fits(value) and not quoted:
+            if KINDS[word].fits(value) and not quoted and (word != "str" or not self.choices or value in self.choices):
                 return KINDS[word].details(key, value, self)
+        near = did_you_mean(value, self.choices) if isinstance(value, str) else ""
         hint = "write the number without quotes" if quoted else f"allowed: {self.range}" if self.range else ""
-        return [Problem(key, f"must be {self}, not {show(value)}", hint)]
+        most = " up to 10^18" if type(value) is int and abs(value) > LARGEST and "int" in words else ""
+        return [Problem(key, f"must be {self}{most}, not {show(value)}{near}", hint)]
 
     def out_of_range(self, key: str, numbers: Sequence[Any]) -> list[Problem]:
         """The first number that is outside of the range."""
@@ -93,13 +104,20 @@ class Field:
 
     def plain(self, value: Any) -> Any:
         """A value that has no problems, as Python code wants it: `1e3` is a whole number where one is asked for."""
-        if isinstance(value, list | tuple):
-            return tuple(int(part) for part in value) if self.type == "ints" else tuple(value)
-        return int(value) if isinstance(value, float) and "int" in self.words and "float" not in self.words else value
+        words = self.words
+        if type(value) in (int, float) and not {"int", "float"}.isdisjoint(words):
+            return float(value) if "float" in words else int(value)
+        if is_list(value):
+            return tuple(int(part) for part in value) if "ints" in words else tuple(value)
+        if value is None and "options" in words:
+            return {}
+        if isinstance(value, Mapping) and "mappings" in words:
+            return {name: {} if options is None else options for name, options in value.items()}
+        return value
 
     def __str__(self) -> str:
-        of_field = {"str": _either(self.choices)} if self.choices else {}
-        return _either([of_field.get(word, KINDS[word].words) for word in self.words])
+        texts = [[KINDS[word].words] if word != "str" or not self.choices else self.choices for word in self.words]
+        return _either([text for each in texts for text in each])
 
 
 Fields = Mapping[str, Field]
@@ -130,6 +148,54 @@ def unknown(key: str, name: str, fields: Fields) -> Problem:
     near = did_you_mean(name, fields)
     known = f"known: {', '.join(fields)}" if fields else "it takes none"
     return Problem(key, f"unknown keyword{near}", "" if near else known)
+
+
+def field_of(annotation: Any, word: Callable[[Any], str] | None = None) -> Field:
+    """What an annotation allows: `Annotated[float, Gt(0)]`, `int | None`, `Literal["auto"]`.
+
+    Text beside a type, `Annotated[str, "extra"]`, that is a word of `KINDS` stands for it.
+
+    Args:
+        annotation: resolved, not a text.
+        word: the word for a part of the annotation that is none of the plain ones; `"any"` if there is none.
+    """
+    found: list[str] = []
+    options: dict[str, Any] = {}
+
+    def add(part: Any) -> None:
+        origin, arguments = typing.get_origin(part), typing.get_args(part)
+        if origin in (typing.Union, types.UnionType):
+            for each in arguments:
+                add(each)
+        elif origin is typing.Annotated:
+            named = [each for each in arguments[1:] if isinstance(each, str) and each in KINDS]
+            found.extend(named) if named else add(arguments[0])
+            options.update(_limits(arguments[1:]))
+        elif origin is typing.Literal and all(isinstance(each, str) for each in arguments):
+            found.append("str")
+            options["choices"] = arguments
+        elif origin is typing.Literal:
+            options["also"] = arguments[0]
+        elif origin is tuple and arguments[1:] == (...,):
+            inner = field_of(arguments[0])
+            found.append({"int": "ints", "str": "texts"}[inner.type])
+            options.update({name: getattr(inner, name) for name in (*LIMITS, "choices")})
+        elif origin is dict and arguments[0] is str and field_of(arguments[1]).type == "options":
+            found.append("mappings")
+        else:
+            found.append(_PLAIN.get(part) or (word(part) if word else "any"))
+
+    add(annotation)
+    return Field("any" if "any" in found else " | ".join(dict.fromkeys(found)), **options)
+
+
+_PLAIN: dict[Any, str] = {int: "int", float: "float", bool: "bool", str: "str", type(None): "null", None: "null"}
+LIMITS = ("ge", "gt", "le", "lt")
+
+
+def _limits(metadata: Sequence[Any]) -> dict[str, Any]:
+    parts = [part for each in metadata for part in (each if isinstance(each, GroupedMetadata) else (each,))]
+    return {name: getattr(part, name) for part in parts for name in LIMITS if hasattr(part, name)}
 
 
 def read(function: Callable[..., Any], *, without: Sequence[str] = ()) -> dict[str, Field]:
@@ -164,13 +230,17 @@ def is_number(value: Any) -> bool:
 
 
 def is_whole(value: Any) -> bool:
-    """Whether a value is a whole number that fits into a machine word; `1e6` is one."""
-    return is_number(value) and float(value).is_integer() and abs(value) < 2**63
+    """Whether a value is a whole number, of a size that counts something; `1e6` is one."""
+    return is_number(value) and float(value).is_integer() and abs(value) <= LARGEST
 
 
 def is_list(value: Any) -> bool:
     """Whether a value is a list; text is none."""
     return isinstance(value, Sequence) and not isinstance(value, str)
+
+
+def _figure(number: float) -> str:
+    return str(int(number)) if number == int(number) else f"{number:g}"
 
 
 def _is_number_text(value: str) -> bool:
@@ -197,11 +267,14 @@ def _numbers(key: str, value: Any, field: Field) -> list[Problem]:
     return field.out_of_range(key, value if is_list(value) else [value])
 
 
-def _text(key: str, value: str, field: Field) -> list[Problem]:
-    if not field.choices or value in field.choices:
-        return []
-    near = did_you_mean(value, field.choices)
-    return [Problem(key, f"must be {_either(field.choices)}, not {show(value)}{near}")]
+def _choices(key: str, value: Sequence[str], field: Field) -> list[Problem]:
+    one = replace(field, type="str")
+    return [problem for part in value for problem in one.problems(key, part)]
+
+
+def _mappings(key: str, value: Mapping[str, Any], _field: Field) -> list[Problem]:
+    options = Field("options")
+    return [problem for name, given in value.items() for problem in options.problems(f"{key}.{name}", given)]
 
 
 @dataclass(frozen=True)
@@ -227,11 +300,19 @@ KINDS: dict[str, Kind] = {
     "int": Kind("a whole number", is_whole, _number),
     "float": Kind("a number", is_number, _number),
     "bool": Kind("true or false", lambda value: isinstance(value, bool)),
-    "str": Kind("text", lambda value: isinstance(value, str), _text),
+    "str": Kind("text", lambda value: isinstance(value, str)),
     "null": Kind("null", lambda value: value is None),
     "mapping": Kind("a mapping", lambda value: isinstance(value, Mapping)),
-    "ints": Kind("a list of whole numbers", _list_of(is_whole), _numbers),
-    "texts": Kind("a list of texts", _list_of(lambda part: isinstance(part, str))),
+    "options": Kind("a mapping", lambda value: value is None or isinstance(value, Mapping)),
+    "mappings": Kind("a mapping", lambda value: isinstance(value, Mapping), _mappings),
+    "extra": Kind(
+        "the name of an extra: letters, digits, '.', '_' and '-'",
+        lambda value: isinstance(value, str) and re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", value) is not None,
+    ),
+    "ints": Kind(
+        "a list of 1 or more whole numbers", lambda value: _list_of(is_whole)(value) and len(value) > 0, _numbers
+    ),
+    "texts": Kind("a list of texts", _list_of(lambda part: isinstance(part, str)), _choices),
     "pair": Kind("a list of two numbers", _list_of(is_number, 2), _numbers),
     "numbers": Kind(
         "a number or a list of numbers",

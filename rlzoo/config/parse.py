@@ -6,38 +6,18 @@ import hashlib
 import json
 from collections.abc import Iterable, Mapping
 from dataclasses import fields, is_dataclass
+from functools import cache
 from typing import Any, TypeVar, get_type_hints
 
-from pydantic import TypeAdapter, ValidationError
-
+from rlzoo.config.fields import Field, field_of
 from rlzoo.config.schema import ADDED, CHANGEABLE, WHERE, AlgoConfig, TrainConfig
 from rlzoo.errors import MAX_PROBLEMS, ConfigError, Problem, show
 from rlzoo.redaction import redact_values
-from rlzoo.registry import did_you_mean
+from rlzoo.registry import did_you_mean, nearest
 
 T = TypeVar("T")
 
 NOT_SET = "is not set"
-UNKNOWN = ("extra_forbidden", "unexpected_keyword_argument")
-KINDS = {
-    "string_type": "text",
-    "bool_type": "true or false",
-    "int_type": "a whole number",
-    "float_type": "a number",
-    "finite_number": "a finite number",
-    "none_required": "null",
-    "dict_type": "a mapping",
-    "dataclass_type": "a mapping",
-    "tuple_type": "a list",
-    "list_type": "a list",
-    "too_short": "a list of {min_length} or more",
-    "too_long": "a list of at most {max_length}",
-    "greater_than_equal": "at least {ge}",
-    "less_than_equal": "at most {le}",
-    "greater_than": "greater than {gt}",
-    "less_than": "less than {lt}",
-}
-"""What is allowed where pydantic finds something else, as the end of "must be ..."."""
 
 
 def parse(values: Mapping[str, Any]) -> TrainConfig:
@@ -61,11 +41,10 @@ def check(schema: type[T], values: Mapping[str, Any]) -> tuple[T | None, list[Pr
     if schema is TrainConfig:
         values = complete(values)
     problems = [Problem(key, "needs a value", f"{key}=…") for key in _mandatory(values, ())]
-    try:
-        typed: T = _adapter(schema).validate_python(_nest_algo(values) if schema is TrainConfig else dict(values))
-    except ValidationError as error:
-        return None, problems + _problems(error, schema, values, known={problem.key for problem in problems})
-    return (None if problems else typed), problems
+    typed, found = _read(schema, _nest_algo(values) if schema is TrainConfig else values, (), values)
+    known = {problem.key for problem in problems}
+    problems += [problem for problem in found if problem.key not in known]
+    return (None if problems else schema(**typed)), problems
 
 
 def complete(values: Mapping[str, Any]) -> dict[str, Any]:
@@ -88,15 +67,6 @@ def fingerprint(config: TrainConfig) -> str:
     return hashlib.sha256(json.dumps(fixed, sort_keys=True).encode()).hexdigest()
 
 
-def _adapter(schema: type[T]) -> TypeAdapter[T]:
-    if schema not in _ADAPTERS:
-        _ADAPTERS[schema] = TypeAdapter(schema)
-    return _ADAPTERS[schema]
-
-
-_ADAPTERS: dict[type, TypeAdapter[Any]] = {}
-
-
 def _nest_algo(values: Mapping[str, Any]) -> dict[str, Any]:
     algo = values.get("algo")
     if not isinstance(algo, Mapping):
@@ -113,57 +83,43 @@ def _mandatory(value: Any, path: tuple[str, ...]) -> Iterable[str]:
             yield from _mandatory(child, (*path, str(key)))
 
 
-def _problems(error: ValidationError, schema: type, values: Mapping[str, Any], known: set[str]) -> list[Problem]:
-    """One problem for each key; what the members of a union allow is said together."""
-    details: dict[tuple[str, ...], list[Any]] = {}
-    nested = _nest_algo(values)
-    for detail in error.errors(include_url=False):
-        details.setdefault(tuple(_field_path(detail["loc"], nested)), []).append(detail)
-    problems: list[Problem] = []
-    for path, found in details.items():
-        key = ".".join(path).replace("algo.hyperparams", "algo")
-        if key in known:
-            continue
-        if found[0]["type"] in UNKNOWN:
-            near = suggestion(list(path), schema, values) if len(problems) < MAX_PROBLEMS else ""
-            problems.append(Problem(key, f"is not a known setting{near}"))
-        elif found[0]["type"] == "missing":
-            problems.append(Problem(key, NOT_SET))
+@cache
+def _fields(schema: type) -> dict[str, Any]:
+    """What each setting of a section takes: a `Field`, or the section that it is."""
+    hints = get_type_hints(schema, include_extras=True)
+    plain = get_type_hints(schema)
+    return {name: plain[name] if is_dataclass(plain[name]) else field_of(hint) for name, hint in hints.items()}
+
+
+def _read(
+    schema: type, values: Mapping[str, Any], above: tuple[str, ...], whole: Mapping[str, Any]
+) -> tuple[dict[str, Any], list[Problem]]:
+    """The typed settings of a section, and what is wrong with them."""
+    typed: dict[str, Any] = {}
+    found: list[Problem] = []
+    for name, field in _fields(schema).items():
+        key = ".".join((*above, name)).replace("algo.hyperparams", "algo")
+        if name not in values:
+            found.append(Problem(key, NOT_SET))
+        elif isinstance(field, Field):
+            wrong = field.problems(key, values[name])
+            found += wrong
+            typed[name] = None if wrong else field.plain(values[name])
+        elif isinstance(values[name], Mapping):
+            inside, wrong = _read(field, values[name], (*above, name), whole)
+            found += wrong
+            typed[name] = None if wrong else field(**inside)
         else:
-            either = " or ".join(dict.fromkeys(allowed(detail) for detail in found))
-            problems.append(Problem(key, f"must be {either}, not {show(found[0]['input'])}"))
-    return problems
+            found.append(Problem(key, f"must be a mapping, not {show(values[name])}"))
+    for name in values:
+        if name not in _fields(schema):
+            path = [*above, str(name)]
+            near = suggestion(path, _fields(schema), whole) if len(found) < MAX_PROBLEMS else ""
+            found.append(Problem(".".join(path), f"is not a known setting{near}"))
+    return typed, found
 
 
-def allowed(detail: Any) -> str:
-    """What an error says is allowed, as the end of "must be ..."."""
-    if detail["type"] in KINDS:
-        return KINDS[detail["type"]].format(**detail.get("ctx", {}))
-    text = detail["msg"].removeprefix("Value error, ").removeprefix("must be ").removeprefix("Input should be ")
-    return str(text)
-
-
-def _field_path(location: tuple[Any, ...], node: Any) -> list[str]:
-    """The key path of an error: pydantic appends the names of a union's members to it, which no user typed."""
-    path: list[str] = []
-    for part in location:
-        if not isinstance(node, Mapping | list | tuple):
-            break
-        known = part in node if isinstance(node, Mapping) else isinstance(part, int)
-        if not known:
-            if isinstance(part, str) and (part.startswith("function-") or "[" in part or part in _UNION_MEMBERS):
-                break
-            path.append(str(part))
-            break
-        path.append(str(part))
-        node = node[part]
-    return path
-
-
-_UNION_MEMBERS = ("bool", "int", "float", "str", "constrained-int", "constrained-float", "literal", "none")
-
-
-def suggestion(path: list[str], schema: type, values: Mapping[str, Any]) -> str:
+def suggestion(path: list[str], siblings: Iterable[str], values: Mapping[str, Any]) -> str:
     """The nearest known keys: the same key in another section, then siblings, then similar ones of all sections."""
     elsewhere = [
         f"{section}.{path[-1]}"
@@ -172,26 +128,14 @@ def suggestion(path: list[str], schema: type, values: Mapping[str, Any]) -> str:
     ]
     if elsewhere:
         return f"; did you mean {' or '.join(repr(key) for key in elsewhere)}?"
-    siblings = _field_names(schema, path[:-1])
     near = did_you_mean(path[-1], siblings)
     if near:
         return near
     sections = [s for s, content in values.items() if isinstance(content, Mapping) and s != path[0]]
     deeper = {f"{s}.{k}": k for s in sections for k in values[s]}
-    from rlzoo.registry import nearest
-
     close = nearest(path[-1], deeper.values(), 1)
     found = [key for key, name in deeper.items() if name in close]
     return f"; did you mean {found[0]!r}?" if found else ""
-
-
-def _field_names(schema: Any, path: list[str]) -> list[str]:
-    for key in path:
-        hints = get_type_hints(schema) if is_dataclass(schema) else {}
-        schema = hints.get(key)
-        if not is_dataclass(schema):
-            return []
-    return [field.name for field in fields(schema)]
 
 
 def _plain(value: Any) -> Any:

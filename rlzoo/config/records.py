@@ -13,10 +13,29 @@ from typing import Annotated, Any, NotRequired
 from pydantic import BeforeValidator, Field, TypeAdapter, ValidationError
 from typing_extensions import TypedDict
 
-from rlzoo.config.parse import allowed
-from rlzoo.config.schema import LARGEST
+from rlzoo.config.fields import LARGEST
 from rlzoo.config.yaml_file import MAX_DEPTH
 from rlzoo.errors import shorten, show
+
+KINDS = {
+    "string_type": "text",
+    "bool_type": "true or false",
+    "int_type": "a whole number",
+    "float_type": "a number",
+    "finite_number": "a finite number",
+    "none_required": "null",
+    "dict_type": "a mapping",
+    "dataclass_type": "a mapping",
+    "tuple_type": "a list",
+    "list_type": "a list",
+    "too_short": "a list of {min_length} or more",
+    "too_long": "a list of at most {max_length}",
+    "greater_than_equal": "at least {ge}",
+    "less_than_equal": "at most {le}",
+    "greater_than": "greater than {gt}",
+    "less_than": "less than {lt}",
+}
+"""What is allowed where pydantic finds something else, as the end of "must be ..."."""
 
 Count = Annotated[int, Field(ge=0, le=LARGEST)]
 Number = Annotated[float, Field(allow_inf_nan=False)]
@@ -246,6 +265,14 @@ def problem(kind: Any, value: Any) -> str:
             return f"{key} is missing"
         return f"{f'{key} ' if key else 'it '}must be {allowed(detail)}, not {show(detail['input'])}"
     return ""
+
+
+def allowed(detail: Any) -> str:
+    """What an error says is allowed, as the end of "must be ..."."""
+    if detail["type"] in KINDS:
+        return KINDS[detail["type"]].format(**detail.get("ctx", {}))
+    text = detail["msg"].removeprefix("Value error, ").removeprefix("must be ").removeprefix("Input should be ")
+    return str(text)
 
 
 def _key(location: tuple[int | str, ...]) -> str:

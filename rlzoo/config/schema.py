@@ -5,56 +5,13 @@ Frozen dataclasses without defaults: what is absent from YAML is an error, never
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
-from math import isfinite
 from typing import Annotated, Any, Literal, TypeVar
 
-from pydantic import BeforeValidator, Field
+from annotated_types import Ge, Gt, Interval
 
-LARGEST = 10**18
-"""Whole numbers beyond it are no count of anything, and fit into no machine word."""
-
-
-def _int(value: Any) -> Any:
-    if isinstance(value, bool) or not isinstance(value, int | float) or value % 1 != 0:
-        raise ValueError("must be a whole number")
-    if abs(value) > LARGEST:
-        raise ValueError("must be a whole number up to 10^18")
-    return int(value)
-
-
-def _float(value: Any) -> Any:
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        raise ValueError("must be a number")
-    if not isfinite(value) if isinstance(value, float) else abs(value) > LARGEST:
-        raise ValueError("must be a finite number")
-    return float(value)
-
-
-def _bool(value: Any) -> Any:
-    if not isinstance(value, bool):
-        raise ValueError("must be true or false")
-    return value
-
-
-def _extra(value: Any) -> Any:
-    if not isinstance(value, str) or re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", value) is None:
-        raise ValueError("must be the name of an extra: letters, digits, '.', '_' and '-'")
-    return value
-
-
-def _options(value: Any) -> Any:
-    return {} if value is None else value  # `flatten:` with nothing behind it is an empty mapping
-
-
-Int = Annotated[int, BeforeValidator(_int)]
-"""A whole number; `1e6` is one, `true`, `"5"` and `2.5` are not."""
-Float = Annotated[float, BeforeValidator(_float)]
-"""A finite number; booleans, quoted numbers, NaN and infinity are not."""
-Bool = Annotated[bool, BeforeValidator(_bool)]
-Positive = Annotated[Int, Field(ge=1)]
-NonNegative = Annotated[Int, Field(ge=0)]
+Positive = Annotated[int, Ge(1)]
+NonNegative = Annotated[int, Ge(0)]
 MAX_ENVS = 4096
 """Environments side by side at most: each is a Python object of its own."""
 MAX_FRAMES = 64
@@ -63,11 +20,11 @@ MAX_THREADS = 1024
 """CPU threads of torch at most: it crashes where the system has no more to give."""
 MAX_EPISODES = 1_000_000
 """Episodes of one evaluation at most."""
-EnvCount = Annotated[Int, Field(ge=1, le=MAX_ENVS)]
-EpisodeCount = Annotated[Int, Field(ge=1, le=MAX_EPISODES)]
-Seed = Annotated[Int, Field(ge=0, le=2**31 - 1)]
-Options = Annotated[dict[str, Any], BeforeValidator(_options)]
-"""An open mapping: it takes new keys without `+`."""
+EnvCount = Annotated[int, Interval(ge=1, le=MAX_ENVS)]
+EpisodeCount = Annotated[int, Interval(ge=1, le=MAX_EPISODES)]
+Seed = Annotated[int, Interval(ge=0, le=2**31 - 1)]
+Options = Annotated[dict[str, Any], "options"]
+"""An open mapping: it takes new keys without `+`, and null for an empty one."""
 
 T = TypeVar("T")
 TUNED, REQUESTED = "tuned", "requested"
@@ -90,39 +47,35 @@ class AlgoConfig:
 class EnvConfig:
     """One environment, for training, evaluation, video and the Hub alike."""
 
-    __pydantic_config__ = {"extra": "forbid"}
-
     id: Requested[str]
     summary: Requested[str]
     imports: Requested[tuple[str, ...]]
-    extra: Requested[Annotated[str, BeforeValidator(_extra)] | None]
+    extra: Requested[Annotated[str, "extra"] | None]
     kwargs: Requested[Options]
     max_steps: Tuned[Positive | None]
     monitor_kwargs: Requested[Options]
     wrappers: Tuned[dict[str, Options]]
     n_envs: Tuned[EnvCount]
     vec_env: Tuned[Literal["dummy", "subproc"]]
-    step_timeout: Requested[Annotated[Float, Field(gt=0)]]
+    step_timeout: Requested[Annotated[float, Gt(0)]]
     max_restarts: Requested[NonNegative]
-    normalize: Tuned[Bool | Options]
-    frame_stack: Tuned[Annotated[Int, Field(ge=1, le=MAX_FRAMES)] | None]
-    stochastic_eval: Requested[Bool]
+    normalize: Tuned[bool | Options]
+    frame_stack: Tuned[Annotated[int, Interval(ge=1, le=MAX_FRAMES)] | None]
+    stochastic_eval: Requested[bool]
     observation_space: Requested[str | None]
     action_space: Requested[str | None]
 
 
 @dataclass(frozen=True)
 class EvalConfig:
-    __pydantic_config__ = {"extra": "forbid"}
-
     freq: NonNegative | Literal["auto"]
     n_episodes: EpisodeCount
-    selection_n_episodes: Annotated[Int, Field(ge=0, le=MAX_EPISODES)]
+    selection_n_episodes: Annotated[int, Interval(ge=0, le=MAX_EPISODES)]
     final_n_episodes: EpisodeCount
     n_envs: EnvCount
-    deterministic: Bool | Literal["auto"]
+    deterministic: bool | Literal["auto"]
     seed: Seed
-    seeds: Annotated[tuple[Seed, ...], Field(min_length=1)] | None
+    seeds: tuple[Seed, ...] | None
     max_steps: Positive | None
 
     @property
@@ -133,21 +86,17 @@ class EvalConfig:
 
 @dataclass(frozen=True)
 class CheckpointConfig:
-    __pydantic_config__ = {"extra": "forbid"}
-
     freq: NonNegative | Literal["auto"]
-    minutes: Annotated[Float, Field(ge=0)]
+    minutes: Annotated[float, Ge(0)]
     keep: Positive
     replay_buffer: Literal["auto", "always", "never"]
 
 
 @dataclass(frozen=True)
 class StopConfig:
-    __pydantic_config__ = {"extra": "forbid"}
-
-    reward: Tuned[Float | None]
+    reward: Tuned[float | None]
     episodes: Tuned[Positive | None]
-    minutes: Requested[Annotated[Float, Field(gt=0)] | None]
+    minutes: Requested[Annotated[float, Gt(0)] | None]
 
 
 ADDED = {"eval": {"selection_n_episodes": 20}}
@@ -162,8 +111,6 @@ WHERE = ("runs_dir", "n_seeds", "n_jobs", "launcher")
 
 @dataclass(frozen=True)
 class TrainConfig:
-    __pydantic_config__ = {"extra": "forbid"}
-
     algo: AlgoConfig
     env: EnvConfig
     init_from: Requested[str | None]
@@ -171,7 +118,7 @@ class TrainConfig:
     seed: Requested[Seed | None]
     n_seeds: Requested[Positive]
     device: Requested[str]
-    torch_threads: Requested[Annotated[Int, Field(ge=1, le=MAX_THREADS)] | Literal["auto"]]
+    torch_threads: Requested[Annotated[int, Interval(ge=1, le=MAX_THREADS)] | Literal["auto"]]
     eval: Requested[EvalConfig]
     checkpoint: Requested[CheckpointConfig]
     stop: StopConfig
@@ -179,7 +126,7 @@ class TrainConfig:
     launcher: Requested[Options]
     n_jobs: Requested[Positive]
     runs_dir: Requested[str]
-    signal_grace: Requested[Annotated[Float, Field(ge=0)]]
+    signal_grace: Requested[Annotated[float, Ge(0)]]
     on_nan: Requested[Literal["stop", "warn"]]
 
     def frequency(self, freq: int | str, share: int) -> int:
@@ -190,8 +137,6 @@ class TrainConfig:
 @dataclass(frozen=True)
 class AgentConfig:
     """The words that name an agent: a run's; or a package's, or a file's, with what that does not say by itself."""
-
-    __pydantic_config__ = {"extra": "forbid"}
 
     run: str
     env: str | None
@@ -214,10 +159,10 @@ class EvaluateConfig(PlayerConfig):
     n_episodes: EpisodeCount | None
     n_timesteps: Positive | None
     seeds: tuple[Seed, ...] | None
-    deterministic: Bool | Literal["auto"]
+    deterministic: bool | Literal["auto"]
     n_envs: EnvCount
     device: str
-    trust: Bool
+    trust: bool
     runs_dir: str
 
 
@@ -229,13 +174,13 @@ class RecordConfig(PlayerConfig):
     n_episodes: EpisodeCount
     n_timesteps: Positive | None
     seeds: tuple[Seed, ...] | None
-    deterministic: Bool | Literal["auto"]
-    fps: Annotated[Float, Field(gt=0, le=1000)] | None
-    overlay: Bool
-    gif: Bool
+    deterministic: bool | Literal["auto"]
+    fps: Annotated[float, Interval(gt=0, le=1000)] | None
+    overlay: bool
+    gif: bool
     path: str | None
     device: str
-    trust: Bool
+    trust: bool
     runs_dir: str
 
 
@@ -247,11 +192,11 @@ class EnjoyConfig(PlayerConfig):
     n_episodes: EpisodeCount
     n_timesteps: Positive | None
     seeds: tuple[Seed, ...] | None
-    deterministic: Bool | Literal["auto"]
-    fps: Annotated[Float, Field(gt=0, le=1000)] | None
+    deterministic: bool | Literal["auto"]
+    fps: Annotated[float, Interval(gt=0, le=1000)] | None
     render: Literal["auto", "window", "terminal", "none"]
     device: str
-    trust: Bool
+    trust: bool
     runs_dir: str
 
 
@@ -264,19 +209,17 @@ class PackageConfig(AgentConfig):
     checkpoint: str | None
     n_episodes: EpisodeCount | None
     seeds: tuple[Seed, ...] | None
-    deterministic: Bool | Literal["auto"]
-    video: Bool
+    deterministic: bool | Literal["auto"]
+    video: bool
     license: str
     device: str
-    trust: Bool
+    trust: bool
     runs_dir: str
 
 
 @dataclass(frozen=True)
 class PushToHubConfig:
     """The words of `rlzoo push-to-hub`."""
-
-    __pydantic_config__ = {"extra": "forbid"}
 
     run: str | None
     env: str | None
@@ -286,15 +229,15 @@ class PushToHubConfig:
     checkpoint: str | None
     n_episodes: EpisodeCount | None
     seeds: tuple[Seed, ...] | None
-    deterministic: Bool | Literal["auto"]
-    video: Bool
-    private: Bool | None
+    deterministic: bool | Literal["auto"]
+    video: bool
+    private: bool | None
     commit_message: str | None
     license: str
-    dry_run: Bool
+    dry_run: bool
     folder: str | None
     device: str
-    trust: Bool
+    trust: bool
     runs_dir: str
 
 
@@ -302,12 +245,10 @@ class PushToHubConfig:
 class VerifyResumeConfig:
     """The words of `rlzoo verify-resume`."""
 
-    __pydantic_config__ = {"extra": "forbid"}
-
     run: str
     total_timesteps: Positive | None
     keep: str | None
-    trust: Bool
+    trust: bool
     runs_dir: str
 
 
@@ -323,10 +264,8 @@ class ShowRunConfig(AgentConfig):
 class ReproduceConfig:
     """The words of `rlzoo reproduce`."""
 
-    __pydantic_config__ = {"extra": "forbid"}
-
     run: str
-    trust: Bool
+    trust: bool
     runs_dir: str
     into: str | None
 
@@ -334,8 +273,6 @@ class ReproduceConfig:
 @dataclass(frozen=True)
 class LeaderboardConfig:
     """The words of `rlzoo leaderboard`."""
-
-    __pydantic_config__ = {"extra": "forbid"}
 
     env: str | None
     algo: str | None
@@ -352,8 +289,6 @@ class LeaderboardConfig:
 class CertifyConfig:
     """The words of `rlzoo certify` besides the runs."""
 
-    __pydantic_config__ = {"extra": "forbid"}
-
     name: str | None
     user: str | None
     source: Literal["auto", "runs", "hub"]
@@ -365,8 +300,6 @@ class CertifyConfig:
 class EnvId:
     """An environment by its id alone."""
 
-    __pydantic_config__ = {"extra": "forbid"}
-
     id: str | None
 
 
@@ -374,13 +307,11 @@ class EnvId:
 class LoadFromHubConfig:
     """The words of `rlzoo load-from-hub`."""
 
-    __pydantic_config__ = {"extra": "forbid"}
-
     repo_id: str | None
     revision: str | None
     folder: str | None
     file: str | None
     algo: str | None
     env: EnvId
-    trust: Bool
-    force: Bool
+    trust: bool
+    force: bool

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from rlzoo.config.schema import Bool, NonNegative, Options, Positive
+from rlzoo.config.schema import NonNegative, Options, Positive
 
 Named = str | dict[str, Options]
 """A name, or one with options: `{tpe: {n_startup_trials: 20}}`."""
@@ -14,8 +14,6 @@ Named = str | dict[str, Options]
 @dataclass(frozen=True)
 class TuneConfig:
     """What `rlzoo tune` takes besides a training's settings and `search_space.*`."""
-
-    __pydantic_config__ = {"extra": "forbid"}
 
     study: str | None
     studies_dir: str
@@ -33,15 +31,13 @@ class TuneConfig:
     final_seeds: Positive
     max_failures: Positive
     keep: NonNegative
-    save: Bool
-    trust: Bool
+    save: bool
+    trust: bool
 
 
 @dataclass(frozen=True)
 class TuneReportConfig:
     """The words of `rlzoo tune report`."""
-
-    __pydantic_config__ = {"extra": "forbid"}
 
     study: str
     studies_dir: str
@@ -53,8 +49,6 @@ class TuneReportConfig:
 @dataclass(frozen=True)
 class TuneImportConfig:
     """The words of `rlzoo tune import` besides those of `rlzoo tune`."""
-
-    __pydantic_config__ = {"extra": "forbid"}
 
     storage: str | None
     from_study: str | None

@@ -8,7 +8,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from rlzoo.config.schema import LARGEST
+from rlzoo.config.fields import LARGEST
 from rlzoo.errors import RlzooError
 from rlzoo.escape import one_line
 from rlzoo.runs import tables

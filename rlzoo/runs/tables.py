@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from rlzoo import contained
-from rlzoo.config.schema import LARGEST
+from rlzoo.config.fields import LARGEST
 from rlzoo.escape import csv_cell, from_csv_cell
 
 MAX_BYTES = 2**26

@@ -110,14 +110,10 @@ def _transform(path: str, settings: Mapping[str, Any], problems: list[Problem]) 
     if kind == "choice":
         problems += wrong
         return None if wrong else _choice(path, options["values"], problems)
-    numbers = {} if wrong else {key: _number(known[key], value) for key, value in options.items()}
+    numbers = {} if wrong else {key: known[key].plain(value) for key, value in options.items()}
     wrong = wrong or [Problem(f"{path}.{key}", message) for key, message in _range_mistakes(kind, numbers)]
     problems += wrong
     return None if wrong else KINDS[kind](**numbers)
-
-
-def _number(field: Field, value: Any) -> Any:
-    return float(value) if "float" in field.words else field.plain(value)
 
 
 def _choice(path: str, values: Any, problems: list[Problem]) -> Choice | None:

@@ -12,12 +12,12 @@ from annotated_types import Ge, Gt, Interval
 from stable_baselines3.common.utils import LinearSchedule
 
 from rlzoo.algos.schema import signatures
-from rlzoo.algos.schema.compile import TABLE, as_text, as_yaml, compile_table, field_of
+from rlzoo.algos.schema.compile import TABLE, as_text, as_yaml, compile_table, word_of
 from rlzoo.algos.schema.signatures import NOT_HYPERPARAMETERS
 from rlzoo.algos.schema.types import CLASSES
 from rlzoo.algos.specs import ALGOS
 from rlzoo.config import paths, yaml_file
-from rlzoo.config.fields import Field
+from rlzoo.config.fields import Field, field_of
 from rlzoo.errors import RlzooError
 from rlzoo.registry import load
 
@@ -124,4 +124,4 @@ def test_another_version_with_the_same_signatures_is_fine(monkeypatch: pytest.Mo
     ],
 )
 def test_annotations_in_words(annotation: Any, text: str, limits: dict[str, Any]) -> None:
-    assert field_of(annotation) == Field(text, **limits)
+    assert field_of(annotation, word_of) == Field(text, **limits)

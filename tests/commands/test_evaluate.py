@@ -76,7 +76,7 @@ def test_steps_instead_of_episodes(run):
         ({"device": "cuda:99"}, "is not there"),
         ({"seeds": []}, "seeds: is empty"),
         ({"n_episodes": 3, "seeds": (1, 2)}, "n_episodes: is 3, and there are 2 seeds"),
-        ({"seeds": [-1]}, "seeds.0: must be at least 0"),
+        ({"seeds": [-1]}, "seeds: must be at least 0"),
         ({"n_episodes": 0}, "n_episodes: must be at least 1"),
         ({"n_envs": 1.5}, "n_envs: must be a whole number"),
         ({"deterministic": "no"}, "deterministic: must be true or false"),

@@ -98,7 +98,7 @@ def test_it_can_be_watched_and_filmed(capsys, elsewhere):
         (["policy=random", "env=CartPoll"], "did you mean 'CartPole'"),
         (["policy=random", "env=Ant-v4"], "use env=Ant"),
         (["policy=random", "env=CartPole", "env.kwargs.gravty=1"], "env.kwargs.gravty"),
-        (["policy=best", "env=CartPole"], "policy: must be 'random'"),
+        (["policy=best", "env=CartPole"], "policy: must be random"),
     ],
 )
 def test_what_is_wrong_is_said_before_anything_is_played(words, said, capsys):

@@ -3,9 +3,9 @@
 from pathlib import Path
 
 import pytest
-from pydantic import TypeAdapter
 
 from rlzoo.config import yaml_file
+from rlzoo.config.parse import check
 from rlzoo.config.schema import EnvConfig
 
 CONF = Path(__file__).parents[2] / "conf" / "env"
@@ -28,4 +28,4 @@ def env_values():
 @pytest.fixture
 def env_config(env_values):
     """`env_config("CartPole", n_envs=2)`: an EnvConfig."""
-    return lambda name, **changes: TypeAdapter(EnvConfig).validate_python(env_values(name, **changes))
+    return lambda name, **changes: check(EnvConfig, env_values(name, **changes))[0]

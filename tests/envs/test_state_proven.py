@@ -127,14 +127,14 @@ def test_in_a_new_interpreter(config, env_values, tmp_path):
     program = f"""
 import json, sys, numpy as np
 from pathlib import Path
-from pydantic import TypeAdapter
 from rlzoo.runs.state_files import read_state
+from rlzoo.config.parse import check
 from rlzoo.config.schema import EnvConfig
 from rlzoo.envs import make
 from rlzoo.envs.snapshot.vector import restore
 for index in range({len(ids)}):
     folder = Path(sys.argv[1]) / str(index)
-    cfg = TypeAdapter(EnvConfig).validate_python(json.loads((folder / "config.json").read_text()))
+    cfg = check(EnvConfig, json.loads((folder / "config.json").read_text()))[0]
     env = make(cfg, n_envs=1, seed=0)
     level = restore(env, read_state(folder, "environments")).level
     shown = [env.step(np.array([action]))[0].tobytes().hex()[:64] for action in np.load(folder / "actions.npy")]

@@ -301,11 +301,11 @@ def test_signals_to_all_processes_are_for_the_main_one(faulty):
 PROGRAM = """
 import json, sys
 import numpy as np
-from pydantic import TypeAdapter
+from rlzoo.config.parse import check
 from rlzoo.config.schema import EnvConfig
 from rlzoo.envs import make
 if __name__ == "__main__":
-    cfg = TypeAdapter(EnvConfig).validate_python(json.loads(sys.argv[1]))
+    cfg = check(EnvConfig, json.loads(sys.argv[1]))[0]
     env = make(cfg, n_envs=2, seed=0)
     env.reset()
     print(json.dumps([worker.process.pid for worker in env.remotes] + env.get_attr("child")), flush=True)

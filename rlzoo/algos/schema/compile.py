@@ -9,7 +9,6 @@ from __future__ import annotations
 import inspect
 import json
 import re
-import types
 import typing
 from collections.abc import Callable, Container, Mapping
 from dataclasses import replace
@@ -21,7 +20,7 @@ from rlzoo.algos.schema import types as words
 from rlzoo.algos.schema.signatures import NOT_HYPERPARAMETERS
 from rlzoo.algos.specs import ALGOS, AlgoSpec
 from rlzoo.config import paths
-from rlzoo.config.fields import Field
+from rlzoo.config.fields import LIMITS, Field, field_of
 from rlzoo.registry import load
 
 TABLE = Path(__file__).with_name("signatures.json")
@@ -164,7 +163,7 @@ def keywords(cls: type[Any], group: str = "", without: Container[str] = ()) -> d
     for name, parameter in inspect.signature(cls, eval_str=True).parameters.items():
         if name in without or parameter.kind in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD):
             continue
-        field = field_of(parameter.annotation)
+        field = field_of(parameter.annotation, word_of)
         if group:
             limits = RANGES.get((group, name), RANGES.get(("*", name), ANY))
             field = replace(field, **limits, choices=CHOICES.get(name, field.choices))
@@ -178,51 +177,14 @@ def keywords(cls: type[Any], group: str = "", without: Container[str] = ()) -> d
     return found
 
 
-def field_of(annotation: Any) -> Field:
-    """What an annotation allows, in the words of `Field`: `"int | null"`; `"any"` if there is no word."""
-    found: list[str] = []
-    options: dict[str, Any] = {}
-
-    def read(part: Any) -> None:
-        origin, arguments = typing.get_origin(part), typing.get_args(part)
-        if origin in (typing.Union, types.UnionType):
-            for each in arguments:
-                read(each)
-        elif origin is typing.Annotated:
-            read(arguments[0])
-            options.update(_limits(arguments[1:]))
-        elif origin is typing.Literal and all(isinstance(each, str) for each in arguments):
-            found.append("str")
-            options["choices"] = arguments
-        elif origin is typing.Literal:
-            options["also"] = arguments[0]
-        else:
-            found.append(_word(part))
-
-    read(annotation)
-    return Field("any" if "any" in found else " | ".join(dict.fromkeys(found)), **options)
-
-
-def _limits(metadata: tuple[Any, ...]) -> dict[str, Any]:
-    from annotated_types import GroupedMetadata
-
-    parts = [part for each in metadata for part in (each if isinstance(each, GroupedMetadata) else (each,))]
-    return {name: getattr(part, name) for part in parts for name in ("ge", "gt", "le", "lt") if hasattr(part, name)}
-
-
-def _word(part: Any) -> str:
+def word_of(part: Any) -> str:
+    """The word for a part of an annotation that only constructors have: `"schedule"`, `"layers"`, `"any"`."""
     import numpy as np
     import torch
     from stable_baselines3.common.noise import ActionNoise
     from stable_baselines3.her.goal_selection_strategy import GoalSelectionStrategy
 
     simple = {
-        int: "int",
-        float: "float",
-        bool: "bool",
-        str: "str",
-        type(None): "null",
-        None: "null",
         torch.Tensor: "float",
         np.ndarray: "numbers",
         ActionNoise: "noise",
@@ -284,7 +246,7 @@ def as_rows(found: Mapping[str, Field]) -> dict[str, dict[str, Any]]:
 
 
 def _row(field: Field) -> dict[str, Any]:
-    limits = {name: getattr(field, name) for name in ("ge", "gt", "le", "lt", "also")}
+    limits = {name: getattr(field, name) for name in (*LIMITS, "also")}
     row = {"type": field.type, **{name: limit for name, limit in limits.items() if limit is not None}}
     row |= {"choices": list(field.choices)} if field.choices else {}
     return row if field.required else {**row, "default": field.default}

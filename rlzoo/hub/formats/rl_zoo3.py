@@ -22,7 +22,8 @@ import yaml
 from rlzoo import own_modules
 from rlzoo.algos.schema.types import ACTIVATIONS, OPTIMIZERS
 from rlzoo.algos.specs import ALGOS, ALIASES, find_spec
-from rlzoo.config.schema import LARGEST, EnvConfig, TrainConfig
+from rlzoo.config.fields import LARGEST
+from rlzoo.config.schema import EnvConfig, TrainConfig
 from rlzoo.envs.wrappers import WRAPPERS
 from rlzoo.errors import ConfigError, Problem, clean, show
 from rlzoo.escape import one_line
