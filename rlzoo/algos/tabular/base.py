@@ -5,19 +5,17 @@ from __future__ import annotations
 import sys
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Annotated, Any
 
 import numpy as np
+from annotated_types import Ge, Interval
+from stable_baselines3.common.vec_env import VecEnv
 
 from rlzoo.algos.base import TrainingHooks, VectorEnvironment, generator_state, own_generator, restored_generator
-from rlzoo.algos.tabular.dynamics import Dynamics, find_dynamics
-from rlzoo.algos.tabular.math import Walk, epsilon_greedy, exponential_decay, start
+from rlzoo.algos.tabular.dynamics import Dynamics, find_dynamics, required_table
+from rlzoo.algos.tabular.math import LoopState, TransitionTable, epsilon_greedy, exponential_decay, start
 from rlzoo.errors import RlzooError
 from rlzoo.protocols import Callback, MetricLogger, State
-
-if TYPE_CHECKING:
-    from stable_baselines3.common.vec_env import VecEnv
-
 
 COUNTERS = ("num_timesteps", "n_episodes", "_length", "_total", "_n_recent", "_returns", "_lengths")
 """What a `TabularAgent` has counted, by the names of its attributes."""
@@ -29,8 +27,8 @@ class TabularAgent(ABC):
     A single environment that shows its dynamics (`dynamics.find_dynamics`) is not stepped itself: a compiled
     loop plays it in its table, with the same update and the same distribution of episodes.
 
-    A method says what it learns from a step (`observe`) and plays the same compiled (`play`). It acts epsilon-greedily
-    by its `q_values`, unless it overrides `act`, `choose` and `metrics`.
+    A method says what it learns from a step (`observe`) and plays the same compiled (`play`), on what it has made in
+    `allocate`. It acts epsilon-greedily by its `q_values`, unless it overrides `act`, `choose` and `metrics`.
 
     Attributes:
         num_timesteps: environment steps so far, over all environments.
@@ -45,11 +43,31 @@ class TabularAgent(ABC):
     LEARNED: tuple[str, ...] = ("q_values",)
     """Arrays that another training may begin with, by the names of attributes."""
     q_values: np.ndarray
-    max_epsilon: float
-    min_epsilon: float
-    decay_rate: float
 
-    def __init__(self, env: VecEnv, seed: int | None) -> None:
+    def __init__(
+        self,
+        env: VecEnv,
+        *,
+        learning_rate: Annotated[float, Interval(gt=0, le=1)] = 0.1,
+        gamma: Annotated[float, Interval(ge=0, le=1)] = 0.95,
+        max_epsilon: Annotated[float, Interval(ge=0, le=1)] = 1.0,
+        min_epsilon: Annotated[float, Interval(ge=0, le=1)] = 0.05,
+        decay_rate: Annotated[float, Ge(0)] = 0.0005,
+        seed: int | None = None,
+    ) -> None:
+        """Begin with a table of zeros.
+
+        Args:
+            env: its observations are states 0 to n_states - 1, its actions 0 to n_actions - 1.
+            learning_rate: how far a value moves towards its target, 0 to 1.
+            gamma: discount of future rewards per step, 0 to 1.
+            max_epsilon: chance of a random action in the first episode.
+            min_epsilon: what that chance falls to.
+            decay_rate: how fast it falls: by a factor of e every 1 / decay_rate episodes.
+            seed: of the random actions.
+        """
+        self.learning_rate, self.gamma = learning_rate, gamma
+        self.max_epsilon, self.min_epsilon, self.decay_rate = max_epsilon, min_epsilon, decay_rate
         self.num_timesteps = self.n_episodes = 0
         self.n_states, self.n_actions = int(env.observation_space.n), int(env.action_space.n)  # type: ignore[attr-defined]
         self.generator = own_generator(seed)
@@ -57,6 +75,11 @@ class TabularAgent(ABC):
         self._states: np.ndarray | None = None  # (n_envs,), where every environment stands
         self._length, self._total = 0, 0.0  # steps and return so far of an episode in a table
         self._n_recent, self._returns, self._lengths = 0, 0.0, 0  # of the episodes that are not in the log yet: sums
+        self.allocate(env.num_envs)
+
+    def allocate(self, n_envs: int) -> None:
+        """Make what is learned, and what is kept of `n_envs` unfinished episodes."""
+        self.q_values = np.zeros((self.n_states, self.n_actions))
 
     @abstractmethod
     def observe(
@@ -65,12 +88,17 @@ class TabularAgent(ABC):
         """Learn from a step of environment `index`; `next_state` is the last of an episode that ended."""
 
     @abstractmethod
-    def play(self, dynamics: Dynamics, walk: Walk, n_steps: int, until_episode: int) -> tuple[int, Walk]:
+    def play(self, dynamics: Dynamics, loop: LoopState, n_steps: int, until_episode: int) -> tuple[int, LoopState]:
         """`act` and `observe`, compiled: up to `n_steps` steps, or until so many episodes have been played in all.
 
         Returns:
             Steps taken, and where that led.
         """
+
+    @property
+    def settings(self) -> tuple[float, float, float, float, float]:
+        """What a compiled loop takes: learning rate, discount, and the three numbers of exploration."""
+        return self.learning_rate, self.gamma, self.max_epsilon, self.min_epsilon, self.decay_rate
 
     @property
     def epsilon(self) -> float:
@@ -145,12 +173,9 @@ class TabularAgent(ABC):
         self._states = step.observation
         self.num_timesteps += env.n_envs
         self.n_episodes += len(step.episodes)
+        self._n_recent += len(step.episodes)
         for total, length in step.episodes:
-            self._n_recent, self._returns, self._lengths = (
-                self._n_recent + 1,
-                self._returns + total,
-                self._lengths + length,
-            )
+            self._returns, self._lengths = self._returns + total, self._lengths + length
         hooks.log_episodes_of(step)
 
     def _play(self, dynamics: Dynamics, hooks: TrainingHooks, total_timesteps: int) -> None:
@@ -161,15 +186,15 @@ class TabularAgent(ABC):
         next_log = (self.num_timesteps // every + 1) * every
         n_steps = int(min(patience.timesteps, next_log - self.num_timesteps, total_timesteps - self.num_timesteps))
         until = int(min(self.n_episodes + patience.episodes, sys.maxsize))
-        walk = Walk(int(self._states[0]), self._length, self._total, self.n_episodes, np.zeros((n_steps, 2)))
-        taken, walk = self.play(dynamics, walk, n_steps, until)
-        state, self._length, self._total, self.n_episodes, ended = walk
+        loop = LoopState(int(self._states[0]), self._length, self._total, self.n_episodes, np.zeros((n_steps, 2)))
+        taken, loop = self.play(dynamics, loop, n_steps, until)
+        state, self._length, self._total, self.n_episodes, ended = loop
         self._states = np.array([state])
         self._count_ended(ended, hooks)
         self.num_timesteps += taken
 
     def _count_ended(self, ended: np.ndarray, hooks: TrainingHooks) -> None:
-        """Count the episodes of `Walk.ended`, and tell of them as the environment's monitor would."""
+        """Count the episodes of `LoopState.ended`, and tell of them as the environment's monitor would."""
         last = np.flatnonzero(ended[:, 1])  # steps that were the last of an episode
         steps, totals, lengths = last + 1 + self.num_timesteps, ended[last, 0], ended[last, 1].astype(np.int64)
         for total in totals.tolist():
@@ -211,10 +236,91 @@ class TabularAgent(ABC):
             setattr(self, name, restored_table(state, name, getattr(self, name)))
 
     def begin_episodes(self, observation: Any, rows: np.ndarray) -> None:
-        """Begin anew the episodes of environments that could not be put back: `rows` (n_envs,) says which."""
+        """Begin anew the episodes of environments that could not be restored: `rows` (n_envs,) says which."""
         assert self._states is not None
         self._states[rows] = np.asarray(observation)[rows]
         self._length, self._total = 0, 0.0
+
+
+class Planner(ABC):
+    """The base of the methods that plan in the table of an environment's dynamics, without a step in the environment.
+
+    What a time step is elsewhere is a sweep over all states here; a method has `sweep` and `choose`.
+
+    Attributes:
+        q_values: what every action is worth, (n_states, n_actions).
+        num_timesteps: sweeps so far.
+        n_episodes: 0, none are played.
+        done: why there is nothing more to learn, empty until then.
+    """
+
+    LEARNED: tuple[str, ...] = ("q_values",)
+    """Arrays that another training may begin with, by the names of attributes."""
+    VALUES: tuple[str, ...] = ("num_timesteps", "done")
+    """Attributes that a checkpoint keeps besides."""
+    n_episodes = 0
+
+    def __init__(self, env: VecEnv, gamma: float, theta: float) -> None:
+        self.gamma, self.theta = gamma, theta
+        self.num_timesteps, self.done = 0, ""
+        self._env = env
+        self.q_values = np.zeros((int(env.observation_space.n), int(env.action_space.n)))  # type: ignore[attr-defined]
+
+    @abstractmethod
+    def sweep(self, table: TransitionTable) -> dict[str, float]:
+        """Look once at every state; numbers for the log."""
+
+    @abstractmethod
+    def choose(self, states: np.ndarray) -> np.ndarray:
+        """Actions for states of any shape."""
+
+    def learn(
+        self, total_timesteps: int, callbacks: Sequence[Callback] = (), logger: MetricLogger | None = None
+    ) -> None:
+        """Sweep until it is done, `num_timesteps` has reached `total_timesteps`, or a callback says stop.
+
+        Raises:
+            RlzooError: if the environment does not show its dynamics.
+        """
+        hooks = TrainingHooks(self, callbacks, logger)
+        table = required_table(self._env)
+        if not self.num_timesteps:
+            self._env.reset()  # although it is not stepped: checkpoints hold environments that have begun
+        hooks.start()
+        while hooks.continues(total_timesteps) and not self.done:
+            metrics = self.sweep(table)
+            self.num_timesteps += 1
+            hooks.log([], metrics)
+            hooks.step()
+        hooks.end()
+
+    def predict(
+        self,
+        observation: Any,
+        state: tuple[np.ndarray, ...] | None = None,
+        episode_start: np.ndarray | None = None,
+        deterministic: bool = False,
+        action_masks: np.ndarray | None = None,
+    ) -> tuple[np.ndarray, tuple[np.ndarray, ...] | None]:
+        """Its actions, whether `deterministic` or not; see `rlzoo.protocols.Policy`."""
+        return self.choose(np.asarray(observation)), state
+
+    def state(self) -> State:
+        tensors = {name: getattr(self, name).copy() for name in self.LEARNED}
+        return State(tensors, {name: getattr(self, name) for name in self.VALUES})
+
+    def restore(self, state: State) -> None:
+        self.restore_weights(state)
+        for name in self.VALUES:
+            setattr(self, name, state.values[name])
+
+    def restore_weights(self, state: State) -> None:
+        """Take over what was learned alone: the start of another training."""
+        for name in self.LEARNED:
+            setattr(self, name, restored_table(state, name, getattr(self, name)))
+
+    def begin_episodes(self, observation: Any, rows: np.ndarray) -> None:  # noqa: B027
+        """There are none."""
 
 
 def log_steps(total_timesteps: int) -> int:

@@ -15,7 +15,7 @@ from stable_baselines3.common.vec_env import VecEnv
 from rlzoo.algos.tabular.base import TabularAgent
 from rlzoo.algos.tabular.compiled import compiled
 from rlzoo.algos.tabular.dynamics import Dynamics
-from rlzoo.algos.tabular.math import TransitionTable, Walk, best, draw, epsilon_greedy, exponential_decay, start
+from rlzoo.algos.tabular.math import LoopState, best, epsilon_greedy, exponential_decay, start, take
 from rlzoo.protocols import State
 
 
@@ -59,8 +59,6 @@ class DynaQ(TabularAgent):
 
     Attributes:
         q_values: the table, (n_states, n_actions).
-        num_timesteps: environment steps taken so far, over all environments.
-        n_episodes: whole episodes played so far, over all environments.
     """
 
     def __init__(
@@ -87,11 +85,19 @@ class DynaQ(TabularAgent):
             decay_rate: how fast it falls: by a factor of e every 1 / decay_rate episodes.
             seed: of the random actions.
         """
-        self.learning_rate, self.gamma = learning_rate, gamma
-        self.max_epsilon, self.min_epsilon, self.decay_rate = max_epsilon, min_epsilon, decay_rate
         self.n_planning_steps = n_planning_steps
-        super().__init__(env, seed)
-        self.q_values = np.zeros((self.n_states, self.n_actions))
+        super().__init__(
+            env,
+            learning_rate=learning_rate,
+            gamma=gamma,
+            max_epsilon=max_epsilon,
+            min_epsilon=min_epsilon,
+            decay_rate=decay_rate,
+            seed=seed,
+        )
+
+    def allocate(self, n_envs: int) -> None:
+        super().allocate(n_envs)
         self._model = Model.empty(self.n_states, self.n_actions)
 
     def observe(
@@ -99,15 +105,13 @@ class DynaQ(TabularAgent):
     ) -> None:
         update(self.q_values, state, action, reward, terminated, next_state, self.learning_rate, self.gamma)
         remember(self._model, state, action, reward, terminated, next_state)
-        generator = self.generator
-        plan(self.q_values, self._model, self.n_planning_steps, self.learning_rate, self.gamma, generator)
+        plan(self.q_values, self._model, self.n_planning_steps, self.learning_rate, self.gamma, self.generator)
 
-    def play(self, dynamics: Dynamics, walk: Walk, n_steps: int, until_episode: int) -> tuple[int, Walk]:
+    def play(self, dynamics: Dynamics, loop: LoopState, n_steps: int, until_episode: int) -> tuple[int, LoopState]:
         """`act` and `observe`, many times."""
-        epsilons = (self.max_epsilon, self.min_epsilon, self.decay_rate)
-        settings = (self.learning_rate, self.gamma, self.n_planning_steps, *epsilons)
+        settings = (*self.settings, self.n_planning_steps)
         tables = (self.q_values, self._model)
-        return play(*tables, *dynamics, walk, n_steps, until_episode, settings, self.generator)
+        return play(*tables, dynamics, loop, n_steps, until_episode, settings, self.generator)
 
     def state(self) -> State:
         """All there is, with the model."""
@@ -168,28 +172,25 @@ def plan(
 def play(
     q_values: np.ndarray,
     model: Model,
-    table: TransitionTable,
-    max_steps: int,
-    walk: Walk,
+    dynamics: Dynamics,
+    loop: LoopState,
     n_steps: int,
     until_episode: int,
-    settings: tuple[float, float, int, float, float, float],
+    settings: tuple[float, float, float, float, float, int],
     generator: np.random.Generator,
-) -> tuple[int, Walk]:
+) -> tuple[int, LoopState]:
     """Dyna-Q in a table of dynamics; see `TabularAgent.play`."""
-    learning_rate, gamma, n_planning_steps, max_epsilon, min_epsilon, decay_rate = settings
-    _, cumulative, next_states, rewards, ends, starts = table
-    state, length, total, n_episodes, ended = walk
+    learning_rate, gamma, max_epsilon, min_epsilon, decay_rate, n_planning_steps = settings
+    table, max_steps = dynamics
+    state, length, total, n_episodes, ended = loop
     epsilon = exponential_decay(max_epsilon, min_epsilon, decay_rate, n_episodes)
     taken = 0
     while taken < n_steps and n_episodes < until_episode:
         action = epsilon_greedy(q_values, state, epsilon, generator)  # (b)
-        outcome = draw(cumulative, state, action, generator)  # (c)
-        reward, next_state = rewards[state, action, outcome], next_states[state, action, outcome]
-        terminated = ends[state, action, outcome]
+        reward, next_state, terminated = take(table, state, action, generator)  # (c)
         taken, length, total = taken + 1, length + 1, total + reward
         over = terminated or length == max_steps
-        goes_on_in = start(starts, generator) if over else next_state  # drawn first, as an environment does
+        goes_on_in = start(table.starts, generator) if over else next_state  # drawn first, as an environment does
         update(q_values, state, action, reward, terminated, next_state, learning_rate, gamma)  # (d)
         remember(model, state, action, reward, terminated, next_state)
         plan(q_values, model, n_planning_steps, learning_rate, gamma, generator)
@@ -198,4 +199,4 @@ def play(
             n_episodes, ended[taken - 1, 0], ended[taken - 1, 1] = n_episodes + 1, total, length
             length, total = 0, 0.0
             epsilon = exponential_decay(max_epsilon, min_epsilon, decay_rate, n_episodes)
-    return taken, Walk(state, length, total, n_episodes, ended)
+    return taken, LoopState(state, length, total, n_episodes, ended)

@@ -8,6 +8,8 @@ from typing import Any
 import numpy as np
 
 PARTS = ("states", "actions", "rewards")
+Steps = tuple[np.ndarray, np.ndarray, np.ndarray]
+"""These parts of one episode, (length,) or longer each."""
 
 
 class Episodes:
@@ -40,7 +42,7 @@ class Episodes:
             for part in PARTS:
                 setattr(self, part, np.pad(getattr(self, part), more))
 
-    def steps(self, index: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    def steps(self, index: int) -> Steps:
         """States, actions and rewards of environment `index`, (capacity,) each, in these arrays' own memory."""
         return self.states[index], self.actions[index], self.rewards[index]
 

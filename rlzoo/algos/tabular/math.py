@@ -33,7 +33,7 @@ class TransitionTable(NamedTuple):
     starts: np.ndarray
 
 
-class Walk(NamedTuple):
+class LoopState(NamedTuple):
     """Where a compiled loop stands. It takes these to pieces, as that is faster, and gives new ones back.
 
     Attributes:
@@ -112,6 +112,17 @@ def start(starts: np.ndarray, generator: np.random.Generator) -> int:
         if starts[state] > chance:
             return state
     return 0
+
+
+@compiled
+def take(table: TransitionTable, state: int, action: int, generator: np.random.Generator) -> tuple[float, int, bool]:
+    """Take an action in the table: the reward, the state that follows, and whether that is the end."""
+    outcome = draw(table.cumulative, state, action, generator)
+    return (
+        table.reward[state, action, outcome],
+        table.next_state[state, action, outcome],
+        table.terminated[state, action, outcome],
+    )
 
 
 @compiled

@@ -14,11 +14,9 @@ from stable_baselines3.common.vec_env import VecEnv
 from rlzoo.algos.tabular.base import TabularAgent, fixed_policy, play_policy, restored_table
 from rlzoo.algos.tabular.compiled import compiled
 from rlzoo.algos.tabular.dynamics import Dynamics
-from rlzoo.algos.tabular.episodes import Episodes
-from rlzoo.algos.tabular.math import TransitionTable, Walk, draw, follow, start
+from rlzoo.algos.tabular.episodes import Episodes, Steps
+from rlzoo.algos.tabular.math import LoopState, follow, start, take
 from rlzoo.protocols import State
-
-Steps = tuple[np.ndarray, np.ndarray, np.ndarray]
 
 
 class MCPrediction(TabularAgent):
@@ -30,8 +28,6 @@ class MCPrediction(TabularAgent):
     Attributes:
         v_values: (n_states,).
         policy: (n_states,), the action taken in each state, -1 where it is any.
-        num_timesteps: environment steps taken so far, over all environments.
-        n_episodes: whole episodes played so far, over all environments.
     """
 
     LEARNED = ("v_values",)
@@ -54,11 +50,12 @@ class MCPrediction(TabularAgent):
             gamma: discount of future rewards per step, 0 to 1.
             seed: of the random actions.
         """
-        self.learning_rate, self.gamma = learning_rate, gamma
-        super().__init__(env, seed)
+        super().__init__(env, learning_rate=learning_rate, gamma=gamma, seed=seed)
         self.policy = fixed_policy(actions, self.n_states, self.n_actions)
+
+    def allocate(self, n_envs: int) -> None:
         self.v_values = np.zeros(self.n_states)
-        self._episodes = Episodes(env.num_envs)
+        self._episodes = Episodes(n_envs)
 
     def act(self, state: int, index: int) -> int:
         return follow(self.policy, state, self.n_actions, self.generator)
@@ -74,17 +71,17 @@ class MCPrediction(TabularAgent):
             update(self.v_values, episodes.steps(index), length, future, self.learning_rate, self.gamma)
             episodes.lengths[index] = 0
 
-    def play(self, dynamics: Dynamics, walk: Walk, n_steps: int, until_episode: int) -> tuple[int, Walk]:
+    def play(self, dynamics: Dynamics, loop: LoopState, n_steps: int, until_episode: int) -> tuple[int, LoopState]:
         """`act` and `observe`, many times."""
         settings = (self.learning_rate, self.gamma)
         episodes, stored = self._episodes, int(self._episodes.lengths[0])
         longest = stored + n_steps
         episodes.make_room(min(longest, dynamics.max_steps) if dynamics.max_steps else longest)
         tables, ends = (self.v_values, self.policy), (n_steps, until_episode)
-        taken, walk, episodes.lengths[0] = play(
-            tables, episodes.steps(0), stored, *dynamics, walk, *ends, settings, self.generator
+        taken, loop, episodes.lengths[0] = play(
+            tables, episodes.steps(0), stored, dynamics, loop, *ends, settings, self.generator
         )
-        return taken, walk
+        return taken, loop
 
     def metrics(self) -> dict[str, float]:
         return {"train/value_mean": float(self.v_values.mean())}
@@ -132,29 +129,26 @@ def play(
     tables: tuple[np.ndarray, np.ndarray],
     steps: Steps,
     n_stored: int,
-    table: TransitionTable,
-    max_steps: int,
-    walk: Walk,
+    dynamics: Dynamics,
+    loop: LoopState,
     n_steps: int,
     until_episode: int,
     settings: tuple[float, float],
     generator: np.random.Generator,
-) -> tuple[int, Walk, int]:
+) -> tuple[int, LoopState, int]:
     """Prediction in a table of dynamics, with the steps stored of this episode; see `TabularAgent.play`."""
     (v_values, policy), (states, actions, rewards), (learning_rate, gamma) = tables, steps, settings
-    _, cumulative, next_states, gains, ends, starts = table
-    state, length, total, n_episodes, ended = walk
+    table, max_steps = dynamics
+    state, length, total, n_episodes, ended = loop
     taken = 0
     while taken < n_steps and n_episodes < until_episode:
-        action = follow(policy, state, next_states.shape[1], generator)
-        outcome = draw(cumulative, state, action, generator)
-        reward, next_state = gains[state, action, outcome], next_states[state, action, outcome]
-        terminated = ends[state, action, outcome]
+        action = follow(policy, state, table.next_state.shape[1], generator)
+        reward, next_state, terminated = take(table, state, action, generator)
         states[n_stored], actions[n_stored], rewards[n_stored] = state, action, reward
         n_stored, taken, length, total, state = n_stored + 1, taken + 1, length + 1, total + reward, next_state
         if terminated or length == max_steps:
             future = 0.0 if terminated else v_values[next_state]
             update(v_values, steps, n_stored, future, learning_rate, gamma)
             n_episodes, ended[taken - 1, 0], ended[taken - 1, 1] = n_episodes + 1, total, length
-            state, length, total, n_stored = start(starts, generator), 0, 0.0, 0
-    return taken, Walk(state, length, total, n_episodes, ended), n_stored
+            state, length, total, n_stored = start(table.starts, generator), 0, 0.0, 0
+    return taken, LoopState(state, length, total, n_episodes, ended), n_stored

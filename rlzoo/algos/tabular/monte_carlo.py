@@ -15,20 +15,22 @@ from stable_baselines3.common.vec_env import VecEnv
 from rlzoo.algos.tabular.base import TabularAgent
 from rlzoo.algos.tabular.compiled import compiled
 from rlzoo.algos.tabular.dynamics import Dynamics
-from rlzoo.algos.tabular.episodes import Episodes
+from rlzoo.algos.tabular.episodes import Episodes, Steps
 from rlzoo.algos.tabular.math import (
-    TransitionTable,
-    Walk,
-    draw,
+    LoopState,
     epsilon_greedy,
     expected_value,
     exponential_decay,
     start,
+    take,
 )
 from rlzoo.protocols import State
 
 Tables = tuple[np.ndarray, np.ndarray, np.ndarray]
-Steps = tuple[np.ndarray, np.ndarray, np.ndarray]
+"""The values, how many returns each has seen, and zeros, which are zeros again after an update.
+
+(n_states, n_actions) each.
+"""
 
 
 class MonteCarlo(TabularAgent):
@@ -40,8 +42,7 @@ class MonteCarlo(TabularAgent):
     Attributes:
         q_values: the table, (n_states, n_actions).
         counts: how many returns each of them is the mean of, (n_states, n_actions).
-        num_timesteps: environment steps taken so far, over all environments.
-        n_episodes: whole episodes played so far, over all environments.
+        learning_rate: 0 is one over the number of returns so far.
     """
 
     LEARNED = ("q_values", "counts")
@@ -68,13 +69,21 @@ class MonteCarlo(TabularAgent):
             decay_rate: how fast it falls: by a factor of e every 1 / decay_rate episodes.
             seed: of the random actions.
         """
-        self.learning_rate, self.gamma = learning_rate, gamma
-        self.max_epsilon, self.min_epsilon, self.decay_rate = max_epsilon, min_epsilon, decay_rate
-        super().__init__(env, seed)
-        shape = (self.n_states, self.n_actions)
-        self.q_values, self.counts = np.zeros(shape), np.zeros(shape, dtype=np.int64)
-        self._visits = np.zeros(shape, dtype=np.int64)  # room for `update`
-        self._episodes = Episodes(env.num_envs)
+        super().__init__(
+            env,
+            learning_rate=0.0 if learning_rate is None else learning_rate,
+            gamma=gamma,
+            max_epsilon=max_epsilon,
+            min_epsilon=min_epsilon,
+            decay_rate=decay_rate,
+            seed=seed,
+        )
+
+    def allocate(self, n_envs: int) -> None:
+        super().allocate(n_envs)
+        self.counts = np.zeros_like(self.q_values, dtype=np.int64)
+        self._visits = np.zeros_like(self.counts)  # room for `update`
+        self._episodes = Episodes(n_envs)
 
     def observe(
         self, state: int, action: int, reward: float, terminated: bool, truncated: bool, next_state: int, index: int
@@ -84,36 +93,30 @@ class MonteCarlo(TabularAgent):
         if terminated or truncated:
             future = 0.0 if terminated else expected_value(self.q_values, next_state, self.epsilon)
             length = int(episodes.lengths[index])
-            update(self._tables, episodes.steps(index), length, future, self._rate, self.gamma)
+            update(self._tables, episodes.steps(index), length, future, self.learning_rate, self.gamma)
             episodes.lengths[index] = 0
 
     @property
     def _tables(self) -> Tables:
         return self.q_values, self.counts, self._visits
 
-    @property
-    def _rate(self) -> float:
-        """The learning rate as a number: 0 is one over the number of returns so far."""
-        return 0.0 if self.learning_rate is None else self.learning_rate
-
-    def play(self, dynamics: Dynamics, walk: Walk, n_steps: int, until_episode: int) -> tuple[int, Walk]:
+    def play(self, dynamics: Dynamics, loop: LoopState, n_steps: int, until_episode: int) -> tuple[int, LoopState]:
         """`act` and `observe`, many times."""
-        settings = (self._rate, self.gamma, self.max_epsilon, self.min_epsilon, self.decay_rate)
         episodes, stored = self._episodes, int(self._episodes.lengths[0])
         longest = stored + n_steps
         episodes.make_room(min(longest, dynamics.max_steps) if dynamics.max_steps else longest)
-        taken, walk, episodes.lengths[0] = play(
+        taken, loop, episodes.lengths[0] = play(
             self._tables,
             episodes.steps(0),
             stored,
-            *dynamics,
-            walk,
+            dynamics,
+            loop,
             n_steps,
             until_episode,
-            settings,
+            self.settings,
             self.generator,
         )
-        return taken, walk
+        return taken, loop
 
     def state(self) -> State:
         """All there is, with the unfinished episodes."""
@@ -141,8 +144,7 @@ def update(
     """Move the values of an episode's actions towards the returns that followed their first visits.
 
     Args:
-        tables: the values, how many returns each has seen, and zeros, which are zeros again when this is done;
-            (n_states, n_actions) each.
+        tables: what it learns.
         steps: states, actions and rewards of the episode, (length,) or longer each.
         length: of the episode.
         future: what its last state is worth.
@@ -169,32 +171,29 @@ def play(
     tables: Tables,
     steps: Steps,
     n_stored: int,
-    table: TransitionTable,
-    max_steps: int,
-    walk: Walk,
+    dynamics: Dynamics,
+    loop: LoopState,
     n_steps: int,
     until_episode: int,
     settings: tuple[float, float, float, float, float],
     generator: np.random.Generator,
-) -> tuple[int, Walk, int]:
+) -> tuple[int, LoopState, int]:
     """Monte Carlo control in a table of dynamics, with the steps stored of this episode; see `TabularAgent.play`."""
     learning_rate, gamma, max_epsilon, min_epsilon, decay_rate = settings
     q_values, (states, actions, rewards) = tables[0], steps
-    _, cumulative, next_states, gains, ends, starts = table
-    state, length, total, n_episodes, ended = walk
+    table, max_steps = dynamics
+    state, length, total, n_episodes, ended = loop
     epsilon = exponential_decay(max_epsilon, min_epsilon, decay_rate, n_episodes)
     taken = 0
     while taken < n_steps and n_episodes < until_episode:
         action = epsilon_greedy(q_values, state, epsilon, generator)
-        outcome = draw(cumulative, state, action, generator)
-        reward, next_state = gains[state, action, outcome], next_states[state, action, outcome]
-        terminated = ends[state, action, outcome]
+        reward, next_state, terminated = take(table, state, action, generator)
         states[n_stored], actions[n_stored], rewards[n_stored] = state, action, reward
         n_stored, taken, length, total, state = n_stored + 1, taken + 1, length + 1, total + reward, next_state
         if terminated or length == max_steps:
             future = 0.0 if terminated else expected_value(q_values, next_state, epsilon)
             update(tables, steps, n_stored, future, learning_rate, gamma)
             n_episodes, ended[taken - 1, 0], ended[taken - 1, 1] = n_episodes + 1, total, length
-            state, length, total, n_stored = start(starts, generator), 0, 0.0, 0
+            state, length, total, n_stored = start(table.starts, generator), 0, 0.0, 0
             epsilon = exponential_decay(max_epsilon, min_epsilon, decay_rate, n_episodes)
-    return taken, Walk(state, length, total, n_episodes, ended), n_stored
+    return taken, LoopState(state, length, total, n_episodes, ended), n_stored

@@ -6,16 +6,14 @@ theirs.
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Any
 
 import numpy as np
-from annotated_types import Ge, Interval
-from stable_baselines3.common.vec_env import VecEnv
 
 from rlzoo.algos.tabular.base import TabularAgent
 from rlzoo.algos.tabular.compiled import compiled
 from rlzoo.algos.tabular.dynamics import Dynamics
-from rlzoo.algos.tabular.math import TransitionTable, Walk, draw, epsilon_greedy, exponential_decay, start
+from rlzoo.algos.tabular.math import LoopState, epsilon_greedy, exponential_decay, start, take
 from rlzoo.protocols import State
 
 NONE = -1
@@ -30,37 +28,11 @@ class Sarsa(TabularAgent):
 
     Attributes:
         q_values: the table, (n_states, n_actions).
-        num_timesteps: environment steps taken so far, over all environments.
-        n_episodes: whole episodes played so far, over all environments.
     """
 
-    def __init__(
-        self,
-        env: VecEnv,
-        *,
-        learning_rate: Annotated[float, Interval(gt=0, le=1)] = 0.1,
-        gamma: Annotated[float, Interval(ge=0, le=1)] = 0.95,
-        max_epsilon: Annotated[float, Interval(ge=0, le=1)] = 1.0,
-        min_epsilon: Annotated[float, Interval(ge=0, le=1)] = 0.05,
-        decay_rate: Annotated[float, Ge(0)] = 0.0005,
-        seed: int | None = None,
-    ) -> None:
-        """Begin with a table of zeros.
-
-        Args:
-            env: its observations are states 0 to n_states - 1, its actions 0 to n_actions - 1.
-            learning_rate: how far a value moves towards its target, 0 to 1.
-            gamma: discount of future rewards per step, 0 to 1.
-            max_epsilon: chance of a random action in the first episode.
-            min_epsilon: what that chance falls to.
-            decay_rate: how fast it falls: by a factor of e every 1 / decay_rate episodes.
-            seed: of the random actions.
-        """
-        self.learning_rate, self.gamma = learning_rate, gamma
-        self.max_epsilon, self.min_epsilon, self.decay_rate = max_epsilon, min_epsilon, decay_rate
-        super().__init__(env, seed)
-        self.q_values = np.zeros((self.n_states, self.n_actions))
-        self._chosen = np.full(env.num_envs, NONE)  # the next action of every environment, where there is one already
+    def allocate(self, n_envs: int) -> None:
+        super().allocate(n_envs)
+        self._chosen = np.full(n_envs, NONE)  # the next action of every environment, where there is one already
 
     def act(self, state: int, index: int) -> int:
         chosen = int(self._chosen[index])
@@ -77,14 +49,13 @@ class Sarsa(TabularAgent):
         update(self.q_values, state, action, reward, *following, self.learning_rate, self.gamma)
         self._chosen[index] = NONE if truncated else next_action
 
-    def play(self, dynamics: Dynamics, walk: Walk, n_steps: int, until_episode: int) -> tuple[int, Walk]:
+    def play(self, dynamics: Dynamics, loop: LoopState, n_steps: int, until_episode: int) -> tuple[int, LoopState]:
         """`act` and `observe`, many times."""
-        settings = (self.learning_rate, self.gamma, self.max_epsilon, self.min_epsilon, self.decay_rate)
         chosen = int(self._chosen[0])
-        taken, walk, self._chosen[0] = play(
-            self.q_values, *dynamics, walk, chosen, n_steps, until_episode, settings, self.generator
+        taken, loop, self._chosen[0] = play(
+            self.q_values, dynamics, loop, chosen, n_steps, until_episode, self.settings, self.generator
         )
-        return taken, walk
+        return taken, loop
 
     def state(self) -> State:
         """All there is, with the actions that are chosen already."""
@@ -120,30 +91,27 @@ def update(
 @compiled
 def play(
     q_values: np.ndarray,
-    table: TransitionTable,
-    max_steps: int,
-    walk: Walk,
+    dynamics: Dynamics,
+    loop: LoopState,
     action: int,
     n_steps: int,
     until_episode: int,
     settings: tuple[float, float, float, float, float],
     generator: np.random.Generator,
-) -> tuple[int, Walk, int]:
+) -> tuple[int, LoopState, int]:
     """Sarsa in a table of dynamics, with the action to begin with, and to go on with; see `TabularAgent.play`."""
     learning_rate, gamma, max_epsilon, min_epsilon, decay_rate = settings
-    _, cumulative, next_states, rewards, ends, starts = table
-    state, length, total, n_episodes, ended = walk
+    table, max_steps = dynamics
+    state, length, total, n_episodes, ended = loop
     epsilon = exponential_decay(max_epsilon, min_epsilon, decay_rate, n_episodes)
     taken = 0
     while taken < n_steps and n_episodes < until_episode:
         if action == NONE:
             action = epsilon_greedy(q_values, state, epsilon, generator)
-        outcome = draw(cumulative, state, action, generator)
-        reward, next_state = rewards[state, action, outcome], next_states[state, action, outcome]
-        terminated = ends[state, action, outcome]
+        reward, next_state, terminated = take(table, state, action, generator)
         taken, length, total = taken + 1, length + 1, total + reward
         over = terminated or length == max_steps
-        goes_on_in = start(starts, generator) if over else next_state  # drawn first, as an environment does
+        goes_on_in = start(table.starts, generator) if over else next_state  # drawn first, as an environment does
         next_action = NONE if terminated else epsilon_greedy(q_values, next_state, epsilon, generator)
         update(q_values, state, action, reward, terminated, next_state, next_action, learning_rate, gamma)
         state, action = goes_on_in, next_action
@@ -151,4 +119,4 @@ def play(
             n_episodes, ended[taken - 1, 0], ended[taken - 1, 1] = n_episodes + 1, total, length
             length, total, action = 0, 0.0, NONE
             epsilon = exponential_decay(max_epsilon, min_epsilon, decay_rate, n_episodes)
-    return taken, Walk(state, length, total, n_episodes, ended), action
+    return taken, LoopState(state, length, total, n_episodes, ended), action

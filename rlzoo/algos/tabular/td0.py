@@ -15,7 +15,7 @@ from stable_baselines3.common.vec_env import VecEnv
 from rlzoo.algos.tabular.base import TabularAgent, fixed_policy, play_policy, restored_table
 from rlzoo.algos.tabular.compiled import compiled
 from rlzoo.algos.tabular.dynamics import Dynamics
-from rlzoo.algos.tabular.math import TransitionTable, Walk, draw, follow, start
+from rlzoo.algos.tabular.math import LoopState, follow, start, take
 from rlzoo.protocols import State
 
 
@@ -25,8 +25,6 @@ class TD0(TabularAgent):
     Attributes:
         v_values: (n_states,).
         policy: (n_states,), the action taken in each state, -1 where it is any.
-        num_timesteps: environment steps taken so far, over all environments.
-        n_episodes: whole episodes played so far, over all environments.
     """
 
     LEARNED = ("v_values",)
@@ -49,9 +47,10 @@ class TD0(TabularAgent):
             gamma: discount of future rewards per step, 0 to 1.
             seed: of the random actions.
         """
-        self.learning_rate, self.gamma = learning_rate, gamma
-        super().__init__(env, seed)
+        super().__init__(env, learning_rate=learning_rate, gamma=gamma, seed=seed)
         self.policy = fixed_policy(actions, self.n_states, self.n_actions)
+
+    def allocate(self, n_envs: int) -> None:
         self.v_values = np.zeros(self.n_states)
 
     def act(self, state: int, index: int) -> int:
@@ -62,11 +61,11 @@ class TD0(TabularAgent):
     ) -> None:
         update(self.v_values, state, reward, terminated, next_state, self.learning_rate, self.gamma)
 
-    def play(self, dynamics: Dynamics, walk: Walk, n_steps: int, until_episode: int) -> tuple[int, Walk]:
+    def play(self, dynamics: Dynamics, loop: LoopState, n_steps: int, until_episode: int) -> tuple[int, LoopState]:
         """`act` and `observe`, many times."""
         settings = (self.learning_rate, self.gamma)
         tables = (self.v_values, self.policy)
-        return play(*tables, *dynamics, walk, n_steps, until_episode, settings, self.generator)
+        return play(*tables, dynamics, loop, n_steps, until_episode, settings, self.generator)
 
     def metrics(self) -> dict[str, float]:
         return {"train/value_mean": float(self.v_values.mean())}
@@ -104,27 +103,24 @@ def update(
 def play(
     v_values: np.ndarray,
     policy: np.ndarray,
-    table: TransitionTable,
-    max_steps: int,
-    walk: Walk,
+    dynamics: Dynamics,
+    loop: LoopState,
     n_steps: int,
     until_episode: int,
     settings: tuple[float, float],
     generator: np.random.Generator,
-) -> tuple[int, Walk]:
+) -> tuple[int, LoopState]:
     """TD(0) in a table of dynamics; see `TabularAgent.play`."""
     learning_rate, gamma = settings
-    _, cumulative, next_states, rewards, ends, starts = table
-    state, length, total, n_episodes, ended = walk
+    table, max_steps = dynamics
+    state, length, total, n_episodes, ended = loop
     taken = 0
     while taken < n_steps and n_episodes < until_episode:
-        action = follow(policy, state, next_states.shape[1], generator)
-        outcome = draw(cumulative, state, action, generator)
-        reward, next_state = rewards[state, action, outcome], next_states[state, action, outcome]
-        terminated = ends[state, action, outcome]
+        action = follow(policy, state, table.next_state.shape[1], generator)
+        reward, next_state, terminated = take(table, state, action, generator)
         update(v_values, state, reward, terminated, next_state, learning_rate, gamma)
         taken, length, total, state = taken + 1, length + 1, total + reward, next_state
         if terminated or length == max_steps:
             n_episodes, ended[taken - 1, 0], ended[taken - 1, 1] = n_episodes + 1, total, length
-            state, length, total = start(starts, generator), 0, 0.0
-    return taken, Walk(state, length, total, n_episodes, ended)
+            state, length, total = start(table.starts, generator), 0, 0.0
+    return taken, LoopState(state, length, total, n_episodes, ended)
