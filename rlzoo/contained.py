@@ -8,9 +8,11 @@ from __future__ import annotations
 import errno
 import os
 import re
+import secrets
+import shutil
 import stat
-from collections.abc import Iterator
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, Any
 
@@ -138,6 +140,38 @@ def read(path: Path, home: Path, limit: int) -> bytes:
 def opened(path: Path, mode: str, **options: Any) -> IO[Any]:
     """`path.open(mode, ...)`, but a link in the place of the file is an OSError, and so is a pipe."""
     return open(path, mode, opener=_plain_file, **options)
+
+
+@contextmanager
+def replacing(target: Path, settle: Callable[[], None] = lambda: None, *, new_only: bool = False) -> Iterator[Path]:
+    """A new hidden folder beside `target`, which takes its place as a whole when the block ends without an error.
+
+    Else `target` is as it was, and nothing is left of the new folder nor of parents that were made for it.
+
+    Args:
+        target: the folder to make or to replace.
+        settle: called when the new folder is in its place and the old one is still there under another name.
+        new_only: a `target` that is there by then is an OSError.
+    """
+    nonce = secrets.token_hex(4)
+    new, old = (target.with_name(f".{target.name}.{nonce}.{what}") for what in ("new", "old"))
+    made = [parent for parent in target.parents if not parent.exists()]  # the innermost first
+    try:
+        new.mkdir(parents=True)
+        yield new
+        if target.exists() and not new_only:
+            target.rename(old)
+        new.rename(target)
+        settle()
+    except BaseException:
+        if old.exists() and not target.exists():
+            old.rename(target)
+        shutil.rmtree(new, ignore_errors=True)
+        for parent in made:
+            with suppress(OSError):  # what is in it stays
+                parent.rmdir()
+        raise
+    shutil.rmtree(old, ignore_errors=True)
 
 
 def damaged(path: Path, reason: str) -> RlzooError:

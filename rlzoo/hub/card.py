@@ -1,4 +1,4 @@
-"""The model card: metadata that the Hub and leaderboards read, and what people want to know of an agent.
+"""The model card: metadata that the Hub and leaderboards read, what people want to know of an agent, and how to use it.
 
 The run may be a stranger's: every value of it is written through `escape`, so that the card has the parts that are
 written here and no others.
@@ -11,13 +11,16 @@ from pathlib import Path
 from statistics import fmean
 from typing import TYPE_CHECKING, Any
 
+from rlzoo import own_modules
 from rlzoo.algos.specs import AlgoSpec, find_spec
 from rlzoo.config import aliases, yaml_file
+from rlzoo.config.parse import dump
+from rlzoo.envs.wrappers import WRAPPERS
 from rlzoo.errors import shorten
 from rlzoo.escape import cell, code, fenced, markdown
-from rlzoo.hub import usage
-from rlzoo.hub.card_merge import license_of, merge, section
+from rlzoo.hub.card_merge import section
 from rlzoo.hub.formats import course
+from rlzoo.hub.formats.rl_zoo3 import env_kwargs
 from rlzoo.hub.formats.rlzoo import published_config, published_info
 from rlzoo.hub.privacy import portable
 from rlzoo.redaction import redact
@@ -25,10 +28,10 @@ from rlzoo.redaction import redact
 if TYPE_CHECKING:
     from rlzoo.evaluation.agent import Agent
 
-__all__ = ["license_of", "merge", "text"]
-
 LONGEST = 300
 """Characters of a value that a card shows; all of it is in the files beside it."""
+MAX_SEEDS = 20
+"""Seeds that fit on a line to type; of more episodes only the number is said."""
 COURSE_TAGS = {
     "q_learning": ("q-learning",),
     "reinforce": ("reinforce", "deep-rl-class"),
@@ -92,7 +95,7 @@ def metadata(agent: Agent, result: Mapping[str, Any], license: str) -> str:
     )
     data = ModelCardData(
         license=license,
-        library_name="stable-baselines3" if is_sb3(spec) else "rlzoo",
+        library_name="stable-baselines3" if _is_sb3(spec) else "rlzoo",
         tags=tags(agent),
         model_name=pretty_name(spec),
         eval_results=[score],
@@ -112,7 +115,7 @@ def tags(agent: Agent) -> list[str]:
         "deep-reinforcement-learning",
         "reinforcement-learning",
         "deep-rl-course",
-        "stable-baselines3" if is_sb3(spec) else "custom-implementation",
+        "stable-baselines3" if _is_sb3(spec) else "custom-implementation",
         "rlzoo",
     ]
     return list(dict.fromkeys(found))
@@ -138,7 +141,7 @@ def pretty_name(spec: AlgoSpec) -> str:
     return spec.entry_point.rpartition(":")[2]
 
 
-def is_sb3(spec: AlgoSpec) -> bool:
+def _is_sb3(spec: AlgoSpec) -> bool:
     return spec.backend in ("sb3", "sb3_contrib")
 
 
@@ -184,11 +187,145 @@ def _usage(repo_id: str, name: str, agent: Agent, result: Mapping[str, Any]) -> 
             f"## Use it\n\nThe algorithm is its author's own class, {code(algo)}. rlzoo loads no class that a "
             "repository names; the weights are in `rlzoo/checkpoint/algorithm.safetensors`, for who has the class."
         )
-    foreign = ", ".join(code(name) for name in usage.foreign_code(agent))
+    foreign = ", ".join(code(name) for name in _foreign_code(agent))
     needed = f"It needs code that does not come with rlzoo, {foreign}; trust=true lets it run.\n\n" if foreign else ""
-    shell = fenced(usage.shell(repo_id, agent, result), "bash")
-    python = fenced(usage.python(repo_id, name, agent, result), "python")
+    shell = fenced(_shell(repo_id, agent, result), "bash")
+    python = fenced(_python(repo_id, name, agent, result), "python")
     return f"## Use it\n\n{needed}{shell}\n\nIn Python:\n\n{python}"
+
+
+def _shell(repo_id: str, agent: Agent, result: Mapping[str, Any]) -> str:
+    """Lines for a terminal; `rlzoo evaluate` plays the episodes of the card."""
+    extra = agent.config.env.extra
+    extras = ",".join(("hub", *([extra] if extra else [])))
+    folder, trust = f"hub/{repo_id}", " trust=true" if _foreign_code(agent) else ""
+    return "\n".join(
+        (
+            f'pip install "hydra-rlzoo[{extras}]"',
+            f"rlzoo load-from-hub repo_id={repo_id}{trust}",
+            f"rlzoo evaluate run={folder}{_episodes(agent, result)}{trust}",
+            f"rlzoo enjoy run={folder}{trust}",
+        )
+    )
+
+
+def _episodes(agent: Agent, result: Mapping[str, Any]) -> str:
+    """The words for the episodes of a result."""
+    seeds, greedy = list(result["seeds"]), bool(result["deterministic"])
+    actions = "" if greedy == agent.is_deterministic() else f" deterministic={str(greedy).lower()}"
+    if 0 < len(seeds) <= MAX_SEEDS:
+        return f" 'seeds=[{','.join(map(str, seeds))}]'{actions}"
+    return f" n_episodes={result['n_episodes']}{actions}"
+
+
+def _foreign_code(agent: Agent) -> list[str]:
+    """Modules and classes that are neither rlzoo's nor a known package's: whoever uses the agent has to have them."""
+    return own_modules.named(dump(agent.config))
+
+
+def _python(repo_id: str, name: str, agent: Agent, result: Mapping[str, Any]) -> str:
+    """Python that loads the agent and plays it: with Stable-Baselines3 where it is one of its own."""
+    spec = find_spec(agent.config.algo.name)
+    lines = _sb3(repo_id, name, agent, spec, result) if _is_sb3(spec) else _rlzoo(repo_id, agent, result)
+    return "\n".join(lines)
+
+
+def _rlzoo(repo_id: str, agent: Agent, result: Mapping[str, Any]) -> list[str]:
+    trust = ", trust=True" if _foreign_code(agent) else ""
+    return [
+        "import rlzoo",
+        "",
+        f'run = rlzoo.load_from_hub("{repo_id}"{trust})',
+        f"evaluation = rlzoo.evaluate(run, seeds={_seeds_code(list(result['seeds']))}{trust})",
+        'print(f"{evaluation.mean_reward:.2f} +/- {evaluation.std_reward:.2f}")',
+    ]
+
+
+def _seeds_code(seeds: list[int]) -> str:
+    first = seeds[0] if seeds else 0
+    counting = range(first, first + len(seeds))
+    return f"range({first}, {counting.stop})" if len(seeds) > MAX_SEEDS and seeds == list(counting) else str(seeds)
+
+
+def _sb3(repo_id: str, name: str, agent: Agent, spec: AlgoSpec, result: Mapping[str, Any]) -> list[str]:
+    env = agent.config.env
+    package, _, cls = spec.entry_point.partition(":")
+    evaluation = "sb3_contrib.common.maskable" if spec.masked else "stable_baselines3.common"
+    vector = ["DummyVecEnv", *(["VecFrameStack"] if env.frame_stack else [])]
+    vector += ["VecNormalize"] if env.normalize is not False else []
+    imports = [
+        "import gymnasium as gym",
+        "from huggingface_hub import hf_hub_download",
+        f"from {package} import {cls}",
+        f"from {evaluation}.evaluation import evaluate_policy",
+        "from stable_baselines3.common.monitor import Monitor",
+        f"from stable_baselines3.common.vec_env import {', '.join(sorted(vector))}",
+    ]
+    setup, inner = _registration(agent)
+    body = [f'    env = Monitor(gym.make("{env.id}"{_arguments(env_kwargs(env))}))']
+    for wrapper, options in env.wrappers.items():
+        module, _, attribute = (WRAPPERS[wrapper].entry_point if wrapper in WRAPPERS else wrapper).partition(":")
+        imports.append(f"from {module} import {attribute}")
+        body.append(f"    env = {attribute}(env{_arguments(_as_code(wrapper, options))})")
+    stacked = [f"env = VecFrameStack(env, {env.frame_stack})"] if env.frame_stack else []
+    normalized = [
+        'env = VecNormalize.load(hf_hub_download(repo_id, "vec_normalize.pkl"), env)',
+        "env.training = env.norm_reward = False",
+    ]
+    return [
+        *sorted(imports + inner, key=_order),
+        *setup,
+        "",
+        f'repo_id = "{repo_id}"',
+        "",
+        "",
+        "def make():",
+        *body,
+        "    return env",
+        "",
+        "",
+        "env = DummyVecEnv([make])",
+        *(normalized if env.normalize is not False else []),
+        *stacked,
+        f'model = {cls}.load(hf_hub_download(repo_id, "{name}.zip"), device="cpu"{_loading(agent, spec)})',
+        f"mean, std = evaluate_policy(model, env, n_eval_episodes={result['n_episodes']}, "
+        f"deterministic={bool(result['deterministic'])})",
+        'print(f"{mean:.2f} +/- {std:.2f}")',
+    ]
+
+
+def _registration(agent: Agent) -> tuple[list[str], list[str]]:
+    """What makes the environment's id known: lines to run, and imports for them."""
+    from rlzoo.envs.registration import is_own
+
+    modules = list(agent.config.env.imports)
+    lines = [f"gym.register_envs({module})" for module in modules]
+    imports = [f"import {module}" for module in modules]
+    if is_own(agent.config.env.id):
+        imports.append("from rlzoo.envs.registration import register")
+        lines.append("register()")
+    return (["", *lines] if lines else []), imports
+
+
+def _loading(agent: Agent, spec: AlgoSpec) -> str:
+    """An agent that only plays needs no room for a million steps; one that learned with hindsight wants its goals."""
+    if agent.config.algo.hyperparams.get("replay_buffer_class") == "her":
+        return ", env=env"
+    return ", buffer_size=1" if spec.family == "off_policy" else ""
+
+
+def _as_code(wrapper: str, options: Mapping[str, Any]) -> dict[str, Any]:
+    """Lists as the tuples that the wrapper's code wants."""
+    published = portable(dict(options))
+    return {key: tuple(value) if isinstance(value, list) else value for key, value in published.items()}
+
+
+def _arguments(values: Mapping[str, Any]) -> str:
+    return "".join(f", {key}={value!r}" for key, value in values.items())
+
+
+def _order(line: str) -> tuple[bool, str]:
+    return line.startswith("from"), line.split()[1]
 
 
 def _evaluation(result: Mapping[str, Any], agent: Agent) -> str:

@@ -7,17 +7,15 @@ from __future__ import annotations
 
 import json
 import re
-import secrets
-import shutil
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from rlzoo import console
+from rlzoo import console, contained
 from rlzoo.algos import specs
 from rlzoo.config.parse import check
 from rlzoo.config.paths import at_home
@@ -25,6 +23,7 @@ from rlzoo.config.schema import PackageConfig
 from rlzoo.envs import render
 from rlzoo.errors import ConfigError, ExitCode, Problem, RlzooError
 from rlzoo.hub import card, privacy
+from rlzoo.hub.card_merge import license_of, merge
 from rlzoo.hub.client import check_repo_id
 from rlzoo.hub.formats import rlzoo
 from rlzoo.hub.formats.read import NAMED
@@ -125,7 +124,7 @@ def stage(  # noqa: PLR0913  the words of the command
     name = name_of(run)
     _require_packages(video=video)
     published = rlzoo.require_free(folder, name)
-    kept = card.license_of(published)
+    kept = license_of(published)
     if kept not in (None, license):
         console.say(f"{folder}/README.md keeps its license, {kept}; a change is made in the file itself")
     agent = load(run, checkpoint, device=device, trust=trust)
@@ -142,7 +141,7 @@ def stage(  # noqa: PLR0913  the words of the command
             _film(new / "replay.mp4", agent, evaluation)
         rlzoo.write(new, name, agent)
         text = card.text(new, name, agent, result, repo_id=repo_id, license=license)
-        (new / "README.md").write_text(card.merge(published, text), encoding="utf-8", newline="")
+        (new / "README.md").write_text(merge(published, text), encoding="utf-8", newline="")
         rlzoo.write_list(new)
         privacy.refuse_leaks(new, run.path.parent)
         run.append_result(result)
@@ -249,24 +248,9 @@ def _in_words(deterministic: bool) -> str:
 @contextmanager
 def _replacing(folder: Path) -> Iterator[Path]:
     """A new folder to fill, which takes the place of `folder` when the block ends without an error."""
-    nonce = secrets.token_hex(4)
-    made = [parent for parent in folder.parents if not parent.exists()]  # the innermost first
-    new, old = (folder.with_name(f".{folder.name}.{nonce}.{what}") for what in ("new", "old"))
     try:
-        new.mkdir(parents=True)
-        yield new
-        if folder.exists():
-            folder.rename(old)
-        new.rename(folder)
-    except BaseException as error:
-        if old.exists() and not folder.exists():
-            old.rename(folder)
-        shutil.rmtree(new, ignore_errors=True)
-        for parent in made:
-            with suppress(OSError):
-                parent.rmdir()
-        if isinstance(error, OSError):
-            message = f"cannot write {folder}: {error.strerror or error}"
-            raise RlzooError(message, "choose another place with folder=", ExitCode.STORAGE) from error
-        raise
-    shutil.rmtree(old, ignore_errors=True)
+        with contained.replacing(folder) as new:
+            yield new
+    except OSError as error:
+        message = f"cannot write {folder}: {error.strerror or error}"
+        raise RlzooError(message, "choose another place with folder=", ExitCode.STORAGE) from error

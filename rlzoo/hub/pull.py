@@ -14,7 +14,7 @@ from rlzoo import contained
 from rlzoo.config.paths import at_home
 from rlzoo.console import say
 from rlzoo.errors import ConfigError, ExitCode, Problem, RlzooError, clean
-from rlzoo.hub import client, session
+from rlzoo.hub import client
 from rlzoo.hub.formats import read as layouts
 from rlzoo.hub.formats.source import Origin, Wishes, check_size
 from rlzoo.runs.run import Run
@@ -82,11 +82,9 @@ def load_from_hub(
         check_size(name, sizes[name], origin)
     total = sum(sizes[name] for name in layout.files)
     say(f"{origin}: {layout.title} layout, {len(layout.files)} files, {total / 2**20:.1f} MiB")
-    with _places(target) as (files, made):
+    with _place_for_files(target) as files:
         _fetch(api, origin, {name: sizes[name] for name in layout.files}, files)
-        layouts.read(files, made, origin=origin, wishes=wishes)
-        _put(made, target)
-    return Run(target)
+        return layouts.read(files, target, origin=origin, wishes=wishes, replace_old=True)
 
 
 def _listing(api: HfApi, repo_id: str, revision: str | None) -> tuple[Origin, dict[str, int]]:
@@ -100,7 +98,7 @@ def _listing(api: HfApi, repo_id: str, revision: str | None) -> tuple[Origin, di
 
 def _fetch(api: HfApi, origin: Origin, sizes: Mapping[str, int], folder: Path) -> None:
     for name, size in sizes.items():
-        with session.at_most(size):
+        with client.at_most(size):
             client.patiently(
                 lambda name=name: api.hf_hub_download(  # type: ignore[misc]
                     origin.repo_id, name, revision=origin.commit, local_dir=folder
@@ -152,34 +150,18 @@ def _kept(run: Run, wishes: Wishes) -> Run:
 
 
 @contextmanager
-def _places(target: Path) -> Iterator[tuple[Path, Path]]:
-    """Hidden places beside a folder, for the files and for the run. Nothing is left of them, nor of new parents."""
-    nonce = secrets.token_hex(4)
-    files, made = (target.with_name(f".{target.name}.{nonce}.{kind}") for kind in ("files", "run"))
+def _place_for_files(target: Path) -> Iterator[Path]:
+    """A hidden folder beside another one, of which nothing is left, nor of new parents that stay empty."""
+    files = target.with_name(f".{target.name}.{secrets.token_hex(4)}.files")
     new = [parent for parent in target.parents if not parent.exists()]
     try:
         files.mkdir(parents=True)
-        yield files, made
+        yield files
     except OSError as error:
         text = f"cannot write to {target}: {error.strerror or error}"
         raise RlzooError(text, "free some space, or choose another place with folder=", ExitCode.STORAGE) from error
     finally:
-        for path in (files, made):
-            shutil.rmtree(path, ignore_errors=True)
+        shutil.rmtree(files, ignore_errors=True)
         for parent in new:
             with suppress(OSError):  # what is in it stays
                 parent.rmdir()
-
-
-def _put(made: Path, target: Path) -> None:
-    """Put a finished run in its place; what was there is removed when the new one is there."""
-    old = made.with_suffix(".old")
-    if target.exists():
-        target.rename(old)
-    try:
-        made.rename(target)
-    except OSError:
-        if old.exists():
-            old.rename(target)
-        raise
-    shutil.rmtree(old, ignore_errors=True)

@@ -314,26 +314,13 @@ def _require_finite(checkpoint: Checkpoint, algorithm: State) -> None:
 def _building(run: Run, name: str) -> Iterator[Path]:
     """A new directory to fill, which takes its place when the block ends without an error."""
     final = run.checkpoint(name).path
-    nonce = secrets.token_hex(4)
-    folder = final.with_name(f".{final.name}.{nonce}.new")
-    old = final.with_name(f".{final.name}.{nonce}.old")
     try:
-        folder.mkdir(parents=True)
-        yield folder
-        if final.exists():
-            final.rename(old)
-        folder.rename(final)
-        _sync(final.parent)
-    except BaseException as error:
-        if old.exists() and not final.exists():
-            old.rename(final)
-        shutil.rmtree(folder, ignore_errors=True)
-        if isinstance(error, OSError):
-            why = error.strerror or str(error)
-            kept = "the previous one is as it was" if final.exists() else "there was none before"
-            raise RlzooError(f"checkpoint {name} could not be written: {why}; {kept}", code=ExitCode.STORAGE) from error
-        raise
-    shutil.rmtree(old, ignore_errors=True)
+        with contained.replacing(final, lambda: _sync(final.parent)) as folder:
+            yield folder
+    except OSError as error:
+        why = error.strerror or str(error)
+        kept = "the previous one is as it was" if final.exists() else "there was none before"
+        raise RlzooError(f"checkpoint {name} could not be written: {why}; {kept}", code=ExitCode.STORAGE) from error
 
 
 def _link_parts(source: Checkpoint, folder: Path, only: Collection[str] | None = None) -> dict[str, dict[str, Any]]:

@@ -15,7 +15,7 @@ import yaml
 import rlzoo
 from rlzoo.cli.main import main
 from rlzoo.evaluation.agent import load
-from rlzoo.hub import card
+from rlzoo.hub import card, card_merge
 from rlzoo.runs.run import Run
 
 HOSTILE = {
@@ -127,8 +127,8 @@ def test_no_value_of_a_run_changes_what_a_card_consists_of(made, tmp_path):
         assert parts(body(found)) == expected, name
         assert tags(body(found)) == elements, name
         assert yaml.safe_load(found.split("---\n")[1]) == yaml.safe_load(harmless.split("---\n")[1]), name
-        assert card.merge(found, harmless) == harmless, name  # and all of it is rlzoo's to replace
-        assert card.merge(harmless, found) == found, name
+        assert card_merge.merge(found, harmless) == harmless, name  # and all of it is rlzoo's to replace
+        assert card_merge.merge(harmless, found) == found, name
 
 
 def test_what_a_card_cannot_show_as_text_it_shows_as_code(made, tmp_path):

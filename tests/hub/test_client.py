@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from rlzoo.errors import ExitCode, RlzooError
-from rlzoo.hub import client, session
+from rlzoo.hub import client
 from tests.hub.conftest import point_at
 from tests.hub.server import HubServer, User
 
@@ -203,7 +203,7 @@ def test_what_passes_is_tried_again(
     hub.fail("info", status=503, times=2)
     hub.fail("info", at=3, drop_after=10)
     hub.fail("info", at=4, lose_answer=True)
-    monkeypatch.setattr(session, "ANSWER_TIMEOUT", 0.3)
+    monkeypatch.setattr(client, "ANSWER_TIMEOUT", 0.3)
     hub.fail("info", at=5, hang=30)
     assert client.patiently(lambda: api.model_info("me/ppo"), "me/ppo").id == "me/ppo"
     assert hub.count("info") == 6

@@ -19,7 +19,7 @@ import pytest
 from rlzoo.cli.main import main
 from rlzoo.doctor import login
 from rlzoo.errors import ExitCode, RlzooError
-from rlzoo.hub import client, failures, listing, session
+from rlzoo.hub import client, failures, listing
 from rlzoo.hub.push import push
 from tests.hub.server import Answer, HubServer
 
@@ -79,7 +79,7 @@ LIES: dict[str, Lie] = {
     "deep": body(DEEP),
     "no_json": body(b"\xff\xfe"),
     "circles": circles,
-    "long": body(b" " * (session.ANSWER_BYTES + 1)),
+    "long": body(b" " * (client.ANSWER_BYTES + 1)),
     "packed": body(bomb(300 * MIB), Content_Encoding="gzip"),
     "packed_twice": body(gzip.compress(bomb(300 * MIB)), Content_Encoding="gzip, gzip"),
     "packed_otherwise": body(b"{}", Content_Encoding="br"),

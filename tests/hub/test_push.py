@@ -16,7 +16,7 @@ import pytest
 
 import rlzoo
 from rlzoo.cli.main import main
-from rlzoo.hub import client, session
+from rlzoo.hub import client
 from rlzoo.runs.run import Run
 from tests.hub.server import HubServer, User
 
@@ -41,7 +41,7 @@ def run(trained: Path, workdir: Path) -> Run:
 def hurried(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(client, "FIRST_WAIT", 0.01)
     monkeypatch.setattr(client, "RETRIES", 1)
-    monkeypatch.setattr(session, "ANSWER_TIMEOUT", 0.5)
+    monkeypatch.setattr(client, "ANSWER_TIMEOUT", 0.5)
 
 
 def contents(folder: Path) -> dict[str, bytes]:

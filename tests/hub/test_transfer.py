@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from rlzoo.errors import ConfigError, ExitCode, RlzooError
-from rlzoo.hub import card_merge, client, session
+from rlzoo.hub import card_merge, client
 from rlzoo.hub.push import Pushed, push
 from tests.hub.server import HubServer, User
 
@@ -45,7 +45,7 @@ def hurried(monkeypatch: pytest.MonkeyPatch) -> None:
     """Waits of hundredths of a second and few of them; servers that hang are given up after a third of one."""
     monkeypatch.setattr(client, "FIRST_WAIT", 0.01)
     monkeypatch.setattr(client, "RETRIES", 2)
-    monkeypatch.setattr(session, "ANSWER_TIMEOUT", 0.3)
+    monkeypatch.setattr(client, "ANSWER_TIMEOUT", 0.3)
     monkeypatch.setattr(client, "PROBE", 1.0)
 
 

@@ -61,7 +61,7 @@ REINFORCE_LAYER = re.compile(r"(?:fc|actor\.layers\.)(\d+)\.(weight|bias)")
 PPO_LAYER = re.compile(r"(actor|critic)\.(?:layers\.)?(\d+)\.(weight|bias)")
 """The course's names, and those of the `model.pt` that rlzoo 0.1 wrote."""
 STACKED = "network.actor_and_critic"
-"""What stands before the names of `algos.deep.networks.Pair`, as rlzoo 0.1 wrote them."""
+"""What stands before the names of `deep.networks.Pair`, as rlzoo 0.1 wrote them."""
 STATE_DICT = "its author can share a state dict instead: torch.save(policy.state_dict(), 'model.pt')"
 
 
@@ -83,21 +83,15 @@ def read_q_learning(repository: Repository, file: str, run: Run, source: Source)
     env_id = _env_id(said.get("env_id"), file, source)
     values = imported.defaults(algo, env_id)
     values["algo"] |= {key: said[key] for key in SETTINGS if key in said and key in values["algo"]}
-    kwargs = {"map_name": said["map_name"]} if said.get("map_name") and env_id.startswith("FrozenLake") else {}
-    if said.get("slippery") is False:
-        kwargs["is_slippery"] = False
-    values["env"]["kwargs"] = kwargs
-    _lengths(values, said.get("max_steps"), said.get("n_training_episodes"))
+    map_name = {"map_name": said["map_name"]} if said.get("map_name") and env_id.startswith("FrozenLake") else {}
+    values["env"]["kwargs"] = {**map_name, **({"is_slippery": False} if said.get("slippery") is False else {})}
+    n_trained, n_played = said.get("n_training_episodes"), said.get("n_eval_episodes")
+    _lengths(values, said.get("max_steps"), n_trained, n_played)
     values["eval"]["deterministic"] = True
-    count = said.get("n_eval_episodes")
-    if _is_count(count):
-        values["eval"]["final_n_episodes"] = count
     seeds = said.get("eval_seed")
     if isinstance(seeds, list) and seeds:
-        values["eval"]["seeds"] = seeds[:count] if _is_count(count) else seeds
-    played = said.get("n_training_episodes")
-    tensors = {"q_values": found.qtable.astype("float64")}
-    _build(values, tensors, {"n_episodes": played} if _is_count(played) else {}, file, run, source)
+        values["eval"]["seeds"] = seeds[:n_played] if _is_count(n_played) else seeds
+    _build(values, {"q_values": found.qtable.astype("float64")}, n_trained, file, run, source)
     return values, CHECKPOINT
 
 
@@ -130,13 +124,11 @@ def read_torch(repository: Repository, file: str, run: Run, source: Source) -> t
     for theirs, ours in SAID.items():
         if theirs in said:
             values["algo"][ours] = said[theirs]
-    _lengths(values, said.get("max_t"), said.get("n_training_episodes"))
+    n_trained = said.get("n_training_episodes")
+    _lengths(values, said.get("max_t"), n_trained, said.get("n_evaluation_episodes"))
     values["eval"]["deterministic"] = False
-    if _is_count(said.get("n_evaluation_episodes")):
-        values["eval"]["final_n_episodes"] = said["n_evaluation_episodes"]
     tensors = _side_by_side(actor, critic) if critic else _one(actor, "actor.layers")
-    played = said.get("n_training_episodes")
-    _build(values, tensors, {"n_episodes": played} if _is_count(played) else {}, file, run, source)
+    _build(values, tensors, n_trained, file, run, source)
     return values, CHECKPOINT
 
 
@@ -169,7 +161,7 @@ def q_learning_values(agent: Agent, evaluation: Evaluation) -> dict[str, Any]:
     kwargs = spec_kwargs(agent)
     values: dict[str, Any] = {
         "env_id": agent.config.env.id,
-        "max_steps": _max_steps(agent),
+        "max_steps": _spec(agent).max_episode_steps,
         "n_training_episodes": int(getattr(agent.algorithm, "n_episodes", 0)),
         "n_eval_episodes": evaluation.n_episodes,
         "eval_seed": list(evaluation.seeds),
@@ -210,7 +202,7 @@ def hyperparameters(agent: Agent, evaluation: Evaluation) -> dict[str, Any]:
     found |= {
         "n_training_episodes": int(getattr(agent.algorithm, "n_episodes", 0)),
         "n_evaluation_episodes": evaluation.n_episodes,
-        "max_t": _max_steps(agent),
+        "max_t": _spec(agent).max_episode_steps,
         "env_id": cfg.env.id,
         "state_space": state_space,
         "action_space": action_space,
@@ -246,15 +238,16 @@ def weights(name: str, algorithm: Any) -> dict[str, Tensor]:
         parts = _unflattened(getattr(algorithm, algorithm.WEIGHTS), algorithm.policy.sizes)
     else:
         parts = {part: module for part, module in vars(algorithm).items() if isinstance(module, nn.Module)}
-    return {
-        key: tensor.detach().cpu().clone(memory_format=torch.contiguous_format)
-        for part, module in parts.items()
-        for key, tensor in _tensors(part, module)
+    named = {
+        f"{part}.{key}" if key else part: tensor
+        for part, value in parts.items()
+        for key, tensor in (value.state_dict() if isinstance(value, nn.Module) else {"": value}).items()
     }
+    return {key: tensor.detach().cpu().clone(memory_format=torch.contiguous_format) for key, tensor in named.items()}
 
 
 def _build(
-    values: dict[str, Any], tensors: Mapping[str, Any], counters: Mapping[str, Any], file: str, run: Run, source: Source
+    values: dict[str, Any], tensors: Mapping[str, Any], n_episodes: Any, file: str, run: Run, source: Source
 ) -> None:
     """Write the checkpoint of a new algorithm whose tensors of these names are replaced."""
     from rlzoo.algos.create import create
@@ -268,8 +261,9 @@ def _build(
             with imported.explained(file):
                 algorithm = create(cfg.algo, env, seed=0, device="cpu", inference=True)
                 fresh = algorithm.state()
-                known = {key: value for key, value in counters.items() if key in fresh.values}
-                algorithm.restore(State({**fresh.tensors, **tensors}, {**fresh.values, **known}))
+                counted = _is_count(n_episodes) and "n_episodes" in fresh.values
+                counters = {"n_episodes": n_episodes} if counted else {}
+                algorithm.restore(State({**fresh.tensors, **tensors}, {**fresh.values, **counters}))
             checkpoints.save(run, CHECKPOINT, algorithm=algorithm, env=env)
         finally:
             env.close()
@@ -310,8 +304,8 @@ def _env_id(said: Any, file: str, source: Source) -> str:
     return imported.env_id_of(named, source, where=file)
 
 
-def _lengths(values: dict[str, Any], max_steps: Any, n_episodes: Any) -> None:
-    """Limits of an episode and of the training; a limit above the environment's own says nothing."""
+def _lengths(values: dict[str, Any], max_steps: Any, n_episodes: Any, n_evaluated: Any) -> None:
+    """Limits of an episode, the training and its evaluation; one above the environment's own limit says nothing."""
     if _is_count(max_steps):
         own = _own_limit(str(values["env"]["id"]), values["env"]["imports"])
         values["env"]["max_steps"] = None if own is not None and own <= max_steps else max_steps
@@ -319,6 +313,8 @@ def _lengths(values: dict[str, Any], max_steps: Any, n_episodes: Any) -> None:
         values["stop"]["episodes"] = n_episodes
         if _is_count(max_steps):
             values["total_timesteps"] = min(n_episodes * max_steps, MAX_STEPS)
+    if _is_count(n_evaluated):
+        values["eval"]["final_n_episodes"] = n_evaluated
 
 
 def _own_limit(env_id: str, imports: list[str]) -> int | None:
@@ -403,18 +399,12 @@ def _spec(agent: Agent) -> Any:
     from rlzoo.envs.make import make_raw
 
     cfg = agent.config.env
-    env = make_raw(
-        cfg.id, imports=cfg.imports, kwargs=cfg.kwargs, max_steps=agent.config.eval.max_steps or cfg.max_steps
-    )
+    max_steps = agent.config.eval.max_steps or cfg.max_steps
+    env = make_raw(cfg.id, imports=cfg.imports, kwargs=cfg.kwargs, max_steps=max_steps)
     try:
         return env.spec
     finally:
         env.close()
-
-
-def _max_steps(agent: Agent) -> int | None:
-    limit = _spec(agent).max_episode_steps
-    return None if limit is None else int(limit)
 
 
 def _size(space: Any) -> Any:
@@ -509,11 +499,3 @@ def _unflattened(vector: np.ndarray, sizes: Sequence[int]) -> Parts:
         begin = end + n_out
         found[f"network.{2 * depth}.bias"] = torch.tensor(vector[end:begin])
     return found
-
-
-def _tensors(part: str, value: nn.Module | Tensor) -> Iterable[tuple[str, Tensor]]:
-    from torch import nn
-
-    if isinstance(value, nn.Module):
-        return ((f"{part}.{key}", tensor) for key, tensor in value.state_dict().items())
-    return ((part, value),)

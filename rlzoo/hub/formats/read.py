@@ -16,10 +16,7 @@ from __future__ import annotations
 import hashlib
 import os
 import re
-import secrets
-import shutil
 from collections.abc import Sequence
-from contextlib import suppress
 from dataclasses import astuple, dataclass, replace
 from pathlib import Path
 
@@ -122,15 +119,17 @@ def read(
     origin: Origin | None = None,
     wishes: Wishes | None = None,
     only: Sequence[str] = (),
+    replace_old: bool = False,
 ) -> Run:
     """Turn a folder of published files into a run.
 
     Args:
         folder: the files, as they lie in the repository.
-        into: where the run is made; there must be nothing yet. It appears as a whole, or not at all.
+        into: where the run is made. It appears as a whole, or not at all.
         origin: where the files come from; by default the folder.
         wishes: what the repository does not say by itself.
         only: the names of the files that are looked at, if not all are.
+        replace_old: a run that is there is replaced; else there must be none.
 
     Raises:
         RlzooError: if the layout is not known, a file is refused (exit code 7), damaged or missing, or they do not fit
@@ -141,29 +140,22 @@ def read(
     layout = recognise(repository.names(), file=wishes.file, repo_name=origin.name)
     notes = Notes()
     source = Source(origin, read_published(repository, notes), wishes, notes)
-    if into.exists():
+    if into.exists() and not replace_old:
         raise RlzooError(f"{into} is there already", code=ExitCode.STORAGE)
-    building = Run(into.with_name(f".{into.name}.{secrets.token_hex(4)}.new"))
-    missing = [above for above in into.parents if not above.exists()]
+    places: list[Path] = []
     try:
-        try:
-            building.path.mkdir(parents=True)
-            values, checkpoint = _read(repository, layout, building, source)
-            imported.write_run(building, values, source, layout=layout.name, file=layout.file, checkpoint=checkpoint)
-            _try(building, layout, wishes)
-            building.path.rename(into)
-        except NotFiniteError as error:
-            raise RlzooError(f"{layout.file} holds numbers that are not finite", code=ExitCode.UNSAFE) from error
-        except RlzooError as error:
-            raise _of_repository(error, (building.path, folder), origin) from error
-        except OSError as error:
-            text = f"cannot write {into}: {error.strerror or error}"
-            raise RlzooError(text, "free some space, or choose another place with folder=", ExitCode.STORAGE) from error
-    finally:
-        shutil.rmtree(building.path, ignore_errors=True)
-        for above in missing:  # made for nothing if nothing is in them
-            with suppress(OSError):
-                above.rmdir()
+        with contained.replacing(into, new_only=not replace_old) as new:
+            places += [new, folder]
+            values, checkpoint = _read(repository, layout, Run(new), source)
+            imported.write_run(Run(new), values, source, layout=layout.name, file=layout.file, checkpoint=checkpoint)
+            _try(Run(new), layout, wishes)
+    except NotFiniteError as error:
+        raise RlzooError(f"{layout.file} holds numbers that are not finite", code=ExitCode.UNSAFE) from error
+    except RlzooError as error:
+        raise _of_repository(error, places, origin) from error
+    except OSError as error:
+        text = f"cannot write {into}: {error.strerror or error}"
+        raise RlzooError(text, "free some space, or choose another place with folder=", ExitCode.STORAGE) from error
     return Run(into)
 
 

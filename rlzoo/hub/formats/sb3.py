@@ -10,29 +10,29 @@ import io
 import json
 import re
 import zipfile
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rlzoo.algos.specs import ALGOS, ALIASES, find_spec
-from rlzoo.config.schema import TrainConfig
 from rlzoo.errors import ConfigError, ExitCode, Problem, RlzooError
 from rlzoo.hub.formats import rl_zoo3
 from rlzoo.hub.formats import source as imported
 from rlzoo.hub.formats.rl_zoo3 import ZooSettings
 from rlzoo.hub.formats.source import Repository, Source, write_json, write_zip
 from rlzoo.hub.privacy import portable
-from rlzoo.protocols import Algorithm, State
+from rlzoo.protocols import State
 from rlzoo.runs import checkpoints
 from rlzoo.runs.run import Run
 from rlzoo.untrusted import pickle_files, sb3_zip
 from rlzoo.untrusted import unpickle as trust
+from rlzoo.untrusted.sb3_data import ModelData
+from rlzoo.untrusted.sb3_zip import VARIABLES, SavedModel
 from rlzoo.untrusted.zoo_yaml import class_word
 
 if TYPE_CHECKING:
     import gymnasium
-    from stable_baselines3.common.vec_env import VecEnv
 
     from rlzoo.evaluation.agent import Agent
 
@@ -43,27 +43,6 @@ EMPTIED = ("buffer_size", 1)
 """What the zip of an off-policy agent says if rl_zoo3 has loaded and saved it again to publish it."""
 SCREEN = 84
 """Pixels of a side of the images that Atari's usual preprocessing makes."""
-
-
-@dataclass(frozen=True)
-class Model:
-    """A saved model, however it was opened.
-
-    Attributes:
-        algo: the algorithm's name.
-        hyperparams: its keywords, as far as they are known; `policy` and `policy_kwargs` always are.
-        n_envs: environments that it was trained in.
-        num_timesteps: steps that it was trained for.
-        observation_space: what it was trained on, None if that cannot be read.
-        build: makes the algorithm with the saved weights, for an environment and a configuration.
-    """
-
-    algo: str
-    hyperparams: dict[str, Any]
-    n_envs: int
-    num_timesteps: int
-    observation_space: gymnasium.Space | None
-    build: Callable[[VecEnv, TrainConfig], Algorithm]
 
 
 def read(repository: Repository, file: str, run: Run, source: Source, *, zoo: bool) -> tuple[dict[str, Any], str]:
@@ -85,15 +64,15 @@ def read(repository: Repository, file: str, run: Run, source: Source, *, zoo: bo
     from rlzoo.envs import make
 
     settings = rl_zoo3.read(repository) if zoo else None
-    model = _open(repository.need(file), settings, source)
-    values = _values(file, model, settings, source)
+    saved = _open(repository.need(file), settings, source)
+    values = _values(file, saved, settings, source)
     statistics, values["env"]["normalize"] = _normalization(repository, settings, values, source)
     where = f"{rl_zoo3.CONFIG if zoo else file} of {source.origin.name}"
     cfg = imported.checked(values, source, where=where)
     env = make(cfg.env, n_envs=1, seed=0, training=False, statistics=statistics)
     try:
         with imported.explained(file):
-            algorithm = model.build(env, cfg)
+            algorithm = sb3_zip.build(saved, env=env, algo=cfg.algo, device="cpu")
         checkpoints.save(run, CHECKPOINT, algorithm=algorithm, env=env, model_zip=True)
     finally:
         env.close()
@@ -137,21 +116,21 @@ def write_statistics(path: Path, agent: Agent) -> None:
         env.close()
 
 
-def _values(file: str, model: Model, settings: ZooSettings | None, source: Source) -> dict[str, Any]:
+def _values(file: str, saved: SavedModel, settings: ZooSettings | None, source: Source) -> dict[str, Any]:
     """The configuration: defaults, then what the zip says, then what rl_zoo3's files say."""
-    stem = Path(file).stem
+    stem, data = Path(file).stem, saved.data
     named = [] if settings is None or settings.env_id is None else [settings.env_id]
     named += [*source.published.env_ids, *names_of_env(stem), *names_of_env(source.origin.name)]
     env_id = imported.env_id_of(named, source, where=file)
-    values = imported.defaults(model.algo, env_id)
-    network = {key: model.hyperparams[key] for key in ("policy", "policy_kwargs")}
+    values = imported.defaults(data.spec.name, env_id)
+    network = {key: data.hyperparams[key] for key in ("policy", "policy_kwargs")}
     said = {} if settings is None else settings.hyperparams
-    known = {key: value for key, value in model.hyperparams.items() if (key, value) != EMPTIED}
+    known = {key: value for key, value in data.hyperparams.items() if (key, value) != EMPTIED}
     values["algo"] |= {**known, **said, **network}
-    values["env"]["n_envs"] = model.n_envs
-    values["total_timesteps"] = max(1, model.num_timesteps)
+    values["env"]["n_envs"] = data.n_envs
+    values["total_timesteps"] = max(1, saved.num_timesteps)
     if settings is None:
-        values["env"] |= _guessed(env_id, model, source)
+        values["env"] |= _guessed(env_id, data.observation_space, source)
     else:
         imports = [*values["env"]["imports"], *settings.env.get("imports", ())]
         values["env"] |= {**settings.env, "imports": list(dict.fromkeys(imports))}
@@ -172,11 +151,11 @@ def names_of_env(text: str) -> list[str]:
     return [name for name in (re.sub(r"^ALE-", "ALE/", found), found) if name]
 
 
-def _guessed(env_id: str, model: Model, source: Source) -> dict[str, Any]:
+def _guessed(env_id: str, space: gymnasium.Space | None, source: Source) -> dict[str, Any]:
     """What was around the environment, from the observations alone: a zip does not say."""
     if not imported.is_atari(env_id):
         return {}
-    shape = () if model.observation_space is None else tuple(model.observation_space.shape or ())
+    shape = () if space is None else tuple(space.shape or ())
     sizes = sorted(shape)
     if len(sizes) != 3 or sizes[1] != sizes[2]:
         source.notes.assume(f"nothing is around {env_id}: its agent sees {shape or 'something that is not said'}")
@@ -188,11 +167,11 @@ def _guessed(env_id: str, model: Model, source: Source) -> dict[str, Any]:
     return {"wrappers": {"atari": options}, "kwargs": kwargs, "frame_stack": n_stack if n_stack > 1 else None}
 
 
-def _open(path: Path, settings: ZooSettings | None, source: Source) -> Model:
+def _open(path: Path, settings: ZooSettings | None, source: Source) -> SavedModel:
     wishes = source.wishes
     algo = wishes.algo or (settings.algo if settings is not None else None)
     try:
-        saved = sb3_zip.read(path, algo)
+        return sb3_zip.read(path, algo)
     except RlzooError as error:
         if error.code is not ExitCode.UNSAFE:
             raise
@@ -201,17 +180,9 @@ def _open(path: Path, settings: ZooSettings | None, source: Source) -> Model:
             raise RlzooError(error.message, error.hint or hint, error.code) from error
         return _trusted(path, algo, source)
 
-    def build(env: VecEnv, cfg: TrainConfig) -> Algorithm:
-        return sb3_zip.build(saved, env=env, algo=cfg.algo, device="cpu")
 
-    data = saved.data
-    return Model(
-        data.spec.name, dict(data.hyperparams), data.n_envs, saved.num_timesteps, data.observation_space, build
-    )
-
-
-def _trusted(path: Path, algo: str | None, source: Source) -> Model:
-    """A zip that Stable-Baselines3 itself loads, as its author wrote it."""
+def _trusted(path: Path, algo: str | None, source: Source) -> SavedModel:
+    """A zip that Stable-Baselines3 itself loads, as its author wrote it, taken apart as any other."""
     name = algo or next((name for name in ALGOS if path.stem.lower().startswith(f"{name}-")), None)
     if name is None:
         raise RlzooError(f"{path.name!r} does not say which algorithm it holds", "algo=ppo says which")
@@ -225,38 +196,13 @@ def _trusted(path: Path, algo: str | None, source: Source) -> Model:
     hyperparams = {key: value for key, value in values.items() if key in known and key not in ("name", "policy")}
     hyperparams |= {"policy": "LinearPolicy" if "Linear" in type(model.policy).__name__ else "auto"}
     hyperparams["policy_kwargs"] = _words(dict(model.policy_kwargs or {}), path.name)
-
-    def build(env: VecEnv, cfg: TrainConfig) -> Algorithm:
-        from rlzoo.algos.create import create
-
-        _same_spaces(model, env, path.name)
-        algorithm = create(cfg.algo, env, seed=None, device="cpu", inference=True)
-        fresh = algorithm.state()
-        weights = {key: value for key, value in state.tensors.items() if ".optimizer." not in key}
-        _same_network(weights, fresh, path.name)
-        counters = {**fresh.values["counters"], **state.values["counters"]}
-        algorithm.restore(State({**fresh.tensors, **weights}, {**fresh.values, "counters": counters}))
-        return algorithm
-
-    return Model(spec.name, hyperparams, int(model.n_envs), int(model.num_timesteps), model.observation_space, build)
-
-
-def _same_network(given: Mapping[str, Any], fresh: State, name: str) -> None:
-    own = {key: value for key, value in fresh.tensors.items() if ".optimizer." not in key}
-    wrong = sorted(given.keys() ^ own.keys())
-    wrong += [key for key in given if key in own and tuple(given[key].shape) != tuple(own[key].shape)]
-    if wrong:
-        raise RlzooError(f"the network of {name!r} is one that rlzoo does not build: {wrong[0]} differs")
-
-
-def _same_spaces(model: Any, env: VecEnv, name: str) -> None:
-    from rlzoo.envs.spaces import describe, of
-
-    for saved, given in ((model.observation_space, env.observation_space), (model.action_space, env.action_space)):
-        one, other = of(saved), of(given)
-        same = sorted(one.shape) == sorted(other.shape) if one.is_image else one == other
-        if not same or one.kind != other.kind:
-            raise RlzooError(f"{name!r} is made for {describe(saved)}, and this environment has {describe(given)}")
+    counters = {**state.values["counters"], "num_timesteps": int(model.num_timesteps)}
+    spaces = (model.observation_space, model.action_space)
+    data = ModelData(spec, hyperparams, counters, *spaces, not_read=(), n_envs=int(model.n_envs))
+    weights = {key: tensor for key, tensor in state.tensors.items() if ".optimizer." not in key}
+    policy = {key.removeprefix("policy."): tensor for key, tensor in weights.items() if key.startswith("policy.")}
+    variables = {key: tensor for key, tensor in weights.items() if key in VARIABLES}
+    return SavedModel(path.name, data, policy, variables, version="", system="")
 
 
 def _plain(value: Any) -> Any:
