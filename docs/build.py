@@ -15,10 +15,10 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
+from rlzoo.algos.explain import Explanation, as_yaml, explain
 from rlzoo.algos.schema.compile import sections
 from rlzoo.algos.schema.signatures import NOT_HYPERPARAMETERS
 from rlzoo.algos.specs import ALGOS, AlgoSpec
-from rlzoo.cli.commands.explain import Explanation, as_yaml, explain
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGES = ROOT / "docs" / "algorithms"

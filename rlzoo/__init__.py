@@ -5,63 +5,48 @@ The functions here are the ones behind the commands: `train`, `tune`, `evaluate`
 Importing this module imports nothing else; each function's parts are imported when it is first used.
 """
 
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 __version__ = "0.1.0"
 
-if TYPE_CHECKING:
-    from rlzoo.cli.commands.enjoy import enjoy
-    from rlzoo.cli.commands.evaluate import evaluate
-    from rlzoo.cli.commands.package import package
-    from rlzoo.cli.commands.playing import load
-    from rlzoo.cli.commands.push_to_hub import push_to_hub
-    from rlzoo.cli.commands.record import record
-    from rlzoo.cli.commands.show import compose
-    from rlzoo.cli.commands.tune import tune
-    from rlzoo.evaluation.agent import Agent
-    from rlzoo.hub.pull import load_from_hub
-    from rlzoo.runs.run import Run
-    from rlzoo.training.request import train
+if TYPE_CHECKING:  # for editors and type checkers; what there is follows from the rows of the commands
+    from rlzoo.evaluation.agent import Agent as Agent
+    from rlzoo.hub.agents import load as load
+    from rlzoo.hub.package import package as package
+    from rlzoo.hub.pull import load_from_hub as load_from_hub
+    from rlzoo.hub.push import push_to_hub as push_to_hub
+    from rlzoo.play import enjoy as enjoy
+    from rlzoo.play import evaluate as evaluate
+    from rlzoo.play import record as record
+    from rlzoo.runs.run import Run as Run
+    from rlzoo.training.preflight import compose as compose
+    from rlzoo.training.request import train as train
+    from rlzoo.tuning.search import tune as tune
 
-__all__ = [
-    "Agent",
-    "Run",
-    "__version__",
-    "compose",
-    "enjoy",
-    "evaluate",
-    "load",
-    "load_from_hub",
-    "package",
-    "push_to_hub",
-    "record",
-    "train",
-    "tune",
-]
-
-_HOMES = {
-    "Agent": "rlzoo.evaluation.agent",
-    "Run": "rlzoo.runs.run",
-    "compose": "rlzoo.cli.commands.show",
-    "enjoy": "rlzoo.cli.commands.enjoy",
-    "evaluate": "rlzoo.cli.commands.evaluate",
-    "load": "rlzoo.cli.commands.playing",
-    "load_from_hub": "rlzoo.hub.pull",
-    "package": "rlzoo.cli.commands.package",
-    "push_to_hub": "rlzoo.cli.commands.push_to_hub",
-    "record": "rlzoo.cli.commands.record",
-    "train": "rlzoo.training.request",
-    "tune": "rlzoo.cli.commands.tune",
+_OTHERS = {
+    "Agent": "rlzoo.evaluation.agent:Agent",
+    "Run": "rlzoo.runs.run:Run",
+    "compose": "rlzoo.training.preflight:compose",
+    "load": "rlzoo.hub.agents:load",
 }
+"""What belongs to no command."""
 
 
 def __getattr__(name: str) -> Any:
-    if name not in _HOMES:
+    if name == "__all__":
+        return __dir__()
+    if name not in (places := _places()):
         raise AttributeError(f"module 'rlzoo' has no attribute {name!r}")
-    from importlib import import_module
-
-    return getattr(import_module(_HOMES[name]), name)
+    module, _, attribute = places[name].partition(":")
+    return getattr(import_module(module), attribute)
 
 
 def __dir__() -> list[str]:
-    return sorted(__all__)
+    return sorted(["__version__", *_places()])
+
+
+def _places() -> dict[str, str]:
+    """Where every function and class is: by text, as nothing below the commands may depend on them."""
+    functions: dict[str, str] = import_module("rlzoo.cli.table").functions()
+    return {**_OTHERS, **functions}

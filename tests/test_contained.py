@@ -15,7 +15,7 @@ import pytest
 
 from rlzoo import contained
 from rlzoo.cli import validate
-from rlzoo.cli.commands import certify, verify_resume
+from rlzoo.cli.commands import certify
 from rlzoo.cli.commands import list as listing
 from rlzoo.config import assignments
 from rlzoo.console import LogFile
@@ -30,7 +30,7 @@ from rlzoo.loggers import csv, tensorboard
 from rlzoo.runs import checkpoints, tables
 from rlzoo.runs.run import Checkpoint, Run, find_runs, write_text
 from rlzoo.runs.strangers import admit
-from rlzoo.training import init_from
+from rlzoo.training import init_from, verify_resume
 from tests.results import entry, make_run
 
 SECRET = "precious: true\n"

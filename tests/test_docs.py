@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
+from rlzoo.algos.explain import is_known
 from rlzoo.algos.specs import ALGOS
-from rlzoo.cli.commands.explain import is_known
-from rlzoo.cli.validate import WITHOUT_GROUPS
+from rlzoo.cli.command import schemas
 from rlzoo.config.compose import compose, override
 from rlzoo.config.parse import check
 from rlzoo.training.preflight import find_problems
@@ -135,7 +135,8 @@ def commands(path: Path) -> list[list[str]]:
 def problems(command: str, words: list[str]) -> list[str]:
     """What is wrong with a command, as far as its words alone say."""
     words = [word for word in words if not word.startswith("-")]
-    if words[:1] and f"{command}-{words[0]}" in WITHOUT_GROUPS:
+    closed = schemas()
+    if words[:1] and f"{command}-{words[0]}" in closed:
         command, words = f"{command}-{words[0]}", words[1:]
     if command == "show" and len(words) == 1 and words[0].startswith("algo="):
         return [] if is_known(words[0].removeprefix("algo=")) else [words[0]]
@@ -146,11 +147,11 @@ def problems(command: str, words: list[str]) -> list[str]:
             return [str(problem) for problem in find_tuning(compose("tune", single), make_env=False)[3]]
         return [str(problem) for problem in find_problems(compose("train", single), make_env=False)[1]]
     name = "show-run" if command == "show" else command
-    if name not in WITHOUT_GROUPS:
+    if name not in closed:
         return []
     own = [word for word in words if name not in ("evaluate", "enjoy", "record") or not word.startswith("env.")]
     request = override(ROOT / "conf" / f"{name}.yaml", own, has_groups=False)
-    return [str(problem) for problem in (*request.problems, *check(WITHOUT_GROUPS[name], request.values)[1])]
+    return [str(problem) for problem in (*request.problems, *check(closed[name], request.values)[1])]
 
 
 @pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: path.relative_to(ROOT).as_posix())

@@ -10,7 +10,7 @@ import rlzoo
 from rlzoo.envs.make import build
 from rlzoo.errors import ExitCode, RlzooError
 from rlzoo.evaluation.film import enlarged
-from rlzoo.evaluation.record import record, record_progress
+from rlzoo.evaluation.record import record
 from tests.films import difference, read
 from tests.system import mujoco_cannot_draw
 
@@ -85,7 +85,7 @@ def test_a_film_of_an_episode(name, agents, tmp_path, monkeypatch):
     sampled = {"deterministic": False} if name == "HalfCheetah" else {}  # else it hardly moves
     with monkeypatch.context() as patch:
         actions = watch_actions(agent, patch)
-        recording = record(agent, tmp_path / "film.mp4", **sampled)
+        recording = record([agent], tmp_path / "film.mp4", **sampled)
     frames, about = read(recording.path)
     assert recording.n_frames == len(frames) == len(actions) + 1 == recording.n_steps + 1
     assert recording.fps == AGENTS[name][1]
@@ -110,7 +110,7 @@ def test_a_film_of_an_episode(name, agents, tmp_path, monkeypatch):
 
 def test_the_same_episodes_as_an_evaluation(agents, tmp_path):
     agent = agents("CartPole")
-    recording = record(agent, tmp_path / "film.mp4", seeds=[5, 6, 7], deterministic=False)
+    recording = record([agent], tmp_path / "film.mp4", seeds=[5, 6, 7], deterministic=False)
     evaluation = agent.evaluate(seeds=[5, 6, 7], deterministic=False)
     assert recording.returns == evaluation.returns
     assert recording.lengths == evaluation.lengths
@@ -128,7 +128,7 @@ def test_nobody_elses_random_numbers_are_drawn(agents, tmp_path):
     random.seed(1)
     np.random.seed(2)
     torch.manual_seed(3)
-    record(agent, tmp_path / "film.mp4", n_timesteps=20, deterministic=False)
+    record([agent], tmp_path / "film.mp4", n_timesteps=20, deterministic=False)
     assert (random.random(), np.random.random(), torch.rand(1).item()) == expected
 
 
@@ -139,7 +139,7 @@ def test_a_film_of_so_many_steps(n_timesteps, agents, tmp_path):
     config = rlzoo.Agent(
         agent.run, agent.checkpoint, _with_max_steps(agent.config, 10), agent.algorithm, _contents(agent), None
     )  # fmt: skip
-    recording = record(config, tmp_path / "film.mp4", n_timesteps=n_timesteps)
+    recording = record([config], tmp_path / "film.mp4", n_timesteps=n_timesteps)
     n_begun = -(-n_timesteps // 10)
     assert recording.n_steps == n_timesteps
     assert recording.n_frames == len(read(recording.path)[0]) == n_timesteps + n_begun
@@ -160,15 +160,15 @@ def _contents(agent):
 
 def test_what_never_ends_is_cut_and_said(agents, tmp_path, monkeypatch, capsys):
     monkeypatch.setattr("rlzoo.evaluation.record.MAX_STEPS", 7)
-    recording = record(agents("CartPole"), tmp_path / "film.mp4")
+    recording = record([agents("CartPole")], tmp_path / "film.mp4")
     assert (recording.n_steps, recording.n_frames, recording.returns) == (7, 8, ())
     assert "cut after 7 steps; n_timesteps= films longer ones" in capsys.readouterr().err
 
 
 def test_text_stands_above_the_pictures(agents, tmp_path):
     agent = agents("CartPole")
-    plain, _ = read(record(agent, tmp_path / "plain.mp4", n_timesteps=5).path)
-    titled, _ = read(record(agent, tmp_path / "titled.mp4", n_timesteps=5, overlay=True).path)
+    plain, _ = read(record([agent], tmp_path / "plain.mp4", n_timesteps=5).path)
+    titled, _ = read(record([agent], tmp_path / "titled.mp4", n_timesteps=5, overlay=True).path)
     bar = titled[0].shape[0] - plain[0].shape[0]
     assert 20 <= bar <= 32
     assert difference(titled[3][bar:], plain[3]) < 2
@@ -178,8 +178,8 @@ def test_text_stands_above_the_pictures(agents, tmp_path):
 
 def test_the_progress_of_a_training(agents, tmp_path):
     agent = agents("CartPole")
-    one = record(agent, tmp_path / "one.mp4", seeds=[4])
-    both = record_progress([agent, agent], tmp_path / "both.mp4", seeds=[4], captions=["step 1", "step 32"])
+    one = record([agent], tmp_path / "one.mp4", seeds=[4])
+    both = record([agent, agent], tmp_path / "both.mp4", seeds=[4], captions=["step 1", "step 32"])
     assert both.n_frames == 2 * one.n_frames == len(read(both.path)[0])
     assert both.returns == one.returns * 2
     assert both.checkpoints == ("last", "last")
@@ -188,7 +188,7 @@ def test_the_progress_of_a_training(agents, tmp_path):
 def test_a_gif_beside_it(agents, tmp_path):
     from PIL import Image
 
-    recording = record(agents("CartPole"), tmp_path / "film.mp4", n_timesteps=20, gif=True)
+    recording = record([agents("CartPole")], tmp_path / "film.mp4", n_timesteps=20, gif=True)
     assert recording.gif == tmp_path / "film.gif"
     with Image.open(recording.gif) as image:
         seconds = sum(_duration(image, index) for index in range(image.n_frames)) / 1000
@@ -203,7 +203,7 @@ def _duration(image, index):
 
 
 def test_frames_per_second_can_be_chosen(agents, tmp_path):
-    recording = record(agents("CartPole"), tmp_path / "film.mp4", n_timesteps=11, fps=7.5)
+    recording = record([agents("CartPole")], tmp_path / "film.mp4", n_timesteps=11, fps=7.5)
     frames, about = read(recording.path)
     assert (len(frames), about["fps"]) == (12, 7.5)
     assert about["duration"] == pytest.approx(12 / 7.5, abs=0.02)
@@ -213,7 +213,7 @@ def test_an_environment_without_pictures_is_refused_before_anything_is_written(t
     words = ("env=BitFlipping", *ON_POLICY, "hyperparams=none", "eval.freq=0", "logger=[]", f"runs_dir={tmp_path}")
     run = rlzoo.train(*words, "eval.final_n_episodes=1")
     with pytest.raises(RlzooError, match="BitFlipping-v0 cannot be drawn as pictures") as caught:
-        record(rlzoo.load(run), tmp_path / "films" / "film.mp4")
+        record([rlzoo.load(run)], tmp_path / "films" / "film.mp4")
     assert caught.value.code == ExitCode.WRONG_REQUEST
     assert not (tmp_path / "films").exists()
 
@@ -230,5 +230,5 @@ def test_an_environment_that_fails_leaves_no_film(agents, tmp_path, monkeypatch)
 
     monkeypatch.setattr(CartPoleEnv, "step", failing)
     with pytest.raises(RlzooError, match=r"raised ValueError at step .*the pole broke"):
-        record(agents("CartPole"), tmp_path / "film.mp4")
+        record([agents("CartPole")], tmp_path / "film.mp4")
     assert list(tmp_path.iterdir()) == []

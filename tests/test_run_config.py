@@ -8,11 +8,11 @@ from pathlib import Path
 import pytest
 
 from rlzoo.algos.memory import networks_of
-from rlzoo.cli.commands import playing
 from rlzoo.config import yaml_file
 from rlzoo.config.compose import compose
 from rlzoo.config.schema import AlgoConfig
 from rlzoo.errors import ConfigError, ExitCode, RlzooError
+from rlzoo.hub.agents import changed_config
 from rlzoo.runs.config import RunConfig
 from rlzoo.runs.run import Run
 from rlzoo.training import resume
@@ -40,7 +40,7 @@ def edit(run: Run, **changes: object) -> None:
 
 
 READERS = {
-    "play": lambda run: playing.changed_config(run, [], trust=False),
+    "play": lambda run: changed_config(run, [], trust=False),
     "load": lambda run: RunConfig.open(run).read(),
     "resume": lambda run: resume.request([f"resume={run.path}"]),
     "train": lambda run: RunConfig.open(run).read(training=True),

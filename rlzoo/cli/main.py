@@ -9,60 +9,16 @@ import sys
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from importlib import import_module
 from pathlib import Path
 from types import TracebackType
 
 from rlzoo import __version__
+from rlzoo.cli.table import COMMANDS, FLAGS
 from rlzoo.errors import ExitCode, RlzooError, clean
 from rlzoo.escape import coloured, hanging
 from rlzoo.own_modules import skip_empty_entries
 from rlzoo.redaction import redact
 from rlzoo.registry import did_you_mean
-
-COMMANDS = {
-    "train": "train an agent: rlzoo train algo=dqn env=SpaceInvaders",
-    "tune": "search hyperparameters: rlzoo tune algo=ppo env=CartPole n_trials=40 workers=2",
-    "evaluate": "play whole episodes with a trained agent: rlzoo evaluate run=latest",
-    "enjoy": "watch an agent play: rlzoo enjoy run=latest",
-    "record": "film an agent: rlzoo record run=latest",
-    "package": "put everything to share an agent with into a folder: rlzoo package run=latest folder=my-agent",
-    "push-to-hub": "share an agent on the Hugging Face Hub: rlzoo push-to-hub run=latest repo_id=me/ppo-CartPole-v1",
-    "load-from-hub": "get an agent from the Hugging Face Hub: rlzoo load-from-hub repo_id=sb3/ppo-CartPole-v1",
-    "leaderboard": "agents in order of their scores: rlzoo leaderboard env=CartPole",
-    "certify": "the assignments of the Deep RL Course, and the certificate: rlzoo certify name='Ada Lovelace'",
-    "doctor": "what is installed and what is missing, each with the line that mends it",
-    "reproduce": "train a run's configuration once more and compare the curves: rlzoo reproduce run=latest",
-    "verify-resume": "whether a run's training goes on exactly, tried on a short twin: rlzoo verify-resume run=latest",
-    "list": "what there is: rlzoo list algos | envs | hyperparams | experiments | runs | hub",
-    "show": "an algorithm: rlzoo show algo=ppo; a learned table: show run=latest; a request: show algo=ppo env=Pong",
-    "validate": "check configuration files, rlzoo's own or yours: rlzoo validate [path ...]",
-}
-
-SUBCOMMANDS: dict[str, dict[str, str]] = {
-    "tune": {
-        "report": "what a study found, as a page with pictures: rlzoo tune report study=ppo-CartPole",
-        "import": "begin with the best trials of another study: rlzoo tune import storage=x.db algo=ppo env=Pong",
-    }
-}
-"""Words that make another command of one: `rlzoo tune report` is `rlzoo.cli.commands.tune_report`, its keys those of
-`conf/tune-report.yaml`, its usage and its options in the tables under `tune report`."""
-
-OPTIONS = {
-    "--json": (
-        "json",
-        (
-            *"tune evaluate record package push-to-hub load-from-hub leaderboard certify doctor reproduce".split(),
-            *"verify-resume list show validate".split(),
-            "tune report",
-            "tune import",
-        ),
-    ),
-    "-m": ("multirun", ("train",)),
-    "--dry-run": ("dry_run", ("train", "tune", "tune import")),
-    "--cfg": ("config", ("train",)),
-}
-"""Each option's field of `Arguments`, and the commands that take it."""
 
 HELP = """\
 rlzoo {version}: train, evaluate and compare reinforcement-learning agents
@@ -172,7 +128,7 @@ def parse(argv: Sequence[str]) -> Arguments:
 
 def _dispatch(argv: list[str]) -> int:
     if not argv or argv[0] in ("--help", "-h", "help"):
-        commands = "\n".join(f"  {name:13} {summary}" for name, summary in _summaries().items())
+        commands = "\n".join(f"  {name:13} {row.summary}" for name, row in COMMANDS.items())
         print(HELP.format(version=__version__, commands=commands), end="")
         return 0
     if argv[0] in ("--version", "-V"):
@@ -184,18 +140,22 @@ def _dispatch(argv: list[str]) -> int:
     if arguments.help:
         from rlzoo.cli.help import print_help
 
-        print_help(name, _summaries()[name], arguments.words)
+        print_help(name, arguments.words)
         return 0
-    for option, (attribute, takers) in OPTIONS.items():
-        if getattr(arguments, attribute) and name not in takers:
-            raise RlzooError(f"rlzoo {name} has no option {option}", f"rlzoo {' | '.join(takers)} has it")
+    for flag, attribute in FLAGS.items():
+        if getattr(arguments, attribute) and flag not in COMMANDS[name].options:
+            takers = sorted(
+                (other for other, row in COMMANDS.items() if flag in row.options), key=lambda one: " " in one
+            )
+            raise RlzooError(f"rlzoo {name} has no option {flag}", f"rlzoo {' | '.join(takers)} has it")
+    from rlzoo.cli.command import find_command
     from rlzoo.config.overrides import require_clear
     from rlzoo.console import clean_library_logs
 
     for note in require_clear(name, arguments.words):
         _complain(f"note: {note}")
     clean_library_logs()
-    return int(import_module(f"rlzoo.cli.commands.{name.replace('-', '_').replace(' ', '_')}").main(arguments))
+    return int(find_command(name)(arguments))
 
 
 def _require_current_folder() -> None:
@@ -208,24 +168,16 @@ def _require_current_folder() -> None:
 def _command(argv: list[str]) -> tuple[str, list[str]]:
     """The name of the command, `tune report` if a word makes another of it, and what follows."""
     name, rest = argv[0], argv[1:]
+    words = {other.partition(" ")[2]: other for other in COMMANDS if other.startswith(f"{name} ")}
     if name not in COMMANDS:
-        raise RlzooError(f"unknown command {name!r}{did_you_mean(name, COMMANDS)}", "rlzoo --help lists the commands")
-    words = SUBCOMMANDS.get(name)
-    if words is None or not rest or "=" in rest[0] or rest[0].startswith(("-", "~")):
+        names = [other for other in COMMANDS if " " not in other]
+        raise RlzooError(f"unknown command {name!r}{did_you_mean(name, names)}", "rlzoo --help lists the commands")
+    if not words or not rest or "=" in rest[0] or rest[0].startswith(("-", "~")):
         return name, rest
     if rest[0] not in words:
-        hint = f"rlzoo {' | '.join([f'{name} key=value …', *(f'{name} {word}' for word in words)])}"
+        hint = f"rlzoo {' | '.join([f'{name} key=value …', *words.values()])}"
         raise RlzooError(f"unknown word {rest[0]!r}{did_you_mean(rest[0], words)}", hint)
-    return f"{name} {rest[0]}", rest[1:]
-
-
-def _summaries() -> dict[str, str]:
-    """Every command with its line, those that a word makes of one behind it."""
-    found = {}
-    for name, summary in COMMANDS.items():
-        found[name] = summary
-        found |= {f"{name} {word}": text for word, text in SUBCOMMANDS.get(name, {}).items()}
-    return found
+    return words[rest[0]], rest[1:]
 
 
 def _complain(text: str) -> None:

@@ -8,25 +8,12 @@ from pathlib import Path
 from typing import Any
 
 from rlzoo import contained, own_modules
+from rlzoo.cli.command import schemas
 from rlzoo.config import files, paths, yaml_file
 from rlzoo.config.compose import Composition, compose
 from rlzoo.config.parse import check as check_schema
 from rlzoo.config.paths import short_path
-from rlzoo.config.schema import (
-    CertifyConfig,
-    EnjoyConfig,
-    EvaluateConfig,
-    LeaderboardConfig,
-    LoadFromHubConfig,
-    PackageConfig,
-    PushToHubConfig,
-    RecordConfig,
-    ReproduceConfig,
-    ShowRunConfig,
-    TrainConfig,
-    VerifyResumeConfig,
-)
-from rlzoo.config.tune_schema import TuneImportConfig, TuneReportConfig
+from rlzoo.config.schema import TrainConfig
 from rlzoo.errors import ConfigError, Problem, RlzooError
 from rlzoo.redaction import redact_values
 from rlzoo.training.preflight import find_problems, secret_problems
@@ -34,23 +21,6 @@ from rlzoo.tuning.request import find as find_tuning
 
 PLACEHOLDERS = {"gym": "env.id=CartPole-v1", "atari": "env.id=PongNoFrameskip-v4"}
 """Choices that need one more word to be a whole request."""
-
-WITHOUT_GROUPS: dict[str, type[Any]] = {
-    "evaluate": EvaluateConfig,
-    "enjoy": EnjoyConfig,
-    "record": RecordConfig,
-    "package": PackageConfig,
-    "push-to-hub": PushToHubConfig,
-    "load-from-hub": LoadFromHubConfig,
-    "verify-resume": VerifyResumeConfig,
-    "reproduce": ReproduceConfig,
-    "show-run": ShowRunConfig,
-    "leaderboard": LeaderboardConfig,
-    "certify": CertifyConfig,
-    "tune-report": TuneReportConfig,
-    "tune-import": TuneImportConfig,
-}
-"""Commands whose words are all in their own file."""
 
 
 @dataclass(frozen=True)
@@ -136,8 +106,9 @@ def _finding(composition: Composition, problem: Problem, path: Path) -> Finding:
 
 
 def _check_command_file(path: Path) -> Iterator[Finding]:
-    if path.stem in WITHOUT_GROUPS:
-        _, problems = check_schema(WITHOUT_GROUPS[path.stem], yaml_file.read(path).values)
+    schema = schemas().get(path.stem)
+    if schema is not None:
+        _, problems = check_schema(schema, yaml_file.read(path).values)
         for problem in problems:
             yield Finding(short_path(path), problem.key, problem.message)
         return

@@ -7,15 +7,15 @@ remembers its origin, mappings that are one value are replaced whole, and all mi
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
 from rlzoo import own_modules
 from rlzoo.config import env_names, files, overrides, tuned_set, yaml_file
 from rlzoo.config.overrides import Word
-from rlzoo.config.parse import check
+from rlzoo.config.parse import check, text_fields
 from rlzoo.config.paths import at_home, root, short_path
 from rlzoo.config.provenance import COMMAND_LINE, Origin, Tree, is_section
 from rlzoo.config.yaml_file import KeyPath, YamlFile
@@ -128,14 +128,17 @@ def compose(command: str, words: Sequence[str]) -> Composition:
     )
 
 
-def override(file: Path | YamlFile, words: Sequence[str], *, has_groups: bool = True) -> Composition:
+def override(
+    file: Path | YamlFile, words: Sequence[str], *, has_groups: bool = True, text: Collection[str] = ()
+) -> Composition:
     """Lay words over the configuration of a run, or over a command's own file, without composing any group.
 
-    Where the file is not a run's and has no groups, `env=` and `algo=` are settings like any other.
+    Where the file is not a run's and has no groups, `env=` and `algo=` are settings like any other. The values of the
+    keys in `text` are taken literally, besides those of `overrides.TEXT_KEYS`.
     """
     tree = Tree()
     tree.merge_file(file if isinstance(file, YamlFile) else yaml_file.read(file), (), shipped=True)
-    parsed, problems = overrides.parse(words)
+    parsed, problems = overrides.parse(words, text)
     for word in parsed:
         if has_groups and word.key in GROUPS and isinstance(word.value, str):
             message = f"{word.key}= cannot change for a run that exists; set single values: {word.key}.…="
@@ -146,30 +149,59 @@ def override(file: Path | YamlFile, words: Sequence[str], *, has_groups: bool = 
     return Composition(resolved, tree, {}, problems=tuple(problems + resolve_problems), words=tuple(words))
 
 
-def parse_words(
-    command: str,
-    words: Sequence[str],
-    schema: type[T],
-    more: Callable[[dict[str, Any]], Sequence[Problem]] | None = None,
-    *,
-    has_groups: bool = False,
-) -> T:
-    """The settings of a command: those of `conf/<command>.yaml`, with the words over them.
+Problems = Callable[[dict[str, Any]], Sequence[Problem]]
+"""What is wrong with the values of a command beyond their types."""
+
+
+def read_words(
+    command: str, words: Sequence[str], schema: type[T], more: Problems | None = None, *, has_groups: bool = False
+) -> tuple[T, Composition]:
+    """The settings of a command: those of `conf/<command>.yaml`, with the words over them; and where each is from.
 
     Args:
         command: the name of its file.
         words: as on the command line.
-        schema: what its settings are.
+        schema: what its settings are; those that are text are taken literally.
         more: what else is wrong with the values.
         has_groups: see `override`.
 
     Raises:
         ConfigError: with everything that is wrong, and where.
     """
-    composition = override(root() / "conf" / f"{command}.yaml", words, has_groups=has_groups)
-    config, problems = check(schema, composition.values)
+    file = root() / "conf" / f"{command}.yaml"
+    composition = override(file, words, has_groups=has_groups, text=text_fields(schema))
+    options, problems = check(schema, composition.values)
     others = () if more is None else more(composition.values)
-    return composition.settled(config, [*composition.problems, *problems, *others])
+    return composition.settled(options, [*composition.problems, *problems, *others]), composition
+
+
+def read_keywords(schema: type[T], given: Mapping[str, Any], more: Problems | None = None) -> T:
+    """The settings of a command from the keywords of a Python function: `None` where there is none of a name.
+
+    Paths become text, arrays and sequences lists; keywords that the schema does not have are left out.
+
+    Raises:
+        ConfigError: with everything that is wrong.
+    """
+    values: dict[str, Any] = dict.fromkeys(each.name for each in fields(schema))  # type: ignore[arg-type]
+    values |= {key: _plain(value) for key, value in given.items() if key in values}
+    values |= {"run": "", "runs_dir": "runs"}  # a run may be an object; it is opened apart
+    options, problems = check(schema, values)
+    problems += () if more is None else more(values)
+    if problems or options is None:
+        raise ConfigError(problems)
+    return options
+
+
+def _plain(value: Any) -> Any:
+    """A path as text; an array, or a sequence with numbers of one, as a list."""
+    if isinstance(value, Path):
+        return str(value)
+    if hasattr(value, "tolist"):
+        return value.tolist()
+    if isinstance(value, Sequence) and not isinstance(value, str):
+        return [_plain(item) for item in value]
+    return value
 
 
 def without(base: Composition, keys: Sequence[str]) -> Composition:

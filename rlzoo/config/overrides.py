@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from math import prod
 from typing import Any
@@ -99,10 +99,10 @@ def _without_options(command: str, words: Sequence[str]) -> list[str]:
     return list(found.values())
 
 
-def quote_text(word: str) -> str:
+def quote_text(word: str, text: Collection[str] = ()) -> str:
     """Quote the value of a path or text key, unless it is a list, a sweep function or already quoted."""
     match = _PLAIN_WORD.fullmatch(word)
-    if match is None or match[2] not in TEXT_KEYS or match[3][:1] in ("'", '"', "["):
+    if match is None or match[2] not in {*TEXT_KEYS, *text} or match[3][:1] in ("'", '"', "["):
         return word
     if match[2] == "keep" and match[3].isdigit():
         return word  # of a search: how many
@@ -113,8 +113,8 @@ def quote_text(word: str) -> str:
     return f"{match[1] or ''}{match[2]}='{escaped}'"
 
 
-def parse(words: Sequence[str]) -> tuple[list[Word], list[Problem]]:
-    """Parse the words of one job.
+def parse(words: Sequence[str], text: Collection[str] = ()) -> tuple[list[Word], list[Problem]]:
+    """Parse the words of one job; the values of `TEXT_KEYS` and of the keys in `text` are taken literally.
 
     Returns:
         The parsed words, and a problem for each that cannot be read or asks for a sweep.
@@ -122,7 +122,7 @@ def parse(words: Sequence[str]) -> tuple[list[Word], list[Problem]]:
     parsed: list[Word] = []
     problems: list[Problem] = []
     for word in words:
-        override, problem = _parse_one(quote_text(word))
+        override, problem = _parse_one(quote_text(word, text))
         if problem is not None:
             problems.append(problem)
         elif override.is_sweep_override():

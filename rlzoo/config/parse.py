@@ -7,10 +7,10 @@ import json
 from collections.abc import Iterable, Mapping
 from dataclasses import fields, is_dataclass
 from functools import cache
-from typing import Any, TypeVar, get_type_hints
+from typing import Any, TypeVar, get_args, get_type_hints
 
 from rlzoo.config.fields import Field, field_of
-from rlzoo.config.schema import ADDED, CHANGEABLE, WHERE, AlgoConfig, TrainConfig
+from rlzoo.config.schema import ADDED, CHANGEABLE, WHERE, AlgoConfig, Text, TrainConfig
 from rlzoo.errors import MAX_PROBLEMS, ConfigError, Problem, show
 from rlzoo.redaction import redact_values
 from rlzoo.registry import did_you_mean, nearest
@@ -65,6 +65,12 @@ def fingerprint(config: TrainConfig) -> str:
     values = redact_values(dump(config))  # as config.yaml holds them
     fixed = {key: value for key, value in values.items() if key not in (*CHANGEABLE, *WHERE)}
     return hashlib.sha256(json.dumps(fixed, sort_keys=True).encode()).hexdigest()
+
+
+def text_fields(schema: type) -> set[str]:
+    """The settings of a command that are paths or text."""
+    hints = get_type_hints(schema, include_extras=True)
+    return {name for name, hint in hints.items() if hint == Text or Text in get_args(hint)}
 
 
 def _nest_algo(values: Mapping[str, Any]) -> dict[str, Any]:

@@ -23,6 +23,8 @@ MAX_EPISODES = 1_000_000
 EnvCount = Annotated[int, Interval(ge=1, le=MAX_ENVS)]
 EpisodeCount = Annotated[int, Interval(ge=1, le=MAX_EPISODES)]
 Seed = Annotated[int, Interval(ge=0, le=2**31 - 1)]
+Text = Annotated[str, "text"]
+"""A path or text of a command: taken literally, whatever its signs mean elsewhere."""
 Options = Annotated[dict[str, Any], "options"]
 """An open mapping: it takes new keys without `+`, and null for an empty one."""
 
@@ -138,136 +140,99 @@ class TrainConfig:
 class AgentConfig:
     """The words that name an agent: a run's; or a package's, or a file's, with what that does not say by itself."""
 
-    run: str
+    run: Text
     env: str | None
     algo: str | None
-    file: str | None
+    file: Text | None
+    checkpoint: Text | None
+    runs_dir: Text
 
 
 @dataclass(frozen=True)
-class PlayerConfig(AgentConfig):
-    """The words that name who plays."""
+class PlayConfig(AgentConfig):
+    """How an agent plays: what `evaluate`, `enjoy`, `record`, `package` and `push-to-hub` share."""
 
-    policy: Literal["random"] | None
+    n_episodes: EpisodeCount | None
+    seeds: tuple[Seed, ...] | None
+    deterministic: bool | Literal["auto"]
+    device: str
+    trust: bool
 
 
 @dataclass(frozen=True)
-class EvaluateConfig(PlayerConfig):
+class EvaluateConfig(PlayConfig):
     """The words of `rlzoo evaluate` besides `env.*`."""
 
-    checkpoint: str | None
-    n_episodes: EpisodeCount | None
+    policy: Literal["random"] | None
     n_timesteps: Positive | None
-    seeds: tuple[Seed, ...] | None
-    deterministic: bool | Literal["auto"]
     n_envs: EnvCount
-    device: str
-    trust: bool
-    runs_dir: str
 
 
 @dataclass(frozen=True)
-class RecordConfig(PlayerConfig):
-    """The words of `rlzoo record` besides `env.*`."""
+class WatchConfig(PlayConfig):
+    """What `enjoy` and `record` share besides."""
 
-    checkpoint: str | None
+    policy: Literal["random"] | None
     n_episodes: EpisodeCount
     n_timesteps: Positive | None
-    seeds: tuple[Seed, ...] | None
-    deterministic: bool | Literal["auto"]
     fps: Annotated[float, Interval(gt=0, le=1000)] | None
-    overlay: bool
-    gif: bool
-    path: str | None
-    device: str
-    trust: bool
-    runs_dir: str
 
 
 @dataclass(frozen=True)
-class EnjoyConfig(PlayerConfig):
+class EnjoyConfig(WatchConfig):
     """The words of `rlzoo enjoy` besides `env.*`."""
 
-    checkpoint: str | None
-    n_episodes: EpisodeCount
-    n_timesteps: Positive | None
-    seeds: tuple[Seed, ...] | None
-    deterministic: bool | Literal["auto"]
-    fps: Annotated[float, Interval(gt=0, le=1000)] | None
     render: Literal["auto", "window", "terminal", "none"]
-    device: str
-    trust: bool
-    runs_dir: str
 
 
 @dataclass(frozen=True)
-class PackageConfig(AgentConfig):
+class RecordConfig(WatchConfig):
+    """The words of `rlzoo record` besides `env.*`."""
+
+    overlay: bool
+    gif: bool
+    path: Text | None
+
+
+@dataclass(frozen=True)
+class PackageConfig(PlayConfig):
     """The words of `rlzoo package`."""
 
-    folder: str | None
-    repo_id: str | None
-    checkpoint: str | None
-    n_episodes: EpisodeCount | None
-    seeds: tuple[Seed, ...] | None
-    deterministic: bool | Literal["auto"]
+    folder: Text | None
+    repo_id: Text | None
     video: bool
     license: str
-    device: str
-    trust: bool
-    runs_dir: str
 
 
 @dataclass(frozen=True)
-class PushToHubConfig:
+class PushToHubConfig(PackageConfig):
     """The words of `rlzoo push-to-hub`."""
 
-    run: str | None
-    env: str | None
-    algo: str | None
-    file: str | None
-    repo_id: str | None
-    checkpoint: str | None
-    n_episodes: EpisodeCount | None
-    seeds: tuple[Seed, ...] | None
-    deterministic: bool | Literal["auto"]
-    video: bool
+    run: Text | None  # type: ignore[assignment]
     private: bool | None
-    commit_message: str | None
-    license: str
+    commit_message: Text | None
     dry_run: bool
-    folder: str | None
-    device: str
-    trust: bool
-    runs_dir: str
 
 
 @dataclass(frozen=True)
 class VerifyResumeConfig:
     """The words of `rlzoo verify-resume`."""
 
-    run: str
+    run: Text
     total_timesteps: Positive | None
-    keep: str | None
+    keep: Text | None
     trust: bool
-    runs_dir: str
-
-
-@dataclass(frozen=True)
-class ShowRunConfig(AgentConfig):
-    """The words of `rlzoo show run=…`."""
-
-    checkpoint: str | None
-    runs_dir: str
+    runs_dir: Text
 
 
 @dataclass(frozen=True)
 class ReproduceConfig:
     """The words of `rlzoo reproduce`."""
 
-    run: str
+    run: Text
     trust: bool
-    runs_dir: str
-    into: str | None
+    runs_dir: Text
+    into: Text | None
 
 
 @dataclass(frozen=True)
@@ -282,18 +247,18 @@ class LeaderboardConfig:
     checkpoint: Literal["last", "ships"] | None
     n: Positive
     n_episodes: EpisodeCount
-    runs_dir: str
+    runs_dir: Text
 
 
 @dataclass(frozen=True)
 class CertifyConfig:
     """The words of `rlzoo certify` besides the runs."""
 
-    name: str | None
+    name: Text | None
     user: str | None
     source: Literal["auto", "runs", "hub"]
-    folder: str
-    runs_dir: str
+    folder: Text
+    runs_dir: Text
 
 
 @dataclass(frozen=True)
@@ -307,10 +272,10 @@ class EnvId:
 class LoadFromHubConfig:
     """The words of `rlzoo load-from-hub`."""
 
-    repo_id: str | None
-    revision: str | None
-    folder: str | None
-    file: str | None
+    repo_id: Text | None
+    revision: Text | None
+    folder: Text | None
+    file: Text | None
     algo: str | None
     env: EnvId
     trust: bool

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from rlzoo.config.schema import NonNegative, Options, Positive
+from rlzoo.config.schema import NonNegative, Options, Positive, Text
 
 Named = str | dict[str, Options]
 """A name, or one with options: `{tpe: {n_startup_trials: 20}}`."""
@@ -39,10 +39,10 @@ class TuneConfig:
 class TuneReportConfig:
     """The words of `rlzoo tune report`."""
 
-    study: str
-    studies_dir: str
-    storage: str | None
-    folder: str | None
+    study: Text
+    studies_dir: Text
+    storage: Text | None
+    folder: Text | None
     n: Positive
 
 
@@ -50,7 +50,7 @@ class TuneReportConfig:
 class TuneImportConfig:
     """The words of `rlzoo tune import` besides those of `rlzoo tune`."""
 
-    storage: str | None
-    from_study: str | None
+    storage: Text | None
+    from_study: Text | None
     n_best: Positive
     into: str

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -11,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from rlzoo import console
 from rlzoo.algos.memory import networks_of
 from rlzoo.config.schema import TrainConfig
-from rlzoo.errors import RlzooError
+from rlzoo.errors import ExitCode, RlzooError
 from rlzoo.protocols import Algorithm, Evaluation, Policy, State
 from rlzoo.runs import checkpoints
 from rlzoo.runs.config import RunConfig
@@ -342,3 +343,17 @@ def _read_again(find: Callable[[], Checkpoint]) -> tuple[Checkpoint, checkpoints
                 raise
             time.sleep(0.05)
     raise AssertionError("the last attempt returns or raises")
+
+
+@contextmanager
+def explained(what: str) -> Iterator[None]:
+    """What fails in an environment, or in a run's configuration that somebody edited, is no bug of rlzoo's."""
+    try:
+        yield
+    except RlzooError:
+        raise
+    except Exception as error:
+        reason = str(error).partition("\n")[0]
+        hint = "a changed config.yaml or environment is the usual cause; RLZOO_DEBUG=1 shows the traceback"
+        message = f"the {what} failed: {type(error).__name__}: {reason}"
+        raise RlzooError(message, hint, ExitCode.TRAINING_FAILED) from error

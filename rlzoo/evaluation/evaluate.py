@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from rlzoo.errors import RlzooError
@@ -20,6 +21,21 @@ N_RESAMPLES = 2000
 CONFIDENCE = 95.0  # %
 MIN_SEEDS = 5
 """Training seeds that an interval over seeds needs; with fewer, their scores themselves are shown."""
+
+
+COLUMNS = (
+    "checkpoint",
+    "episodes",
+    "mean ± std over episodes",
+    "mean - std",
+    "median",
+    "IQM [95 % CI]",
+    "min",
+    "max",
+    "length",
+    "actions",
+)
+"""Of the table that shows evaluations."""
 
 
 class Interval(NamedTuple):
@@ -189,6 +205,77 @@ def summary(evaluation: Evaluation) -> dict[str, Any]:
     }
 
 
+def result_entry(
+    evaluation: Evaluation,
+    source: str,
+    checkpoint: str,
+    num_timesteps: int | None,
+    trained_timesteps: int | None,
+    **details: Any,
+) -> dict[str, Any]:
+    """An evaluation as results.json keeps it.
+
+    Args:
+        evaluation: what was played.
+        source: the command that played it.
+        checkpoint: who played.
+        num_timesteps: environment steps that the checkpoint was trained for; None of what was not trained.
+        trained_timesteps: those of the whole training.
+        details: what else is to be kept.
+    """
+    return {
+        "date": datetime.now(UTC).isoformat(timespec="seconds"),
+        "source": source,
+        "checkpoint": checkpoint,
+        "num_timesteps": num_timesteps,
+        "trained_timesteps": trained_timesteps,
+        "mode": "episodes",
+        **details,
+        **summary(evaluation),
+    }
+
+
 def finite(value: float) -> float | None:
     """The number, or None in place of NaN and infinity, which JSON does not have."""
     return float(value) if math.isfinite(value) else None
+
+
+def print_results(entries: Sequence[Mapping[str, Any]]) -> None:
+    """Print evaluations as a table: raw scores of whole episodes."""
+    from rlzoo.console import print_table
+
+    print_table(
+        COLUMNS, [_row(entry) for entry in entries], title="evaluation: raw scores of whole episodes", turn=True
+    )
+    print("Spread and interval are over episodes of this one policy, not over training seeds.")
+
+
+def checkpoint_text(name: str, steps: int | None, trained: int | None = None) -> str:
+    """A checkpoint with its steps and, where they differ, those of the whole training."""
+    if steps is None:
+        return name
+    of = f" of {trained:,}" if trained is not None and trained != steps else ""
+    return f"{name} ({steps:,}{of} steps)"
+
+
+def _row(entry: Mapping[str, Any]) -> tuple[object, ...]:
+    trained = entry.get("trained_timesteps")
+    name = checkpoint_text(entry["checkpoint"], entry["num_timesteps"], trained if isinstance(trained, int) else None)
+    by_steps = " in a number of steps" if entry.get("mode") == "timesteps" else ""
+    return (
+        f"{name}, ships" if entry.get("ships") else name,
+        f"{entry['n_episodes']}{by_steps}",
+        f"{number(entry['mean_reward'])} ± {number(entry['std_reward'])}",
+        entry["result"],
+        entry["median_reward"],
+        f"{number(entry['iqm'])} [{', '.join(map(number, entry['iqm_ci']))}]",
+        entry["min_reward"],
+        entry["max_reward"],
+        entry["mean_length"],
+        "deterministic" if entry["deterministic"] else "sampled",
+    )
+
+
+def number(value: float | None) -> str:
+    """Two decimals; what was not finite is stored as null."""
+    return "not finite" if value is None else f"{value:.2f}"

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from rlzoo import console
 from rlzoo.envs import display, render
+from rlzoo.evaluation.evaluate import finite
 from rlzoo.evaluation.film import Film, enlarged
 from rlzoo.protocols import Evaluation
 
@@ -55,45 +56,13 @@ class Recording:
     def seconds(self) -> float:
         return self.n_frames / self.fps
 
+    def as_data(self) -> dict[str, Any]:
+        """For programs."""
+        files = {"path": str(self.path), "gif": None if self.gif is None else str(self.gif)}
+        return {**asdict(self), "seconds": self.seconds, "returns": [finite(value) for value in self.returns], **files}
+
 
 def record(
-    agent: Actor,
-    path: Path | str,
-    *,
-    n_episodes: int = 1,
-    n_timesteps: int | None = None,
-    seeds: Sequence[int] | None = None,
-    deterministic: bool | Literal["auto"] = "auto",
-    fps: float | None = None,
-    gif: bool = False,
-    overlay: bool = False,
-) -> Recording:
-    """Film an agent; the file is there once it is whole, and never in part.
-
-    The film of an episode ends with the episode's own last state. Nothing else changes: the returns are those of
-    `Actor.evaluate` with the same seeds, and the caller's random generators are left as they are.
-
-    Args:
-        agent: whom to film.
-        path: where; ends in `.mp4`.
-        n_episodes: whole episodes, one after the other.
-        n_timesteps: this many of the agent's steps instead, however many episodes they are.
-        seeds: one for each episode; by default those of the final evaluation.
-        deterministic: greedy or sampled actions; `"auto"` follows the environment.
-        fps: frames per second; by default 1 for toy texts, else what the environment says (see `envs.frames`).
-        gif: also make a GIF.
-        overlay: write step, reward and return above the pictures.
-
-    Raises:
-        RlzooError: if the environment gives no pictures, a package or library is missing (exit code 3), or the film
-            cannot be written (5).
-    """
-    settings: dict[str, Any] = {"n_episodes": n_episodes, "n_timesteps": n_timesteps}
-    settings |= {"seeds": seeds, "deterministic": deterministic}
-    return record_progress([agent], path, fps=fps, gif=gif, overlay=overlay, **settings)
-
-
-def record_progress(
     agents: Iterable[Actor],
     path: Path | str,
     *,
@@ -103,16 +72,26 @@ def record_progress(
     overlay: bool = False,
     **settings: Any,
 ) -> Recording:
-    """One film of several agents that play the same episodes, one after the other.
+    """Film an agent, or several that play the same episodes, one after the other.
+
+    The film is there once it is whole, and never in part. That of an episode ends with the episode's own last state.
+    Nothing else changes: the returns are those of `Actor.evaluate` with the same seeds, and the caller's random
+    generators are left as they are.
 
     Args:
-        agents: checkpoints of one run, say; each is needed only while it is filmed.
-        path: as for `record`.
+        agents: whom to film: checkpoints of one run, say; each is needed only while it is filmed.
+        path: where; ends in `.mp4`.
         captions: one for each agent, written above its pictures.
-        fps: as for `record`.
-        gif: as for `record`.
-        overlay: as for `record`.
-        settings: what each agent plays, as for `record`: `n_episodes`, `n_timesteps`, `seeds`, `deterministic`.
+        fps: frames per second; by default 1 for toy texts, else what the environment says (see `envs.render`).
+        gif: also make a GIF.
+        overlay: write step, reward and return above the pictures.
+        settings: what each agent plays: `n_episodes`, whole episodes, one after the other (1); or `n_timesteps` of its
+            steps, however many episodes they are; `seeds`, one for each episode, by default those of the final
+            evaluation; `deterministic`, greedy or sampled actions, where `"auto"` follows the environment.
+
+    Raises:
+        RlzooError: if the environment gives no pictures, a package or library is missing (exit code 3), or the film
+            cannot be written (5).
     """
     evaluations: list[Evaluation] = []
     checkpoints: list[str] = []

@@ -10,25 +10,29 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from rlzoo import console, contained
 from rlzoo.algos import specs
-from rlzoo.config.parse import check
+from rlzoo.config.compose import read_keywords
 from rlzoo.config.paths import at_home
 from rlzoo.config.schema import PackageConfig
 from rlzoo.envs import render
 from rlzoo.errors import ConfigError, ExitCode, Problem, RlzooError
+from rlzoo.evaluation.agent import explained, load
+from rlzoo.evaluation.evaluate import result_entry
+from rlzoo.evaluation.record import record
 from rlzoo.hub import card, privacy
+from rlzoo.hub.agents import open_run
 from rlzoo.hub.card_merge import license_of, merge
 from rlzoo.hub.client import check_repo_id
 from rlzoo.hub.formats import rlzoo
-from rlzoo.hub.formats.read import NAMED
+from rlzoo.hub.formats.read import local_source
 from rlzoo.protocols import Evaluation
 from rlzoo.runs.run import Run, folder_name
+from rlzoo.training.callbacks.interrupt import leaving_at_once
 from rlzoo.training.preflight import episode_problems
 
 if TYPE_CHECKING:
@@ -60,6 +64,22 @@ class Staged:
     evaluation: Evaluation
     checkpoint: str
 
+    def lines(self) -> list[str]:
+        """The files with their sizes, those of the folder itself before those of the folders in it."""
+        files = sorted(self.files.items(), key=lambda item: ("/" in item[0], item[0].lower()))
+        width = max(map(len, self.files))
+        total = f"{len(files)} files, {readable_size(sum(self.files.values()))}"
+        rows = [f"  {name:{width}}  {readable_size(size):>9}" for name, size in files]
+        return [f"{self.folder}/", *rows, f"{self.name}: {total}"]
+
+
+def readable_size(n_bytes: int) -> str:
+    """`1.5 MiB`."""
+    for unit, size in (("GiB", 2**30), ("MiB", 2**20), ("KiB", 2**10)):
+        if n_bytes >= size:
+            return f"{n_bytes / size:.1f} {unit}"
+    return f"{n_bytes} B"
+
 
 def default_name(algo: str, env_id: str) -> str:
     """`<algo>-<env id>` as others name agents: `ALE/Pong-v5` becomes `ALE-Pong-v5`, `module:Env-v0` only `Env-v0`."""
@@ -72,26 +92,32 @@ def name_of(run: Run) -> str:
     return default_name(str(values["algo"]["name"]), str(values["env"]["id"]))
 
 
-def stage(  # noqa: PLR0913  the words of the command
+def package(  # noqa: PLR0913 - the keys of conf/package.yaml
     run: Run | Path | str,
-    folder: Path | str,
     *,
+    env: str | None = None,
+    algo: str | None = None,
+    file: str | None = None,
+    folder: Path | str | None = None,
     repo_id: str | None = None,
     checkpoint: str | None = None,
     n_episodes: int | None = None,
     seeds: Sequence[int] | None = None,
     deterministic: bool | Literal["auto"] = "auto",
     video: bool = True,
+    license: str = "mit",
     device: str = "auto",
     trust: bool = False,
-    license: str = "mit",
 ) -> Staged:
-    """Make the folder that is published.
+    """Evaluate and film an agent, and put everything to share it with into a folder.
 
     Args:
-        run: a run, its directory, `"latest"` or `"algo/env"`.
-        folder: where to; a package of the same name that was made there before is replaced, and what its owner wrote
-            into its README.md is kept.
+        run: a run, its directory, `"latest"` or `"algo/env"`; a package's folder or a file of weights.
+        env: the environment of a package or a file that does not say it.
+        algo: the algorithm, likewise.
+        file: the file with the weights, in a package of several.
+        folder: where to, by default `packages/<algo>-<environment>`; a package of the same name that was made there
+            before is replaced, and what its owner wrote into its README.md is kept.
         repo_id: the repository it is for, which its card names.
         checkpoint: `"best"`, `"last"` or a step; by default the last, or `best` if that was shown to be better.
         n_episodes: episodes of the evaluation; by default as many as the run's final evaluation has.
@@ -99,56 +125,64 @@ def stage(  # noqa: PLR0913  the words of the command
             `eval.seed` + 1,000,000.
         deterministic: greedy or sampled actions; `"auto"` follows the environment.
         video: film one episode.
+        license: of the weights, as the Hub writes it; a README.md that is kept keeps its own.
         device: where the policy runs.
         trust: use a run that was not made here although it names modules to import.
-        license: of the weights, as the Hub writes it; a README.md that is kept keeps its own.
 
     Raises:
         RlzooError: if there is no such run or checkpoint, something is in the way at `folder`, a package that is needed
             is missing, or a step fails. `folder` is then as it was.
     """
-    import numpy as np
+    cfg = read_keywords(PackageConfig, locals(), package_problems)
+    opened, _ = open_run(run, cfg, trust=trust)
+    return package_run(opened, cfg)
 
-    from rlzoo.evaluation.agent import load
 
-    run = run if isinstance(run, Run) else Run.open(run)
-    seeds = None if seeds is None else np.asarray(seeds).tolist()
-    settings = {"checkpoint": checkpoint, "n_episodes": n_episodes, "seeds": seeds, "deterministic": deterministic}
-    settings |= {"repo_id": repo_id, "license": license, "video": video, "device": device, "trust": trust}
-    given = {"run": str(run.path), "folder": str(folder), "runs_dir": "", **dict.fromkeys(NAMED), **settings}
-    if problems := [*check(PackageConfig, given)[1], *problems_of(given)]:
-        raise ConfigError(problems)
-    folder = at_home(folder)
-    run.find_checkpoint(checkpoint)
+def package_run(run: Run, cfg: PackageConfig) -> Staged:
+    """Make the folder that is published of a run; see `package`."""
+    folder = Path("packages") / name_of(run) if cfg.folder is None else Path(cfg.folder)
+    if local_source(run) == at_home(folder).resolve():
+        hint = "choose another place with folder="
+        raise RlzooError(f"{folder} is the package that is read", hint, ExitCode.STORAGE)
+    with leaving_at_once("nothing was packaged"), explained("packaging"):
+        return _stage(run, at_home(folder), cfg)
+
+
+def _stage(run: Run, folder: Path, cfg: PackageConfig) -> Staged:
+    run.find_checkpoint(cfg.checkpoint)
     run.read_results()  # a damaged one is found before the episodes are played
     name = name_of(run)
-    _require_packages(video=video)
+    _require_packages(video=cfg.video)
     published = rlzoo.require_free(folder, name)
     kept = license_of(published)
-    if kept not in (None, license):
+    if kept not in (None, cfg.license):
         console.say(f"{folder}/README.md keeps its license, {kept}; a change is made in the file itself")
-    agent = load(run, checkpoint, device=device, trust=trust)
-    if video:
+    agent = load(run, cfg.checkpoint, device=cfg.device, trust=cfg.trust)
+    if cfg.video:
         render.require(agent.config.env, "rgb_array")
-    greedy = agent.is_deterministic(deterministic)
-    console.say(f"run {run.path}, checkpoint {agent.checkpoint.name}, {_in_words(greedy)} actions")
+    greedy = agent.is_deterministic(cfg.deterministic)
+    actions = "deterministic" if greedy else "sampled"
+    console.say(f"run {run.path}, checkpoint {agent.checkpoint.name}, {actions} actions")
     with _replacing(folder) as new:
-        evaluation = agent.evaluate(seeds=_seeds(agent, n_episodes, seeds), deterministic=greedy)
-        result = _result(agent, evaluation, trust=trust)
+        evaluation = agent.evaluate(seeds=_seeds(agent, cfg.n_episodes, cfg.seeds), deterministic=greedy)
+        steps, trusted = agent.num_timesteps, {"trusted": True} if cfg.trust else {}
+        trained = run.trained_timesteps(steps)
+        result = result_entry(evaluation, "package", agent.checkpoint.name, steps, trained, **trusted)
         _write_agent(new, name, agent, evaluation)
         _write_results(new, result)
-        if video:
-            _film(new / "replay.mp4", agent, evaluation)
+        if cfg.video:  # the first episode, as it was played
+            seeds = evaluation.seeds[:1]
+            record([agent], new / "replay.mp4", n_episodes=1, seeds=seeds, deterministic=evaluation.deterministic)
         rlzoo.write(new, name, agent)
-        text = card.text(new, name, agent, result, repo_id=repo_id, license=license)
+        text = card.text(new, name, agent, result, repo_id=cfg.repo_id, license=cfg.license)
         (new / "README.md").write_text(merge(published, text), encoding="utf-8", newline="")
         rlzoo.write_list(new)
         privacy.refuse_leaks(new, run.path.parent)
         run.append_result(result)
-    return Staged(folder, name, repo_id, _sizes(folder), evaluation, agent.checkpoint.name)
+    return Staged(folder, name, cfg.repo_id, _sizes(folder), evaluation, agent.checkpoint.name)
 
 
-def problems_of(values: Mapping[str, Any]) -> list[Problem]:
+def package_problems(values: Mapping[str, Any]) -> list[Problem]:
     """What is wrong with a request beyond its types, before anything is opened."""
     problems = episode_problems(values)
     repo_id, license = values["repo_id"], values["license"]
@@ -186,22 +220,6 @@ def _seeds(agent: Agent, n_episodes: int | None, seeds: Sequence[int] | None) ->
     return [*fixed[:n], *episode_seeds(agent.config.eval.seed + FRESH, None, n - len(fixed[:n]))]
 
 
-def _result(agent: Agent, evaluation: Evaluation, *, trust: bool) -> dict[str, Any]:
-    """The evaluation as the run's results.json keeps it."""
-    from rlzoo.evaluation.evaluate import summary
-
-    return {
-        "date": datetime.now(UTC).isoformat(timespec="seconds"),
-        "source": "package",
-        "checkpoint": agent.checkpoint.name,
-        "num_timesteps": agent.num_timesteps,
-        "trained_timesteps": agent.run.trained_timesteps(agent.num_timesteps),
-        "mode": "episodes",
-        **({"trusted": True} if trust else {}),
-        **summary(evaluation),
-    }
-
-
 def _write_agent(folder: Path, name: str, agent: Agent, evaluation: Evaluation) -> None:
     """The agent in the forms of other tools."""
     from rlzoo.hub.formats import course, rl_zoo3, sb3
@@ -229,20 +247,9 @@ def _write_results(folder: Path, result: dict[str, Any]) -> None:
     (folder / "results.json").write_text(text, encoding="utf-8")
 
 
-def _film(path: Path, agent: Agent, evaluation: Evaluation) -> None:
-    """The first episode of the evaluation, as it was played."""
-    from rlzoo.evaluation.record import record
-
-    record(agent, path, n_episodes=1, seeds=evaluation.seeds[:1], deterministic=evaluation.deterministic)
-
-
 def _sizes(folder: Path) -> dict[str, int]:
     paths = (path for path in sorted(folder.rglob("*")) if path.is_file())
     return {path.relative_to(folder).as_posix(): path.stat().st_size for path in paths}
-
-
-def _in_words(deterministic: bool) -> str:
-    return "deterministic" if deterministic else "sampled"
 
 
 @contextmanager

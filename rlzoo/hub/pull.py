@@ -8,7 +8,7 @@ import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from rlzoo import contained
 from rlzoo.config.paths import at_home
@@ -85,6 +85,19 @@ def load_from_hub(
     with _place_for_files(target) as files:
         _fetch(api, origin, {name: sizes[name] for name in layout.files}, files)
         return layouts.read(files, target, origin=origin, wishes=wishes, replace_old=True)
+
+
+def describe(run: Run) -> dict[str, Any]:
+    """What a loaded run is and where it comes from."""
+    values, about = run.read_config(), run.read_info()["hub"]
+    return {
+        "run": str(run.path),
+        "algo": values["algo"]["name"],
+        "env": values["env"]["id"],
+        "checkpoint": run.find_checkpoint().name,
+        "num_timesteps": run.find_checkpoint().num_timesteps,
+        **{key: value for key, value in about.items() if key != "wishes"},
+    }
 
 
 def _listing(api: HfApi, repo_id: str, revision: str | None) -> tuple[Origin, dict[str, int]]:

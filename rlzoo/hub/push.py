@@ -7,25 +7,36 @@ the end makes anything visible. What can be done here is done before the reposit
 from __future__ import annotations
 
 import json
+import shlex
+import shutil
 import tempfile
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from rlzoo import contained
+from rlzoo.config.compose import Composition, read_keywords
 from rlzoo.config.paths import at_home
+from rlzoo.config.schema import PackageConfig, PushToHubConfig
 from rlzoo.console import say, warn
-from rlzoo.errors import ConfigError, ExitCode, RlzooError
+from rlzoo.errors import ConfigError, ExitCode, Problem, RlzooError
 from rlzoo.hub import failures
+from rlzoo.hub.agents import open_run
 from rlzoo.hub.card_merge import merge
 from rlzoo.hub.client import Listing, check_repo_id, connect, listing, patiently, writable
-from rlzoo.hub.formats.rlzoo import INFO
+from rlzoo.hub.formats.rlzoo import INFO, require_package
+from rlzoo.hub.package import Staged, name_of, package_problems, package_run
 from rlzoo.hub.privacy import refuse_leaks
+from rlzoo.runs.run import Run
+from rlzoo.training.callbacks.interrupt import leaving_at_once
 
 if TYPE_CHECKING:
     from huggingface_hub import HfApi
 
+OF_PUSH = ("run", "folder", "repo_id", "runs_dir")
+"""Words of a package that mean something where it is there already."""
 README = "README.md"
 README_HINT = "mend the lines between the two --- at the top of README.md, here or on the Hub"
 NOT_OURS = (README, ".gitattributes")
@@ -54,6 +65,127 @@ class Pushed:
     private: bool
     files: dict[str, int]
     deleted: tuple[str, ...]
+
+    def lines(self) -> list[str]:
+        """For people."""
+        if not self.changed:
+            return [f"{self.url} holds this already: nothing was changed"]
+        gone = f", {len(self.deleted)} of an older package deleted" if self.deleted else ""
+        return [f"{len(self.files)} files published{gone}", f"{self.url}{' (private)' if self.private else ''}"]
+
+
+def push_to_hub(  # noqa: PLR0913 - the keys of conf/push-to-hub.yaml
+    run: Run | Path | str | None,
+    repo_id: str,
+    *,
+    env: str | None = None,
+    algo: str | None = None,
+    file: str | None = None,
+    checkpoint: str | None = None,
+    n_episodes: int | None = None,
+    seeds: Sequence[int] | None = None,
+    deterministic: bool | Literal["auto"] = "auto",
+    video: bool = True,
+    private: bool | None = None,
+    commit_message: str | None = None,
+    license: str = "mit",
+    folder: Path | str | None = None,
+    device: str = "auto",
+    trust: bool = False,
+) -> Pushed:
+    """Share an agent on the Hub.
+
+    The Hub, the login and the right to write there are looked at first; then the agent is evaluated and filmed, and
+    only a package that is complete is uploaded, in one commit.
+
+    Args:
+        run: a run, its directory, `"latest"` or `"algo/env"`, or a package's folder or a file of weights, which is
+            evaluated anew; None uploads the package `folder` as it is.
+        repo_id: `owner/name`, or `name` for one's own; the repository is made if it is not there.
+        env: the environment of a package or a file that does not say it.
+        algo: the algorithm, likewise.
+        file: the file with the weights, in a package of several.
+        checkpoint: `"best"`, `"last"` or a step; by default the last, or `best` if that was shown to be better.
+        n_episodes: episodes of the evaluation; by default as many as the run's final evaluation has.
+        seeds: one seed for each episode; by default fresh ones.
+        deterministic: greedy or sampled actions; `"auto"` follows the environment.
+        video: film one episode.
+        private: of a new repository: visible to its owner alone; None takes the owner's own setting.
+        commit_message: title of the commit; by default the score.
+        license: of the weights, as the Hub writes it.
+        folder: where to make the package, which then stays; by default a folder of the run, removed at the end.
+        device: where the policy runs.
+        trust: use a run that was not made here although it names modules to import.
+
+    Raises:
+        RlzooError: with exit code 6 if the Hub cannot be reached or refuses; the package is kept if it was made, and
+            the message says how to go on. Otherwise as `rlzoo.hub.package.package`.
+    """
+
+    def problems(values: dict[str, Any]) -> list[Problem]:
+        return push_problems({**values, "run": run})
+
+    cfg = read_keywords(PushToHubConfig, {**locals(), "dry_run": False}, problems)
+    opened = None if run is None else open_run(run, cfg, trust=trust)[0]
+    return publish(opened, cfg)
+
+
+def publish(run: Run | None, cfg: PushToHubConfig) -> Pushed:
+    """Share a run, or of None a package that is there already; see `push_to_hub`."""
+    repo_id = str(cfg.repo_id)
+    with leaving_at_once("nothing was published"):
+        if run is None:
+            require_package(at_home(str(cfg.folder)))
+        else:
+            cfg = replace(cfg, checkpoint=run.find_checkpoint(cfg.checkpoint).name)
+        api = connect(write=True)
+        repo_id = writable(api, repo_id)
+    message = cfg.commit_message
+    if run is None:
+        target = at_home(str(cfg.folder))
+    else:
+        target = run.path / "hub" / name_of(run) if cfg.folder is None else at_home(cfg.folder)
+        staged = package_run(run, replace(cfg, folder=str(target), repo_id=repo_id))
+        message = message or _title(staged)
+    try:
+        with leaving_at_once("nothing was published"):
+            pushed = push(target, repo_id, private=cfg.private, commit_message=message or "Upload an agent", api=api)
+    except RlzooError as error:
+        raise _kept(error, target.absolute(), repo_id, cfg) from error
+    if run is not None and cfg.folder is None:
+        shutil.rmtree(target)
+        with suppress(OSError):  # others lie there
+            target.parent.rmdir()
+    return pushed
+
+
+def rehearse(run: Run | None, cfg: PushToHubConfig) -> tuple[Path, dict[str, int], list[str]]:
+    """Make the folder that would be published, or look at the one that is there.
+
+    Returns:
+        The folder, the sizes of its files, and lines that show them.
+    """
+    if run is not None:
+        staged = package_run(run, cfg)
+        return staged.folder, staged.files, staged.lines()
+    folder = at_home(str(cfg.folder))
+    require_package(folder)
+    files = files_of(folder)
+    return folder, files, [f"{folder}/", *(f"  {name}" for name in files)]
+
+
+def push_problems(values: Mapping[str, Any]) -> list[Problem]:
+    """What is wrong with a request beyond its types."""
+    problems = package_problems({**values, "repo_id": None})
+    repo_id = values["repo_id"]
+    if isinstance(repo_id, str):
+        wrong = check_repo_id(repo_id)
+        problems += [] if wrong is None else [wrong]
+    elif repo_id is None and not values["dry_run"]:
+        problems.append(Problem("repo_id", "needs a value", "repo_id=user/name: the repository to publish to"))
+    if values["run"] is None and values["folder"] is None:
+        problems.append(Problem("folder", "needs a value where run is null", "folder=… that `rlzoo package` has made"))
+    return problems
 
 
 def push(
@@ -244,3 +376,27 @@ def _readable(size: float) -> str:
             return f"{size:.0f} {unit}" if unit == "bytes" else f"{size:.1f} {unit}"
         size /= 1000
     return f"{size:.1f} GB"
+
+
+def require_useful(settings: Composition) -> None:
+    """Refuse what was typed about an agent, or about how it is packaged, where a folder is published as it is."""
+    about_package = [field.name for field in fields(PackageConfig) if field.name not in OF_PUSH]
+    useless = [key for key in about_package if settings.typed(key)]
+    settings.settled(
+        (), [Problem(key, "has no meaning where run is null: folder= is uploaded as it is") for key in useless]
+    )
+
+
+def _title(staged: Staged) -> str:
+    evaluation = staged.evaluation
+    score = f"{evaluation.mean_reward:.2f} +/- {evaluation.std_reward:.2f}"
+    return f"{staged.name}: {score} over {evaluation.n_episodes} episodes"
+
+
+def _kept(error: RlzooError, folder: Path, repo_id: str, cfg: PushToHubConfig) -> RlzooError:
+    """The failure of an upload, with the command that goes on."""
+    words = ["rlzoo", "push-to-hub", "run=null", f"folder={folder}", f"repo_id={repo_id}"]
+    words += [] if cfg.private is None else [f"private={str(cfg.private).lower()}"]
+    words += [] if cfg.commit_message is None else [f"commit_message={cfg.commit_message}"]
+    message = f"{error.message}\nnothing is lost, the package is in {folder}; to go on:\n{shlex.join(words)}"
+    return RlzooError(message, error.hint, error.code)

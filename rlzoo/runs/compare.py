@@ -142,3 +142,8 @@ def _named(key: str, value: Any) -> dict[str, Any]:
         return {key: value}
     prefix = f"{key} " if key == "determinism" else ""
     return {f"{prefix}{name}": child for name, child in value.items()}
+
+
+def difference_rows(parts: Mapping[str, Difference | None]) -> list[tuple[object, ...]]:
+    """Part, whether it is the same, and where it differs first: the rows of a table."""
+    return [(name, "differs" if found else "same", found or "") for name, found in parts.items()]

@@ -17,6 +17,7 @@ from rlzoo.algos.memory import problems as memory_problems
 from rlzoo.algos.schema.signatures import check as check_algo
 from rlzoo.config import files
 from rlzoo.config.compose import Composition
+from rlzoo.config.compose import compose as compose_words
 from rlzoo.config.parse import NOT_SET
 from rlzoo.config.parse import check as check_schema
 from rlzoo.config.paths import short_path
@@ -60,6 +61,18 @@ def check(composition: Composition, *, make_env: bool = True, n_requests: int = 
     """
     config, problems, notices = find_problems(composition, make_env=make_env, n_requests=n_requests)
     return Request(composition.settled(config, problems), composition, (*composition.notices, *notices))
+
+
+def compose(*words: str) -> TrainConfig:
+    """Compose and check a training configuration, as `rlzoo train` would run it.
+
+    Args:
+        words: settings as on the command line: `"algo=ppo"`, `"env=LunarLander"`, `"algo.learning_rate=1e-3"`.
+
+    Raises:
+        ConfigError: naming everything that is wrong with the request.
+    """
+    return check(compose_words("train", list(words))).config
 
 
 def find_problems(

@@ -186,7 +186,7 @@ def evaluate_final(cfg: TrainConfig, run: Run, should_stop: Callable[[], bool]) 
         The evaluation of the one that ships, or None if `should_stop` cut it short: what was played up to then is no
         fair sample and is not kept.
     """
-    from rlzoo.evaluation.evaluate import summary
+    from rlzoo.evaluation.evaluate import result_entry
 
     selection = _select(cfg, run, should_stop)
     if should_stop():
@@ -198,19 +198,10 @@ def evaluate_final(cfg: TrainConfig, run: Run, should_stop: Callable[[], bool]) 
         evaluation = _played(cfg, run, name, should_stop)
         if should_stop():
             return None
-        entries.append(
-            {
-                "date": datetime.now(UTC).isoformat(timespec="seconds"),
-                "source": "train",
-                "checkpoint": name,
-                "num_timesteps": run.checkpoint(name).num_timesteps,
-                "trained_timesteps": trained,
-                "ships": name == ships,
-                "mode": "episodes",
-                **({"selection": selection} if name == ships and selection is not None else {}),
-                **summary(evaluation),
-            }
-        )
+        details: dict[str, Any] = {"ships": name == ships}
+        details |= {"selection": selection} if name == ships and selection is not None else {}
+        steps = run.checkpoint(name).num_timesteps
+        entries.append(result_entry(evaluation, "train", name, steps, trained, **details))
     for entry in entries:
         run.append_result(entry)
     return evaluation

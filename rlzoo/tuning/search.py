@@ -18,7 +18,7 @@ from rlzoo.tuning.display import Watch, summary
 from rlzoo.tuning.final import Final, decide, search_cost
 from rlzoo.tuning.ledger import Ledger
 from rlzoo.tuning.records import drop_checkpoints, record_of, write_records
-from rlzoo.tuning.request import TuneRequest
+from rlzoo.tuning.request import TuneRequest, plan
 from rlzoo.tuning.save import save
 from rlzoo.tuning.study import Study, begin, join
 from rlzoo.tuning.worker import offered, run_trials
@@ -43,6 +43,22 @@ class Tuned:
     final: Final | None
     cost: dict[str, float]
     saved: Path | None
+
+
+def tune(*words: str) -> Tuned:
+    """Search hyperparameters, as `rlzoo tune` does.
+
+    Args:
+        words: settings as on the command line: `"algo=ppo"`, `"env=CartPole"`, `"n_trials=40"`.
+
+    Returns:
+        The study: its folder, trials, and the comparison of the best on fresh seeds.
+
+    Raises:
+        ConfigError: naming everything that is wrong with the request; nothing was started or written.
+        RlzooError: if it was stopped or failed; the same call goes on.
+    """
+    return search(plan(words), words)
 
 
 def search(request: TuneRequest, words: Sequence[str]) -> Tuned:

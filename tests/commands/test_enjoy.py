@@ -15,9 +15,9 @@ import pytest
 import yaml
 
 import rlzoo
-from rlzoo.cli.commands.enjoy import enjoy
 from rlzoo.cli.main import main
 from rlzoo.errors import ExitCode, RlzooError
+from rlzoo.play import enjoy
 from tests.system import no_xvfb
 
 ON_POLICY = ("algo=ppo", "algo.n_steps=32", "algo.batch_size=32", "algo.n_epochs=1", "total_timesteps=32")

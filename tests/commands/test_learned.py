@@ -13,10 +13,10 @@ import yaml
 
 import rlzoo
 from rlzoo.algos.specs import ALGOS
-from rlzoo.cli.commands.learned import read
 from rlzoo.cli.main import main
 from rlzoo.envs.games.grid import find_grid
 from rlzoo.envs.make import make_raw
+from rlzoo.evaluation.learned import read
 from rlzoo.protocols import State
 from rlzoo.runs import checkpoints
 from rlzoo.runs.run import Run

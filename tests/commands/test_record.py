@@ -6,9 +6,9 @@ import sys
 import pytest
 
 import rlzoo
-from rlzoo.cli.commands.record import record
 from rlzoo.cli.main import main
 from rlzoo.errors import RlzooError
+from rlzoo.play import record
 from tests.films import read
 from tests.selected import with_best
 
@@ -99,6 +99,6 @@ def test_the_progress_of_the_training(run, capsys):
 
 
 def test_few_moments_are_said(run, capsys, monkeypatch):
-    monkeypatch.setattr("rlzoo.cli.commands.record.FEW", 10)
+    monkeypatch.setattr("rlzoo.play.FEW", 10)
     record(run, checkpoint="all", n_timesteps=1)
     assert "checkpoint.keep=20 keeps more" in capsys.readouterr().err

@@ -8,9 +8,9 @@ import shutil
 import pytest
 
 import rlzoo
-from rlzoo.cli.commands.reproduce import differences
 from rlzoo.cli.main import main
 from rlzoo.runs.run import Run
+from rlzoo.training.reproduce import differences
 
 COMMON = ["hyperparams=none", "seed=5", "eval.freq=200", "eval.n_episodes=2", "eval.final_n_episodes=3"]
 COMMON += ["env.max_steps=60", "total_timesteps=1000"]

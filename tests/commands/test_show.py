@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from rlzoo.algos.explain import as_yaml, explain, find_class
 from rlzoo.algos.specs import ALGOS, ALIASES
-from rlzoo.cli.commands.explain import as_yaml, explain, find_class
 from rlzoo.cli.main import main
 from rlzoo.config import files, yaml_file
 

@@ -8,13 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from rlzoo.cli.commands.verify_resume import verify_resume
 from rlzoo.cli.main import main
 from rlzoo.config.compose import compose
 from rlzoo.config.parse import dump, parse
 from rlzoo.runs.run import Run
 from rlzoo.training.preflight import check
-from rlzoo.training.verify_resume import shorten
+from rlzoo.training.verify_resume import shorten, verify_resume
 
 SEED = ["hyperparams=none", "seed=3"]
 FAMILIES = {

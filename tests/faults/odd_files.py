@@ -16,7 +16,7 @@ from typing import Any
 import yaml
 
 import rlzoo
-from rlzoo.cli.commands import load_from_hub, playing, reproduce
+from rlzoo.cli.commands import load_from_hub
 from rlzoo.cli.main import main
 from rlzoo.config import yaml_file
 from rlzoo.config.compose import compose
@@ -24,11 +24,12 @@ from rlzoo.config.parse import parse
 from rlzoo.evaluation import agent, plot
 from rlzoo.hub.formats import rl_zoo3
 from rlzoo.hub.formats.rlzoo import published_info
+from rlzoo.hub.pull import describe
 from rlzoo.runs import checkpoints, lock
 from rlzoo.runs.config import RunConfig
 from rlzoo.runs.info import collect
 from rlzoo.runs.run import Run
-from rlzoo.training import resume
+from rlzoo.training import reproduce, resume
 from rlzoo.training.init_from import check as check_init_from
 
 FILES = ("info.json", "results.json", "config.yaml", "checkpoints/last/manifest.json", "evaluations.csv")
@@ -115,7 +116,7 @@ def replaced(whole: Any, path: tuple[Any, ...], value: Any) -> Any:
 
 
 def _load(run: Run) -> None:
-    with playing.explained("loading"):
+    with agent.explained("loading"):
         agent.load(run)
 
 
@@ -126,8 +127,8 @@ READERS: dict[str, Callable[[Run], Any]] = {
     "by_algo": lambda run: main(["leaderboard", f"runs_dir={run.path.parent}", "n_episodes=1", "by=algo"]),
     "certify": lambda run: main(["certify", f"runs_dir={run.path.parent}"]),
     "show": lambda run: main(["show", f"run={run.path}"]),
-    "describe": lambda run: "hub" in run.read_info() and load_from_hub.describe(run),
-    "print": lambda run: "hub" in run.read_info() and load_from_hub._print(load_from_hub.describe(run)),
+    "describe": lambda run: "hub" in run.read_info() and describe(run),
+    "print": lambda run: "hub" in run.read_info() and load_from_hub._show(describe(run)),
     "package": published_info,
     "evaluations": rl_zoo3.evaluations,
     "curve": lambda run: (plot.training_curve(run), plot.evaluation_curve(run)),

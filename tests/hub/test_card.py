@@ -78,12 +78,10 @@ def tags(text: str) -> Counter[str]:
 @pytest.fixture(scope="module")
 def made(tmp_path_factory):
     """A package of a short training, and the training."""
-    from rlzoo.hub.package import stage
-
     root = tmp_path_factory.mktemp("card")
     words = ["algo=q_learning", "env=FrozenLakeNoSlippery", "total_timesteps=300", "eval.final_n_episodes=1"]
     run = rlzoo.train(*words, "hyperparams=none", "seed=0", "logger=[]", f"runs_dir={root / 'runs'}")
-    return run, stage(run, root / "package", n_episodes=1, video=False)
+    return run, rlzoo.package(run, folder=root / "package", n_episodes=1, video=False)
 
 
 def spoil(folder: Path, text: str) -> None:
@@ -169,8 +167,6 @@ def test_an_agent_from_the_hub_is_pushed_again_with_an_honest_card(made, hub, wo
 
 
 def test_a_table_of_others_is_published_without_formulas(made, tmp_path):
-    from rlzoo.hub.package import stage
-
     run, package = made
     for name in ("metrics.csv", "evaluations.csv"):  # one's own is published byte for byte
         assert (package.folder / "rlzoo" / name).read_bytes() == (run.path / name).read_bytes()
@@ -178,7 +174,7 @@ def test_a_table_of_others_is_published_without_formulas(made, tmp_path):
     shutil.copytree(run.path, copy)
     (copy / "metrics.csv").write_text("step,=1+1,loss\n1,\"=cmd|' /C calc'!A0\",-0.5\n2,a;@x,1e-05\n")
     (copy / "evaluations.csv").write_bytes(b"timesteps,\xff\n1,2\n")
-    sent = stage(Run(copy), tmp_path / "package", n_episodes=1, video=False)
+    sent = rlzoo.package(Run(copy), folder=tmp_path / "package", n_episodes=1, video=False)
     text = (sent.folder / "rlzoo" / "metrics.csv").read_text()
     assert text == "step,'=1+1,loss\n1,'=cmd|' /C calc'!A0,-0.5\n2,a;'@x,1e-05\n"
     assert "rlzoo/evaluations.csv" not in sent.files

@@ -18,7 +18,6 @@ import rlzoo
 from rlzoo.cli.main import main
 from rlzoo.errors import ConfigError, ExitCode, RlzooError
 from rlzoo.evaluation.agent import load
-from rlzoo.hub.package import stage
 from rlzoo.hub.pull import load_from_hub
 from rlzoo.hub.push import push
 from tests.hub import foreign
@@ -56,7 +55,7 @@ def zip_bytes(tmp_path_factory) -> bytes:
 @pytest.mark.parametrize("name", TRAININGS)
 def test_what_was_pushed_comes_back_and_plays_the_same(name, hub, workdir):
     run = rlzoo.train(*TRAININGS[name], *TINY)
-    staged = stage(run, workdir / "package", video=False, n_episodes=1)
+    staged = rlzoo.package(run, folder=workdir / "package", video=False, n_episodes=1)
     push(staged.folder, f"me/{name}")
     found = load_from_hub(f"me/{name}")
     assert found.path == Path("hub/me") / name
@@ -234,7 +233,7 @@ def test_hostile_repositories(hub, workdir, zip_bytes, monkeypatch):
 
 def test_published_runs_that_are_damaged_or_name_code(hub, workdir):
     run = rlzoo.train(*TRAININGS["tabular"], *TINY)
-    staged = stage(run, workdir / "package", video=False, n_episodes=1)
+    staged = rlzoo.package(run, folder=workdir / "package", video=False, n_episodes=1)
     files: dict[str, bytes | str | None] = {
         name: (staged.folder / name).read_bytes() for name in files_below(staged.folder)
     }
@@ -268,7 +267,7 @@ def test_published_runs_that_are_damaged_or_name_code(hub, workdir):
 
 def test_a_network_as_large_as_its_author_says_is_not_built(hub, workdir):
     run = rlzoo.train(*TRAININGS["neural"], *TINY)
-    staged = stage(run, workdir / "package", video=False, n_episodes=1)
+    staged = rlzoo.package(run, folder=workdir / "package", video=False, n_episodes=1)
     files: dict[str, bytes | str | None] = {
         name: (staged.folder / name).read_bytes() for name in files_below(staged.folder)
     }

@@ -14,7 +14,6 @@ from stable_baselines3 import DQN, PPO
 from stable_baselines3.common.vec_env import DummyVecEnv, VecNormalize
 
 import rlzoo
-from rlzoo.hub.package import stage
 from tests.hub import foreign
 
 TINY = ["hyperparams=none", "seed=0", "eval.freq=0", "eval.final_n_episodes=1", "device=cpu"]
@@ -26,7 +25,7 @@ ZOO = ["rl_zoo3==2.9.2", "huggingface_hub==0.36.2", "requests", "urllib3", "char
 
 def published(hub, workdir, words, name):
     run = rlzoo.train(*words, *TINY)
-    staged = stage(run, workdir / name, video=False, n_episodes=1)
+    staged = rlzoo.package(run, folder=workdir / name, video=False, n_episodes=1)
     hub.create(f"me/{name}")
     hub.put(f"me/{name}", {file: (staged.folder / file).read_bytes() for file in staged.files})
     return run

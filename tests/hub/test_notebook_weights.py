@@ -24,7 +24,6 @@ from rlzoo.errors import RlzooError
 from rlzoo.evaluation.agent import load
 from rlzoo.hub.formats.course import PARTS, weights
 from rlzoo.hub.formats.read import read
-from rlzoo.hub.package import stage
 from tests.algos.conftest import defaults
 
 HERE = Path(__file__).parent
@@ -48,7 +47,7 @@ def packages(tmp_path_factory):
     made = {}
     for kind, words in RUNS.items():
         run = rlzoo.train(*words, *QUICK, f"runs_dir={root / 'runs'}")
-        made[kind] = run, stage(run, root / kind, n_episodes=3, deterministic=True, video=False)
+        made[kind] = run, rlzoo.package(run, folder=root / kind, n_episodes=3, deterministic=True, video=False)
     return made
 
 

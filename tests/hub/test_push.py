@@ -78,7 +78,7 @@ def test_json_and_the_python_function(hub: HubServer, run: Run, capfd: Any) -> N
     assert hub.repos["team/x"].commits[-1].message == "by hand, with a comma"
     assert hub.files("team/x") == contents(Path("out"))
 
-    from rlzoo.cli.commands.push_to_hub import push_to_hub
+    from rlzoo.hub.push import push_to_hub
 
     again = push_to_hub(None, "team/x", folder="out")
     assert not again.changed

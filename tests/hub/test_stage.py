@@ -16,7 +16,7 @@ import yaml
 
 import rlzoo
 from rlzoo.errors import ConfigError, ExitCode, RlzooError
-from rlzoo.hub.package import default_name, stage
+from rlzoo.hub.package import default_name
 from rlzoo.runs import checkpoints
 from rlzoo.runs.run import Run
 
@@ -76,7 +76,7 @@ def q_learning(root):
 def staged(request, root):
     """A package of each kind of agent, without a film."""
     run = request.getfixturevalue(request.param)
-    return run, stage(run, root / "packages" / request.param, n_episodes=3, video=False)
+    return run, rlzoo.package(run, folder=root / "packages" / request.param, n_episodes=3, video=False)
 
 
 def as_run(staged, folder):
@@ -183,7 +183,7 @@ def test_the_card_is_a_model_index(staged):
 
 def test_the_same_run_gives_the_same_bytes(staged, tmp_path):
     _, package = staged
-    again = stage(staged[0], tmp_path / "again", n_episodes=3, video=False)
+    again = rlzoo.package(staged[0], folder=tmp_path / "again", n_episodes=3, video=False)
     first, second = dict(contents(package.folder)), dict(contents(again.folder))
     assert first.keys() == second.keys()
     assert {name for name in first if first[name] != second[name]} <= {"README.md", "results.json"}
@@ -206,7 +206,9 @@ def test_stable_baselines3_opens_the_zip(ppo, tmp_path):
     from stable_baselines3.common.vec_env import DummyVecEnv, VecNormalize
 
     for checkpoint in ("last", "200"):
-        folder = stage(ppo, tmp_path / checkpoint, checkpoint=checkpoint, n_episodes=1, video=False).folder
+        folder = rlzoo.package(
+            ppo, folder=tmp_path / checkpoint, checkpoint=checkpoint, n_episodes=1, video=False
+        ).folder
         env = VecNormalize.load(folder / "vec_normalize.pkl", DummyVecEnv([lambda: gymnasium.make("Pendulum-v1")]))
         assert (env.training, env.norm_reward) == (True, True)
         env.training = env.norm_reward = False
@@ -227,7 +229,7 @@ def test_stable_baselines3_opens_the_zip(ppo, tmp_path):
 
 def test_config_json_tells_of_the_model_without_pickle(ppo, dqn, root, tmp_path):
     for run in (ppo, dqn):
-        folder = stage(run, tmp_path / run.path.parent.name, n_episodes=1, video=False).folder
+        folder = rlzoo.package(run, folder=tmp_path / run.path.parent.name, n_episodes=1, video=False).folder
         text = (folder / "config.json").read_text()
         assert ":serialized:" not in text
         assert " at 0x" not in text
@@ -240,7 +242,7 @@ def test_config_json_tells_of_the_model_without_pickle(ppo, dqn, root, tmp_path)
 def test_the_courses_own_loop_plays_the_table(q_learning, tmp_path):
     import gymnasium
 
-    folder = stage(q_learning, tmp_path / "q", n_episodes=3, video=False).folder
+    folder = rlzoo.package(q_learning, folder=tmp_path / "q", n_episodes=3, video=False).folder
     model = pickle.loads((folder / "q-learning.pkl").read_bytes())
     assert set(model) == {
         "env_id", "max_steps", "n_training_episodes", "n_eval_episodes", "eval_seed", "learning_rate", "gamma",
@@ -268,7 +270,7 @@ def test_the_courses_own_loop_plays_the_table(q_learning, tmp_path):
 def test_a_networks_weights_are_a_plain_state_dict(reinforce, tmp_path):
     import torch
 
-    folder = stage(reinforce, tmp_path / "r", n_episodes=1, video=False).folder
+    folder = rlzoo.package(reinforce, folder=tmp_path / "r", n_episodes=1, video=False).folder
     weights = torch.load(folder / "model.pt", weights_only=True)
     learned = checkpoints.read(reinforce.find_checkpoint()).algorithm.tensors
     for name, theirs in (("fc1", "actor.layers.0"), ("fc2", "actor.layers.2")):
@@ -322,7 +324,7 @@ def course_leaderboard(card, tag):
 )
 def test_the_courses_reader_finds_it_by_the_id_of_its_day(words, tags, others, root, tmp_path):
     run = train(root, *words, "total_timesteps=200", "env.max_steps=50", "eval.freq=0")
-    folder = stage(run, tmp_path / "a", video=False).folder
+    folder = rlzoo.package(run, folder=tmp_path / "a", video=False).folder
     text = (folder / "README.md").read_text()
     card = yaml.safe_load(text.split("---")[1])
     result = json.loads((folder / "results.json").read_text())["result"]
@@ -337,7 +339,7 @@ def test_the_courses_reader_finds_it_by_the_id_of_its_day(words, tags, others, r
 def test_rl_zoo3_finds_its_settings(dqn, ppo, tmp_path):
     from rlzoo.untrusted.zoo_yaml import read_zoo
 
-    folder = stage(dqn, tmp_path / "d", n_episodes=1, video=False).folder
+    folder = rlzoo.package(dqn, folder=tmp_path / "d", n_episodes=1, video=False).folder
     assert read_zoo(folder / "config.yml") == {
         "buffer_size": 300,
         "env_kwargs": {"frameskip": 1, "repeat_action_probability": 0.0, "max_episode_steps": 160},
@@ -356,7 +358,7 @@ def test_rl_zoo3_finds_its_settings(dqn, ppo, tmp_path):
         assert measured["timesteps"].tolist() == [60, 120]
         assert measured["results"].shape == measured["ep_lengths"].shape == (2, 2)
     undo_last_result(dqn)
-    folder = stage(ppo, tmp_path / "p", n_episodes=1, video=False).folder
+    folder = rlzoo.package(ppo, folder=tmp_path / "p", n_episodes=1, video=False).folder
     assert read_zoo(folder / "config.yml")["normalize"] is True
     assert read_zoo(folder / "args.yml")["env_kwargs"] is None
     undo_last_result(ppo)
@@ -377,7 +379,7 @@ def test_nothing_private_is_published(ppo, tmp_path, monkeypatch):
     words = [*info["words"], f"env.kwargs.api_key={token}", f"init_from={tmp_path}/home-of-ada/old"]
     info |= {"words": words, "owner": {"host": machine, "pid": 1}, "command": f"{sys.prefix}/bin/rlzoo train"}
     run.info_file.write_text(json.dumps(info))
-    package = stage(run, tmp_path / "out", n_episodes=1, video=True)
+    package = rlzoo.package(run, folder=tmp_path / "out", n_episodes=1, video=True)
     marks = [token, "secret-project", "home-of-ada", str(tmp_path), sys.prefix, machine if len(machine) > 4 else "pid"]
     marks += [name] if len(name := getpass.getuser()) > 4 else []
     for name, data in contents(package.folder):
@@ -393,7 +395,7 @@ def test_what_would_give_a_secret_away_is_not_written(ppo, tmp_path, monkeypatch
     monkeypatch.setenv("MY_PASSWORD", "policy_class")
     before = ppo.results_file.read_bytes()
     with pytest.raises(RlzooError, match="would hold a secret of yours") as caught:
-        stage(ppo, tmp_path / "new" / "folders" / "out", n_episodes=1, video=False)
+        rlzoo.package(ppo, folder=tmp_path / "new" / "folders" / "out", n_episodes=1, video=False)
     assert caught.value.code == ExitCode.UNSAFE
     assert list(tmp_path.iterdir()) == []
     assert ppo.results_file.read_bytes() == before
@@ -402,11 +404,11 @@ def test_what_would_give_a_secret_away_is_not_written(ppo, tmp_path, monkeypatch
 def test_a_package_is_replaced_and_keeps_what_its_owner_wrote(q_learning, tmp_path, capsys):
     folder = tmp_path / "mine"
     folder.mkdir()  # an empty one is nobody's
-    stage(q_learning, folder, n_episodes=2, video=False)
+    rlzoo.package(q_learning, folder=folder, n_episodes=2, video=False)
     readme = folder / "README.md"
     readme.write_text(readme.read_text().replace("what should this agent do", "it crosses the lake; what"))
     (folder / "model.pt").unlink(missing_ok=True)
-    again = stage(q_learning, folder, n_episodes=4, video=False, license="apache-2.0")
+    again = rlzoo.package(q_learning, folder=folder, n_episodes=4, video=False, license="apache-2.0")
     assert "keeps its license, mit" in capsys.readouterr().err
     assert "license: mit" in readme.read_text()
     assert "it crosses the lake; what" in readme.read_text()
@@ -415,7 +417,7 @@ def test_a_package_is_replaced_and_keeps_what_its_owner_wrote(q_learning, tmp_pa
     assert [path.name for path in tmp_path.iterdir()] == ["mine"]
     (folder / "notes.txt").write_text("mine")
     with pytest.raises(RlzooError, match=r"also holds files that rlzoo did not write.*notes\.txt"):
-        stage(q_learning, folder, n_episodes=1, video=False)
+        rlzoo.package(q_learning, folder=folder, n_episodes=1, video=False)
     undo_last_result(q_learning)
     undo_last_result(q_learning)
 
@@ -425,7 +427,7 @@ def test_what_is_in_the_way_is_refused_and_left_alone(q_learning, ppo, tmp_path)
     full.mkdir()
     (full / "thesis.tex").write_text("years of work")
     file.write_text("also work")
-    stage(q_learning, other, n_episodes=1, video=False)
+    rlzoo.package(q_learning, folder=other, n_episodes=1, video=False)
     undo_last_result(q_learning)
     for folder, expected in (
         (full, "no package of rlzoo's"),
@@ -433,7 +435,7 @@ def test_what_is_in_the_way_is_refused_and_left_alone(q_learning, ppo, tmp_path)
         (other, "holds the package q_learning"),
     ):
         with pytest.raises(RlzooError, match=expected) as caught:
-            stage(ppo, folder, video=False)
+            rlzoo.package(ppo, folder=folder, video=False)
         assert caught.value.code == ExitCode.STORAGE
     assert (full / "thesis.tex").read_text() == "years of work"
     assert file.read_text() == "also work"
@@ -441,21 +443,23 @@ def test_what_is_in_the_way_is_refused_and_left_alone(q_learning, ppo, tmp_path)
 
 def test_every_problem_is_found_before_the_work(ppo, tmp_path):
     with pytest.raises(ConfigError) as caught:
-        stage(ppo, tmp_path / "a", repo_id="no-owner", license="My License", device="gpu", seeds=[], n_episodes=0)
+        rlzoo.package(
+            ppo, folder=tmp_path / "a", repo_id="no-owner", license="My License", device="gpu", seeds=[], n_episodes=0
+        )
     assert [problem.key for problem in caught.value.problems] == ["n_episodes", "device", "seeds", "repo_id", "license"]
     with pytest.raises(RlzooError, match="no checkpoint 'nope'"):
-        stage(ppo, tmp_path / "a", checkpoint="nope")
+        rlzoo.package(ppo, folder=tmp_path / "a", checkpoint="nope")
     with pytest.raises(ConfigError, match="is 3, and there are 2 seeds"):
-        stage(ppo, tmp_path / "a", n_episodes=3, seeds=[1, 2])
+        rlzoo.package(ppo, folder=tmp_path / "a", n_episodes=3, seeds=[1, 2])
     assert list(tmp_path.iterdir()) == []
 
 
 def test_an_environment_without_pictures_needs_no_film(root, tmp_path):
     run = train(root, "algo=dqn", "env=BitFlipping", "total_timesteps=60", "algo.learning_starts=20", "eval.freq=0")
     with pytest.raises(RlzooError, match="pictures"):
-        stage(run, tmp_path / "a", n_episodes=1)
+        rlzoo.package(run, folder=tmp_path / "a", n_episodes=1)
     assert list(tmp_path.iterdir()) == []
-    package = stage(run, tmp_path / "a", n_episodes=1, video=False)
+    package = rlzoo.package(run, folder=tmp_path / "a", n_episodes=1, video=False)
     assert "replay.mp4" not in package.files
     assert "replay.mp4" not in (package.folder / "README.md").read_text()
 
@@ -466,13 +470,13 @@ def test_a_strangers_run(ppo, tmp_path):
     shutil.copytree(ppo.path, run.path)
     run.config_file.write_text(yaml.safe_dump(run.read_config()))
     run.find_checkpoint().model_zip.write_bytes(b"not a zip")
-    package = stage(run, tmp_path / "a", n_episodes=1, video=False)
+    package = rlzoo.package(run, folder=tmp_path / "a", n_episodes=1, video=False)
     assert zipfile.is_zipfile(package.folder / f"{package.name}.zip")
     values = run.read_config()
     values["env"]["imports"] = ["strange_module"]
     run.config_file.write_text(yaml.safe_dump(values))
     with pytest.raises(RlzooError, match="strange_module") as caught:
-        stage(run, tmp_path / "b", n_episodes=1, video=False)
+        rlzoo.package(run, folder=tmp_path / "b", n_episodes=1, video=False)
     assert caught.value.code == ExitCode.UNSAFE
     assert not (tmp_path / "b").exists()
 
@@ -483,7 +487,7 @@ def test_a_damaged_zip_of_ones_own_is_not_published(ppo, tmp_path):
     try:
         model_zip.write_bytes(good[:-1] + b"x")
         with pytest.raises(RlzooError, match=r"model\.zip is not what was written"):
-            stage(ppo, tmp_path / "a", n_episodes=1, video=False)
+            rlzoo.package(ppo, folder=tmp_path / "a", n_episodes=1, video=False)
     finally:
         model_zip.write_bytes(good)
     assert list(tmp_path.iterdir()) == []
@@ -494,7 +498,7 @@ def test_it_is_evaluated_as_at_the_end_of_its_training(root, tmp_path):
     words = ["total_timesteps=2000", "seed=0", "logger=[]", f"runs_dir={root / 'runs'}"]
     run = rlzoo.train("experiment=unit2_frozenlake", *words)
     assert [entry["n_episodes"] for entry in run.read_results()] == [100]
-    package = stage(run, tmp_path / "a", video=False)
+    package = rlzoo.package(run, folder=tmp_path / "a", video=False)
     assert package.evaluation.n_episodes == rlzoo.evaluate(run).n_episodes == 100
     results = json.loads((tmp_path / "a" / "results.json").read_text())
     assert (results["n_eval_episodes"], len(results["seeds"])) == (100, 100)
@@ -504,8 +508,14 @@ def test_it_is_evaluated_as_at_the_end_of_its_training(root, tmp_path):
 
 def test_fixed_seeds_of_the_run_are_its_protocol(root, tmp_path):
     run = train(root, "algo=q_learning", "env=Taxi", "total_timesteps=2000", "eval.seeds=[16,54,165]", "eval.freq=0")
-    assert stage(run, tmp_path / "a", video=False).evaluation.seeds == (16, 54, 165)
-    assert stage(run, tmp_path / "a", video=False, n_episodes=5).evaluation.seeds == (16, 54, 165, 1010000, 1010001)
+    assert rlzoo.package(run, folder=tmp_path / "a", video=False).evaluation.seeds == (16, 54, 165)
+    assert rlzoo.package(run, folder=tmp_path / "a", video=False, n_episodes=5).evaluation.seeds == (
+        16,
+        54,
+        165,
+        1010000,
+        1010001,
+    )
     model = pickle.loads((tmp_path / "a" / "q-learning.pkl").read_bytes())
     assert model["eval_seed"] == [16, 54, 165, 1010000, 1010001]
     assert "map_name" not in model
@@ -521,7 +531,7 @@ def test_other_algorithms_of_our_own(root, tmp_path, algo):
         "ppo_scratch": ["env=CartPole", "total_timesteps=300", "env.n_envs=2", "algo.batch_size=64"],
     }[algo]
     run = train(root, f"algo={algo}", *words, "eval.freq=0")
-    package = stage(run, tmp_path / "a", n_episodes=1, video=False)
+    package = rlzoo.package(run, folder=tmp_path / "a", n_episodes=1, video=False)
     learned = {"value_iteration": "q-learning.pkl", "td0": "values.json"}.get(algo, "model.pt")
     assert learned in package.files
     assert len({"q-learning.pkl", "values.json", "model.pt"} & set(package.files)) == 1

@@ -9,7 +9,6 @@ import pytest
 
 import rlzoo
 from rlzoo.cli.main import main
-from rlzoo.hub.package import stage
 
 QUICK = [
     "hyperparams=none",
@@ -46,7 +45,7 @@ def block(card, language):
 )
 def test_the_lines_run(kind, hub, workdir, capsys):
     run = rlzoo.train(*QUICK, *RUNS[kind])
-    package = stage(run, "package", repo_id=f"me/{kind}", n_episodes=2, video=False)
+    package = rlzoo.package(run, folder="package", repo_id=f"me/{kind}", n_episodes=2, video=False)
     hub.create(f"me/{kind}")
     hub.put(f"me/{kind}", {name: (package.folder / name).read_bytes() for name in package.files})
     card = (package.folder / "README.md").read_text()
@@ -69,7 +68,9 @@ def test_the_lines_run(kind, hub, workdir, capsys):
 
 def card_of(*words):
     run = rlzoo.train(*QUICK, *words, "total_timesteps=64")
-    return (stage(run, "package", repo_id="me/own", n_episodes=1, video=False).folder / "README.md").read_text()
+    return (
+        rlzoo.package(run, folder="package", repo_id="me/own", n_episodes=1, video=False).folder / "README.md"
+    ).read_text()
 
 
 def test_code_that_does_not_come_with_rlzoo_is_named(workdir, monkeypatch):

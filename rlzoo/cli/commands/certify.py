@@ -2,61 +2,25 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import asdict
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from rlzoo.cli.commands.results import checkpoint_text
+from rlzoo.cli.command import Answer, Call, command
 from rlzoo.config import assignments as course
-from rlzoo.config import paths
-from rlzoo.config.compose import override
-from rlzoo.config.parse import check
 from rlzoo.config.paths import at_home
 from rlzoo.config.schema import CertifyConfig
-from rlzoo.console import print_lines
-from rlzoo.errors import ExitCode, Problem, RlzooError
+from rlzoo.console import print_lines, print_pairs, print_table, warn
+from rlzoo.course import certificate
+from rlzoo.course.progress import Report, Standing, assess
+from rlzoo.course.scores import runs_below
+from rlzoo.errors import Problem, RlzooError
+from rlzoo.evaluation.evaluate import checkpoint_text
 from rlzoo.runs.run import Run, find_runs
 
-if TYPE_CHECKING:
-    from rlzoo.cli.main import Arguments
-    from rlzoo.course.progress import Report, Standing
-
 COLUMNS = ("unit", "assignment", "algorithm", "bar", "mean ± std", "mean - std", "state")
-
-
-def main(arguments: Arguments) -> int:
-    from rlzoo.course.progress import assess
-
-    named = [word for word in arguments.words if _is_run(word)]
-    words = [word for word in arguments.words if word not in named]
-    request = override(paths.root() / "conf" / "certify.yaml", words, has_groups=False)
-    cfg, problems = check(CertifyConfig, request.values)
-    problems = [*request.problems, *problems]
-    if cfg is not None:
-        problems += _cross_problems(cfg, named)
-    cfg = request.settled(cfg, problems)
-    runs = _runs(named, cfg.runs_dir) if cfg.source != "hub" else []
-    models = []
-    if cfg.user is not None and cfg.source != "runs":
-        from rlzoo.hub.listing import find_models
-
-        models = find_models(user=cfg.user)
-    report = assess(runs, models)
-    written: tuple[Path, ...] = ()
-    if cfg.name is not None and report.level is not None:
-        from rlzoo.course import certificate
-
-        certified = [standing for standing in report.standings if standing.assignment.certified]
-        today = datetime.now().astimezone().date()
-        written = certificate.write(cfg.name, report.level, certified, at_home(cfg.folder), today)
-    if arguments.json:
-        print(json.dumps(_json(report, written), allow_nan=False))
-        return ExitCode.DONE
-    _print(report, written, wants=cfg.name is not None)
-    return ExitCode.DONE
 
 
 def _is_run(word: str) -> bool:
@@ -65,9 +29,25 @@ def _is_run(word: str) -> bool:
     return not equals or (not key.isidentifier() and Path(word).exists())
 
 
-def _cross_problems(cfg: CertifyConfig, named: Sequence[str]) -> list[Problem]:
-    from rlzoo.course.certificate import check_name
+@command(CertifyConfig, apart=_is_run)
+def main(call: Call[CertifyConfig]) -> Answer:
+    cfg = call.settings.settled(call.options, _cross_problems(call.options, call.apart))
+    runs = _runs(call.apart, cfg.runs_dir) if cfg.source != "hub" else []
+    models = []
+    if cfg.user is not None and cfg.source != "runs":
+        from rlzoo.hub.listing import find_models
 
+        models = find_models(user=cfg.user)
+    report = assess(runs, models)
+    written: tuple[Path, ...] = ()
+    if cfg.name is not None and report.level is not None:
+        certified = [standing for standing in report.standings if standing.assignment.certified]
+        today = datetime.now().astimezone().date()
+        written = certificate.write(cfg.name, report.level, certified, at_home(cfg.folder), today)
+    return Answer(_json(report, written), lambda: _print(report, written, wants=cfg.name is not None))
+
+
+def _cross_problems(cfg: CertifyConfig, named: Sequence[str]) -> list[Problem]:
     problems = []
     if cfg.source == "hub" and cfg.user is None:
         problems.append(Problem("source", "hub needs to know whose models count", "user=…"))
@@ -77,7 +57,7 @@ def _cross_problems(cfg: CertifyConfig, named: Sequence[str]) -> list[Problem]:
         problems.append(Problem("source", f"hub leaves out the run {named[0]}", "source=auto"))
     if cfg.name is not None:
         try:
-            check_name(cfg.name)
+            certificate.check_name(cfg.name)
         except RlzooError as error:
             problems.append(Problem("name", error.message.removeprefix("name: "), error.hint))
     return problems
@@ -85,8 +65,6 @@ def _cross_problems(cfg: CertifyConfig, named: Sequence[str]) -> list[Problem]:
 
 def _runs(named: Sequence[str], runs_dir: str) -> list[Run]:
     """The runs that are named, all those below a folder that is named, or all below `runs_dir`."""
-    from rlzoo.course.scores import runs_below
-
     if not named:
         return runs_below(runs_dir)
     found: dict[Path, Run] = {}
@@ -100,8 +78,6 @@ def _runs(named: Sequence[str], runs_dir: str) -> list[Run]:
 
 
 def _print(report: Report, written: Sequence[Path], *, wants: bool) -> None:
-    from rlzoo.console import print_pairs, print_table, warn
-
     for left in report.damaged:
         warn(f"left out: {left.where}: {left.reason}")
     title = "The Deep RL Course: mean - std over episodes, and the bar for it; (in brackets: not certified)"

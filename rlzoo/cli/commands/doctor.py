@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from collections.abc import Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING
 
-from rlzoo.console import print_lines
+from rlzoo.cli.command import Answer, Entry
+from rlzoo.console import print_lines, print_table
 from rlzoo.errors import ExitCode, RlzooError, clean
 
 if TYPE_CHECKING:
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 COLUMNS = ("what", "state", "found", "what mends it")
 
 
-def main(arguments: Arguments) -> int:
+def _doctor(arguments: Arguments) -> Answer:
     from rlzoo.doctor import doctor
 
     settings = dict(word.partition("=")[::2] for word in arguments.words)
@@ -28,25 +28,23 @@ def main(arguments: Arguments) -> int:
         print("loading every package, which takes some seconds", file=sys.stderr, flush=True)
     checks = doctor.examine(settings.get("runs_dir", "runs"))
     is_broken = doctor.is_broken(checks)
-    if arguments.json:
-        rows = [
-            {key: clean(value) if isinstance(value, str) else value for key, value in asdict(c).items()} for c in checks
-        ]
-        print(json.dumps({"ok": not is_broken, "checks": rows}))
-    else:
-        _print(checks)
-        bad = sum(check.state == "broken" for check in checks)
-        print_lines(f"{bad} broken" if bad else "nothing is broken; what is missing is needed only for what it says")
-    return ExitCode.MISSING if is_broken else ExitCode.DONE
+    rows = [
+        {key: clean(value) if isinstance(value, str) else value for key, value in asdict(c).items()} for c in checks
+    ]
+    code = ExitCode.MISSING if is_broken else ExitCode.DONE
+    return Answer({"ok": not is_broken, "checks": rows}, lambda: _print(checks), code)
+
+
+main = Entry(_doctor)  # it reads its words itself, as what reads those of others may be what is broken
 
 
 def _print(checks: Sequence[Check]) -> None:
     """As a table, or as plain lines where the package that draws tables is what is broken."""
     rows = [(check.name, check.state, check.detail, check.fix) for check in checks]
     try:
-        from rlzoo.console import print_table
-
         print_table(COLUMNS, rows)
     except Exception:
         for name, state, detail, fix in rows:
             print_lines(f"{name}: {state}: {detail}", *([f"    {fix}"] if fix else []))
+    bad = sum(check.state == "broken" for check in checks)
+    print_lines(f"{bad} broken" if bad else "nothing is broken; what is missing is needed only for what it says")

@@ -2,24 +2,18 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import asdict
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from rlzoo.cli.commands.results import checkpoint_text
-from rlzoo.config import paths
-from rlzoo.config.compose import override
-from rlzoo.config.parse import check
+from rlzoo.cli.command import Answer, Call, command
 from rlzoo.config.schema import LeaderboardConfig
-from rlzoo.console import print_lines
-from rlzoo.errors import ExitCode
-from rlzoo.evaluation.evaluate import MIN_SEEDS
-
-if TYPE_CHECKING:
-    from rlzoo.cli.main import Arguments
-    from rlzoo.course.leaderboard import Board, Group, GroupBoard
-    from rlzoo.course.scores import LeftOut, Score
+from rlzoo.console import print_lines, print_table, say, warn
+from rlzoo.course import leaderboard
+from rlzoo.course import scores as results
+from rlzoo.course.leaderboard import Board, Group, GroupBoard
+from rlzoo.course.scores import LeftOut, Score
+from rlzoo.evaluation.evaluate import MIN_SEEDS, checkpoint_text
 
 RUN_COLUMNS = (
     *("rank", "algo", "mean - std", "mean ± std", "IQM [95 % CI]", "episodes", "seed", "checkpoint", "trained"),
@@ -36,13 +30,9 @@ SHOWN = 5
 """Runs without a result that are named; all of them are in --json."""
 
 
-def main(arguments: Arguments) -> int:
-    from rlzoo.course import leaderboard
-    from rlzoo.course import scores as results
-
-    request = override(paths.root() / "conf" / "leaderboard.yaml", arguments.words, has_groups=False)
-    cfg, problems = check(LeaderboardConfig, request.values)
-    cfg = request.settled(cfg, [*request.problems, *problems])
+@command(LeaderboardConfig)
+def main(call: Call[LeaderboardConfig]) -> Answer:
+    cfg = call.options
     if cfg.source == "hub" or cfg.user is not None:
         from rlzoo.hub.listing import find_models
 
@@ -50,27 +40,28 @@ def main(arguments: Arguments) -> int:
     else:
         which: results.Which = cfg.checkpoint or ("last" if cfg.by == "algo" else "ships")
         scores, left_out = results.read_runs(results.runs_below(cfg.runs_dir), cfg.n_episodes, which)
-    request.settled(cfg, leaderboard.check_names([*scores, *left_out], cfg.env, cfg.algo))
+    call.settings.settled(cfg, leaderboard.check_names([*scores, *left_out], cfg.env, cfg.algo))
     scores = leaderboard.select(scores, cfg.env, cfg.algo)
     left_out = leaderboard.select(left_out, cfg.env, cfg.algo)
     groups = leaderboard.group_boards(scores) if cfg.by == "algo" else []
     boards = leaderboard.boards(scores) if cfg.by == "run" else []
-    if arguments.json:
-        shown = [_group_json(board, cfg.n) for board in groups] + [_board_json(board, cfg.n) for board in boards]
-        print(json.dumps({"boards": shown, "left_out": [asdict(found) for found in left_out]}, allow_nan=False))
-        return ExitCode.DONE
-    _print(boards, groups, cfg)
+    shown = [_group_json(board, cfg.n) for board in groups] + [_board_json(board, cfg.n) for board in boards]
+    data = {"boards": shown, "left_out": [asdict(found) for found in left_out]}
+    return Answer(data, lambda: _print(boards, groups, left_out, cfg))
+
+
+def _print(
+    boards: Sequence[Board], groups: Sequence[GroupBoard], left_out: Sequence[LeftOut], cfg: LeaderboardConfig
+) -> None:
+    _print_boards(boards, groups, cfg)
     _print_left_out(left_out)
     if not (boards or groups):
         where = "on the Hub" if cfg.source == "hub" or cfg.user else f"below {cfg.runs_dir}"
         wanted = " ".join(f"{key}={value}" for key, value in (("algo", cfg.algo), ("env", cfg.env)) if value)
         print_lines(f"no results {where}{f' of {wanted}' if wanted else ''}")
-    return ExitCode.DONE
 
 
-def _print(boards: Sequence[Board], groups: Sequence[GroupBoard], cfg: LeaderboardConfig) -> None:
-    from rlzoo.console import print_table
-
+def _print_boards(boards: Sequence[Board], groups: Sequence[GroupBoard], cfg: LeaderboardConfig) -> None:
     for board in boards:
         columns: tuple[str, ...] = HUB_COLUMNS if board.rows[0][1].source == "hub" else RUN_COLUMNS
         rows = [_row(rank, score, columns) for rank, score in board.rows[: cfg.n]]
@@ -139,8 +130,6 @@ def _row(rank: int, score: Score, columns: Sequence[str]) -> list[object]:
 
 
 def _print_left_out(left_out: Sequence[LeftOut]) -> None:
-    from rlzoo.console import say, warn
-
     for found in left_out:
         if found.damaged:
             warn(f"left out: {found.where}: {found.reason}")

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from rlzoo.cli.commands.results import checkpoint_text
-from rlzoo.config import overrides
-from rlzoo.console import print_lines
-from rlzoo.errors import ExitCode, RlzooError
+from rlzoo.cli.command import Answer, Entry
+from rlzoo.config.overrides import key_of
+from rlzoo.console import print_lines, print_table
+from rlzoo.errors import RlzooError
+from rlzoo.evaluation.evaluate import checkpoint_text
 from rlzoo.registry import lookup
 
 if TYPE_CHECKING:
@@ -27,29 +27,30 @@ SPARE = ("likes", "downloads", "date", "std", "mean")
 N_MODELS = 20
 
 
-def main(arguments: Arguments) -> int:
+def _list(arguments: Arguments) -> Answer:
     kinds: dict[str, Callable[..., Rows]] = {"algos": algos, "envs": envs, "hyperparams": hyperparams}
     kinds |= {"experiments": experiments, "runs": runs, "hub": hub}
     words = [word for word in arguments.words if "=" not in word]
-    settings = {overrides.key_of(w): w.partition("=")[2] for w in arguments.words if "=" in w}
+    settings = {key_of(w): w.partition("=")[2] for w in arguments.words if "=" in w}
     if len(words) != 1 or (words[0] in kinds and not set(settings) <= set(SETTINGS.get(words[0], ()))):
         words_of = (f"{kind} [{'=… '.join(SETTINGS[kind])}=…]" if kind in SETTINGS else kind for kind in kinds)
         raise RlzooError("say what to list", f"rlzoo list {' | '.join(words_of)}")
     rows = lookup(kinds, words[0], "list")(**settings)
-    if arguments.json:
-        print(json.dumps(rows))
-        return ExitCode.DONE
-    from rlzoo.console import print_table
+    return Answer(rows, lambda: _print(words[0], rows))
 
+
+main = Entry(_list)
+
+
+def _print(kind: str, rows: Rows) -> None:
     columns = list(rows[0]) if rows else []
-    spare = SPARE if words[0] == "hub" else ()
+    spare = SPARE if kind == "hub" else ()
     print_table(columns, [[_cell(row[column]) for column in columns] for row in rows], spare=spare)
-    print_lines(f"{len(rows)} {'models' if words == ['hub'] else words[0]}")
-    if words == ["runs"] and rows:
+    print_lines(f"{len(rows)} {'models' if kind == 'hub' else kind}")
+    if kind == "runs" and rows:
         print("The newest evaluation of each last checkpoint; std is over the episodes of that one policy.")
-    if words == ["hub"]:
+    if kind == "hub":
         print("The scores are what the authors state; nobody has checked them. rlzoo load-from-hub repo_id=… gets one.")
-    return ExitCode.DONE
 
 
 def algos() -> Rows:

@@ -2,40 +2,15 @@
 
 from __future__ import annotations
 
-import json
 import shlex
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from rlzoo.config.compose import parse_words
+from rlzoo.cli.command import Answer, Call, command
 from rlzoo.config.schema import LoadFromHubConfig
-from rlzoo.console import print_lines
-from rlzoo.errors import ExitCode, Problem
-from rlzoo.runs.run import Run
-
-if TYPE_CHECKING:
-    from rlzoo.cli.main import Arguments
-
-
-def main(arguments: Arguments) -> int:
-    from rlzoo.hub.pull import load_from_hub
-
-    cfg = parse_words("load-from-hub", arguments.words, LoadFromHubConfig, _problems)
-    run = load_from_hub(
-        str(cfg.repo_id),
-        revision=cfg.revision,
-        folder=cfg.folder,
-        file=cfg.file,
-        algo=cfg.algo,
-        env_id=cfg.env.id,
-        trust=cfg.trust,
-        force=cfg.force,
-    )
-    found = describe(run)
-    if arguments.json:
-        print(json.dumps(found, allow_nan=False))
-    else:
-        _print(found)
-    return ExitCode.DONE
+from rlzoo.console import print_lines, print_pairs, warn
+from rlzoo.errors import Problem
+from rlzoo.hub.formats.read import TITLES
+from rlzoo.hub.pull import describe, load_from_hub
 
 
 def _problems(values: dict[str, Any]) -> list[Problem]:
@@ -43,29 +18,20 @@ def _problems(values: dict[str, Any]) -> list[Problem]:
     return [Problem("repo_id", "is not set", hint)] if values.get("repo_id") is None else []
 
 
-def describe(run: Run) -> dict[str, Any]:
-    """What a loaded run is and where it comes from."""
-    values, about = run.read_config(), run.read_info()["hub"]
-    return {
-        "run": str(run.path),
-        "algo": values["algo"]["name"],
-        "env": values["env"]["id"],
-        "checkpoint": run.find_checkpoint().name,
-        "num_timesteps": run.find_checkpoint().num_timesteps,
-        **{key: value for key, value in about.items() if key != "wishes"},
-    }
+@command(LoadFromHubConfig, problems=_problems)
+def main(call: Call[LoadFromHubConfig]) -> Answer:
+    options = {key: value for key, value in vars(call.options).items() if key != "env"}
+    found = describe(load_from_hub(**options, env_id=call.options.env.id))
+    return Answer(found, lambda: _show(found))
 
 
-def _print(found: dict[str, Any]) -> None:
-    from rlzoo.console import print_pairs, warn
-    from rlzoo.hub.formats.read import TITLES
-
-    steps = found["num_timesteps"]
+def _show(found: dict[str, Any]) -> None:
+    steps, commit = found["num_timesteps"], found["commit"][:8]
     print_pairs(
         [
             ("run", found["run"]),
             ("agent", f"{found['algo']} on {found['env']}{f', {steps:,} steps' if steps else ''}"),
-            ("from", f"{found['repo_id']} at commit {found['commit'][:8]}, {found['file']}"),
+            ("from", f"{found['repo_id']} at commit {commit}, {found['file']}"),
             ("layout", TITLES.get(found["layout"], found["layout"])),
             ("published", found["published"] or "no score"),
         ]
@@ -74,5 +40,5 @@ def _print(found: dict[str, Any]) -> None:
         print_lines(f"assumed: {text}")
     for record in found["trusted"]:
         warn(f"unpickled on trust: {record['file']}, SHA-256 {record['sha256'][:16]}…")
-    for command in ("evaluate", "enjoy", "record"):
-        print_lines("  " + shlex.join(("rlzoo", command, f"run={found['run']}")))
+    for command_name in ("evaluate", "enjoy", "record"):
+        print_lines("  " + shlex.join(("rlzoo", command_name, f"run={found['run']}")))

@@ -6,51 +6,51 @@ import json
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
-from rlzoo.cli.commands.explain import Explanation, as_yaml, explain, is_known
-from rlzoo.console import print_lines
+from rlzoo.algos.explain import Explanation, as_yaml, explain, is_known
+from rlzoo.cli.command import Answer, Entry
+from rlzoo.config.overrides import key_of
+from rlzoo.console import print_lines, print_pairs, print_table, say
 from rlzoo.errors import ConfigError, ExitCode
 from rlzoo.redaction import redact_values
 
 if TYPE_CHECKING:
     from rlzoo.cli.main import Arguments
     from rlzoo.config.compose import Composition
-    from rlzoo.config.schema import TrainConfig
 
 
-def main(arguments: Arguments) -> int:
-    if any(word.partition("=")[0] == "run" for word in arguments.words):
-        from rlzoo.cli.commands.learned import show_run
+def _show(arguments: Arguments) -> Answer | int:
+    if any(key_of(word) == "run" for word in arguments.words):
+        from rlzoo.cli.commands.show_run import main as show_run
 
-        return show_run(arguments.words, as_json=arguments.json)
+        return show_run.answer(arguments)
     key, _, value = arguments.words[0].partition("=") if len(arguments.words) == 1 else ("", "", "")
     if key == "algo" and is_known(value):
-        return _show_algorithm(explain(value), as_json=arguments.json)
-    return _show_configuration(arguments)
+        about = explain(value)
+        return Answer(asdict(about), lambda: _print_algorithm(about), allow_nan=True)
+    return _show_configuration(arguments.words)
 
 
-def _show_configuration(arguments: Arguments) -> int:
+main = Entry(_show)
+
+
+def _show_configuration(words: list[str]) -> Answer:
     from rlzoo.config.compose import compose
 
-    composition = compose("train", arguments.words)
+    composition = compose("train", words)
     if composition.problems:
         raise ConfigError([composition.locate(problem) for problem in composition.problems])
     leaves = composition.tree.leaves()
     rows = [(".".join(path), _shown(path[-1], value), str(origin or "")) for path, value, origin in leaves]
-    if arguments.json:
-        print(json.dumps([{"key": key, "value": value, "from": origin} for key, value, origin in rows]))
-        return ExitCode.DONE
-    from rlzoo.console import print_table
 
-    print_table(("key", "value", "from"), [(key, _text(value), origin) for key, value, origin in rows])
-    return _print_remarks(composition)
+    def show() -> ExitCode:
+        print_table(("key", "value", "from"), [(key, _text(value), origin) for key, value, origin in rows])
+        return _print_remarks(composition)
+
+    data = [{"key": key, "value": value, "from": origin} for key, value, origin in rows]
+    return Answer(data, show, allow_nan=True)
 
 
-def _show_algorithm(about: Explanation, as_json: bool) -> int:
-    if as_json:
-        print(json.dumps(asdict(about)))
-        return ExitCode.DONE
-    from rlzoo.console import print_pairs, print_table
-
+def _print_algorithm(about: Explanation) -> None:
     rows = [(row.name, as_yaml(row.default), row.range, row.meaning) for row in about.hyperparameters]
     print_pairs([(about.algo, about.summary)])
     print()
@@ -59,7 +59,6 @@ def _show_algorithm(about: Explanation, as_json: bool) -> int:
     width = max(map(len, about.commands))
     for command, what in about.commands.items():
         print_lines(f"  {command:{width}}  # {what}")
-    return ExitCode.DONE
 
 
 def _facts(about: Explanation) -> dict[str, str]:
@@ -92,24 +91,8 @@ def _tuned(name: str) -> str:
     return f"{name} (every game)" if name == "atari" else name
 
 
-def compose(*words: str) -> TrainConfig:
-    """Compose and check a training configuration, as `rlzoo train` would run it.
-
-    Args:
-        words: settings as on the command line: `"algo=ppo"`, `"env=LunarLander"`, `"algo.learning_rate=1e-3"`.
-
-    Raises:
-        ConfigError: naming everything that is wrong with the request.
-    """
-    from rlzoo.config.compose import compose as compose_words
-    from rlzoo.training.preflight import check
-
-    return check(compose_words("train", list(words))).config
-
-
-def _print_remarks(composition: Composition) -> int:
+def _print_remarks(composition: Composition) -> ExitCode:
     """Print notices and problems below the table; the exit code says whether the request could run."""
-    from rlzoo.console import say
     from rlzoo.training.preflight import find_problems
 
     _, problems, notices = find_problems(composition, make_env=False)

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from rlzoo.cli.command import Entry
 from rlzoo.config.compose import Composition
+from rlzoo.config.parse import dump
 from rlzoo.console import print_lines, say
 from rlzoo.errors import ConfigError, ExitCode, RlzooError
+from rlzoo.evaluation.evaluate import print_results
 from rlzoo.redaction import redact_values
 from rlzoo.training import resume
 from rlzoo.training.preflight import Request
@@ -17,7 +21,7 @@ if TYPE_CHECKING:
     from rlzoo.cli.main import Arguments
 
 
-def main(arguments: Arguments) -> int:
+def _train(arguments: Arguments) -> int:
     own, words = split(arguments.words)
     if own.get("resume") not in (None, AUTO):
         if arguments.multirun or arguments.dry_run or arguments.config:
@@ -30,19 +34,18 @@ def main(arguments: Arguments) -> int:
     for notice in dict.fromkeys(notice for request in requests for notice in request.notices):
         say(f"note: {notice}")
     if arguments.dry_run:
-        from rlzoo.cli.commands.dry_run import print_plan
-
-        return print_plan(requests, trust=own.get("trust") == "true")
+        return _print_plan(requests, trust=own.get("trust") == "true")
     if len(requests) == 1 and requests[0].config.launcher["name"] == "local":
         return _train_one(requests[0], own)
-    from rlzoo.cli.commands.sweep import train_many
+    from rlzoo.training.sweep import train_many
 
     return train_many(requests, own)
 
 
-def _train_one(request: Request, own: Mapping[str, str]) -> int:
-    from rlzoo.cli.commands.results import print_results
+main = Entry(_train)
 
+
+def _train_one(request: Request, own: Mapping[str, str]) -> int:
     for file in request.composition.hyperparams:
         say(f"tuned hyperparameters: {file}")
     result = run_job(job_of(request, own))
@@ -53,8 +56,6 @@ def _train_one(request: Request, own: Mapping[str, str]) -> int:
 
 def _resume(words: Sequence[str]) -> int:
     """Go on with the run that `resume=` names; the other words change its settings."""
-    from rlzoo.cli.commands.results import print_results
-
     run, cfg, changes = resume.request(words)
     before = len(run.read_results())
     if resume.go_on(run, cfg, changes):
@@ -64,11 +65,33 @@ def _resume(words: Sequence[str]) -> int:
 
 
 def _print_config(compositions: Sequence[Composition]) -> int:
-    import yaml
-
     problems = {str(p): p for c in compositions for p in map(c.locate, c.problems)}
     if problems:
         raise ConfigError(list(problems.values()))
-    texts = (yaml.safe_dump(redact_values(c.values), sort_keys=False, allow_unicode=True) for c in compositions)
-    print_lines(*"---\n".join(texts).removesuffix("\n").split("\n"))
+    print_lines(*"---\n".join(_as_yaml(c.values) for c in compositions).removesuffix("\n").split("\n"))
     return ExitCode.DONE
+
+
+def _print_plan(requests: Sequence[Request], *, trust: bool) -> int:
+    """Print every job's configuration, tuned sets, memory and estimated time; nothing is written."""
+    from rlzoo.training.estimate import estimates
+    from rlzoo.training.train import rehearse
+
+    for index, request in enumerate(requests):
+        if len(requests) > 1:
+            print_lines(f"--- job {index + 1} of {len(requests)}")
+        config = request.config
+        if config.init_from is not None:
+            rehearse(dataclasses.replace(config, seed=config.seed or 0), trust=trust)
+        print_lines(*_as_yaml(dump(config)).split("\n"))
+        tuned = request.composition.hyperparams
+        print_lines(f"tuned hyperparameters: {', '.join(tuned) if tuned else 'none: algorithm defaults'}")
+        print_lines(*estimates(config))
+    print("every check passed; nothing was started or written")
+    return ExitCode.DONE
+
+
+def _as_yaml(values: Mapping[str, Any]) -> str:
+    import yaml
+
+    return str(yaml.safe_dump(redact_values(values), sort_keys=False, allow_unicode=True))

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from rlzoo.console import print_lines
-from rlzoo.errors import ExitCode
+from rlzoo.cli.command import Answer, Entry
+from rlzoo.console import print_lines, print_pairs, print_table, say
 from rlzoo.escape import shell
 
 if TYPE_CHECKING:
@@ -17,45 +16,21 @@ if TYPE_CHECKING:
     from rlzoo.tuning.search import Tuned
 
 
-def main(arguments: Arguments) -> int:
+def _tune(arguments: Arguments) -> Answer:
     from rlzoo.tuning.request import plan
 
     request = plan(arguments.words)
     for notice in dict.fromkeys(request.notices):
-        _say(f"note: {notice}")
+        say(f"note: {notice}")
     if arguments.dry_run:
-        if arguments.json:
-            print(json.dumps(plan_data(request)))
-        else:
-            _print_plan(request)
-        return ExitCode.DONE
+        return Answer(plan_data(request), lambda: _print_plan(request))
     from rlzoo.tuning.search import search
 
     tuned = search(request, arguments.words)
-    if arguments.json:
-        print(json.dumps(as_data(tuned), allow_nan=False))
-    else:
-        _print(tuned, request.config.second_objective)
-    return ExitCode.DONE
+    return Answer(as_data(tuned), lambda: _print(tuned, request.config.second_objective))
 
 
-def tune(*words: str) -> Tuned:
-    """Search hyperparameters, as `rlzoo tune` does.
-
-    Args:
-        words: settings as on the command line: `"algo=ppo"`, `"env=CartPole"`, `"n_trials=40"`.
-
-    Returns:
-        The study: its folder, trials, and the comparison of the best on fresh seeds.
-
-    Raises:
-        ConfigError: naming everything that is wrong with the request; nothing was started or written.
-        RlzooError: if it was stopped or failed; the same call goes on.
-    """
-    from rlzoo.tuning.request import plan
-    from rlzoo.tuning.search import search
-
-    return search(plan(words), words)
+main = Entry(_tune)
 
 
 def as_data(tuned: Tuned) -> dict[str, Any]:
@@ -74,7 +49,6 @@ def as_data(tuned: Tuned) -> dict[str, Any]:
 
 
 def _print(tuned: Tuned, second: str | None) -> None:
-    from rlzoo.console import print_table
     from rlzoo.tuning.final import spent
 
     columns = ("trial", "score", *([second] if second else []), "values")
@@ -97,7 +71,6 @@ def _print(tuned: Tuned, second: str | None) -> None:
 
 def print_final(final: Final, second: str | None, verdict: str) -> None:
     """Print the race and the comparison at the end of a study; `second` is its second objective."""
-    from rlzoo.console import print_table
     from rlzoo.tuning.final import table_of
 
     if final.raced:
@@ -136,8 +109,6 @@ def plan_data(request: TuneRequest) -> dict[str, Any]:
 
 
 def _print_plan(request: TuneRequest) -> None:
-    from rlzoo.console import print_pairs, print_table
-
     data = plan_data(request)
     rows = [
         (each["name"], each["key"], each["range"], ", ".join(f"{k}: {_values_of(v)}" for k, v in each["when"].items()))
@@ -165,9 +136,3 @@ def _values(values: dict[str, Any]) -> str:
 
 def _values_of(values: Sequence[Any]) -> str:
     return " or ".join(map(str, values))
-
-
-def _say(text: str) -> None:
-    from rlzoo.console import say
-
-    say(text)

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
+from dataclasses import fields
 from typing import TYPE_CHECKING, Any
 
+from rlzoo.cli.command import Answer, Entry
 from rlzoo.config import paths
 from rlzoo.config.compose import override
 from rlzoo.config.overrides import key_of
 from rlzoo.config.parse import check
 from rlzoo.config.tune_schema import TuneImportConfig
-from rlzoo.console import print_lines
-from rlzoo.errors import ConfigError, ExitCode, Problem
+from rlzoo.console import print_lines, print_table, say
+from rlzoo.errors import ConfigError, Problem
 
 if TYPE_CHECKING:
     from rlzoo.cli.main import Arguments
@@ -20,11 +21,10 @@ if TYPE_CHECKING:
     from rlzoo.tuning.request import TuneRequest
     from rlzoo.tuning.source import Source
 
-OWN_WORDS = ("storage", "from_study", "n_best", "into")
+OWN_WORDS = tuple(field.name for field in fields(TuneImportConfig))
 
 
-def main(arguments: Arguments) -> int:
-    from rlzoo import console
+def _import(arguments: Arguments) -> Answer:
     from rlzoo.tuning.import_trials import append, choose
     from rlzoo.tuning.search import command
     from rlzoo.tuning.source import open_source
@@ -40,13 +40,16 @@ def main(arguments: Arguments) -> int:
         notes += said
     notes += _notes(source, chosen, taken, request)
     for note in dict.fromkeys(notes):
-        console.say(f"note: {note}")
-    if arguments.json:
-        print(json.dumps(_as_data(source, chosen, taken, folder, command(words)), allow_nan=False))
-        return ExitCode.DONE
-    _print(source, taken, dry_run=folder is None)
-    print_lines(f"to run {'it' if folder is None else folder}: {command(words).strip()}")
-    return ExitCode.DONE
+        say(f"note: {note}")
+
+    def show() -> None:
+        _print(source, taken, dry_run=folder is None)
+        print_lines(f"to run {'it' if folder is None else folder}: {command(words).strip()}")
+
+    return Answer(_as_data(source, chosen, taken, folder, command(words)), show)
+
+
+main = Entry(_import, TuneImportConfig, "tune-import")
 
 
 def _request(given: Sequence[str]) -> tuple[TuneImportConfig, TuneRequest, list[str]]:
@@ -118,8 +121,6 @@ def _as_data(source: Source, chosen: Chosen, taken: Sequence[Taken], folder: Any
 
 
 def _print(source: Source, taken: Sequence[Taken], *, dry_run: bool) -> None:
-    from rlzoo.console import print_table
-
     def place(one: Taken) -> Any:
         return "" if dry_run else "there already" if one.place is None else one.place
 

@@ -5,25 +5,24 @@ from __future__ import annotations
 from contextlib import nullcontext
 from typing import TYPE_CHECKING
 
-from rlzoo.config.compose import parse_words
+from rlzoo.cli.command import Answer, Call, command
 from rlzoo.config.paths import at_home
 from rlzoo.config.tune_schema import TuneReportConfig
-from rlzoo.errors import ExitCode
+from rlzoo.console import print_pairs, print_table, say
 
 if TYPE_CHECKING:
-    from rlzoo.cli.main import Arguments
     from rlzoo.tuning.report import Written
     from rlzoo.tuning.report.data import Report
 
 
-def main(arguments: Arguments) -> int:
-    config = parse_words("tune-report", arguments.words, TuneReportConfig)
-    from rlzoo.console import say
+@command(TuneReportConfig)
+def main(call: Call[TuneReportConfig]) -> Answer:
     from rlzoo.tuning.report import write
-    from rlzoo.tuning.report.data import as_data, collect, dumps
+    from rlzoo.tuning.report.data import as_data, collect
     from rlzoo.tuning.report.importance import importance
     from rlzoo.tuning.storage.read import made_sense_of
 
+    config = call.options
     report = collect(config.study, config.studies_dir, config.storage)
     folder = at_home(config.folder) if config.folder else report.folder / "report"
     with made_sense_of(report.storage) if report.foreign else nullcontext():
@@ -31,11 +30,8 @@ def main(arguments: Arguments) -> int:
         written = write(report, shares, folder)
     if report.foreign:
         say(f"note: {report.folder} was not begun here: {report.storage} is read, as data, and no other storage")
-    if arguments.json:
-        print(dumps({**as_data(report, shares.as_data()), **_files(written)}))
-        return ExitCode.DONE
-    _print(report, written, config.n)
-    return ExitCode.DONE
+    data = {**as_data(report, shares.as_data()), **_files(written)}
+    return Answer(data, lambda: _print(report, written, config.n))
 
 
 def _files(written: Written) -> dict[str, object]:
@@ -45,7 +41,6 @@ def _files(written: Written) -> dict[str, object]:
 
 def _print(report: Report, written: Written, n: int) -> None:
     from rlzoo.cli.commands.tune import print_final
-    from rlzoo.console import print_pairs, print_table, say
     from rlzoo.tuning.final import spent
 
     second = [report.second] if report.second else []

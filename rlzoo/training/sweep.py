@@ -7,16 +7,17 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from rlzoo.console import print_table, say
 from rlzoo.errors import ExitCode
+from rlzoo.evaluation.evaluate import OverSeeds, number
+from rlzoo.launchers import Job, launch, sweep_exit_code
+from rlzoo.seeding import draw_seed
 from rlzoo.training.preflight import Request
+from rlzoo.training.request import job_of
 
 
 def train_many(requests: Sequence[Request], own: Mapping[str, str]) -> int:
     """Train every request, with the command's own words; returns the sweep's exit code."""
-    from rlzoo.console import say
-    from rlzoo.launchers import Job, launch, sweep_exit_code
-    from rlzoo.training.request import job_of
-
     requests = [with_seed(request) for request in requests]
     first = requests[0].config
     labels = label(requests)
@@ -39,8 +40,6 @@ def train_many(requests: Sequence[Request], own: Mapping[str, str]) -> int:
 
 def with_seed(request: Request) -> Request:
     """The request with its seed drawn, so that the job can be named by it."""
-    from rlzoo.seeding import draw_seed
-
     if request.config.seed is not None:
         return request
     return dataclasses.replace(request, config=dataclasses.replace(request.config, seed=draw_seed()))
@@ -60,10 +59,9 @@ def settings(requests: Sequence[Request]) -> list[str]:
 
 
 def outcome(result: Any) -> str:
+    """How a job ended, in a line."""
     if result.exit_code != 0:
         return f"failed ({result.exit_code}): {result.error}"
-    from rlzoo.cli.commands.results import number
-
     last = _last(result)
     score = f"{number(last['mean_reward'])} ± {number(last['std_reward'])}"
     return f"{score} over {last['n_episodes']} episodes ({result.run})"
@@ -79,16 +77,13 @@ def _last(result: Any) -> Mapping[str, Any]:
 
 
 def print_jobs(labels: Sequence[str], results: Sequence[Any]) -> None:
-    from rlzoo.console import print_table
-
+    """Print how every job ended."""
     rows = [(name, outcome(result)) for name, result in zip(labels, results, strict=True)]
     print_table(("job", "result"), rows, title="jobs")
 
 
 def print_aggregate(requests: Sequence[Request], results: Sequence[Any]) -> None:
     """Print, for every setting trained with several seeds, the statistics over these training seeds."""
-    from rlzoo.console import print_table
-
     rows = aggregate(settings(requests), results)
     if rows:
         columns = ("setting", "seeds", "mean over seeds", "std over seeds", "seeds' means, or IQM [95 % CI]", "range")
@@ -97,8 +92,6 @@ def print_aggregate(requests: Sequence[Request], results: Sequence[Any]) -> None
 
 def aggregate(names: Sequence[str], results: Sequence[Any]) -> list[tuple[object, ...]]:
     """One row for each setting with at least two finished runs."""
-    from rlzoo.evaluation.evaluate import OverSeeds
-
     means: Mapping[str, list[float]] = defaultdict(list)
     for setting, result in zip(names, results, strict=True):
         if result.exit_code == 0 and (mean := _last(result)["mean_reward"]) is not None:  # null is not finite

@@ -1,45 +1,15 @@
-"""`rlzoo train --dry-run`: what would run, the memory it needs, and how long it takes, measured by a short trial."""
+"""What a training will need: the memory of its buffers, and its time, measured by a short trial."""
 
 from __future__ import annotations
 
 import dataclasses
 import time
-from collections.abc import Sequence
 from typing import Any
 
-from rlzoo.config.parse import dump
 from rlzoo.config.schema import AlgoConfig, TrainConfig
-from rlzoo.console import print_lines
-from rlzoo.errors import ExitCode
 from rlzoo.protocols import Algorithm, Callback
-from rlzoo.redaction import redact_values
-from rlzoo.training.preflight import Request
 
 TRIAL_SECONDS = 3.0
-
-
-def print_plan(requests: Sequence[Request], *, trust: bool = False) -> int:
-    """Print every job's configuration, tuned sets, memory and estimated time; nothing is written.
-
-    `trust` is that what `init_from` names may be unpickled.
-    """
-    import yaml
-
-    from rlzoo.training.train import rehearse
-
-    for index, request in enumerate(requests):
-        if len(requests) > 1:
-            print_lines(f"--- job {index + 1} of {len(requests)}")
-        config = request.config
-        if config.init_from is not None:
-            rehearse(dataclasses.replace(config, seed=config.seed or 0), trust=trust)
-        text = yaml.safe_dump(redact_values(dump(config)), sort_keys=False, allow_unicode=True)
-        print_lines(*text.split("\n"))
-        tuned = request.composition.hyperparams
-        print_lines(f"tuned hyperparameters: {', '.join(tuned) if tuned else 'none: algorithm defaults'}")
-        print_lines(*estimates(config))
-    print("every check passed; nothing was started or written")
-    return ExitCode.DONE
 
 
 def estimates(config: TrainConfig) -> list[str]:

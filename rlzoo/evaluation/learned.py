@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from rlzoo import contained
-from rlzoo.cli.commands.playing import open_agent, split
-from rlzoo.config.compose import parse_words
-from rlzoo.config.schema import ShowRunConfig
-from rlzoo.errors import ExitCode, RlzooError
+from rlzoo.console import print_lines, print_table
+from rlzoo.errors import RlzooError
 from rlzoo.escape import shell
+from rlzoo.evaluation.evaluate import finite
 from rlzoo.runs.config import RunConfig
 from rlzoo.runs.run import Run
 
@@ -55,21 +53,45 @@ class Learned:
     policy: np.ndarray
     grid: Grid | None
 
+    def as_data(self) -> dict[str, Any]:
+        """The whole table for programs."""
+        q_values = None if self.q_values is None else [[finite(one) for one in row] for row in self.q_values]
+        v_values = None if self.v_values is None else [finite(one) for one in self.v_values]
+        grid = self.grid
+        return {
+            **{name: getattr(self, name) for name in ("run", "checkpoint", "num_timesteps", "algo", "env")},
+            "n_states": len(self.policy),
+            "n_actions": None if self.q_values is None else self.q_values.shape[1],
+            "q_values": q_values,
+            "v_values": v_values,
+            "policy": self.policy.tolist(),
+            "grid": grid and _grid_as_data(self, grid),
+        }
 
-def show_run(words: Sequence[str], *, as_json: bool) -> int:
-    """Print the table of the run that the words name.
-
-    Raises:
-        RlzooError: if there is no such run or checkpoint, or it holds no table.
-    """
-    env_words, others = split(words)
-    cfg = parse_words("show-run", others, ShowRunConfig)
-    learned = read(open_agent(cfg, env_words), cfg.checkpoint)
-    if as_json:
-        print(json.dumps(as_data(learned), allow_nan=False))
-    else:
-        _print(learned)
-    return ExitCode.DONE
+    def show(self) -> None:
+        """For people."""
+        moment = f"checkpoint {self.checkpoint} after {self.num_timesteps:,} steps"
+        n_states = len(self.policy)
+        states = list(range(n_states)) if n_states <= MOST_ROWS else [*range(FEW), *range(n_states - FEW, n_states)]
+        policy = self.policy[states]
+        if self.q_values is None:
+            assert self.v_values is not None
+            what, columns = "what states are worth to this policy", ["state", "value", "action"]
+            cells = _texts(self.v_values[states, None])
+            rows = [[str(k), *row, _action(self, action)] for k, row, action in zip(states, cells, policy, strict=True)]
+        else:
+            what = "what actions are worth in every state, the one that is taken with a star"
+            columns = ["state", *(_action(self, action) for action in range(self.q_values.shape[1]))]
+            cells = _texts(self.q_values[states], policy)
+            rows = [[str(k), *row] for k, row in zip(states, cells, strict=True)]
+        if len(states) < n_states:
+            rows.insert(FEW, ["…"] * len(columns))
+        print_lines(f"{self.run}: {self.algo} in {self.env}, {moment}", "", f"{what}:")
+        print_table(columns, rows)
+        if len(states) < n_states:
+            print_lines(f"{n_states - 2 * FEW} of the {n_states} states are left out; --json has them all")
+        if self.grid is not None:
+            _print_map(self, self.grid)
 
 
 def read(run: Run, checkpoint: str | None = None) -> Learned:
@@ -100,24 +122,6 @@ def read(run: Run, checkpoint: str | None = None) -> Learned:
         policy = np.argmax(arrays["q_values"], axis=1)
     grid = _grid(run, len(policy))
     return Learned(str(run.path), found.name, contents.num_timesteps, algo, env, q_values, v_values, policy, grid)
-
-
-def as_data(learned: Learned) -> dict[str, Any]:
-    """The whole table for programs."""
-    from rlzoo.evaluation.evaluate import finite
-
-    q_values = None if learned.q_values is None else [[finite(one) for one in row] for row in learned.q_values]
-    v_values = None if learned.v_values is None else [finite(one) for one in learned.v_values]
-    grid = learned.grid
-    return {
-        **{name: getattr(learned, name) for name in ("run", "checkpoint", "num_timesteps", "algo", "env")},
-        "n_states": len(learned.policy),
-        "n_actions": None if learned.q_values is None else learned.q_values.shape[1],
-        "q_values": q_values,
-        "v_values": v_values,
-        "policy": learned.policy.tolist(),
-        "grid": grid and _grid_as_data(learned, grid),
-    }
 
 
 def _grid_as_data(learned: Learned, grid: Grid) -> dict[str, Any]:
@@ -158,36 +162,7 @@ def _grid(run: Run, n_states: int) -> Grid | None:
         env.close()
 
 
-def _print(learned: Learned) -> None:
-    from rlzoo.console import print_lines, print_table
-
-    moment = f"checkpoint {learned.checkpoint} after {learned.num_timesteps:,} steps"
-    n_states = len(learned.policy)
-    states = list(range(n_states)) if n_states <= MOST_ROWS else [*range(FEW), *range(n_states - FEW, n_states)]
-    policy = learned.policy[states]
-    if learned.q_values is None:
-        assert learned.v_values is not None
-        what, columns = "what states are worth to this policy", ["state", "value", "action"]
-        cells = _texts(learned.v_values[states, None])
-        rows = [[str(k), *row, _action(learned, action)] for k, row, action in zip(states, cells, policy, strict=True)]
-    else:
-        what = "what actions are worth in every state, the one that is taken with a star"
-        columns = ["state", *(_action(learned, action) for action in range(learned.q_values.shape[1]))]
-        cells = _texts(learned.q_values[states], policy)
-        rows = [[str(k), *row] for k, row in zip(states, cells, strict=True)]
-    if len(states) < n_states:
-        rows.insert(FEW, ["…"] * len(columns))
-    print_lines(f"{learned.run}: {learned.algo} in {learned.env}, {moment}", "", f"{what}:")
-    print_table(columns, rows)
-    if len(states) < n_states:
-        print_lines(f"{n_states - 2 * FEW} of the {n_states} states are left out; --json has them all")
-    if learned.grid is not None:
-        _print_map(learned, learned.grid)
-
-
 def _print_map(learned: Learned, grid: Grid) -> None:
-    from rlzoo.console import print_lines
-
     drawn = _drawn(learned, grid)
     if learned.v_values is not None:
         worth = [text for row in _texts(learned.v_values[:, None]) for text in row]
