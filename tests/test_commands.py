@@ -34,8 +34,6 @@ from rlzoo.config.schema import Positive, Text
 
 @dataclass(frozen=True)
 class HelloConfig:
-    __pydantic_config__ = {"extra": "forbid"}
-
     title: Text
     times: Positive
 
