@@ -9,6 +9,7 @@ from __future__ import annotations
 import ast
 import csv
 import hashlib
+import inspect
 import os
 import re
 from collections.abc import Iterable
@@ -19,6 +20,7 @@ from rlzoo.algos.explain import Explanation, as_yaml, explain
 from rlzoo.algos.schema.compile import sections
 from rlzoo.algos.schema.signatures import NOT_HYPERPARAMETERS
 from rlzoo.algos.specs import ALGOS, AlgoSpec
+from rlzoo.registry import load
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGES = ROOT / "docs" / "algorithms"
@@ -162,8 +164,8 @@ def class_section(tree: ast.Module, spec: AlgoSpec) -> list[str]:
     lines = [f"## The class `{name}`", "", *escaped(text)]
     if entries.get("Attributes"):
         lines += ["", *(f"- `{key}`: {escape(what)}" for key, what in entries["Attributes"])]
-    init = next((one for one in node.body if isinstance(one, ast.FunctionDef) and one.name == "__init__"), None)
-    text, entries = sections(ast.get_docstring(init) or "" if init else "")
+    init = load(spec.entry_point).__init__  # that of its base, where it has none of its own
+    text, entries = sections(inspect.getdoc(init) or "")
     if entries.get("Args"):
         lines += ["", f"`{name}(env, *, …)`: {escape(text[:1].lower() + text[1:])}"]
         others = [(key, what) for key, what in entries["Args"] if key in ("env", *NOT_HYPERPARAMETERS)]

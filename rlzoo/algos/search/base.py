@@ -43,12 +43,12 @@ class PolicySearch(ABC):
     def __init__(
         self,
         env: VecEnv,
-        net_arch: Sequence[int],
+        net_arch: Sequence[int] = (),
         *,
-        n_eval_episodes: int,
-        sample_actions: bool,
-        squash_output: bool,
-        seed: int | None,
+        n_eval_episodes: int = 1,
+        sample_actions: bool = False,
+        squash_output: bool = False,
+        seed: int | None = None,
     ) -> None:
         spaces = (env.observation_space, env.action_space)
         self.policy = FlatPolicy(*spaces, net_arch, sample_actions=sample_actions, squash_output=squash_output)
