@@ -83,6 +83,9 @@ def create_custom(
     Its constructor gets `env`, the keywords of the configuration, and `seed`, `device` and `policy` if it takes them.
     """
     cls = load_class(spec)
+    if seed is not None:
+        seed_everything(seed)  # as for those of rlzoo's own: one that takes no seed draws the same numbers again, too
+        env.seed(seed)
     values = dict(hyperparams)
     policy = values.pop("policy", "auto")
     has_policies = bool(getattr(cls, "policy_aliases", {}))

@@ -6,6 +6,7 @@ import json
 import subprocess
 import sys
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -16,9 +17,10 @@ from safetensors.torch import save_file
 from stable_baselines3.common.vec_env import VecEnv
 
 from rlzoo.algos.create import create
-from rlzoo.algos.specs import ALGOS
+from rlzoo.algos.specs import ALGOS, find_spec
+from rlzoo.config.schema import AlgoConfig
 from rlzoo.errors import RlzooError
-from rlzoo.protocols import Algorithm, Callback, EpisodeRecord, State
+from rlzoo.protocols import Algorithm, Callback, CountsEpisodes, EpisodeRecord, HasWeights, Resumable, State
 from rlzoo.registry import load
 from rlzoo.untrusted import sb3_zip
 from tests.algos.conftest import SB3, Case, case_of
@@ -39,7 +41,7 @@ def actions(algorithm: Algorithm, case: Case, make_env: MakeEnv) -> list[list[fl
     env.seed(7)
     observation, state, start, taken = env.reset(), None, np.ones(1, dtype=bool), []
     for _ in range(20):
-        masks = np.stack(env.env_method("action_masks")) if ALGOS[case.algo].masked else None
+        masks = np.stack(env.env_method("action_masks")) if find_spec(case.algo).masked else None
         action, state = algorithm.predict(observation, state, start, deterministic=True, action_masks=masks)
         taken.append(np.asarray(action).ravel().tolist())
         observation, _, start, _ = env.step(action)
@@ -134,7 +136,7 @@ def test_a_state_is_all_there_is(case: Case, make_env: MakeEnv, tmp_path: Path) 
 
     again, other = (trained(case, make_env, seed=seed).state().tensors for seed in (0, 4))
     assert_equal_tensors(again, arrays)
-    if ALGOS[case.algo].family == "planning":  # without chance
+    if find_spec(case.algo).family == "planning":  # without chance
         assert_equal_tensors(other, arrays)
         return
     shared = [name for name in arrays if name in other]
@@ -166,9 +168,10 @@ def test_metrics_arrive_under_their_names_and_learning_goes_on(
     algorithm = create(case.config(), case.make(make_env, case.n_envs), seed=0, device="cpu")
     algorithm.learn(case.steps, logger=metrics)
     names = {name for _, row in metrics.rows for name in row}
-    assert "train/learning_rate" in names or ALGOS[case.algo].backend == "rlzoo"
-    plays = ALGOS[case.algo].family != "planning"
-    assert ("rollout/ep_rew_mean" if plays else "train/value_change") in names or ALGOS[case.algo].backend != "rlzoo"
+    spec = find_spec(case.algo)
+    is_sb3, plays = spec.backend in ("sb3", "sb3_contrib"), spec.family != "planning"
+    assert is_sb3 <= ("train/learning_rate" in names)
+    assert is_sb3 or ("rollout/ep_rew_mean" if plays else "train/value_change") in names
     assert {name.partition("/")[0] for name in names} <= {"rollout", "train", "time"}
     assert [step for step, _ in metrics.rows] == sorted(step for step, _ in metrics.rows)
     steps, lengths = [step for step, _ in metrics.episodes], [record["l"] for _, record in metrics.episodes]
@@ -186,7 +189,7 @@ def test_metrics_arrive_under_their_names_and_learning_goes_on(
     algorithm.learn(2 * reached, [recorder])
     assert algorithm.num_timesteps >= 2 * reached
     assert recorder.steps[0] == reached + case.n_envs
-    if ALGOS[case.algo].backend != "rlzoo":
+    if is_sb3:
         assert algorithm.model._total_timesteps == 2 * reached  # type: ignore[attr-defined]  # what schedules run over
 
 
@@ -295,3 +298,78 @@ def test_ars_is_still_plain_ars_to_others() -> None:
 def test_masks_are_asked_for(make_env: MakeEnv) -> None:
     with pytest.raises(RlzooError, match=r"action_masks\(\)"):
         create(case_of("maskable_ppo").config(), make_env("CartPole-v1"), seed=0, device="cpu")
+
+
+TOY = '''
+"""Random search: policies drawn anew from one normal distribution, the best of them kept."""
+
+from __future__ import annotations
+
+from typing import Annotated, ClassVar
+
+import numpy as np
+from annotated_types import Ge, Gt
+
+from rlzoo.algos.search.base import PolicySearch
+
+
+class RandomSearch(PolicySearch):
+    """Tries linear policies at random, and acts by the best so far."""
+
+    VALUES: ClassVar = {"best_return": float}
+
+    def __init__(
+        self,
+        env,
+        *,
+        population_size: Annotated[int, Ge(1)] = 10,
+        weight_std: Annotated[float, Gt(0)] = 1.0,
+        n_eval_episodes: Annotated[int, Ge(1)] = 1,
+        seed: int | None = None,
+    ) -> None:
+        """Begin with actions of zero.
+
+        Args:
+            env: its observations are a Box or finite, its actions Discrete or a Box.
+            population_size: candidates drawn between two boundaries.
+            weight_std: standard deviation of every weight.
+            n_eval_episodes: whole episodes for each candidate.
+            seed: of the candidates.
+        """
+        super().__init__(env, n_eval_episodes=n_eval_episodes, seed=seed)
+        self.population_size, self.weight_std = population_size, weight_std
+        self.best_return = float(np.finfo(np.float32).min)
+
+    def ask(self) -> np.ndarray:
+        return self.weight_std * self._rng.standard_normal((self.population_size, self.policy.n_weights))
+
+    def tell(self, candidates: np.ndarray, returns: np.ndarray) -> None:
+        best = int(returns.argmax())
+        if returns[best] > self.best_return:
+            self.weights, self.best_return = candidates[best].copy(), float(returns[best])
+
+    def metrics(self) -> dict[str, float]:
+        return {"train/best_return": self.best_return}
+'''
+"""A whole algorithm of our own; beside it stand a row in the table and a line in `tests/small.py`."""
+
+
+@pytest.fixture
+def toy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Case:
+    (tmp_path / "toy_package").mkdir()
+    (tmp_path / "toy_package" / "__init__.py").write_text("")
+    (tmp_path / "toy_package" / "search.py").write_text(TOY)
+    monkeypatch.syspath_prepend(tmp_path)
+    algo = AlgoConfig("toy_package.search:RandomSearch", {"policy": "auto", "population_size": 4})
+    return Case("toy", replace(case_of("hill_climbing").cfg, algo=algo))
+
+
+def test_a_new_algorithm_is_one_short_file_and_keeps_the_contract(
+    toy: Case, make_env: MakeEnv, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert len(TOY.strip().splitlines()) <= 60
+    test_a_state_is_all_there_is(toy, make_env, tmp_path)
+    test_stops_at_the_step_a_callback_says(toy, make_env, 5)
+    test_metrics_arrive_under_their_names_and_learning_goes_on(toy, make_env, capsys)
+    algorithm = create(toy.config(), toy.make(make_env), seed=0, device="cpu")
+    assert all(isinstance(algorithm, part) for part in (Resumable, HasWeights, CountsEpisodes))
