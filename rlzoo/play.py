@@ -22,8 +22,8 @@ from rlzoo.training.preflight import episode_problems, secret_problems
 
 if TYPE_CHECKING:
     from rlzoo.evaluation.agent import Actor
-    from rlzoo.evaluation.enjoy import Episode, Render
     from rlzoo.evaluation.record import Recording
+    from rlzoo.evaluation.terminal import Episode, Render
 
 FEW = 3
 """So many checkpoints, and fewer, show little of a training."""
@@ -288,7 +288,7 @@ def evaluate_player(player: Player, cfg: EvaluateConfig) -> Evaluated:
 
 def enjoy_player(player: Player, cfg: EnjoyConfig) -> list[Episode]:
     """Show the episodes, and print their returns."""
-    from rlzoo.evaluation.enjoy import watch
+    from rlzoo.evaluation.terminal import watch
 
     actors = (player.actor(one, cfg) for one in player.checkpoints(cfg.checkpoint))
     with leaving_at_once("the whole episodes are above"), explained("playing"):
@@ -300,10 +300,9 @@ def record_player(player: Player, cfg: RecordConfig) -> Recording:
     from rlzoo.console import say
     from rlzoo.envs import render
     from rlzoo.evaluation import record as film
-    from rlzoo.evaluation.film import ffmpeg
 
     checkpoints = player.checkpoints(cfg.checkpoint)
-    ffmpeg()
+    film.ffmpeg()
     name = "progress" if cfg.checkpoint == "all" or checkpoints[0] is None else checkpoints[0].name
     target = player.film(name) if cfg.path is None else Path(cfg.path)
     captions: list[str] = []

@@ -15,13 +15,13 @@ import pytest
 
 from rlzoo import contained
 from rlzoo.cli import validate
-from rlzoo.cli.commands import certify
 from rlzoo.cli.commands import list as listing
 from rlzoo.config import assignments
 from rlzoo.console import LogFile
 from rlzoo.course import certificate
+from rlzoo.course.scores import runs_named
 from rlzoo.errors import ExitCode, RlzooError
-from rlzoo.evaluation.film import Film
+from rlzoo.evaluation.record import Film
 from rlzoo.hub import pull, push
 from rlzoo.hub.formats import rlzoo
 from rlzoo.hub.formats.source import Origin, Repository
@@ -115,7 +115,7 @@ def test_looking_through_runs_reads_nothing_elsewhere(name, run, elsewhere, tmp_
     (row,) = listing.runs(str(tmp_path / "runs"))
     assert row["status"] == "damaged"
     with pytest.raises(RlzooError):
-        certify._runs([str(run.path)], "runs")
+        runs_named([str(run.path)], "runs")
     assert "precious" not in capsys.readouterr().err
 
 

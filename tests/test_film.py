@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from rlzoo.errors import ExitCode, RlzooError
-from rlzoo.evaluation.film import Film, enlarged
+from rlzoo.evaluation.record import Film, enlarged
 from tests.films import difference, read
 
 

@@ -9,8 +9,7 @@ import torch
 import rlzoo
 from rlzoo.envs.make import build
 from rlzoo.errors import ExitCode, RlzooError
-from rlzoo.evaluation.film import enlarged
-from rlzoo.evaluation.record import record
+from rlzoo.evaluation.record import enlarged, record
 from tests.films import difference, read
 from tests.system import mujoco_cannot_draw
 

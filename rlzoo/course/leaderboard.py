@@ -11,9 +11,18 @@ from rlzoo.config import aliases, assignments, env_names, files
 from rlzoo.config.files import read_choice
 from rlzoo.course.scores import LeftOut, Score, course_envs, variant_of
 from rlzoo.errors import Problem
-from rlzoo.evaluation.evaluate import OverSeeds
+from rlzoo.evaluation.evaluate import OverSeeds, checkpoint_text
 from rlzoo.registry import did_you_mean
 
+RUN_COLUMNS = (
+    *("rank", "algo", "mean - std", "mean ± std", "IQM [95 % CI]", "episodes", "seed", "checkpoint", "trained"),
+    *("date", "run"),
+)
+HUB_COLUMNS = ("rank", "algo", "mean - std", "mean ± std", "date", "model")
+ALGO_COLUMNS = (
+    *("rank", "algo", "differs in", "seeds", "mean over seeds", "std over seeds", "seeds' means, or IQM [95 % CI]"),
+    *("episodes", "checkpoint"),
+)
 S = TypeVar("S", Score, LeftOut)
 R = TypeVar("R")
 
@@ -37,6 +46,33 @@ class Group:
     def over_seeds(self) -> OverSeeds:
         return OverSeeds(tuple(score.mean for score in self.scores))
 
+    def as_data(self) -> dict[str, Any]:
+        """For programs."""
+        over_seeds = self.over_seeds
+        return {
+            "algo": self.algo,
+            "differs": self.differs,
+            "n_seeds": len(self.scores),
+            "mean_over_seeds": over_seeds.mean,
+            "std_over_seeds": over_seeds.std,
+            "iqm_over_seeds": None if over_seeds.interval is None else list(over_seeds.interval),
+            "runs": [score.to_json() for score in self.scores],
+        }
+
+    def cells(self) -> list[object]:
+        """For people, in the order of `ALGO_COLUMNS` without the rank."""
+        over_seeds, first = self.over_seeds, self.scores[0]
+        return [
+            self.algo,
+            self.differs,
+            ", ".join("?" if score.seed is None else str(score.seed) for score in self.scores),
+            over_seeds.mean,
+            None if over_seeds.std is None else f"{over_seeds.std:.2f}",
+            over_seeds.spread,
+            first.n_episodes,
+            checkpoint_text(first.checkpoint, first.steps, first.trained),
+        ]
+
 
 @dataclass(frozen=True)
 class Board:
@@ -47,6 +83,16 @@ class Board:
     title: str
     rows: tuple[tuple[int, Score], ...]
 
+    def as_data(self, n: int) -> dict[str, Any]:
+        """The first `n` rows for programs."""
+        rows = [{"rank": rank, "result": score.result, **score.to_json()} for rank, score in self.rows[:n]]
+        return {"env": self.env, "variant": self.variant, "title": self.title, "rows": rows}
+
+    def table(self, n: int) -> tuple[tuple[str, ...], list[list[object]]]:
+        """Columns, and the first `n` rows for people."""
+        columns = HUB_COLUMNS if self.rows[0][1].source == "hub" else RUN_COLUMNS
+        return columns, [[_cells(rank, score)[column] for column in columns] for rank, score in self.rows[:n]]
+
 
 @dataclass(frozen=True)
 class GroupBoard:
@@ -56,6 +102,36 @@ class GroupBoard:
     variant: str
     title: str
     rows: tuple[tuple[int, Group], ...]
+
+    def as_data(self, n: int) -> dict[str, Any]:
+        """The first `n` rows for programs."""
+        rows = [{"rank": rank, **group.as_data()} for rank, group in self.rows[:n]]
+        return {"env": self.env, "variant": self.variant, "title": self.title, "rows": rows}
+
+    def table(self, n: int) -> tuple[tuple[str, ...], list[list[object]]]:
+        """Columns, and the first `n` rows for people."""
+        return ALGO_COLUMNS, [[rank, *group.cells()] for rank, group in self.rows[:n]]
+
+
+def _cells(rank: int, score: Score) -> dict[str, object]:
+    """Every column of an agent."""
+    interval = (
+        "" if score.iqm is None or score.ci is None else f"{score.iqm:.2f} [{score.ci[0]:.2f}, {score.ci[1]:.2f}]"
+    )
+    return {
+        "rank": rank,
+        "algo": score.algo,
+        "mean - std": score.result,
+        "mean ± std": f"{score.mean:.2f} ± {score.std:.2f}",
+        "IQM [95 % CI]": interval,
+        "episodes": score.n_episodes,
+        "seed": score.seed,
+        "checkpoint": checkpoint_text(score.checkpoint, score.steps),
+        "trained": None if score.trained is None else f"{score.trained:,}",
+        "date": score.date[:10],
+        "run": score.where,
+        "model": score.where,
+    }
 
 
 def rank(scores: Iterable[Score]) -> list[tuple[int, Score]]:

@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Literal
+from dataclasses import asdict, dataclass, replace
+from typing import TYPE_CHECKING, Any, Literal
 
 from rlzoo.algos.specs import ALGOS
 from rlzoo.config import assignments as course
 from rlzoo.config.assignments import Assignment
 from rlzoo.course.scores import LeftOut, Score, env_of, read_models, read_runs
+from rlzoo.evaluation.evaluate import checkpoint_text
 from rlzoo.runs.run import Run
 
 if TYPE_CHECKING:
     from rlzoo.hub.listing import Model
 
+COLUMNS = ("unit", "assignment", "algorithm", "bar", "mean ± std", "mean - std", "state")
 SB3_BACKENDS = ("sb3", "sb3_contrib")
 
 
@@ -38,6 +40,50 @@ class Standing:
     next: str = ""
     stated: bool = False
 
+    @property
+    def title(self) -> str:
+        return f"unit {self.assignment.unit}, {self.assignment.title}"
+
+    @property
+    def agent(self) -> str:
+        """Where the agent is, and what of it was evaluated."""
+        best = self.best
+        if self.stated or best is None or not best.checkpoint:
+            return f"{self.where}{' *' if self.stated else ''}"
+        which = checkpoint_text(best.checkpoint, best.steps, best.trained)
+        return f"{self.where}: {which}, {best.n_episodes} episodes"
+
+    def cells(self) -> tuple[object, ...]:
+        """For people, in the order of `COLUMNS`."""
+        assignment, best = self.assignment, self.best
+        return (
+            assignment.unit,
+            assignment.title if assignment.certified else f"({assignment.title})",
+            best.algo if best is not None and best.algo else assignment.algo,
+            "none" if assignment.bar is None else f"{assignment.bar:g}",
+            "" if best is None else f"{best.mean:.2f} ± {best.std:.2f}",
+            None if best is None else best.result,
+            self.state,
+        )
+
+    def as_data(self) -> dict[str, Any]:
+        """For programs."""
+        assignment, best = self.assignment, self.best
+        return {
+            "unit": assignment.unit,
+            "name": assignment.name,
+            "title": assignment.title,
+            "certified": assignment.certified,
+            "env": assignment.env_ids[0],
+            "bar": assignment.bar,
+            "state": self.state,
+            "result": best.result if best else None,
+            "best": best.to_json() if best else None,
+            "where": self.where,
+            "stated": self.stated,
+            "next": self.next,
+        }
+
 
 @dataclass(frozen=True)
 class Report:
@@ -54,6 +100,16 @@ class Report:
     @property
     def level(self) -> course.Level | None:
         return course.level(len(self.passed))
+
+    def as_data(self) -> dict[str, Any]:
+        """For programs."""
+        return {
+            "passed": len(self.passed),
+            "of": len(course.CERTIFIED),
+            "level": self.level.name if self.level else None,
+            "assignments": [standing.as_data() for standing in self.standings],
+            "damaged": [asdict(left) for left in self.damaged],
+        }
 
 
 def assess(runs: Iterable[Run] = (), models: Iterable[Model] = ()) -> Report:

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from rlzoo.config import aliases, env_names
 from rlzoo.config import assignments as course
 from rlzoo.config.files import read_choice
+from rlzoo.config.paths import at_home
 from rlzoo.errors import RlzooError, clean, shorten
 from rlzoo.hub.listing import PUBLISHED
 from rlzoo.runs import lock
@@ -117,6 +118,20 @@ def read_runs(runs: Iterable[Run], n_episodes: int, checkpoint: Which = "any") -
         else:
             left_out.append(found)
     return scores, left_out
+
+
+def runs_named(named: Sequence[str], runs_dir: str) -> list[Run]:
+    """The runs that are named, all those below a folder that is named, or all below `runs_dir`."""
+    if not named:
+        return runs_below(runs_dir)
+    found: dict[Path, Run] = {}
+    for text in named:
+        folder = at_home(text)
+        is_run = (folder / "config.yaml").is_file()
+        runs = list(find_runs(folder)) if folder.is_dir() and not is_run else []
+        for run in runs or [Run.open(text, runs_dir)]:
+            found[run.path.resolve()] = run
+    return sorted(found.values(), key=lambda run: run.path.name)
 
 
 def runs_below(root: Path | str) -> list[Run]:

@@ -34,6 +34,7 @@ CORE = {
     "omegaconf": "omegaconf",
     "yaml": "PyYAML",
     "pydantic": "pydantic",
+    "annotated_types": "annotated-types",
     "rich": "rich",
     "safetensors": "safetensors",
     "tensorboard": "tensorboard",
