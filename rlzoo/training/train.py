@@ -295,7 +295,7 @@ class _CutError(Exception):
 
 def _worth_keeping(interrupt: Interrupt, evaluations: Evaluations, algorithm: Algorithm) -> bool:
     """Whether a signal might have the training go back to this boundary: from a slow rollout, or an evaluation."""
-    return interrupt.slow() or evaluations.falls_due(algorithm, within=2 * interrupt.pace.longest)
+    return interrupt.slow() or evaluations.falls_due(algorithm, within=2 * interrupt.timer.longest)
 
 
 def set_threads(cfg: TrainConfig) -> None:

@@ -45,7 +45,7 @@ def test_noise_becomes_less_every_generation() -> None:
 def test_it_finds_the_line() -> None:
     algorithm = CEM(vectorized(Line), seed=0)
     algorithm.learn(8000)
-    assert on_the_line(algorithm.mean) < 0.2
+    assert on_the_line(algorithm.weights) < 0.2
 
 
 @pytest.mark.parametrize("net_arch", [[], [8]])

@@ -45,7 +45,8 @@ def one_step(**options: object) -> list[float]:
     """Weights (1, -2) after one step by the noise (1, 0) and (-1, 0), with returns of 90 and 10."""
     algorithm = EvolutionStrategies(vectorized(Clock), learning_rate=0.5, delta_std=0.25, **options)  # type: ignore[arg-type]
     algorithm.weights = np.array([1.0, -2.0])
-    algorithm._ascend(np.array([[1.0, 0.0], [-1.0, 0.0]]), np.array([90.0, 10.0]))
+    algorithm._noise = np.array([[1.0, 0.0], [-1.0, 0.0]])
+    algorithm.tell(algorithm.weights + 0.25 * algorithm._noise, np.array([90.0, 10.0]))
     return algorithm.weights.tolist()
 
 
@@ -58,7 +59,7 @@ def test_a_plain_step_with_ranks_without_them_and_with_weight_decay() -> None:
 def test_a_generation_of_equals_moves_nothing() -> None:
     algorithm = EvolutionStrategies(vectorized(Clock), weight_decay=0.0)
     before = algorithm.weights
-    algorithm._ascend(np.random.default_rng(0).normal(size=(4, 2)), np.full(4, 500.0))
+    algorithm.tell(algorithm.ask(), np.full(20, 500.0))
     assert algorithm.weights.tolist() == before.tolist()
 
 

@@ -11,7 +11,7 @@ from stable_baselines3.common.torch_layers import FlattenExtractor
 from stable_baselines3.common.vec_env import DummyVecEnv
 
 from rlzoo.algos.sb3.adapter import SB3Algorithm
-from rlzoo.algos.sb3.greedy import fits, greedy
+from rlzoo.algos.sb3.fast_policy import fits, greedy
 from rlzoo.algos.specs import find_spec
 from rlzoo.envs.make import make_raw
 

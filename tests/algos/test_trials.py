@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from rlzoo.algos.base import TrainingHooks, VectorEnvironment
+from rlzoo.algos.search.base import WORST, Trials
 from rlzoo.algos.search.flat_policy import FlatPolicy
-from rlzoo.algos.search.trials import WORST, Trials
 from rlzoo.protocols import Callback
 from tests.algos.toys import Clock, vectorized
 

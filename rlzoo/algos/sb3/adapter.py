@@ -14,8 +14,7 @@ from stable_baselines3.common.logger import KVWriter, Logger
 from torch.distributions import Distribution
 
 from rlzoo.algos.sb3 import state as sb3_state
-from rlzoo.algos.sb3.fast_policy import short_ways
-from rlzoo.algos.sb3.greedy import Act, fits, greedy
+from rlzoo.algos.sb3.fast_policy import Act, fits, greedy, short_ways
 from rlzoo.algos.sb3.replay import ReplayBufferState
 from rlzoo.algos.specs import AlgoSpec
 from rlzoo.protocols import Callback, Ended, EpisodeLogger, MetricLogger, State

@@ -1,7 +1,8 @@
-"""Stable-Baselines3's actor-critic on flat observations, without what it does anew in every step and every minibatch.
+"""Stable-Baselines3's policies on flat observations, without what they do anew in every step and every minibatch.
 
-That walks through all modules and makes a distribution, which takes longer than the networks of a small policy. The
-operations on numbers, and on random numbers, are the same ones in the same order, and so are the gradients.
+That walks through all modules, looks at shapes and makes a distribution, which takes longer than the networks of a
+small policy. The operations on numbers, and on random numbers, are the same ones in the same order, and so are the
+gradients. `short_ways` are for training, `greedy` is for playing.
 """
 
 from __future__ import annotations
@@ -12,17 +13,20 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
+import numpy as np
 import torch
 from gymnasium import spaces
 from stable_baselines3.common.distributions import CategoricalDistribution, DiagGaussianDistribution
 from stable_baselines3.common.policies import ActorCriticPolicy
 from stable_baselines3.common.torch_layers import FlattenExtractor, MlpExtractor
+from stable_baselines3.dqn.policies import DQNPolicy, QNetwork
 from torch import nn
 from torch.nn import functional
 
 if TYPE_CHECKING:
     from stable_baselines3.common.policies import BasePolicy
 
+Act = Callable[[np.ndarray], np.ndarray | None]
 Network = Callable[[torch.Tensor], torch.Tensor]
 Forward = Callable[..., tuple[torch.Tensor, torch.Tensor, torch.Tensor]]
 
@@ -33,7 +37,7 @@ class Distribution(Protocol):
     def sample(self, outputs: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """Actions and their log-probabilities."""
 
-    def judge(self, outputs: torch.Tensor, actions: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    def log_prob_entropy(self, outputs: torch.Tensor, actions: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """Log-probabilities of actions, and entropies."""
 
 
@@ -79,7 +83,7 @@ def _ways(policy: Any) -> dict[str, Forward]:
         features = observations.float()
         latent, latent_value = actor(features), critic(features)
         outputs = head(latent)
-        log_prob, entropy = distribution.judge(outputs, actions)
+        log_prob, entropy = distribution.log_prob_entropy(outputs, actions)
         values = value(latent_value)
         return values, log_prob, entropy
 
@@ -142,7 +146,7 @@ class Categorical:
         actions = torch.multinomial(torch.softmax(logits, dim=-1), 1, True)
         return actions.squeeze(-1), logits.gather(-1, actions).squeeze(-1)
 
-    def judge(self, outputs: torch.Tensor, actions: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    def log_prob_entropy(self, outputs: torch.Tensor, actions: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         logits = outputs - outputs.logsumexp(dim=-1, keepdim=True)
         log_prob = logits.gather(-1, actions.long().unsqueeze(-1)).squeeze(-1)
         bounded = torch.clamp(logits, min=torch.finfo(logits.dtype).min)
@@ -160,7 +164,7 @@ class Gaussian:
         actions = outputs + torch.empty_like(outputs).normal_() * stds
         return actions, self._log_prob(outputs, stds, actions)
 
-    def judge(self, outputs: torch.Tensor, actions: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    def log_prob_entropy(self, outputs: torch.Tensor, actions: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         stds = torch.ones_like(outputs) * self.log_std.exp()
         log_prob = self._log_prob(outputs, stds, actions)
         return log_prob, (0.5 + 0.5 * math.log(2 * math.pi) + torch.log(stds)).sum(dim=1)
@@ -169,3 +173,81 @@ class Gaussian:
     def _log_prob(means: torch.Tensor, stds: torch.Tensor, actions: torch.Tensor) -> torch.Tensor:
         found = -((actions - means) ** 2) / (2 * stds**2) - stds.log() - HALF_LOG_TWO_PI
         return found.sum(dim=1)
+
+
+def greedy(policy: BasePolicy) -> Act | None:
+    """What acts for the policy as `policy.predict(observations, deterministic=True)` does, with its weights of then.
+
+    `predict` takes several times as long as the network of a small policy.
+
+    Returns:
+        From observations (n, n_features) to actions (n, *action_shape), or to None where its numbers are NaN, of which
+        `predict` makes an error. None for a policy that only `predict` can act for: images, dictionaries, recurrent
+        ones, classes of others.
+    """
+    space = policy.observation_space
+    if not (isinstance(space, spaces.Box) and len(space.shape) == 1) or is_hooked(policy):
+        return None
+    if type(policy) is ActorCriticPolicy:
+        return _actor_critic(policy)
+    if type(policy) is DQNPolicy:
+        return _q_network(policy)
+    return None
+
+
+def fits(policy: BasePolicy, observations: Any) -> bool:
+    """Whether these are observations (n, n_features) for what `greedy` returned."""
+    return isinstance(observations, np.ndarray) and observations.shape[1:] == policy.observation_space.shape
+
+
+def _actor_critic(policy: Any) -> Act | None:
+    extractor, head, space = policy.mlp_extractor, network(policy.action_net), policy.action_space
+    if type(policy.pi_features_extractor) is not FlattenExtractor or type(extractor) is not MlpExtractor:
+        return None
+    layers = network(extractor.policy_net)
+    if type(policy.action_dist) is DiagGaussianDistribution and not policy.squash_output:
+        outputs = _outputs(policy, lambda observations: head(layers(observations)))
+
+        def mean(observations: np.ndarray) -> np.ndarray | None:
+            actions = outputs(observations).reshape((-1, *space.shape))
+            return None if np.isnan(actions).any() else np.clip(actions, space.low, space.high)
+
+        return mean
+    if type(policy.action_dist) is not CategoricalDistribution:
+        return None
+
+    def probabilities(observations: torch.Tensor) -> torch.Tensor:
+        logits = head(layers(observations))
+        logits = logits - logits.logsumexp(dim=-1, keepdim=True)  # as torch's Categorical: rounding decides near ties
+        return torch.softmax(logits, dim=-1)
+
+    outputs = _outputs(policy, probabilities)
+
+    def mode(observations: np.ndarray) -> np.ndarray | None:
+        found = outputs(observations)
+        return None if np.isnan(found).any() else found.argmax(axis=1)
+
+    return mode
+
+
+def _q_network(policy: Any) -> Act | None:
+    q_net = policy.q_net
+    if type(q_net) is not QNetwork or type(q_net.features_extractor) is not FlattenExtractor:
+        return None
+    outputs = _outputs(policy, network(q_net.q_net))
+    return lambda observations: outputs(observations).argmax(axis=1)
+
+
+def _outputs(policy: Any, net: Network) -> Callable[[np.ndarray], np.ndarray]:
+    """What a network of the policy says of observations, as arrays."""
+    device = policy.device
+
+    def outputs(observations: np.ndarray) -> np.ndarray:
+        if policy.training:
+            policy.set_training_mode(False)
+        with torch.no_grad():
+            found = net(torch.as_tensor(observations, device=device).float())
+        array: np.ndarray = found.cpu().numpy()
+        return array
+
+    return outputs

@@ -15,14 +15,13 @@ from annotated_types import Ge, Gt, Interval
 from stable_baselines3.common.vec_env import VecEnv
 
 from rlzoo.algos.search.base import PolicySearch
-from rlzoo.protocols import State
 
 
 class CEM(PolicySearch):
     """Learns where good policies lie, and acts by the mean of the distribution.
 
     Attributes:
-        mean: of every weight, (n_weights,); their layout is that of `search.flat_policy`.
+        weights: the mean of every weight, (n_weights,).
         std: the standard deviation of every weight, (n_weights,).
         n_elite: the number of samples that the next distribution is fitted to.
         elite_return: what they returned in the last generation, the mean.
@@ -30,6 +29,7 @@ class CEM(PolicySearch):
     """
 
     WEIGHTS = "mean"
+    ARRAYS = ("std",)
     VALUES: ClassVar = {"n_generations": int, "elite_return": float}
 
     def __init__(  # noqa: PLR0913  every hyperparameter
@@ -78,28 +78,19 @@ class CEM(PolicySearch):
 
     def ask(self) -> np.ndarray:
         noise = self._rng.standard_normal((self.population_size, self.policy.n_weights))
-        return self.mean + self.std * noise
+        return self.weights + self.std * noise
 
     def tell(self, candidates: np.ndarray, returns: np.ndarray) -> None:
         """Fit the next distribution."""
         elite = best(returns, self.n_elite)  # (n_elite,)
         added = max(self.extra_noise - self.noise_decay * self.n_generations, 0.0)  # Z_t
-        self.mean, self.std = fit(candidates[elite], added)
+        self.weights, self.std = fit(candidates[elite], added)
         self.elite_return = float(returns[elite].mean())
         self.n_generations += 1
 
     def metrics(self) -> dict[str, float]:
         elite = {"train/elite_return": self.elite_return} if self.n_generations else {}
         return {"train/std": float(self.std.mean()), **elite}
-
-    def state(self) -> State:
-        """All there is, with the standard deviations."""
-        state = super().state()
-        return State({**state.tensors, "std": self.std.copy()}, state.values)
-
-    def restore(self, state: State) -> None:
-        super().restore(state)
-        self.std = self.policy.checked(state.tensors["std"])
 
 
 def best(returns: np.ndarray, n: int) -> np.ndarray:

@@ -14,7 +14,6 @@ from annotated_types import Ge, Gt, Interval
 from stable_baselines3.common.vec_env import VecEnv
 
 from rlzoo.algos.search.base import PolicySearch
-from rlzoo.protocols import State
 
 
 class EvolutionStrategies(PolicySearch):
@@ -22,10 +21,12 @@ class EvolutionStrategies(PolicySearch):
 
     Attributes:
         weights: the middle of the population, (n_weights,); their layout is that of `search.flat_policy`.
+        moments: Adam's mean and variance of gradients, (2, n_weights).
         gradient_norm: of the last step.
         n_generations: gradient steps taken so far.
     """
 
+    ARRAYS = ("moments",)
     VALUES: ClassVar = {"n_generations": int, "gradient_norm": float}
 
     def __init__(  # noqa: PLR0913  every hyperparameter
@@ -77,7 +78,7 @@ class EvolutionStrategies(PolicySearch):
         self.delta_std, self.weight_decay = delta_std, weight_decay
         self.rank_shaping, self.use_adam = rank_shaping, use_adam
         self._noise = np.empty(0)  # (population_size, n_weights), of the candidates that were asked for last
-        self._moments = np.zeros((2, self.policy.n_weights))  # Adam's mean and variance of gradients
+        self.moments = np.zeros((2, self.policy.n_weights))
         self.gradient_norm = 0.0
         self.n_generations = 0
 
@@ -87,30 +88,18 @@ class EvolutionStrategies(PolicySearch):
         return self.weights + self.delta_std * self._noise  # line 4
 
     def tell(self, candidates: np.ndarray, returns: np.ndarray) -> None:
-        self._ascend(self._noise, returns)
-
-    def _ascend(self, noise: np.ndarray, returns: np.ndarray) -> None:
         """One gradient step: line 5."""
         shaped = centered_ranks(returns) if self.rank_shaping else returns
-        gradient = estimated_gradient(noise, shaped, self.delta_std)
+        gradient = estimated_gradient(self._noise, shaped, self.delta_std)
         self.gradient_norm = float(np.linalg.norm(gradient))
         self.n_generations += 1
         step = gradient - self.weight_decay * self.weights
         if self.use_adam:
-            step, self._moments = adam(step, self._moments, self.n_generations)
+            step, self.moments = adam(step, self.moments, self.n_generations)
         self.weights = self.weights + self.learning_rate * step
 
     def metrics(self) -> dict[str, float]:
         return {"train/gradient_norm": self.gradient_norm, "train/weight_norm": float(np.linalg.norm(self.weights))}
-
-    def state(self) -> State:
-        """All there is, with Adam's moments."""
-        state = super().state()
-        return State({**state.tensors, "moments": self._moments.copy()}, state.values)
-
-    def restore(self, state: State) -> None:
-        super().restore(state)
-        self._moments = np.array(state.tensors["moments"])
 
 
 def centered_ranks(returns: np.ndarray) -> np.ndarray:

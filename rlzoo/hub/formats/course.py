@@ -235,7 +235,7 @@ def weights(name: str, algorithm: Any) -> dict[str, Tensor]:
     if name in PARTS:
         parts = PARTS[name](algorithm)
     elif isinstance(algorithm, PolicySearch):
-        parts = _unflattened(getattr(algorithm, algorithm.WEIGHTS), algorithm.policy.sizes)
+        parts = _unflattened(algorithm.weights, algorithm.policy.sizes)
     else:
         parts = {part: module for part, module in vars(algorithm).items() if isinstance(module, nn.Module)}
     named = {

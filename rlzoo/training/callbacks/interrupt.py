@@ -11,6 +11,7 @@ import os
 import signal
 import threading
 import time
+from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from types import FrameType
@@ -28,7 +29,6 @@ from rlzoo.protocols import (
     Patience,
     least_patience,
 )
-from rlzoo.training.callbacks.pace import Pace
 
 SCHEDULERS = ("SLURM_JOB_ID", "SUBMITIT_EXECUTOR")
 """Environment variables of jobs to which SIGUSR1 and SIGUSR2 say that their time is over."""
@@ -39,9 +39,49 @@ WAIT = 0.75
 TICK = 0.2
 """Seconds until the timer tries again, where an environment has swallowed what it raised."""
 
+WINDOW = 10
+"""Boundaries that count as of late."""
 
-class Leave(BaseException):
+
+class StopTraining(BaseException):
     """Takes a training out of `learn`. No `except Exception` of an environment stops it."""
+
+
+class RolloutTimer:
+    """A clock from boundary to boundary that stands still while callbacks are at work.
+
+    Attributes:
+        slowest: seconds that the slowest of the last few took, None before the second boundary.
+        longest: environment steps that the longest of them had, 0 before the second boundary.
+    """
+
+    def __init__(self) -> None:
+        self.slowest: float | None = None
+        self.longest = 0
+        self._seconds: deque[float] = deque(maxlen=WINDOW)
+        self._steps: deque[int] = deque(maxlen=WINDOW)
+        self._since: float | None = None
+        self._step = 0
+
+    def boundary(self, step: int) -> None:
+        """A boundary has come, with `step` environment steps taken so far."""
+        now = time.monotonic()
+        if self._since is not None:
+            self._seconds.append(now - self._since)
+            self._steps.append(step - self._step)
+            self.slowest, self.longest = max(self._seconds), max(self._steps)
+        self._since, self._step = now, step
+
+    def leave_out(self, seconds: float) -> None:
+        """Callbacks have taken these."""
+        if self._since is not None:
+            self._since += seconds
+
+    def left(self) -> float:
+        """Seconds to the next boundary if it takes as long as the slowest of late; 0 if nobody can know."""
+        if self.slowest is None or self._since is None:
+            return 0.0
+        return max(0.0, self.slowest - (time.monotonic() - self._since))
 
 
 class Interrupt:
@@ -56,13 +96,13 @@ class Interrupt:
         ends: whether the training ends at this boundary: a signal has come, or a callback has said so.
         left: whether `learn` was left between two boundaries.
         deaf: further signals do nothing: only the last few lines are being written.
-        pace: the time from boundary to boundary.
+        timer: the time from boundary to boundary.
     """
 
     def __init__(self, grace: float = 0.0) -> None:
         self.signal: signal.Signals | None = None
         self.ends = self.left = self.deaf = False
-        self.pace = Pace()
+        self.timer = RolloutTimer()
         self._grace, self._deadline = grace, 0.0
         self._exposed = False  # nobody but the algorithm and its environments is at work
         self._previous: dict[signal.Signals, Any] = {}
@@ -89,7 +129,7 @@ class Interrupt:
 
     def slow(self) -> bool:
         """Whether a boundary might come too late for a signal: the last one has to be kept in memory."""
-        return self.pace.slowest is None or self.pace.slowest > self._grace / 2
+        return self.timer.slowest is None or self.timer.slowest > self._grace / 2
 
     def learn(
         self,
@@ -108,9 +148,9 @@ class Interrupt:
         try:
             self._exposed = True
             algorithm.learn(total_timesteps, [watched], None if logger is None else _Shielded(self, logger))
-        except (Ended, Leave) as end:
+        except (Ended, StopTraining) as end:
             self._exposed = False
-            self.left = isinstance(end, Leave)
+            self.left = isinstance(end, StopTraining)
             if not watched.ended:
                 watched.on_end(algorithm)
         finally:
@@ -136,7 +176,7 @@ class Interrupt:
                 raise KeyboardInterrupt
             return
         wait = WAIT * self._grace
-        hopeless = self.pace.left() > wait
+        hopeless = self.timer.left() > wait
         self._deadline = time.monotonic() + (0 if hopeless else wait)
         self.signal = signal.Signals(number)
         if hasattr(signal, "setitimer"):
@@ -147,7 +187,7 @@ class Interrupt:
 
     def _ring(self, number: int, frame: FrameType | None) -> None:
         if self._exposed and self.over():
-            raise Leave
+            raise StopTraining
 
     def _disarm(self) -> None:
         if self.signal is not None and hasattr(signal, "setitimer"):
@@ -166,7 +206,7 @@ class _Shield:
 
     def __exit__(self, kind: type[BaseException] | None, *error: object) -> None:
         self._interrupt.announce()
-        self._interrupt.pace.leave_out(time.monotonic() - self._began)
+        self._interrupt.timer.leave_out(time.monotonic() - self._began)
         self._interrupt._exposed = kind is None  # an error is on its way out already
 
 
@@ -187,7 +227,7 @@ class _Watched(Callback):
 
     def on_boundary(self, algorithm: Algorithm) -> None:
         with self._shield:
-            self._interrupt.pace.boundary(algorithm.num_timesteps)
+            self._interrupt.timer.boundary(algorithm.num_timesteps)
             self._has_boundaries = True
             self._interrupt.ends = self._enough or self._interrupt.asked()
             for callback in self._callbacks:
@@ -199,7 +239,7 @@ class _Watched(Callback):
         with self._shield:
             answers = [callback.on_step(algorithm) for callback in self._callbacks]  # all of them see every step
             if self._cut() or self._interrupt.over():
-                raise Leave
+                raise StopTraining
             self._enough = self._enough or not all(answers)
             return self._has_boundaries or not self._enough
 
@@ -244,7 +284,7 @@ def leaving_at_once(what: str) -> Iterator[None]:
     def handle(number: int, frame: FrameType | None) -> None:
         came.append(number)
         if len(came) == 1 or number == signal.SIGINT:
-            raise Leave
+            raise StopTraining
 
     if threading.current_thread() is not threading.main_thread():
         yield
@@ -252,7 +292,7 @@ def leaving_at_once(what: str) -> Iterator[None]:
     before = {number: signal.signal(number, handle) for number in signals.ending()}
     try:
         yield
-    except Leave:
+    except StopTraining:
         code = signals.exit_code(signal.SIGINT if signal.SIGINT in came else came[0])
         raise RlzooError(f"interrupted; {what}", code=code) from None
     finally:
