@@ -81,7 +81,7 @@ def load_from_hub(
         contained.inside(Path.cwd(), name)
         check_size(name, sizes[name], origin)
     total = sum(sizes[name] for name in layout.files)
-    say(f"{origin}: {layout.title} layout, {len(layout.files)} files, {total / 2**20:.1f} MiB")
+    say(f"{origin}: {layout.format.title} layout, {len(layout.files)} files, {total / 2**20:.1f} MiB")
     with _place_for_files(target) as files:
         _fetch(api, origin, {name: sizes[name] for name in layout.files}, files)
         return layouts.read(files, target, origin=origin, wishes=wishes, replace_old=True)

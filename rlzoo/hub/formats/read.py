@@ -16,9 +16,11 @@ from __future__ import annotations
 import hashlib
 import os
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import astuple, dataclass, replace
+from functools import partial
 from pathlib import Path
+from typing import Any, NamedTuple
 
 from rlzoo import __version__, contained
 from rlzoo.console import say, warn
@@ -30,14 +32,6 @@ from rlzoo.hub.listing import read_published
 from rlzoo.runs.checkpoints import NotFiniteError
 from rlzoo.runs.run import Run, folder_name
 
-RLZOO, RL_ZOO3, HUGGINGFACE_SB3, Q_LEARNING, TORCH = "rlzoo", "rl_zoo3", "huggingface_sb3", "q_learning", "torch"
-TITLES = {
-    RLZOO: "rlzoo's own",
-    RL_ZOO3: "rl_zoo3's",
-    HUGGINGFACE_SB3: "huggingface_sb3's",
-    Q_LEARNING: "the course's Q-learning",
-    TORCH: "the course's PyTorch",
-}
 ABOUT = ("results.json", "README.md")
 NAMED = ("env", "algo", "file")
 """Words that say what an agent does not say by itself; where it is a run they are settled."""
@@ -46,36 +40,42 @@ ROOT = Path("hub", "local")
 WEIGHTS = (".zip", ".pt", ".pkl")
 """Kinds of files that agents are in."""
 CHUNK = 2**20
-FILES = {
-    RL_ZOO3: (
-        *(rl_zoo3.CONFIG, rl_zoo3.ARGS, rl_zoo3.ENV_KWARGS, rl_zoo3.METRICS),
-        *sb3.STATISTICS,
+Reader = Callable[[Repository, str, Run, Source], tuple[dict[str, Any], str]]
+"""Makes the checkpoint of a run from the named file; returns the run's configuration, and the checkpoint's name."""
+
+
+class Format(NamedTuple):
+    """One of the table above: whose layout it is, what is read besides the weights and `ABOUT`, and its reader."""
+
+    title: str
+    files: tuple[str, ...]
+    read: Reader
+
+
+FORMATS = {
+    "rlzoo": Format("rlzoo's own", (), rlzoo.read),
+    "rl_zoo3": Format(
+        "rl_zoo3's",
+        (rl_zoo3.CONFIG, rl_zoo3.ARGS, rl_zoo3.ENV_KWARGS, rl_zoo3.METRICS, *sb3.STATISTICS),
+        partial(sb3.read, zoo=True),
     ),
-    HUGGINGFACE_SB3: sb3.STATISTICS,
-    Q_LEARNING: (),
-    TORCH: (course.HYPERPARAMETERS,),
+    "huggingface_sb3": Format("huggingface_sb3's", sb3.STATISTICS, sb3.read),
+    "q_learning": Format("the course's Q-learning", (), course.read_q_learning),
+    "torch": Format("the course's PyTorch", (course.HYPERPARAMETERS,), course.read_torch),
 }
-"""What is read besides the weights and `ABOUT`, where it is there."""
 
 
 @dataclass(frozen=True)
 class Layout:
-    """How a repository is laid out.
-
-    Attributes:
-        name: one of the table above.
-        file: where the weights are.
-        files: all that is read; of these, only `file` has to be there.
-    """
+    """How a repository is laid out: its format, where the weights are, and all that is read if it is there."""
 
     name: str
     file: str
     files: tuple[str, ...]
 
     @property
-    def title(self) -> str:
-        """Whose layout it is: `rl_zoo3's`."""
-        return TITLES[self.name]
+    def format(self) -> Format:
+        return FORMATS[self.name]
 
 
 def recognise(names: Sequence[str], *, file: str | None = None, repo_name: str = "") -> Layout:
@@ -93,23 +93,23 @@ def recognise(names: Sequence[str], *, file: str | None = None, repo_name: str =
         models = [name for name in names if _is_model(name)]
         raise RlzooError(f"there is no {clean(file)[:100]}", f"file= takes one of: {shown(models)}", ExitCode.HUB)
     if file is None and {rlzoo.CONFIG, rlzoo.MANIFEST} <= set(names):
-        return _layout(RLZOO, rlzoo.MANIFEST, rlzoo.files(names), names)
+        return _layout("rlzoo", rlzoo.MANIFEST, rlzoo.files(names), names)
     chosen = file or _choose([name for name in names if _is_model(name)], names, repo_name)
     folder = chosen.rpartition("/")[0]
     if chosen.endswith(".zip"):
-        name = RL_ZOO3 if rl_zoo3.CONFIG in names and not folder else HUGGINGFACE_SB3
+        name = "rl_zoo3" if rl_zoo3.CONFIG in names and not folder else "huggingface_sb3"
     elif chosen.endswith(".pkl"):
-        name = Q_LEARNING
+        name = "q_learning"
     elif chosen.endswith(".pt"):
-        name = TORCH
+        name = "torch"
     else:
         raise RlzooError(f"{clean(chosen)[:100]} holds no agent", "file= takes a .zip, a .pkl or a .pt")
-    return _layout(name, chosen, FILES[name], names)
+    return _layout(name, chosen, FORMATS[name].files, names)
 
 
 def beside(file: str) -> tuple[str, ...]:
     """What is read where a file of weights is named alone: it, and what the known layouts have in its folder."""
-    return tuple(dict.fromkeys((file, *(name for names in FILES.values() for name in names), *ABOUT)))
+    return tuple(dict.fromkeys((file, *(name for format in FORMATS.values() for name in format.files), *ABOUT)))
 
 
 def read(
@@ -146,7 +146,7 @@ def read(
     try:
         with contained.replacing(into, new_only=not replace_old) as new:
             places += [new, folder]
-            values, checkpoint = _read(repository, layout, Run(new), source)
+            values, checkpoint = layout.format.read(repository, layout.file, Run(new), source)
             imported.write_run(Run(new), values, source, layout=layout.name, file=layout.file, checkpoint=checkpoint)
             _try(Run(new), layout, wishes)
     except NotFiniteError as error:
@@ -188,7 +188,7 @@ def read_local(path: Path, wishes: Wishes) -> Run:
         code = ExitCode.WRONG_REQUEST if error.code is ExitCode.HUB else error.code
         raise RlzooError(error.message, error.hint, code) from error
     about = run.read_info()["hub"]
-    say(f"{path}: {TITLES[about['layout']]} layout, as the run {run.path}")
+    say(f"{path}: {FORMATS[about['layout']].title} layout, as the run {run.path}")
     if path.suffix == ".zip" and not any((path.parent / name).is_file() for name in sb3.STATISTICS):
         say("no vec_normalize.pkl lies beside it: its observations are taken as they are")
     for text in about["assumed"]:
@@ -214,16 +214,6 @@ def _of_repository(error: RlzooError, places: Sequence[Path], origin: Origin) ->
     if error.code == ExitCode.STORAGE and origin.commit:  # it is not this disk that is damaged
         return RlzooError(message, "another revision= may be whole", ExitCode.HUB)
     return RlzooError(message, hint, error.code)
-
-
-def _read(repository: Repository, layout: Layout, run: Run, source: Source) -> tuple[dict[str, object], str]:
-    if layout.name == RLZOO:
-        return rlzoo.read(repository, run, source)
-    if layout.name in (RL_ZOO3, HUGGINGFACE_SB3):
-        return sb3.read(repository, layout.file, run, source, zoo=layout.name == RL_ZOO3)
-    if layout.name == Q_LEARNING:
-        return course.read_q_learning(repository, layout.file, run, source)
-    return course.read_torch(repository, layout.file, run, source)
 
 
 def _try(run: Run, layout: Layout, wishes: Wishes) -> None:

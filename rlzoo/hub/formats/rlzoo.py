@@ -133,8 +133,8 @@ def files(names: Sequence[str]) -> tuple[str, ...]:
     return tuple(name for name in names if name in fixed or PART.fullmatch(name))
 
 
-def read(repository: Repository, run: Run, source: Source) -> tuple[dict[str, Any], str]:
-    """Copy the checkpoint and the tables into a run.
+def read(repository: Repository, file: str, run: Run, source: Source) -> tuple[dict[str, Any], str]:
+    """Copy the checkpoint, whose manifest is `file`, and the tables into a run.
 
     Returns:
         The run's configuration, and the name of the checkpoint.

@@ -45,7 +45,9 @@ SCREEN = 84
 """Pixels of a side of the images that Atari's usual preprocessing makes."""
 
 
-def read(repository: Repository, file: str, run: Run, source: Source, *, zoo: bool) -> tuple[dict[str, Any], str]:
+def read(
+    repository: Repository, file: str, run: Run, source: Source, *, zoo: bool = False
+) -> tuple[dict[str, Any], str]:
     """Make the checkpoint of a run from a zip and what lies beside it.
 
     Args:
