@@ -9,7 +9,7 @@ from rlzoo.cli.command import Answer, Call, command
 from rlzoo.config.schema import LoadFromHubConfig
 from rlzoo.console import print_lines, print_pairs, warn
 from rlzoo.errors import Problem
-from rlzoo.hub.formats.read import TITLES
+from rlzoo.hub.formats.read import FORMATS
 from rlzoo.hub.pull import describe, load_from_hub
 
 
@@ -32,7 +32,7 @@ def _show(found: dict[str, Any]) -> None:
             ("run", found["run"]),
             ("agent", f"{found['algo']} on {found['env']}{f', {steps:,} steps' if steps else ''}"),
             ("from", f"{found['repo_id']} at commit {commit}, {found['file']}"),
-            ("layout", TITLES.get(found["layout"], found["layout"])),
+            ("layout", FORMATS[found["layout"]].title),
             ("published", found["published"] or "no score"),
         ]
     )
