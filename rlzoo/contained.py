@@ -143,7 +143,9 @@ def opened(path: Path, mode: str, **options: Any) -> IO[Any]:
 
 
 @contextmanager
-def replacing(target: Path, settle: Callable[[], None] = lambda: None, *, new_only: bool = False) -> Iterator[Path]:
+def replacing(
+    target: Path, settle: Callable[[], None] = lambda: None, *, hint: str | None = None, new_only: bool = False
+) -> Iterator[Path]:
     """A new hidden folder beside `target`, which takes its place as a whole when the block ends without an error.
 
     Else `target` is as it was, and nothing is left of the new folder nor of parents that were made for it.
@@ -151,6 +153,7 @@ def replacing(target: Path, settle: Callable[[], None] = lambda: None, *, new_on
     Args:
         target: the folder to make or to replace.
         settle: called when the new folder is in its place and the old one is still there under another name.
+        hint: with it, an OSError on the way becomes an error for the user.
         new_only: a `target` that is there by then is an OSError.
     """
     nonce = secrets.token_hex(4)
@@ -163,13 +166,15 @@ def replacing(target: Path, settle: Callable[[], None] = lambda: None, *, new_on
             target.rename(old)
         new.rename(target)
         settle()
-    except BaseException:
+    except BaseException as error:
         if old.exists() and not target.exists():
             old.rename(target)
         shutil.rmtree(new, ignore_errors=True)
         for parent in made:
             with suppress(OSError):  # what is in it stays
                 parent.rmdir()
+        if hint is not None and isinstance(error, OSError):
+            raise RlzooError(f"cannot write {target}: {error.strerror or error}", hint, ExitCode.STORAGE) from error
         raise
     shutil.rmtree(old, ignore_errors=True)
 

@@ -1,4 +1,4 @@
-"""Text of others on its way to where it is read, which it must not change: one escaper for each sink.
+"""Untrusted text on its way to where it is read, which it must not change: one escaper for each sink.
 
 Whatever came from a file, from the Hub or out of an environment passes through one of these. Terminal and log:
 `printable`, `one_line`, `hanging` and `coloured`. A line to copy into a shell: `shell`. Markdown: `markdown`, `cell`,

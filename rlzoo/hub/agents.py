@@ -12,7 +12,7 @@ from rlzoo.config.paths import at_home
 from rlzoo.config.schema import AgentConfig, TrainConfig
 from rlzoo.errors import ConfigError, Problem
 from rlzoo.hub.formats.read import NAMED, is_agent, read_local
-from rlzoo.hub.formats.source import Wishes
+from rlzoo.hub.formats.source import ImportOptions
 from rlzoo.runs.config import RunConfig, find_problems
 from rlzoo.runs.run import Run
 from rlzoo.training.preflight import secret_problems
@@ -98,7 +98,7 @@ def open_run(
         if overrides.key_of(word) == "env.id":
             env_id = word.partition("=")[2].strip("'\"")
             words.remove(word)
-    found = read_local(at_home(run), Wishes(cfg.file, cfg.algo, env_id, trust))
+    found = read_local(at_home(run), ImportOptions(cfg.file, cfg.algo, env_id, trust))
     has = found.read_config()["env"]["kwargs"]
     differ = [f"env.kwargs.{key}={value}" for key, value in kwargs.items() if key not in has or has[key] != value]
     return found, [*differ, *words]

@@ -1,6 +1,6 @@
 """The model card: metadata that the Hub and leaderboards read, what people want to know of an agent, and how to use it.
 
-The run may be a stranger's: every value of it is written through `escape`, so that the card has the parts that are
+The run may be untrusted: every value of it is written through `escape`, so that the card has the parts that are
 written here and no others.
 """
 

@@ -22,7 +22,7 @@ from rlzoo.hub.failures import misfit
 from rlzoo.registry import did_you_mean
 
 if TYPE_CHECKING:
-    from rlzoo.hub.formats.source import Notes, Repository
+    from rlzoo.hub.formats.source import Source
 
 TAG = "reinforcement-learning"
 """What every agent of the known libraries is tagged with."""
@@ -220,9 +220,9 @@ def read(about: Any, wanted: Sequence[str | None] = ()) -> Model | None:
     )
 
 
-def read_published(repository: Repository, notes: Notes) -> Published:
+def read_published(source: Source) -> Published:
     """The score of a repository; damaged or missing files leave it unknown, and are noted."""
-    said, card = repository.keys_and_values("results.json", notes), _card(repository, notes)
+    said, card = source.keys_and_values("results.json"), _card(source)
     index = card.get("model-index")
     datasets = [result["dataset"] for _, result in results(index) if isinstance(result.get("dataset"), Mapping)]
     tags = card.get("tags")
@@ -289,9 +289,9 @@ def scores(index: Any) -> Iterator[tuple[str, str, float, float | None]]:
                 yield name, _text(env or ""), mean, std
 
 
-def _card(repository: Repository, notes: Notes) -> Mapping[str, Any]:
+def _card(source: Source) -> Mapping[str, Any]:
     """The metadata at the head of README.md."""
-    path = repository.find("README.md")
+    path = source.repository.find("README.md")
     text = "" if path is None else path.read_text(encoding="utf-8", errors="replace").replace("\r\n", "\n")
     match = re.match(r"\s*---\n(.*?)\n---\s*(?:\n|\Z)", text, re.DOTALL)
     if path is None or match is None:
@@ -299,7 +299,7 @@ def _card(repository: Repository, notes: Notes) -> Mapping[str, Any]:
     try:
         return yaml_file.parse_text(match[1], path).values
     except RlzooError as error:
-        notes.assume(f"the metadata of README.md is left out: {error.message[:200]}")
+        source.assume(f"the metadata of README.md is left out: {error.message[:200]}")
         return {}
 
 
@@ -329,7 +329,7 @@ def _ask(endpoint: str, tags: Sequence[str], user: str | None, limit: int) -> li
     """The Hub's list of models, as plain data.
 
     `HfApi.list_models` makes objects of it, and ends with an exception at the first card that is not as it expects: a
-    single one in a stranger's repository would hide all others.
+    single one in anybody's repository would hide all others.
     """
     from huggingface_hub.utils import build_hf_headers
 
@@ -380,7 +380,7 @@ def _list(value: Any) -> list[Any]:
 
 
 def _text(value: Any) -> str:
-    """One line of a stranger's text, without what could steer a terminal."""
+    """One line of untrusted text, without what could steer a terminal."""
     return shorten(" ".join(clean(value).split()), LONGEST_TEXT) if isinstance(value, str) else ""
 
 

@@ -5,10 +5,8 @@ Everything is made in a hidden folder beside the target, which takes its place o
 
 from __future__ import annotations
 
-import json
 import re
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
@@ -30,6 +28,7 @@ from rlzoo.hub.card_merge import license_of, merge
 from rlzoo.hub.client import check_repo_id
 from rlzoo.hub.formats import rlzoo
 from rlzoo.hub.formats.read import local_source
+from rlzoo.hub.formats.source import write_json
 from rlzoo.protocols import Evaluation
 from rlzoo.runs.run import Run, folder_name
 from rlzoo.training.callbacks.interrupt import leaving_at_once
@@ -163,7 +162,7 @@ def _stage(run: Run, folder: Path, cfg: PackageConfig) -> Staged:
     greedy = agent.is_deterministic(cfg.deterministic)
     actions = "deterministic" if greedy else "sampled"
     console.say(f"run {run.path}, checkpoint {agent.checkpoint.name}, {actions} actions")
-    with _replacing(folder) as new:
+    with contained.replacing(folder, hint="choose another place with folder=") as new:
         evaluation = agent.evaluate(seeds=_seeds(agent, cfg.n_episodes, cfg.seeds), deterministic=greedy)
         steps, trusted = agent.num_timesteps, {"trusted": True} if cfg.trust else {}
         trained = run.trained_timesteps(steps)
@@ -243,21 +242,9 @@ def _write_results(folder: Path, result: dict[str, Any]) -> None:
         "eval_datetime": result["date"],
     }
     ours = {key: value for key, value in result.items() if key not in ("date", "source", "deterministic", "trusted")}
-    text = json.dumps(common | ours, indent=2, allow_nan=False) + "\n"
-    (folder / "results.json").write_text(text, encoding="utf-8")
+    write_json(folder / "results.json", common | ours)
 
 
 def _sizes(folder: Path) -> dict[str, int]:
     paths = (path for path in sorted(folder.rglob("*")) if path.is_file())
     return {path.relative_to(folder).as_posix(): path.stat().st_size for path in paths}
-
-
-@contextmanager
-def _replacing(folder: Path) -> Iterator[Path]:
-    """A new folder to fill, which takes the place of `folder` when the block ends without an error."""
-    try:
-        with contained.replacing(folder) as new:
-            yield new
-    except OSError as error:
-        message = f"cannot write {folder}: {error.strerror or error}"
-        raise RlzooError(message, "choose another place with folder=", ExitCode.STORAGE) from error

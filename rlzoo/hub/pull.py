@@ -16,7 +16,7 @@ from rlzoo.console import say
 from rlzoo.errors import ConfigError, ExitCode, Problem, RlzooError, clean
 from rlzoo.hub import client
 from rlzoo.hub.formats import read as layouts
-from rlzoo.hub.formats.source import Origin, Wishes, check_size
+from rlzoo.hub.formats.source import ImportOptions, Origin, check_size
 from rlzoo.runs.run import Run
 
 if TYPE_CHECKING:
@@ -52,7 +52,7 @@ def load_from_hub(
         algo: the algorithm that they are of, where the file does not say.
         env_id: the environment, where the repository does not say, or another one.
         trust: unpickle what the safe readers refuse, which runs whatever its author put into it.
-        force: replace an agent of another commit, or load the same one anew.
+        force: replace an agent of another commit, or load the same one again.
 
     Raises:
         RlzooError: if the Hub or the repository cannot be reached (exit code 6), its layout is not known, a file is
@@ -65,16 +65,16 @@ def load_from_hub(
         raise ConfigError([problem])
     target = Path(ROOT, *repo_id.split("/")) if folder is None else at_home(folder)
     contained.require_way(target)
-    wishes = Wishes(file, algo, env_id, trust)
+    options = ImportOptions(file, algo, env_id, trust)
     there = _there(target, repo_id)
     if there is not None and not force and revision == _about(there).get("commit"):
-        return _kept(there, wishes)
+        return _kept(there, options)
     api = client.connect()
     origin, sizes = _listing(api, repo_id, revision)
     if there is not None and not force:
         commit = str(_about(there).get("commit"))
         if commit == origin.commit:
-            return _kept(there, wishes)
+            return _kept(there, options)
         raise RlzooError(f"{target} holds {repo_id} at commit {commit[:8]}, not {origin.commit[:8]}", FORCE)
     layout = layouts.recognise(sorted(sizes), file=file, repo_name=origin.name)
     for name in layout.files:
@@ -84,7 +84,7 @@ def load_from_hub(
     say(f"{origin}: {layout.format.title} layout, {len(layout.files)} files, {total / 2**20:.1f} MiB")
     with _place_for_files(target) as files:
         _fetch(api, origin, {name: sizes[name] for name in layout.files}, files)
-        return layouts.read(files, target, origin=origin, wishes=wishes, replace_old=True)
+        return layouts.read(files, target, origin=origin, options=options, replace_old=True)
 
 
 def describe(run: Run) -> dict[str, Any]:
@@ -150,12 +150,12 @@ def _about(run: Run) -> dict[str, object]:
     return about if isinstance(about, dict) else {}
 
 
-def _kept(run: Run, wishes: Wishes) -> Run:
+def _kept(run: Run, options: ImportOptions) -> Run:
     """The agent that is there, if it was loaded in the way that is asked for now."""
     run.find_checkpoint()
     about = _about(run)
     before = about.get("wishes")
-    asked = {"file": wishes.file, "algo": wishes.algo, "env.id": wishes.env_id}
+    asked = {"file": options.file, "algo": options.algo, "env.id": options.env_id}
     if before != asked:
         raise RlzooError(f"{run.path} is there already, loaded with other file=, algo= or env.id=", FORCE)
     say(f"{run.path} is there already, at commit {str(about.get('commit'))[:8]}; nothing was downloaded")
@@ -172,7 +172,7 @@ def _place_for_files(target: Path) -> Iterator[Path]:
         yield files
     except OSError as error:
         text = f"cannot write to {target}: {error.strerror or error}"
-        raise RlzooError(text, "free some space, or choose another place with folder=", ExitCode.STORAGE) from error
+        raise RlzooError(text, layouts.NO_PLACE, ExitCode.STORAGE) from error
     finally:
         shutil.rmtree(files, ignore_errors=True)
         for parent in new:

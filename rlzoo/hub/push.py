@@ -1,7 +1,7 @@
 """A folder becomes one commit of a repository on the Hub, or nothing there changes.
 
-Large files go up first and are named by their content, so a push that broke goes on where it was; only the commit at
-the end makes anything visible. What can be done here is done before the repository is created.
+Large files go up first and are named by their content, so a push that broke is resumed where it stopped; only the
+commit at the end makes anything visible. What can be done here is done before the repository is created.
 """
 
 from __future__ import annotations
@@ -119,7 +119,7 @@ def push_to_hub(  # noqa: PLR0913 - the keys of conf/push-to-hub.yaml
 
     Raises:
         RlzooError: with exit code 6 if the Hub cannot be reached or refuses; the package is kept if it was made, and
-            the message says how to go on. Otherwise as `rlzoo.hub.package.package`.
+            the message says how to resume. Otherwise as `rlzoo.hub.package.package`.
     """
 
     def problems(values: dict[str, Any]) -> list[Problem]:
@@ -394,7 +394,7 @@ def _title(staged: Staged) -> str:
 
 
 def _kept(error: RlzooError, folder: Path, repo_id: str, cfg: PushToHubConfig) -> RlzooError:
-    """The failure of an upload, with the command that goes on."""
+    """The failure of an upload, with the command that resumes it."""
     words = ["rlzoo", "push-to-hub", "run=null", f"folder={folder}", f"repo_id={repo_id}"]
     words += [] if cfg.private is None else [f"private={str(cfg.private).lower()}"]
     words += [] if cfg.commit_message is None else [f"commit_message={cfg.commit_message}"]

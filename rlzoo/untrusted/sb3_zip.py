@@ -110,7 +110,7 @@ def build(
     device: str = "auto",
     inference: bool = True,
 ) -> SB3Algorithm:
-    """Make the algorithm and give it the saved tensors; its optimizers begin anew.
+    """Make the algorithm and give it the saved tensors; its optimizers start fresh.
 
     Args:
         saved: from `read`.

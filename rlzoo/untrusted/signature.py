@@ -38,7 +38,7 @@ def _key() -> bytes | None:
     """This user's key, made when it is first needed; None where there is no place for one."""
     try:
         state = Path(os.environ.get("XDG_STATE_HOME", ""))
-        if not state.is_absolute():  # below the current folder, where a stranger's key may lie
+        if not state.is_absolute():  # below the current folder, where somebody else's key may lie
             state = Path("~/.local/state").expanduser()
         path = state / "rlzoo" / "key"
         if not state.is_absolute():

@@ -1,4 +1,4 @@
-"""The one place where a stranger's file is unpickled, which runs what its author wrote; only after `trust=true`.
+"""The one place where an untrusted file is unpickled, which runs what its author wrote; only after `trust=true`.
 
 Nothing falls back on this module: a file that the safe readers refuse stays refused until somebody asks for it here.
 """

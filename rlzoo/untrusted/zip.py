@@ -1,4 +1,4 @@
-"""Zip files of strangers: the table of contents is checked whole before a single byte is unpacked, in memory only."""
+"""Untrusted zip files: the table of contents is checked whole before a single byte is unpacked, in memory only."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""YAML files of strangers as plain data: a run's `config.yaml`, and the `config.yml` and `args.yml` of rl_zoo3.
+"""Untrusted YAML files as plain data: a run's `config.yaml`, and the `config.yml` and `args.yml` of rl_zoo3.
 
 They never reach Hydra or OmegaConf: nothing in them is interpolated, imported or instantiated. Texts that rl_zoo3
 evaluates (`dict(net_arch=[64, 64], activation_fn=nn.ReLU)`, `lin_3e-4`) are parsed.
@@ -37,7 +37,7 @@ _SCHEDULE = re.compile(r"lin_(\d*\.?\d+(?:[eE][-+]?\d+)?|\d+\.)")
 
 
 def read_config(path: Path) -> dict[str, Any]:
-    """A stranger's `config.yaml` of a run; the schema is the next to look at it.
+    """An untrusted run's `config.yaml`; the schema is the next to look at it.
 
     Raises:
         RlzooError: if it holds anything but plain data, or words that mean something to Hydra or OmegaConf.

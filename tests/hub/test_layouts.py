@@ -26,7 +26,7 @@ from rlzoo.errors import ConfigError, ExitCode, RlzooError
 from rlzoo.evaluation.agent import load
 from rlzoo.hub.formats import read as layouts
 from rlzoo.hub.formats.read import recognise
-from rlzoo.hub.formats.source import Origin, Wishes
+from rlzoo.hub.formats.source import ImportOptions, Origin
 from rlzoo.runs.run import Run
 from tests.hub import foreign
 from tests.hub.foreign import ARGS, CARD, publish, zoo_config
@@ -37,21 +37,21 @@ OFF: dict[str, Any] = {"learning_starts": 16, "buffer_size": 200, "batch_size": 
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
 
 
-def read(folder: Path, **wishes: Any) -> Run:
+def read(folder: Path, **options: Any) -> Run:
     made = folder.parent / "made"
     into = made / f"{folder.name}{len(list(made.glob('*')))}"
-    return layouts.read(folder, into, origin=Origin(f"me/{folder.name}", COMMIT), wishes=Wishes(**wishes))
+    return layouts.read(folder, into, origin=Origin(f"me/{folder.name}", COMMIT), options=ImportOptions(**options))
 
 
 def about(run: Run) -> dict[str, Any]:
     return run.read_info()["hub"]
 
 
-def refused(folder: Path, **wishes: Any) -> RlzooError:
+def refused(folder: Path, **options: Any) -> RlzooError:
     """The error that reading raises; nothing is left of what was begun."""
     before = sorted(path for path in folder.parent.rglob("*"))
     with pytest.raises(RlzooError) as error:
-        read(folder, **wishes)
+        read(folder, **options)
     left = [path for path in folder.parent.rglob("*") if path not in before]
     assert left in ([], [folder.parent / "made"])
     return error.value

@@ -18,7 +18,7 @@ import rlzoo
 from rlzoo.cli.main import main
 from rlzoo.errors import ExitCode, RlzooError
 from rlzoo.hub.formats import read as local
-from rlzoo.hub.formats.source import Wishes
+from rlzoo.hub.formats.source import ImportOptions
 from rlzoo.runs.run import Run
 from tests.hub import foreign
 from tests.hub.foreign import ARGS, CARD, publish, zoo_config
@@ -111,9 +111,9 @@ def test_what_is_refused_leaves_nothing(workdir, capsys):
 def test_changed_files_are_another_run(own, workdir):
     package = workdir / "pk"
     shutil.copytree(own[1], package)
-    first = local.read_local(package, Wishes())
+    first = local.read_local(package, ImportOptions())
     (package / "results.json").write_text('{"mean_reward": 1.5, "std_reward": 0.5, "n_eval_episodes": 3}')
-    second = local.read_local(package, Wishes())
+    second = local.read_local(package, ImportOptions())
     assert first.path != second.path
     assert second.read_results()[0]["mean_reward"] == 1.5
 

@@ -30,7 +30,7 @@ from rlzoo.algos.specs import find_spec
 from rlzoo.errors import ExitCode, RlzooError, clean
 from rlzoo.hub.formats import source as imported
 from rlzoo.hub.formats.sb3 import CHECKPOINT, names_of_env
-from rlzoo.hub.formats.source import Repository, Source, write_json
+from rlzoo.hub.formats.source import Source, write_json
 from rlzoo.hub.privacy import portable
 from rlzoo.protocols import Evaluation, State
 from rlzoo.runs import checkpoints
@@ -65,7 +65,7 @@ STACKED = "network.actor_and_critic"
 STATE_DICT = "its author can share a state dict instead: torch.save(policy.state_dict(), 'model.pt')"
 
 
-def read_q_learning(repository: Repository, file: str, run: Run, source: Source) -> tuple[dict[str, Any], str]:
+def read_q_learning(source: Source, file: str, run: Run) -> tuple[dict[str, Any], str]:
     """Make the checkpoint of a run from a `q-learning.pkl`.
 
     Returns:
@@ -74,10 +74,10 @@ def read_q_learning(repository: Repository, file: str, run: Run, source: Source)
     Raises:
         RlzooError: if it is refused or damaged, or the environment has other states and actions.
     """
-    path = repository.need(file)
+    path = source.repository.need(file)
     found = imported.opened(path, source, pickle_files.read_q_learning, _trusted_table, "Q-table")
     said = found.values
-    algo = source.wishes.algo or "q_learning"
+    algo = source.options.algo or "q_learning"
     if find_spec(algo).family != "tabular":
         raise RlzooError(f"{file} holds a table of action values, and {algo} learns none", "leave out algo=")
     env_id = _env_id(said.get("env_id"), file, source)
@@ -95,7 +95,7 @@ def read_q_learning(repository: Repository, file: str, run: Run, source: Source)
     return values, CHECKPOINT
 
 
-def read_torch(repository: Repository, file: str, run: Run, source: Source) -> tuple[dict[str, Any], str]:
+def read_torch(source: Source, file: str, run: Run) -> tuple[dict[str, Any], str]:
     """Make the checkpoint of a run from a `model.pt`: a state dict, or a whole network of the course's unit 4.
 
     Returns:
@@ -104,8 +104,8 @@ def read_torch(repository: Repository, file: str, run: Run, source: Source) -> t
     Raises:
         RlzooError: if it is refused or damaged, or holds another network than the course's.
     """
-    arrays = _apart(_arrays(repository.need(file), source))
-    said = repository.keys_and_values(HYPERPARAMETERS, source.notes)
+    arrays = _apart(_arrays(source.repository.need(file), source))
+    said = source.keys_and_values(HYPERPARAMETERS)
     actor = _layers(arrays, REINFORCE_LAYER, "")
     critic: Layers = []
     algo = "reinforce"
@@ -117,8 +117,8 @@ def read_torch(repository: Repository, file: str, run: Run, source: Source) -> t
         names = clean(", ".join(list(arrays)[:4]))[:200]
         hint = "unit 4 has fc1, fc2, …; unit 8 has actor.0, actor.2, … and critic.0, … with the same hidden layers"
         raise RlzooError(f"{file} holds a network that is not the course's: {names}", hint)
-    if source.wishes.algo not in (None, algo):
-        raise RlzooError(f"{file} holds a network of {algo}, not of {source.wishes.algo}", "leave out algo=")
+    if source.options.algo not in (None, algo):
+        raise RlzooError(f"{file} holds a network of {algo}, not of {source.options.algo}", "leave out algo=")
     values = imported.defaults(algo, _env_id(said.get("env_id"), file, source))
     values["algo"]["net_arch"] = _sizes(actor)[1:-1]
     for theirs, ours in SAID.items():
@@ -294,7 +294,7 @@ def _arrays(path: Path, source: Source) -> dict[str, np.ndarray]:
         found = read_module(data, path.name)
     except RlzooError as error:
         raise RlzooError(error.message, STATE_DICT, error.code) from error
-    source.notes.assume(f"{path.name} holds a whole pickled network: its numbers were read, its code was not")
+    source.assume(f"{path.name} holds a whole pickled network: its numbers were read, its code was not")
     return found
 
 

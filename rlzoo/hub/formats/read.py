@@ -27,8 +27,7 @@ from rlzoo.console import say, warn
 from rlzoo.errors import ExitCode, RlzooError, clean
 from rlzoo.hub.formats import course, rl_zoo3, rlzoo, sb3
 from rlzoo.hub.formats import source as imported
-from rlzoo.hub.formats.source import Notes, Origin, Repository, Source, Wishes, shown
-from rlzoo.hub.listing import read_published
+from rlzoo.hub.formats.source import ImportOptions, Origin, Repository, Source, shown
 from rlzoo.runs.checkpoints import NotFiniteError
 from rlzoo.runs.run import Run, folder_name
 
@@ -40,7 +39,8 @@ ROOT = Path("hub", "local")
 WEIGHTS = (".zip", ".pt", ".pkl")
 """Kinds of files that agents are in."""
 CHUNK = 2**20
-Reader = Callable[[Repository, str, Run, Source], tuple[dict[str, Any], str]]
+NO_PLACE = "free some space, or choose another place with folder="
+Reader = Callable[[Source, str, Run], tuple[dict[str, Any], str]]
 """Makes the checkpoint of a run from the named file; returns the run's configuration, and the checkpoint's name."""
 
 
@@ -117,7 +117,7 @@ def read(
     into: Path,
     *,
     origin: Origin | None = None,
-    wishes: Wishes | None = None,
+    options: ImportOptions | None = None,
     only: Sequence[str] = (),
     replace_old: bool = False,
 ) -> Run:
@@ -127,7 +127,7 @@ def read(
         folder: the files, as they lie in the repository.
         into: where the run is made. It appears as a whole, or not at all.
         origin: where the files come from; by default the folder.
-        wishes: what the repository does not say by itself.
+        options: what the repository does not say by itself.
         only: the names of the files that are looked at, if not all are.
         replace_old: a run that is there is replaced; else there must be none.
 
@@ -135,27 +135,23 @@ def read(
         RlzooError: if the layout is not known, a file is refused (exit code 7), damaged or missing, or they do not fit
             each other and the environment.
     """
-    origin, wishes = origin or Origin(str(folder)), wishes or Wishes()
+    origin, options = origin or Origin(str(folder)), options or ImportOptions()
     repository = Repository(folder, origin, tuple(only))
-    layout = recognise(repository.names(), file=wishes.file, repo_name=origin.name)
-    notes = Notes()
-    source = Source(origin, read_published(repository, notes), wishes, notes)
+    layout = recognise(repository.names(), file=options.file, repo_name=origin.name)
+    source = Source(repository, options)
     if into.exists() and not replace_old:
         raise RlzooError(f"{into} is there already", code=ExitCode.STORAGE)
     places: list[Path] = []
     try:
-        with contained.replacing(into, new_only=not replace_old) as new:
+        with contained.replacing(into, hint=NO_PLACE, new_only=not replace_old) as new:
             places += [new, folder]
-            values, checkpoint = layout.format.read(repository, layout.file, Run(new), source)
+            values, checkpoint = layout.format.read(source, layout.file, Run(new))
             imported.write_run(Run(new), values, source, layout=layout.name, file=layout.file, checkpoint=checkpoint)
-            _try(Run(new), layout, wishes)
+            _try(Run(new), layout, options)
     except NotFiniteError as error:
         raise RlzooError(f"{layout.file} holds numbers that are not finite", code=ExitCode.UNSAFE) from error
     except RlzooError as error:
         raise _of_repository(error, places, origin) from error
-    except OSError as error:
-        text = f"cannot write {into}: {error.strerror or error}"
-        raise RlzooError(text, "free some space, or choose another place with folder=", ExitCode.STORAGE) from error
     return Run(into)
 
 
@@ -169,21 +165,21 @@ def is_agent(path: Path) -> bool:
         return (path / rlzoo.MANIFEST).is_file() or any(Path(entry.name).suffix in WEIGHTS for entry in found)
 
 
-def read_local(path: Path, wishes: Wishes) -> Run:
+def read_local(path: Path, options: ImportOptions) -> Run:
     """The run of an agent on this disk, made when it is first asked for, and again when its files have changed.
 
     That is `hub/local/<name>-<digest>`, where results and films go too: nothing is written where the agent lies.
 
     Args:
         path: a file of weights, or a folder with one.
-        wishes: what it does not say by itself.
+        options: what it does not say by itself.
 
     Raises:
         RlzooError: with exit code 7 if a file is refused, 5 if it is damaged, 2 if it does not say enough.
     """
     _require_no_checkpoint(path.parent if path.is_file() else path)
     try:
-        run = _read_local(path, wishes)
+        run = _read_local(path, options)
     except RlzooError as error:
         code = ExitCode.WRONG_REQUEST if error.code is ExitCode.HUB else error.code
         raise RlzooError(error.message, error.hint, code) from error
@@ -216,12 +212,12 @@ def _of_repository(error: RlzooError, places: Sequence[Path], origin: Origin) ->
     return RlzooError(message, hint, error.code)
 
 
-def _try(run: Run, layout: Layout, wishes: Wishes) -> None:
+def _try(run: Run, layout: Layout, options: ImportOptions) -> None:
     """Load the agent as every command will: its algorithm takes the weights, its environment the statistics."""
     from rlzoo.evaluation.agent import load
 
     with imported.explained(layout.file):
-        load(run, device="cpu", trust=wishes.trust)
+        load(run, device="cpu", trust=options.trust)
 
 
 def _layout(name: str, file: str, others: Sequence[str], names: Sequence[str]) -> Layout:
@@ -250,23 +246,23 @@ def _choose(models: list[str], names: Sequence[str], repo_name: str) -> str:
     raise RlzooError(f"there is no agent that rlzoo knows among: {shown(list(names))}", hint, ExitCode.HUB)
 
 
-def _read_local(path: Path, wishes: Wishes) -> Run:
+def _read_local(path: Path, options: ImportOptions) -> Run:
     folder = path
     only: tuple[str, ...] = ()
     if path.is_file():
         folder, only = path.parent, beside(path.name)
-        wishes = replace(wishes, file=path.name)
+        options = replace(options, file=path.name)
     origin = Origin(str(folder) if folder.name else str(folder.resolve()))
     folder = folder.absolute()  # what is found and replaced in messages
     repository = Repository(folder, origin, only)
-    layout = recognise(repository.names(), file=wishes.file, repo_name=origin.name)
-    into = ROOT / f"{_name(path)}-{_digest(repository, layout.files, wishes)}"
+    layout = recognise(repository.names(), file=options.file, repo_name=origin.name)
+    into = ROOT / f"{_name(path)}-{_digest(repository, layout.files, options)}"
     contained.require_way(into)
     if into.absolute().is_relative_to(folder):
         contained.require(into, folder)
     if not into.exists():
         try:
-            read(folder, into, origin=origin, wishes=wishes, only=only)
+            read(folder, into, origin=origin, options=options, only=only)
         except RlzooError:
             if not into.exists():  # another process was not quicker
                 raise
@@ -287,9 +283,9 @@ def _name(path: Path) -> str:
     return folder_name(f"{whole.parent.name}-{whole.stem}" if path.is_file() else whole.name).strip("-.")[:80]
 
 
-def _digest(repository: Repository, names: tuple[str, ...], wishes: Wishes) -> str:
+def _digest(repository: Repository, names: tuple[str, ...], options: ImportOptions) -> str:
     """Of everything that the run is made of: the files that are read, what was wished for, and the reader."""
-    digest = hashlib.sha256(repr((__version__, astuple(wishes))).encode())
+    digest = hashlib.sha256(repr((__version__, astuple(options))).encode())
     for name in names:
         path = repository.need(name)
         digest.update(f"\0{name}\0{path.stat().st_size}\0".encode())

@@ -24,7 +24,7 @@ from rlzoo.config.parse import dump
 from rlzoo.errors import ExitCode, RlzooError
 from rlzoo.escape import shell
 from rlzoo.evaluation import plot
-from rlzoo.hub.formats.source import Repository, Source, checked, defaults, write_json
+from rlzoo.hub.formats.source import Source, checked, defaults, write_json
 from rlzoo.hub.privacy import portable, portable_words
 from rlzoo.registry import version_of
 from rlzoo.runs import checkpoints, tables
@@ -133,7 +133,7 @@ def files(names: Sequence[str]) -> tuple[str, ...]:
     return tuple(name for name in names if name in fixed or PART.fullmatch(name))
 
 
-def read(repository: Repository, file: str, run: Run, source: Source) -> tuple[dict[str, Any], str]:
+def read(source: Source, file: str, run: Run) -> tuple[dict[str, Any], str]:
     """Copy the checkpoint, whose manifest is `file`, and the tables into a run.
 
     Returns:
@@ -142,19 +142,19 @@ def read(repository: Repository, file: str, run: Run, source: Source) -> tuple[d
     Raises:
         RlzooError: if a file is refused, damaged or missing.
     """
-    values = _values(repository, source)
-    info = repository.keys_and_values(INFO, source.notes, finite=True)
+    values = _values(source)
+    info = source.keys_and_values(INFO, finite=True)
     package = info.get("package")
     name = package.get("checkpoint") if isinstance(package, dict) else None
     name = name if name in ("best", "last") else "last"
     folder = run.checkpoint(name).path
     folder.mkdir(parents=True)
-    for published in files(repository.names()):
+    for published in files(source.repository.names()):
         if published.startswith(f"{CHECKPOINT}/"):
-            shutil.copyfile(repository.need(published), folder / published.rpartition("/")[2])
+            shutil.copyfile(source.repository.need(published), folder / published.rpartition("/")[2])
     checkpoints.verify(run.checkpoint(name))
     for table in TABLES:
-        path = repository.find(f"rlzoo/{table}")
+        path = source.repository.find(f"rlzoo/{table}")
         if path is not None:
             shutil.copyfile(path, run.path / table)
     run.write_info({key: info[key] for key in READ if key in info})
@@ -183,9 +183,9 @@ def requirements() -> list[str]:
     return [f"{name}=={found.partition('+')[0]}" for name in PACKAGES if (found := version_of(name))]
 
 
-def _values(repository: Repository, source: Source) -> dict[str, Any]:
+def _values(source: Source) -> dict[str, Any]:
     """The published configuration, checked; what it leaves out has rlzoo's default."""
-    path = repository.need(CONFIG)
+    path = source.repository.need(CONFIG)
     try:
         published = read_config(path)
     except RlzooError as error:
@@ -195,10 +195,10 @@ def _values(repository: Repository, source: Source) -> dict[str, Any]:
     algo, env = published.get("algo"), published.get("env")
     if not isinstance(algo, dict) or not isinstance(env, dict):
         raise RlzooError(f"{CONFIG} of {source.origin} has no algo and no env", code=ExitCode.UNSAFE)
-    if source.wishes.algo not in (None, algo.get("name")):
-        raise RlzooError(f"{source.origin} holds {algo.get('name')}, not {source.wishes.algo}", "leave out algo=")
-    if source.wishes.env_id is not None:
-        env["id"] = source.wishes.env_id
+    if source.options.algo not in (None, algo.get("name")):
+        raise RlzooError(f"{source.origin} holds {algo.get('name')}, not {source.options.algo}", "leave out algo=")
+    if source.options.env_id is not None:
+        env["id"] = source.options.env_id
     values = defaults(str(algo.get("name")), str(env.get("id")))
     launcher = values["launcher"]
     values |= {**published, **LOCAL, "launcher": launcher, "logger": {"csv": {}}}

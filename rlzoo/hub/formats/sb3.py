@@ -20,7 +20,7 @@ from rlzoo.errors import ConfigError, ExitCode, Problem, RlzooError
 from rlzoo.hub.formats import rl_zoo3
 from rlzoo.hub.formats import source as imported
 from rlzoo.hub.formats.rl_zoo3 import ZooSettings
-from rlzoo.hub.formats.source import Repository, Source, write_json, write_zip
+from rlzoo.hub.formats.source import Source, write_json, write_zip
 from rlzoo.hub.privacy import portable
 from rlzoo.protocols import State
 from rlzoo.runs import checkpoints
@@ -45,16 +45,13 @@ SCREEN = 84
 """Pixels of a side of the images that Atari's usual preprocessing makes."""
 
 
-def read(
-    repository: Repository, file: str, run: Run, source: Source, *, zoo: bool = False
-) -> tuple[dict[str, Any], str]:
+def read(source: Source, file: str, run: Run, *, zoo: bool = False) -> tuple[dict[str, Any], str]:
     """Make the checkpoint of a run from a zip and what lies beside it.
 
     Args:
-        repository: where it lies.
-        file: the zip.
+        source: the zip, and what lies beside it.
+        file: the name of the zip.
         run: gets the checkpoint.
-        source: where it comes from.
         zoo: rl_zoo3's settings lie beside it.
 
     Returns:
@@ -65,10 +62,10 @@ def read(
     """
     from rlzoo.envs import make
 
-    settings = rl_zoo3.read(repository) if zoo else None
-    saved = _open(repository.need(file), settings, source)
+    settings = rl_zoo3.read(source.repository) if zoo else None
+    saved = _open(source.repository.need(file), settings, source)
     values = _values(file, saved, settings, source)
-    statistics, values["env"]["normalize"] = _normalization(repository, settings, values, source)
+    statistics, values["env"]["normalize"] = _normalization(settings, values, source)
     where = f"{rl_zoo3.CONFIG if zoo else file} of {source.origin.name}"
     cfg = imported.checked(values, source, where=where)
     env = make(cfg.env, n_envs=1, seed=0, training=False, statistics=statistics)
@@ -78,19 +75,19 @@ def read(
         checkpoints.save(run, CHECKPOINT, algorithm=algorithm, env=env, model_zip=True)
     finally:
         env.close()
-    metrics = repository.find(rl_zoo3.METRICS) if zoo else None
+    metrics = source.repository.find(rl_zoo3.METRICS) if zoo else None
     if metrics is not None:
         try:
             rl_zoo3.read_evaluations(metrics, run.evaluations_file)
         except RlzooError as error:
-            source.notes.assume(f"{rl_zoo3.METRICS} is left out: {error.message[:200]}")
+            source.assume(f"{rl_zoo3.METRICS} is left out: {error.message[:200]}")
     return values, CHECKPOINT
 
 
 def write_model(folder: Path, name: str, agent: Agent) -> None:
     """Write `<name>.zip`, its contents in `<name>/`, and `config.json`, what it says about itself without pickle.
 
-    The zip of a checkpoint of this user's own run is taken as it is; any other is made anew from the weights.
+    The zip of a checkpoint of this user's own run is taken as it is; any other is written from the weights.
     """
     contents = _contents(agent)
     write_zip(folder / f"{name}.zip", contents)
@@ -103,7 +100,7 @@ def write_model(folder: Path, name: str, agent: Agent) -> None:
 
 
 def write_statistics(path: Path, agent: Agent) -> None:
-    """Write `vec_normalize.pkl` as the training had it: going on with it normalises rewards again if it did."""
+    """Write `vec_normalize.pkl` as the training had it: resuming from it normalises rewards again if it did."""
     from stable_baselines3.common.vec_env import unwrap_vec_normalize
 
     env = agent.make_env()
@@ -138,7 +135,7 @@ def _values(file: str, saved: SavedModel, settings: ZooSettings | None, source: 
         values["env"] |= {**settings.env, "imports": list(dict.fromkeys(imports))}
         values |= settings.training
         for note in settings.notes:
-            source.notes.assume(note)
+            source.assume(note)
     if source.published.deterministic is not None:
         values["eval"]["deterministic"] = source.published.deterministic
     return values
@@ -160,24 +157,24 @@ def _guessed(env_id: str, space: gymnasium.Space | None, source: Source) -> dict
     shape = () if space is None else tuple(space.shape or ())
     sizes = sorted(shape)
     if len(sizes) != 3 or sizes[1] != sizes[2]:
-        source.notes.assume(f"nothing is around {env_id}: its agent sees {shape or 'something that is not said'}")
+        source.assume(f"nothing is around {env_id}: its agent sees {shape or 'something that is not said'}")
         return {}
     n_stack, side = sizes[0], sizes[2]
-    source.notes.assume(f"the usual preprocessing of Atari games, {n_stack} frames together, as its images have them")
+    source.assume(f"the usual preprocessing of Atari games, {n_stack} frames together, as its images have them")
     options = {} if side == SCREEN else {"screen_size": side}
     kwargs = {"frameskip": 1, "repeat_action_probability": 0.0} if "NoFrameskip" in env_id else {}
     return {"wrappers": {"atari": options}, "kwargs": kwargs, "frame_stack": n_stack if n_stack > 1 else None}
 
 
 def _open(path: Path, settings: ZooSettings | None, source: Source) -> SavedModel:
-    wishes = source.wishes
-    algo = wishes.algo or (settings.algo if settings is not None else None)
+    options = source.options
+    algo = options.algo or (settings.algo if settings is not None else None)
     try:
         return sb3_zip.read(path, algo)
     except RlzooError as error:
         if error.code is not ExitCode.UNSAFE:
             raise
-        if not wishes.trust:
+        if not options.trust:
             hint = "algo=ppo says which" if "name it" in error.message else trust.HINT
             raise RlzooError(error.message, error.hint or hint, error.code) from error
         return _trusted(path, algo, source)
@@ -189,8 +186,8 @@ def _trusted(path: Path, algo: str | None, source: Source) -> SavedModel:
     if name is None:
         raise RlzooError(f"{path.name!r} does not say which algorithm it holds", "algo=ppo says which")
     spec = find_spec(name)
-    opened = trust.load_model(path, spec.name, trust=source.wishes.trust, device="cpu", source=str(source.origin))
-    source.notes.trusted.append(opened.record)
+    opened = trust.load_model(path, spec.name, trust=source.options.trust, device="cpu", source=str(source.origin))
+    source.trusted.append(opened.record)
     model: Any = opened.algorithm.model
     state = opened.algorithm.state()
     values = {key: _plain(value) for key, value in vars(model).items() if isinstance(value, bool | int | float | str)}
@@ -225,21 +222,19 @@ def _words(value: Any, name: str) -> Any:
     return _plain(value)
 
 
-def _normalization(
-    repository: Repository, settings: ZooSettings | None, values: Mapping[str, Any], source: Source
-) -> tuple[State | None, Any]:
+def _normalization(settings: ZooSettings | None, values: Mapping[str, Any], source: Source) -> tuple[State | None, Any]:
     """The statistics, and `env.normalize`; the file of statistics is believed before the settings."""
-    path = next((path for name in STATISTICS if (path := repository.find(name)) is not None), None)
+    path = next((path for name in STATISTICS if (path := source.repository.find(name)) is not None), None)
     asked = None if settings is None else settings.normalize
     if asked is False:
         if path is not None:
-            source.notes.assume(f"{path.name} is left out: {rl_zoo3.CONFIG} says that nothing was normalised")
+            source.assume(f"{path.name} is left out: {rl_zoo3.CONFIG} says that nothing was normalised")
         return None, False
     if path is None:
         if asked is None:
             return None, False
         if isinstance(asked, Mapping) and asked.get("norm_obs") is False:
-            source.notes.assume("rewards were normalised, which does not matter to an agent that is trained")
+            source.assume("rewards were normalised, which does not matter to an agent that is trained")
             return None, False
         problem = Problem("normalize", "observations were normalised, and there are no statistics: vec_normalize.pkl")
         raise ConfigError([replace(problem, where=f"{rl_zoo3.CONFIG} of {source.origin.name}")])

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from copy import deepcopy
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from pathlib import Path, PurePosixPath
 from typing import Any, TypeVar
 
@@ -25,7 +26,7 @@ from rlzoo.config.schema import TrainConfig
 from rlzoo.envs import registration
 from rlzoo.envs.check import check_env
 from rlzoo.errors import ConfigError, ExitCode, Problem, RlzooError, clean
-from rlzoo.hub.listing import Published
+from rlzoo.hub.listing import Published, read_published
 from rlzoo.runs import checkpoints, strangers
 from rlzoo.runs.run import Run, write_text
 from rlzoo.untrusted import pickle_files
@@ -55,7 +56,7 @@ BEGINNING_OF_TIME = (1980, 1, 1, 0, 0, 0)
 
 
 @dataclass(frozen=True)
-class Wishes:
+class ImportOptions:
     """What the user said about a repository, where it does not say so itself.
 
     Attributes:
@@ -69,18 +70,6 @@ class Wishes:
     algo: str | None = None
     env_id: str | None = None
     trust: bool = False
-
-
-@dataclass
-class Notes:
-    """What is worth saying about an import: what nobody said and was taken for granted, and what was unpickled."""
-
-    assumed: list[str] = field(default_factory=list)
-    trusted: list[Trusted] = field(default_factory=list)
-
-    def assume(self, text: str) -> None:
-        if text not in self.assumed:
-            self.assumed.append(text)
 
 
 @dataclass(frozen=True)
@@ -165,15 +154,44 @@ class Repository:
             )
         return path
 
-    def keys_and_values(self, name: str, notes: Notes, *, finite: bool = False) -> dict[str, Any]:
+
+@dataclass
+class Source:
+    """What the reader of a format works from, and what is worth saying about it.
+
+    Attributes:
+        repository: the files.
+        options: what they do not say by themselves.
+        assumed: what nobody said and was taken for granted, and what was left out.
+        trusted: what was unpickled.
+    """
+
+    repository: Repository
+    options: ImportOptions
+    assumed: list[str] = field(default_factory=list)
+    trusted: list[Trusted] = field(default_factory=list)
+
+    @property
+    def origin(self) -> Origin:
+        return self.repository.origin
+
+    @cached_property
+    def published(self) -> Published:
+        """The score that the repository says its agent has."""
+        return read_published(self)
+
+    def assume(self, text: str) -> None:
+        if text not in self.assumed:
+            self.assumed.append(text)
+
+    def keys_and_values(self, name: str, *, finite: bool = False) -> dict[str, Any]:
         """What a JSON file holds; nothing if there is none, and if it is damaged, which is noted.
 
         Args:
             name: the file's.
-            notes: get what is wrong with it.
             finite: a number that is not finite damages it.
         """
-        path = self.find(name)
+        path = self.repository.find(name)
         if path is None:
             return {}
         try:
@@ -184,19 +202,9 @@ class Repository:
                 json.dumps(found, allow_nan=False)
         except (ValueError, RecursionError) as error:
             why = "it is nested too deeply" if isinstance(error, RecursionError) else clean(error)[:100]
-            notes.assume(f"{name} is left out: {why}")
+            self.assume(f"{name} is left out: {why}")
             return {}
         return found
-
-
-@dataclass(frozen=True)
-class Source:
-    """Everything that the reader of a layout works from."""
-
-    origin: Origin
-    published: Published
-    wishes: Wishes
-    notes: Notes
 
 
 def check_size(name: str, size: int, origin: Origin) -> None:
@@ -232,11 +240,11 @@ def write_zip(path: Path, contents: Mapping[str, bytes]) -> None:
 
 
 def opened(path: Path, source: Source, read: Callable[[Path], T], take: Callable[[Any], T | None], what: str) -> T:
-    """What a pickle of a stranger holds: read as data, or unpickled where that is refused and the user asked for it.
+    """What an untrusted pickle holds: read as data, or unpickled where that is refused and the user asked for it.
 
     Args:
         path: the file.
-        source: says what the user wishes, and is told what was unpickled.
+        source: says whether the user trusts it, and is told what was unpickled.
         read: reads it as data.
         take: gets the same out of the unpickled object; None if it is another.
         what: it is, for an error.
@@ -249,10 +257,10 @@ def opened(path: Path, source: Source, read: Callable[[Path], T], take: Callable
     except RlzooError as error:
         if error.code is not ExitCode.UNSAFE:
             raise
-        if not source.wishes.trust:
+        if not source.options.trust:
             raise RlzooError(error.message, HINT, error.code) from error
-    unpickled = unpickle(path, trust=source.wishes.trust, source=str(source.origin))
-    source.notes.trusted.append(unpickled.record)
+    unpickled = unpickle(path, trust=source.options.trust, source=str(source.origin))
+    source.trusted.append(unpickled.record)
     found = take(unpickled.value)
     if found is None:
         raise RlzooError(f"{path.name!r} holds no {what}")
@@ -299,8 +307,8 @@ def env_id_of(named: Sequence[str], source: Source, *, where: str) -> str:
     Raises:
         RlzooError: if none is named, or it means another environment today.
     """
-    if source.wishes.env_id is not None:
-        return aliases.current(source.wishes.env_id)
+    if source.options.env_id is not None:
+        return aliases.current(source.options.env_id)
     candidates = list(dict.fromkeys(name for name in named if name))
     if not candidates:
         hint = "say it: env.id=CartPole-v1"
@@ -314,7 +322,7 @@ def env_id_of(named: Sequence[str], source: Source, *, where: str) -> str:
         raise ConfigError(
             [Problem("env.id", text, f"env.id={alias.id} loads it all the same; expect other scores", where)]
         )
-    source.notes.assume(f"{env_id} is called {alias.id} today: {alias.note}")
+    source.assume(f"{env_id} is called {alias.id} today: {alias.note}")
     return alias.id
 
 
@@ -331,7 +339,7 @@ def checked(values: dict[str, Any], source: Source, *, where: str) -> TrainConfi
         RlzooError: with exit code 7, if it names modules of others and is not trusted.
     """
     foreign = strangers.foreign(values)
-    if foreign and not source.wishes.trust:
+    if foreign and not source.options.trust:
         raise RlzooError(f"{where} {'; '.join(foreign)}", HINT, ExitCode.UNSAFE)
     own_modules.allow(own_modules.named(values))
     cfg, problems = check(TrainConfig, values)
@@ -347,7 +355,7 @@ def checked(values: dict[str, Any], source: Source, *, where: str) -> TrainConfi
         first = {problem.key: problem for problem in reversed(problems)}
         raise ConfigError([replace(problem, where=where) for problem in reversed(first.values())])
     for problem in _training_problems(values["algo"], values["env"]):
-        source.notes.assume(f"it only plays: a training with {problem.key} would not begin: it {problem.message}")
+        source.assume(f"it only plays: a training with {problem.key} would not begin: it {problem.message}")
     return parse(values)
 
 
@@ -356,13 +364,13 @@ def write_run(run: Run, values: Mapping[str, Any], source: Source, *, layout: st
 
     Args:
         run: the folder of the run, with the checkpoint.
-        values: its configuration, which is not signed: it is a stranger's.
+        values: its configuration, which is not signed: somebody else wrote it.
         source: where it comes from.
         layout: the name of the layout.
         file: where the weights were.
         checkpoint: the name of the checkpoint.
     """
-    origin, published, notes = source.origin, source.published, source.notes
+    origin, published, options = source.origin, source.published, source.options
     entry = published.entry(checkpoint, run.checkpoint(checkpoint).num_timesteps)
     if entry is not None:
         run.append_result(entry)
@@ -374,9 +382,9 @@ def write_run(run: Run, values: Mapping[str, Any], source: Source, *, layout: st
         "layout": layout,
         "file": file,
         "published": published.text,
-        "assumed": notes.assumed,
-        "trusted": [record.to_json() for record in notes.trusted],
-        "wishes": {"file": source.wishes.file, "algo": source.wishes.algo, "env.id": source.wishes.env_id},
+        "assumed": source.assumed,
+        "trusted": [record.to_json() for record in source.trusted],
+        "wishes": {"file": options.file, "algo": options.algo, "env.id": options.env_id},
     }
     known = run.read_info() if run.info_file.is_file() else {}
     run.write_info({**known, "status": "finished", "hub": about})
