@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, TypedDict
 
-from pydantic import Field
-from typing_extensions import TypedDict
-
-from rlzoo.config.records import Count, Number, Words
+from rlzoo.config.records import Count, Number, Test, Words
 
 Named = str | dict[str, dict[str, Any] | None]
-Seeds = Annotated[int, Field(ge=1, le=10_000)]
+Seeds = Annotated[int, Test("from 1 to 10000", lambda value: 1 <= value <= 10_000)]
 """Something is computed for each of them."""
 
 
