@@ -6,40 +6,39 @@ A field that is not named here is any plain data; a field that is not there is n
 from __future__ import annotations
 
 import re
-import types
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 from functools import cache
-from typing import (
-    Annotated,
-    Any,
-    Literal,
-    NotRequired,
-    TypedDict,
-    Union,
-    get_args,
-    get_origin,
-    get_type_hints,
-    is_typeddict,
-)
+from typing import Annotated, Any, NotRequired
 
-from rlzoo.config.fields import LARGEST, is_number
+from pydantic import BeforeValidator, Field, TypeAdapter, ValidationError
+from typing_extensions import TypedDict
+
+from rlzoo.config.fields import LARGEST
 from rlzoo.config.yaml_file import MAX_DEPTH
 from rlzoo.errors import shorten, show
 
+KINDS = {
+    "string_type": "text",
+    "bool_type": "true or false",
+    "int_type": "a whole number",
+    "float_type": "a number",
+    "finite_number": "a finite number",
+    "none_required": "null",
+    "dict_type": "a mapping",
+    "dataclass_type": "a mapping",
+    "tuple_type": "a list",
+    "list_type": "a list",
+    "too_short": "a list of {min_length} or more",
+    "too_long": "a list of at most {max_length}",
+    "greater_than_equal": "at least {ge}",
+    "less_than_equal": "at most {le}",
+    "greater_than": "greater than {gt}",
+    "less_than": "less than {lt}",
+}
+"""What is allowed where pydantic finds something else, as the end of "must be ..."."""
 
-@dataclass(frozen=True)
-class Test:
-    """What a value has to be beyond its type: in words, after "must be", and as a function."""
-
-    words: str
-    holds: Callable[[Any], bool]
-
-
-Count = Annotated[
-    int, Test("at least 0", lambda value: value >= 0), Test("at most 10^18", lambda value: value <= LARGEST)
-]
-Number = Annotated[float, Test("a finite number", is_number)]
+Count = Annotated[int, Field(ge=0, le=LARGEST)]
+Number = Annotated[float, Field(allow_inf_nan=False)]
 Words = list[str]
 MAX_FILES = 10_000
 """Files that a repository may list."""
@@ -151,7 +150,7 @@ class Result(TypedDict, total=False):
     result: Number | None
     median_reward: Number | None
     iqm: Number | None
-    iqm_ci: Annotated[list[Number | None], Test("a list of two", lambda pair: len(pair) == 2)]
+    iqm_ci: Annotated[list[Number | None], Field(min_length=2, max_length=2)]
     min_reward: Number | None
     max_reward: Number | None
     mean_length: Number | None
@@ -161,16 +160,21 @@ class Result(TypedDict, total=False):
     lengths: list[Count]
 
 
-FileName = Annotated[
-    str,
-    Test("named as a file in its folder", lambda text: re.fullmatch(r"\w[\w.-]{0,99}", text, re.ASCII) is not None),
-]
-Sha256 = Annotated[str, Test("64 hexadecimal digits", lambda text: re.fullmatch(r"[0-9a-f]{64}", text) is not None)]
+def _file_name(text: Any) -> Any:
+    if not isinstance(text, str) or re.fullmatch(r"\w[\w.-]{0,99}", text, re.ASCII) is None:
+        raise ValueError("must be named as a file in its folder")
+    return text
+
+
+def _sha256(text: Any) -> Any:
+    if not isinstance(text, str) or re.fullmatch(r"[0-9a-f]{64}", text) is None:
+        raise ValueError("must be 64 hexadecimal digits")
+    return text
 
 
 class _File(TypedDict):
     size: Count
-    sha256: Sha256
+    sha256: Annotated[str, BeforeValidator(_sha256)]
 
 
 class Moment(TypedDict):
@@ -181,7 +185,7 @@ class Moment(TypedDict):
 
 class _Described(Moment):
     format: Count
-    files: dict[FileName, _File]
+    files: dict[Annotated[str, BeforeValidator(_file_name)], _File]
 
 
 class Manifest(_Described, total=False):
@@ -245,89 +249,44 @@ class Repository(TypedDict):
 
     sha: str
     private: NotRequired[bool | None]
-    siblings: Annotated[list[_Sibling], Test(f"a list of at most {MAX_FILES}", lambda listed: len(listed) <= MAX_FILES)]
+    siblings: Annotated[list[_Sibling], Field(max_length=MAX_FILES)]
 
 
 def problem(kind: Any, value: Any) -> str:
     """What is wrong with the content of a file, on one line; empty if it is as it should be."""
-    return _strange(value) or next(_mistakes(kind, value, ()), "")
+    if wrong := _strange(value):
+        return wrong
+    try:
+        _adapter(kind).validate_python(value, strict=True)
+    except ValidationError as error:
+        detail = error.errors(include_url=False)[0]
+        key = _key(detail["loc"])
+        if detail["type"] == "missing":
+            return f"{key} is missing"
+        return f"{f'{key} ' if key else 'it '}must be {allowed(detail)}, not {show(detail['input'])}"
+    return ""
 
 
-def _mistakes(kind: Any, value: Any, path: tuple[int | str, ...]) -> Iterator[str]:
-    """What is wrong with a value of a type, and with all that is in it."""
-    origin, arguments = get_origin(kind), get_args(kind)
-    if kind is _MISSING:
-        yield f"{_key(path)} is missing"
-    elif origin in (Union, types.UnionType):
-        found = [next(_mistakes(each, value, path), "") for each in arguments]
-        yield from [] if "" in found else found[:1]
-    elif origin is Annotated:
-        wrong = list(_mistakes(arguments[0], value, path))
-        failed = [test.words for test in arguments[1:] if not wrong and not test.holds(value)]
-        yield from wrong + [_must_be(words, value, path) for words in failed]
-    elif origin is Literal:
-        yield from [] if value in arguments else [_must_be(" or ".join(arguments), value, path)]
-    elif kind is not Any:
-        words, allowed = _TYPES[dict if is_typeddict(kind) else origin or kind]
-        if not isinstance(value, allowed) or (isinstance(value, bool) and kind is not bool):
-            yield _must_be(words, value, path)
-        else:
-            for key, inner, inside in _inside(kind, value):
-                yield from _mistakes(inner, inside, (*path, key))
+def allowed(detail: Any) -> str:
+    """What an error says is allowed, as the end of "must be ..."."""
+    if detail["type"] in KINDS:
+        return KINDS[detail["type"]].format(**detail.get("ctx", {}))
+    text = detail["msg"].removeprefix("Value error, ").removeprefix("must be ").removeprefix("Input should be ")
+    return str(text)
 
 
-_MISSING = object()
-
-
-def _inside(kind: Any, value: Any) -> Iterator[tuple[int | str, Any, Any]]:
-    """Where each part of a list or a mapping is, what it has to be, and what it is."""
-    arguments = get_args(kind)
-    if is_typeddict(kind):
-        for name, (inner, required) in _entries(kind).items():
-            if name in value or required:
-                yield name, inner if name in value else _MISSING, value.get(name)
-    elif isinstance(value, dict) and arguments:
-        for key, inside in value.items():
-            yield key, arguments[0], key
-            yield key, arguments[1], inside
-    elif isinstance(value, list):
-        for index, inside in enumerate(value):
-            yield index, arguments[0], inside
-
-
-_TYPES: dict[Any, tuple[str, type | tuple[type, ...]]] = {
-    str: ("text", str),
-    bool: ("true or false", bool),
-    int: ("a whole number", int),
-    float: ("a number", (int, float)),
-    dict: ("a mapping", dict),
-    list: ("a list", list),
-    type(None): ("null", type(None)),
-}
-
-
-@cache
-def _entries(kind: Any) -> dict[str, tuple[Any, bool]]:
-    """The types of a mapping's entries, and whether each has to be there."""
-    hints = get_type_hints(kind, include_extras=True)
-    free = {name for name, hint in hints.items() if get_origin(hint) is NotRequired}
-    return {
-        name: (get_args(hint)[0] if name in free else hint, name in kind.__required_keys__ and name not in free)
-        for name, hint in hints.items()
-    }
-
-
-def _must_be(words: str, value: Any, path: tuple[int | str, ...]) -> str:
-    key = _key(path)
-    return f"{f'{key} ' if key else 'it '}must be {words}, not {show(value)}"
-
-
-def _key(path: tuple[int | str, ...]) -> str:
+def _key(location: tuple[int | str, ...]) -> str:
     """Where an error is: `hub.trusted.0`, of a list of entries `entry 2: iqm`."""
+    path = [part for part in location if part != "[key]"]
     entry = ""
     if path and isinstance(path[0], int):
         entry, path = f"entry {path[0] + 1}: ", path[1:]
     return entry + shorten(".".join(map(str, path)), 80)
+
+
+@cache
+def _adapter(kind: Any) -> TypeAdapter[Any]:
+    return TypeAdapter(kind)
 
 
 def _strange(value: Any) -> str:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal, TypedDict
+from typing import Annotated, Any, Literal
 
-from rlzoo.config.records import Count, Number, Test, Words
+from pydantic import Field
+from typing_extensions import TypedDict
+
+from rlzoo.config.records import Count, Number, Words
 
 Named = str | dict[str, dict[str, Any] | None]
-Seeds = Annotated[int, Test("from 1 to 10000", lambda value: 1 <= value <= 10_000)]
+Seeds = Annotated[int, Field(ge=1, le=10_000)]
 """Something is computed for each of them."""
 
 

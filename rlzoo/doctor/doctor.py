@@ -33,6 +33,7 @@ CORE = {
     "hydra": "hydra-core",
     "omegaconf": "omegaconf",
     "yaml": "PyYAML",
+    "pydantic": "pydantic",
     "annotated_types": "annotated-types",
     "rich": "rich",
     "safetensors": "safetensors",

@@ -73,7 +73,7 @@ def test_every_odd_value_is_an_error_for_the_user(file, run, tmp_path, monkeypat
         ("info.json", (), "list", "info.json is damaged: it must be a mapping"),
         ("info.json", ("git",), "deep", "info.json is damaged: it is nested more than 32 deep"),
         ("results.json", (0, "mean_reward"), "text", "results.json is damaged: entry 1: mean_reward must be a number"),
-        ("results.json", (0, "iqm_ci"), "empty", "entry 1: iqm_ci must be a list of two"),
+        ("results.json", (0, "iqm_ci"), "empty", "entry 1: iqm_ci must be a list of 2 or more"),
         ("checkpoints/last/manifest.json", ("num_timesteps",), "negative", "num_timesteps must be at least 0, not -5"),
         ("checkpoints/last/manifest.json", ("num_timesteps",), "digits", "a number beyond 10^18"),
         ("config.yaml", ("algo", "name"), "empty", "config.yaml is damaged: algo.name must be text, not []"),
