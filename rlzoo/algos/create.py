@@ -11,7 +11,7 @@ from functools import partial
 from inspect import signature
 from typing import TYPE_CHECKING, Any
 
-from rlzoo.algos.schema.policies import choose_policy
+from rlzoo.algos.schema.rules import choose_policy
 from rlzoo.algos.schema.signatures import Signature, find_signature, is_sb3, load_class, verify_versions
 from rlzoo.algos.schema.types import CLASSES, NOISES, SCHEDULES, named_numbers
 from rlzoo.algos.specs import AlgoSpec, find_spec

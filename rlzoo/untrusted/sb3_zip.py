@@ -154,7 +154,7 @@ def _hyperparams(saved: SavedModel, env: VecEnv) -> dict[str, Any]:
     """The file's keywords, and the constructor's defaults for those that cannot be read."""
     from gymnasium.spaces import Dict
 
-    from rlzoo.algos.schema.policies import choose_policy
+    from rlzoo.algos.schema.rules import choose_policy
     from rlzoo.algos.schema.signatures import find_signature
 
     signature = find_signature(saved.data.spec)

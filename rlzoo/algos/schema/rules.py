@@ -7,9 +7,15 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from rlzoo.algos.schema.policies import choose_policy
 from rlzoo.algos.specs import ALGOS, AlgoSpec
 from rlzoo.errors import Problem, RlzooError
+
+BY_KIND = {
+    "image": ("CnnPolicy", "CnnLstmPolicy"),
+    "dict": ("MultiInputPolicy", "MultiInputLstmPolicy"),
+    "vector": ("MlpPolicy", "MlpLstmPolicy"),
+}
+"""Kind of observation to the policies made for it: an image is a uint8 Box of rank 3, a vector anything flat."""
 
 SMALLEST_IMAGE = 36
 """Pixels a side that the convolutions of CnnPolicy need at least."""
@@ -54,6 +60,18 @@ class Request:
     def nested(self, parent: str, key: str) -> Any:
         """A value inside a mapping such as `policy_kwargs`, or None."""
         return (self.values.get(parent) or {}).get(key)
+
+
+def choose_policy(policies: Sequence[str], kind: str) -> str:
+    """The policy that `policy: auto` stands for.
+
+    Raises:
+        RlzooError: if the algorithm has none for this kind of observation.
+    """
+    for name in BY_KIND[kind]:
+        if name in policies:
+            return name
+    raise RlzooError(f"there is no policy for {kind} observations", f"it has: {', '.join(policies)}")
 
 
 Findings = Iterator[Problem | Notice]

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from rlzoo.algos.schema import rules
-from rlzoo.algos.schema.policies import BY_KIND
+from rlzoo.algos.schema.rules import BY_KIND
 from rlzoo.algos.schema.types import WORDS
 from rlzoo.algos.specs import AlgoSpec, find_spec
 from rlzoo.config import fields
