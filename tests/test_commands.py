@@ -119,6 +119,16 @@ def test_every_command_is_made_by_the_one_function(name):
         assert {key.partition(".")[0] for key in text_fields(entry.schema)} <= set(keys)
 
 
+CLOSED = [name for name in COMMANDS if find_command(name).schema is not None]
+
+
+@pytest.mark.parametrize("name", [name for name in CLOSED if name != "certify"])  # where `~name` is a path
+def test_a_setting_that_is_taken_out_is_missed(name, workdir, capsys):
+    for key in yaml_file.read(paths.root() / "conf" / f"{find_command(name).file}.yaml").values:
+        assert main([*name.split(), f"~{key}"]) == 2
+        assert f"{key}: is not set" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize("name", COMMANDS)
 def test_every_command_has_help(name, capsys):
     assert main([*name.split(), "--help"]) == 0

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeVar, get_type_hints
 
 from rlzoo import own_modules
 from rlzoo.config import env_names, files, overrides, tuned_set, yaml_file
@@ -171,7 +171,7 @@ def read_words(
     file = root() / "conf" / f"{command}.yaml"
     composition = override(file, words, has_groups=has_groups, text=text_fields(schema))
     options, problems = check(schema, composition.values)
-    others = () if more is None else more(composition.values)
+    others = () if more is None else more({**_no_settings(schema), **composition.values})  # `~seeds` takes one out
     return composition.settled(options, [*composition.problems, *problems, *others]), composition
 
 
@@ -183,7 +183,7 @@ def read_keywords(schema: type[T], given: Mapping[str, Any], more: Problems | No
     Raises:
         ConfigError: with everything that is wrong.
     """
-    values: dict[str, Any] = dict.fromkeys(each.name for each in fields(schema))  # type: ignore[arg-type]
+    values = _no_settings(schema)
     values |= {key: _plain(value) for key, value in given.items() if key in values}
     values |= {"run": "", "runs_dir": "runs"}  # a run may be an object; it is opened apart
     options, problems = check(schema, values)
@@ -191,6 +191,10 @@ def read_keywords(schema: type[T], given: Mapping[str, Any], more: Problems | No
     if problems or options is None:
         raise ConfigError(problems)
     return options
+
+
+def _no_settings(schema: type) -> dict[str, Any]:
+    return {name: None for name in get_type_hints(schema)}
 
 
 def _plain(value: Any) -> Any:
