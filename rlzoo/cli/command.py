@@ -44,14 +44,12 @@ class Call(Generic[T]):
     Attributes:
         options: its settings.
         apart: words that are no settings: changes to an environment, paths of runs.
-        settings: the settings' values, and where each comes from.
-        words: all words.
+        settings: their values, and where each comes from.
     """
 
     options: T
     apart: list[str]
     settings: Composition
-    words: list[str]
 
     def typed(self, key: str) -> Any:
         """The value of a setting if it was typed; None of a default."""
@@ -109,7 +107,7 @@ def command(
             others = [word for word in arguments.words if apart is not None and apart(word)]
             words = [word for word in arguments.words if word not in others]
             options, settings = read_words(name, words, schema, problems, has_groups=has_groups)
-            return function(Call(options, others, settings, arguments.words))
+            return function(Call(options, others, settings))
 
         return Entry(answer, schema, name)
 
