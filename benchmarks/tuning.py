@@ -26,7 +26,7 @@ from typing import Any
 from rlzoo.evaluation.evaluate import MIN_SEEDS
 from rlzoo.evaluation.plot import evaluation_curve
 from rlzoo.runs.run import Run, find_runs
-from rlzoo.tuning.intervals import of_difference, of_mean
+from rlzoo.tuning.race import of_difference, of_mean
 
 RESULTS = Path(__file__).parent / "results"
 FIRST_SEED = 100

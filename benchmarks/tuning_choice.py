@@ -34,8 +34,7 @@ import optuna
 from rlzoo.config.compose import Composition, lay
 from rlzoo.config.parse import parse
 from rlzoo.training.preflight import find_problems
-from rlzoo.tuning.intervals import p_value
-from rlzoo.tuning.race import budget_of, race
+from rlzoo.tuning.race import budget_of, p_value, race
 from rlzoo.tuning.request import plan
 from rlzoo.tuning.trial import train_once
 

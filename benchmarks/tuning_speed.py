@@ -149,7 +149,7 @@ class Side:
         """Its trials that were trained, in order."""
         import optuna
 
-        from rlzoo.tuning.ledger import state
+        from rlzoo.tuning.progress import state
 
         study = optuna.load_study(study_name=self.study, storage=self.storage)
         return [trial for trial in study.trials if state(trial) in ("complete", "pruned")]

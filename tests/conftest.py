@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from rlzoo.doctor.hardware import gl_libraries
+from rlzoo.doctor.doctor import gl_libraries
 
 # Before torch, pygame, mujoco, wandb or huggingface_hub are imported; workers and child processes inherit them.
 os.environ["OMP_NUM_THREADS"] = "1"

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from rlzoo.cli.main import main
-from rlzoo.doctor import doctor, hardware
+from rlzoo.doctor import doctor
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 HIDDEN = ("DISPLAY", "WAYLAND_DISPLAY", "MUJOCO_GL")
@@ -54,7 +54,7 @@ def test_a_broken_core_package_is_a_failure_with_the_line_that_mends_it(sick):
     cv2 = checks["cv2"]
     assert (cv2["state"], cv2["core"]) == ("broken", True)
     assert "libGL.so.1" in cv2["detail"]
-    assert cv2["fix"] == hardware.install("libGL.so.1")
+    assert cv2["fix"] == doctor.install("libGL.so.1")
     assert checks["torch"]["state"] == "ok"
 
 
@@ -125,7 +125,7 @@ def test_every_extra_is_looked_at():
 def test_every_core_dependency_is_looked_at():
     lines = tomllib.loads((REPOSITORY / "pyproject.toml").read_text())["project"]["dependencies"]
     names = {line.partition("[")[0].split(">")[0].strip().lower() for line in lines}
-    assert names <= {distribution.lower() for distribution in doctor.CORE.values()} | {"torch", "ale-py"}
+    assert names <= {doctor.distribution(module).lower() for module in doctor.CORE} | {"torch", "ale-py"}
 
 
 def test_a_folder_that_refuses_files_is_found(tmp_path):
@@ -134,8 +134,8 @@ def test_a_folder_that_refuses_files_is_found(tmp_path):
     else:
         refused = tmp_path / "read-only" / "runs"
         refused.parent.mkdir(mode=0o555)
-    assert hardware.write_problem(refused)
-    assert hardware.write_problem(tmp_path / "a" / "b") is None
+    assert doctor.write_problem(refused)
+    assert doctor.write_problem(tmp_path / "a" / "b") is None
     assert not (tmp_path / "a").exists()
 
 
@@ -143,13 +143,13 @@ def test_a_screen_is_one_that_takes_connections(tmp_path):
     with socket.create_server(("127.0.0.1", 0)) as server:
         port = server.getsockname()[1]
         if port >= 6000 and port - 6000 <= 9999:
-            assert hardware.answers(f"127.0.0.1:{port - 6000}.0")
+            assert doctor.screen_answers(f"127.0.0.1:{port - 6000}.0")
     with socket.socket(socket.AF_UNIX) as server:
         server.bind("\0/tmp/.X11-unix/X4243")
         server.listen()
-        assert hardware.answers(":4243")
+        assert doctor.screen_answers(":4243")
     for name in (":4243", "", "nonsense", ":", "::::", "127.0.0.1:9999"):
-        assert not hardware.answers(name)
+        assert not doctor.screen_answers(name)
 
 
 def test_a_version_out_of_range_is_broken(monkeypatch):

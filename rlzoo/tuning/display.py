@@ -11,10 +11,9 @@ from typing import TYPE_CHECKING, Any, Self
 from rlzoo import console
 from rlzoo.errors import RlzooError, clean
 from rlzoo.escape import one_line
-from rlzoo.tuning.ledger import ENQUEUED, INFEASIBLE, OUTCOME, WORKER, Ledger, state
-from rlzoo.tuning.objective import overrun
-from rlzoo.tuning.records import write_records
+from rlzoo.tuning.progress import ENQUEUED, INFEASIBLE, OUTCOME, WORKER, StudyProgress, overrun, state
 from rlzoo.tuning.study import Study, join
+from rlzoo.tuning.trial import write_records
 from rlzoo.tuning.worker import SWEEP_SECONDS
 
 if TYPE_CHECKING:
@@ -31,9 +30,9 @@ class Watch:
 
     def __init__(self, study: Study) -> None:
         self._request = study.request
-        ledger = study.claims.ledger()
-        self._began, self._finished_before = time.monotonic(), len(ledger.finished)
-        self._seen = {trial.number for trial in ledger.trials if trial.state.is_finished()}
+        progress = study.queue.progress()
+        self._began, self._finished_before = time.monotonic(), len(progress.finished)
+        self._seen = {trial.number for trial in progress.trials if trial.state.is_finished()}
         self._stop = threading.Event()
         self._live: Live | None = None
         self._thread = threading.Thread(target=self._run, name="rlzoo tune display", daemon=True)
@@ -67,35 +66,35 @@ class Watch:
             try:
                 if time.monotonic() - swept > SWEEP_SECONDS:
                     swept = time.monotonic()
-                    for number in study.claims.sweep():
+                    for number in study.queue.sweep():
                         console.warn(f"trial {number} was lost with its worker; its values are in the queue again")
-                    write_records(study, study.claims.ledger())
-                self._show(study.claims.ledger())
+                    write_records(study, study.queue.progress())
+                self._show(study.queue.progress())
             except RlzooError as error:
                 console.warn(error)
             if stopped:
                 return
 
-    def _show(self, ledger: Ledger) -> None:
+    def _show(self, progress: StudyProgress) -> None:
         if self._live is not None:
-            self._live.update(self._dashboard(ledger))
-        for trial in ledger.trials:
+            self._live.update(self._dashboard(progress))
+        for trial in progress.trials:
             if trial.state.is_finished() and trial.number not in self._seen:
                 self._seen.add(trial.number)
                 wanted = ENQUEUED in trial.user_attrs if state(trial) == "infeasible" else True  # draws are many
                 if wanted and (self._live is None or state(trial) in ("failed", "infeasible")):
-                    console.say(f"{line(trial)} | {self.progress(ledger)}")
+                    console.say(f"{line(trial)} | {self.summary(progress)}")
 
-    def progress(self, ledger: Ledger) -> str:
+    def summary(self, progress: StudyProgress) -> str:
         """How far the study is, in one line."""
-        parts = [summary(ledger)]
-        if left := self._left(ledger):
+        parts = [summary(progress)]
+        if left := self._left(progress):
             parts.append(f"{left} left")
         return " | ".join(parts)
 
-    def _left(self, ledger: Ledger) -> str:
-        done = len(ledger.finished) - self._finished_before
-        todo = ledger.n_trials - len(ledger.finished)
+    def _left(self, progress: StudyProgress) -> str:
+        done = len(progress.finished) - self._finished_before
+        todo = progress.n_trials - len(progress.finished)
         if done < 1 or todo < 1:
             return ""
         seconds = (time.monotonic() - self._began) / done * todo
@@ -107,30 +106,30 @@ class Watch:
             else f"{seconds:.0f} s"
         )
 
-    def _dashboard(self, ledger: Ledger) -> Group:
+    def _dashboard(self, progress: StudyProgress) -> Group:
         from rich.console import Group
         from rich.progress_bar import ProgressBar
         from rich.text import Text
 
         rows: list[tuple[Any, ...]] = []
-        for trial in sorted(ledger.running, key=lambda each: str(each.user_attrs.get(WORKER, {}).get("name"))):
+        for trial in sorted(progress.running, key=lambda each: str(each.user_attrs.get(WORKER, {}).get("name"))):
             worker = trial.user_attrs.get(WORKER, {}).get("name", "")
             began = trial.datetime_start
             seconds = (datetime.now(began.tzinfo) - began).total_seconds() if began else 0.0
             last = trial.intermediate_values.get(trial.last_step) if trial.last_step is not None else None
             rows.append((worker, trial.number, f"{seconds:.0f} s", len(trial.intermediate_values), last))
-        bar = ProgressBar(total=max(1, ledger.n_trials), completed=len(ledger.finished), width=60)
+        bar = ProgressBar(total=max(1, progress.n_trials), completed=len(progress.finished), width=60)
         table = console.table(("worker", "trial", "for", "evaluations", "last one"), rows)
-        return Group(Text(one_line(clean(f"{self._request.study}: {self.progress(ledger)}"))), bar, table)
+        return Group(Text(one_line(clean(f"{self._request.study}: {self.summary(progress)}"))), bar, table)
 
 
-def summary(ledger: Ledger) -> str:
+def summary(progress: StudyProgress) -> str:
     """The trials by what became of them, and the best."""
     names = ("running", "pruned", "failed", "lost", "infeasible")
-    counts = {name: getattr(ledger, name) for name in names}
+    counts = {name: getattr(progress, name) for name in names}
     said = ", ".join(f"{len(trials)} {name}" for name, trials in counts.items() if trials)
-    text = f"{len(ledger.finished)}/{ledger.n_trials} trials" + (f" ({said})" if said else "")
-    best = ledger.best()
+    text = f"{len(progress.finished)}/{progress.n_trials} trials" + (f" ({said})" if said else "")
+    best = progress.best()
     return f"{text} | best {best[0].values[0]:.2f} (trial {best[0].number})" if best else text
 
 

@@ -5,33 +5,35 @@ What is chosen on some seeds is judged on others: a score that decided who goes 
 
 from __future__ import annotations
 
+import itertools
 import json
 import math
 import shutil
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from rlzoo import console
-from rlzoo.config.compose import Composition, lay
+from rlzoo.config import tuned_set, yaml_file
+from rlzoo.config.compose import Composition, compose, lay
 from rlzoo.config.parse import parse
+from rlzoo.config.provenance import is_section
 from rlzoo.errors import ExitCode, RlzooError
+from rlzoo.escape import one_line
 from rlzoo.evaluation.evaluate import MIN_SEEDS
 from rlzoo.launchers import Job, launch
 from rlzoo.launchers.job import JobResult
 from rlzoo.runs.run import write_text
 from rlzoo.signals import BY_SIGNAL
-from rlzoo.tuning.intervals import Interval, of_difference, of_mean, p_value
-from rlzoo.tuning.ledger import ENQUEUED, EXACT, Ledger
-from rlzoo.tuning.objective import pareto, second_score
+from rlzoo.tuning.progress import ENQUEUED, EXACT, StudyProgress, pareto, second_score
 from rlzoo.tuning.queue import defaults, settings_of
-from rlzoo.tuning.race import budget_of, race
-from rlzoo.tuning.records import read_result
+from rlzoo.tuning.race import Interval, budget_of, of_difference, of_mean, p_value, race
 from rlzoo.tuning.request import TuneRequest, plan
 from rlzoo.tuning.study import Study
-from rlzoo.tuning.trial import train_once, trial_seed
+from rlzoo.tuning.trial import read_result, train_once, trial_seed
 from rlzoo.tuning.worker import enter, offered
 
 FRESH = {"seed": 2**30, "race": 2**30 + 1}
@@ -158,13 +160,15 @@ def decide(study: Study, words: Sequence[str], say: Callable[[str], None]) -> Fi
         RlzooError: if a signal ended it; what was trained is kept, and the same call goes on.
     """
     config = study.request.config
-    ledger = study.claims.ledger()
+    progress = study.queue.progress()
     several = config.second_objective is not None
-    best = [each for each in (ledger.front() if several else ledger.best(config.top_k + 1)) if not _is_defaults(each)]
+    best = [
+        each for each in (progress.front() if several else progress.best(config.top_k + 1)) if not _is_defaults(each)
+    ]
     candidates = [_candidate(study, trial) for trial in best[: config.top_k]]
     if not candidates:
         return None
-    with study.claims.store.lock("final"):
+    with study.queue.store.lock("final"):
         raced: tuple[Candidate, ...] = ()
         if not several:
             raced = _raced(study, words, candidates, say)
@@ -295,7 +299,7 @@ def _train(todo: Sequence[Mapping[str, Any]], study: Study, say: Callable[[str],
         for index, job in enumerate(todo):
             ended(_here(job, index))
         return errors
-    with offered(study.claims.store) as reach:
+    with offered(study.queue.store) as reach:
         jobs = [Job({**job, "reach": reach}, "rlzoo.tuning.final:run_job", job["label"]) for job in todo]
         results = launch(jobs, launcher, n_jobs=config.workers, runs_dir=str(study.folder), on_result=ended)
     for result in results:
@@ -337,9 +341,9 @@ def _order(candidate: Candidate) -> tuple[float, bool]:
     return -candidate.mean, candidate.trial is not None
 
 
-def search_cost(ledger: Ledger) -> dict[str, float]:
+def search_cost(progress: StudyProgress) -> dict[str, float]:
     """What the search itself took: environment steps, and CPU hours of the workers, over all trials."""
-    outcomes = [trial.user_attrs.get("outcome", {}) for trial in ledger.trials]
+    outcomes = [trial.user_attrs.get("outcome", {}) for trial in progress.trials]
     return {
         "steps": sum(int(each.get("steps", 0)) for each in outcomes),
         "cpu_hours": sum(float(each.get("cpu_seconds", 0.0)) for each in outcomes) / 3600,
@@ -393,3 +397,77 @@ def spent(cost: Mapping[str, float]) -> str:
     hours = cost["cpu_hours"]
     cpu = f"{hours:.2f} CPU hours" if hours >= 0.1 else f"{hours * 3600:.0f} CPU seconds"
     return f"{cost['steps']:,.0f} steps, {cpu}"
+
+
+SECTIONS = ("total_timesteps", "stop", "env", "algo")
+"""What a tuned set says."""
+
+
+def save(study: Study, final: Final) -> Path | None:
+    """Write the winner's tuned set; where the defaults won there is none to write, which is said."""
+    winner = final.winner
+    if winner.trial is None:
+        console.say(f"{final.verdict}: nothing was saved")
+        return None
+    request = study.request
+    algo, env = request.base.choices["algo"], request.base.choices["env"]
+    plain = compose("train", [f"algo={algo}", f"env={env}", "hyperparams=none"]).values
+    values = composition_of(request, winner.settings, exact=winner.exact).values
+    changed = {key: found for key in SECTIONS if (found := _changed(plain[key], values[key], (key,))) is not _SAME}
+    difference, left_out = tuned_set.split(changed)
+    if left_out:
+        names = ", ".join(".".join(key) for key in left_out)
+        console.say(f"left out of the tuned set, which holds values only: {names}; it is right only together with them")
+    path = Path("hyperparams") / algo / f"{env}.yaml"
+    text = f"{_header(study, final, winner)}\n{yaml_file.dump(difference)}"
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if path.exists() and path.read_text(encoding="utf-8", errors="replace") == text:
+            return path
+        if path.exists():
+            before = _free(path)
+            path.replace(before)
+            console.say(f"the tuned set that was there is now {before}")
+    except OSError as error:
+        raise RlzooError(f"cannot write {path}: {error.strerror}", "is it yours?", ExitCode.STORAGE) from error
+    write_text(path, text)
+    return path
+
+
+def _free(path: Path) -> Path:
+    """A name for the file that is there now: none that was kept before is lost."""
+    names = (path.with_name(f"{path.name}.before{n or ''}") for n in itertools.count())
+    return next(name for name in names if not name.exists())
+
+
+def _header(study: Study, final: Final, winner: Candidate) -> str:
+    request, cost = study.request, search_cost(study.queue.progress())
+    config, steps = request.config, request.train.total_timesteps
+    what = f"mean of the last {config.n_last} evaluations" if config.objective == "last" else config.objective
+    lines = [
+        "@package _global_",
+        f"source: rlzoo tune, study {request.study}, {winner.label} of {len(study.queue.progress().finished)} trials",
+        f"date: {datetime.now(UTC).date().isoformat()}",
+        f"score: {_text(winner)} over {len(winner.scores)} training seeds of {steps:,} steps ({what})",
+        f"defaults: {_text(final.defaults)} over the same seeds",
+        f"verdict: {final.verdict}",
+        f"search: {spent(cost)}, seed {study.seed}",
+    ]
+    return "".join(f"# {one_line(line)}\n" for line in lines)
+
+
+def _text(candidate: Candidate) -> str:
+    return f"{candidate.mean:.2f} {candidate.spread if candidate.interval else f'({candidate.spread})'}"
+
+
+_SAME = object()
+
+
+def _changed(old: Any, new: Any, path: tuple[str, ...]) -> Any:
+    """What has to be said for `new` where `old` is said already; mappings that are one value are said whole."""
+    if old == new and isinstance(old, bool) == isinstance(new, bool):
+        return _SAME
+    if not (isinstance(old, Mapping) and isinstance(new, Mapping) and is_section(path)):
+        return new
+    found = {key: _changed(old.get(key, _SAME), value, (*path, str(key))) for key, value in new.items()}
+    return {key: value for key, value in found.items() if value is not _SAME}

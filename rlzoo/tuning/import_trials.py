@@ -2,22 +2,205 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import closing
+import math
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import closing, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rlzoo.config.compose import lay
-from rlzoo.errors import RlzooError
-from rlzoo.tuning.claims import QUEUE
-from rlzoo.tuning.ledger import PLACE, Ledger
-from rlzoo.tuning.queue import Queue
+from rlzoo.config.paths import at_home
+from rlzoo.errors import ConfigError, ExitCode, RlzooError
+from rlzoo.tuning.progress import PLACE, StudyProgress
+from rlzoo.tuning.queue import QUEUE, Enqueued, values_of
 from rlzoo.tuning.request import TuneRequest
-from rlzoo.tuning.source import Found, Source
 from rlzoo.tuning.space import Space, same
-from rlzoo.tuning.storage.store import explained
+from rlzoo.tuning.space_file import read as read_space
+from rlzoo.tuning.storage.read import Snapshot, find_study, is_study, made_sense_of, read_study, study_names
+from rlzoo.tuning.storage.store import FILES, Store, explained, problems_of
 from rlzoo.tuning.study import begin
+
+if TYPE_CHECKING:
+    from optuna.trial import FrozenTrial
+
+HEADER = b"SQLite format 3\0"
+LOCAL = "sqlite:///"
+WHERE = "a study's folder, an SQLite file, Optuna's journal, or a database's URL"
+
+
+@dataclass(frozen=True)
+class Found:
+    """A trial of another study: its number, its score, and its values by dotted key, `algo.learning_rate`."""
+
+    number: int
+    score: float
+    settings: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Source:
+    """Another study.
+
+    Attributes:
+        name: in its storage.
+        of: whose it is: `rlzoo`, with the algorithm, or `rl_zoo3`.
+        trials: the complete ones, the best first.
+        unknown: parameters that mean nothing here.
+    """
+
+    name: str
+    of: str
+    trials: tuple[Found, ...]
+    unknown: tuple[str, ...]
+
+
+def open_source(storage: str, name: str | None) -> Source:
+    """Read a study.
+
+    Raises:
+        RlzooError: if there is none, or none that can be read, or nothing in it is complete.
+    """
+    store, known = _place(storage)
+    found = read_study(store, name or known or _only(store))
+    with made_sense_of(str(store.file)) if store.foreign is not None else nullcontext():
+        return _source(found)
+
+
+def _source(found: Snapshot) -> Source:
+    maximize = found.directions[0].name != "MINIMIZE"
+    of, space = _space_of(found)
+    trials: list[Found] = []
+    unknown: set[str] = set()
+    for trial in _best(found, maximize):
+        if space is not None:
+            settings = space.settings(values_of(space, trial))
+        else:
+            settings, strange = zoo_settings(trial.params)
+            unknown.update(strange)
+        trials.append(Found(trial.number, trial.values[0], settings))
+    if not trials:
+        message = f"none of the {len(found.trials)} trials of {found.name} is complete"
+        raise RlzooError(message, "there is nothing to begin with")
+    return Source(found.name, of, tuple(trials), tuple(sorted(unknown)))
+
+
+def _place(storage: str) -> tuple[Store, str | None]:
+    """The storage, and the study's name where it follows from it."""
+    if "://" in storage and not storage.startswith(LOCAL):
+        if problems := problems_of(storage):
+            raise ConfigError(problems)
+        return Store(storage, Path()), None
+    path = at_home(storage.removeprefix(LOCAL))
+    if path.is_dir() and is_study(path):
+        there = find_study(str(path), path.parent, None)
+        return there.store, there.name
+    kind = next((kind for kind, name in FILES.items() if name == path.name), None)
+    if kind is not None and is_study(path.parent):
+        return find_study(str(path.parent), path.parent, kind).store, None
+    if not path.is_file():
+        what = "is no study's folder" if path.is_dir() else "is not there"
+        raise RlzooError(f"storage: {path} {what}", f"storage= takes {WHERE}")
+    try:
+        with path.open("rb") as file:
+            begins = file.read(len(HEADER))
+    except OSError as error:
+        raise RlzooError(f"{path} cannot be read: {error.strerror}", "is it yours?", ExitCode.STORAGE) from error
+    if begins != HEADER and not begins.startswith(b"{"):
+        raise RlzooError(f"{path} is neither an SQLite file nor a journal of Optuna's", f"storage= takes {WHERE}")
+    return Store("sqlite" if begins == HEADER else "journal", path.parent, foreign=path), None
+
+
+def _only(store: Store) -> str:
+    """The name of the one study of a storage."""
+    there = study_names(store)
+    if len(there) == 1:
+        return there[0]
+    listed = ", ".join(there[:10])
+    message = f"{len(there)} studies are there: {listed}" if there else "there is no study in that storage"
+    raise RlzooError(message, f"from_study={there[0]} names one" if there else f"storage= takes {WHERE}")
+
+
+def _space_of(study: Snapshot) -> tuple[str, Space | None]:
+    """Whose study it is, and the space that it searched, if it is one of ours."""
+    request = study.request
+    if request is None:
+        return "rl_zoo3", None
+    space, problems = read_space(request["search_space"], request["train"])
+    if problems:
+        raise RlzooError(f"the search space of {study.name} cannot be read: {problems[0]}")
+    return f"rlzoo tune algo={request['train']['algo']['name']}", space
+
+
+def _best(study: Snapshot, maximize: bool) -> list[FrozenTrial]:
+    complete = [trial for trial in study.trials if trial.state.name == "COMPLETE" and math.isfinite(trial.values[0])]
+    return sorted(complete, key=lambda trial: (-trial.values[0] if maximize else trial.values[0], trial.number))
+
+
+SAME = (
+    "learning_rate n_steps batch_size n_epochs gamma gae_lambda clip_range ent_coef vf_coef max_grad_norm"
+    " normalize_advantage target_kl n_critic_updates cg_max_steps cg_damping line_search_shrinking_factor"
+    " buffer_size learning_starts train_freq tau target_update_interval exploration_fraction exploration_final_eps"
+    " top_quantiles_to_drop_per_net n_delta delta_std zero_policy"
+).split()
+"""Settings of the algorithm under the same name, with the same meaning."""
+NET_ARCH = {
+    "tiny": [64],
+    "small": [64, 64],
+    "medium": [256, 256],
+    "big": [400, 300],
+    "large": [256, 256, 256],
+    "verybig": [512, 512, 512],
+}
+NOISE = {"normal": "normal", "ornstein-uhlenbeck": "ornstein_uhlenbeck"}
+
+
+def _gradient_steps(params: Mapping[str, Any]) -> int:
+    return max(params["train_freq"] // params.get("subsample_steps", 1), 1)
+
+
+def _action_noise(params: Mapping[str, Any]) -> dict[str, float] | None:
+    kind = NOISE.get(str(params["noise_type"]))
+    return {kind: float(params["noise_std"])} if kind is not None else None
+
+
+def _n_top(params: Mapping[str, Any]) -> int:
+    return max(int(params["top_frac_size"] * 2 ** params["n_delta_pow"]), 1)
+
+
+Rule = tuple[str, tuple[str, ...], Callable[[Mapping[str, Any]], Any]]
+RULES: tuple[Rule, ...] = (
+    *((f"algo.{name}", (name,), lambda params, name=name: params[name]) for name in SAME),
+    ("algo.gamma", ("one_minus_gamma",), lambda params: 1 - params["one_minus_gamma"]),
+    ("algo.gae_lambda", ("one_minus_gae_lambda",), lambda params: 1 - params["one_minus_gae_lambda"]),
+    ("algo.n_steps", ("n_steps_pow",), lambda params: 2 ** params["n_steps_pow"]),
+    ("algo.batch_size", ("batch_size_pow",), lambda params: 2 ** params["batch_size_pow"]),
+    ("algo.n_delta", ("n_delta_pow",), lambda params: 2 ** params["n_delta_pow"]),
+    ("algo.n_top", ("top_frac_size", "n_delta_pow"), _n_top),
+    ("algo.gradient_steps", ("train_freq",), _gradient_steps),
+    ("algo.action_noise", ("noise_type", "noise_std"), _action_noise),
+    ("algo.policy_kwargs.n_quantiles", ("n_quantiles",), lambda params: params["n_quantiles"]),
+    ("algo.policy_kwargs.net_arch", ("net_arch",), lambda params: NET_ARCH[params["net_arch"]]),
+    ("algo.policy_kwargs.activation_fn", ("activation_fn",), lambda params: params["activation_fn"]),
+)
+"""A setting here, the parameters that it is made of, and how."""
+BESIDES = ("subsample_steps",)
+"""Parameters that only go with others."""
+
+
+def zoo_settings(params: Mapping[str, Any]) -> tuple[dict[str, Any], list[str]]:
+    """The settings that the parameters of a trial stand for, by dotted key, and the names that mean nothing here."""
+    found: dict[str, Any] = {}
+    understood = set(BESIDES)
+    for key, names, value in RULES:
+        if not all(name in params for name in names):
+            continue
+        try:
+            found[key] = value(params)
+        except (KeyError, TypeError, ValueError, OverflowError):
+            continue  # a value that version 2.9 does not know
+        understood.update(names)
+    return found, sorted(set(params) - understood)
 
 
 @dataclass(frozen=True)
@@ -29,14 +212,14 @@ class Taken:
         params: what the sampler would have had to draw for it.
         values: by the parameters' names.
         notes: what became of values that cannot be drawn.
-        place: in the study; None if the study has these parameters already, or is not made yet.
+        slot: in the study; None if the study has these parameters already, or is not made yet.
     """
 
     found: Found
     params: Mapping[str, Any]
     values: Mapping[str, Any]
     notes: tuple[str, ...] = ()
-    place: int | None = None
+    slot: int | None = None
 
 
 @dataclass(frozen=True)
@@ -85,25 +268,28 @@ def append(request: TuneRequest, source: Source, chosen: Chosen) -> tuple[Path, 
     """Make the study, or take the one that is there, and put the trials behind what it begins with.
 
     Returns:
-        Its folder, the trials with their places, and what the user should hear about.
+        Its folder, the trials with their slots, and what the user should hear about.
 
     Raises:
         RlzooError: if the study has another request, or its storage fails.
     """
     with closing(begin(request)) as study:
-        claims = study.claims
-        with claims.store.lock(), explained(claims.store):
-            queue: Queue = dict(claims.user_attrs[QUEUE])
-            ledger = claims.ledger()
-            free = _free(queue, ledger)
-            there = [*(each["params"] for each in queue.values()), *(trial.params for trial in ledger.trials)]
+        queue = study.queue
+        with queue.store.lock(), explained(queue.store):
+            enqueued: Enqueued = dict(queue.user_attrs[QUEUE])
+            progress = queue.progress()
+            free = _free(enqueued, progress)
+            there = [*(each["params"] for each in enqueued.values()), *(trial.params for trial in progress.trials)]
             placed = []
             for one in chosen.taken:
-                place = None if _is_there(one.params, there) else next(free)
-                if place is not None:
-                    queue[str(place)] = {"params": dict(one.params), "from": f"{source.name} trial {one.found.number}"}
-                placed.append(Taken(one.found, one.params, one.values, one.notes, place))
-            claims.set_user_attr(QUEUE, queue)
+                slot = None if _is_there(one.params, there) else next(free)
+                if slot is not None:
+                    enqueued[str(slot)] = {
+                        "params": dict(one.params),
+                        "from": f"{source.name} trial {one.found.number}",
+                    }
+                placed.append(Taken(one.found, one.params, one.values, one.notes, slot))
+            queue.set_user_attr(QUEUE, enqueued)
         return study.folder, placed, list(study.notes)
 
 
@@ -122,14 +308,14 @@ def _broken(one: Taken, request: TuneRequest) -> list[str]:
     return Space(request.space.parameters, decided).broken(one.values, laid)
 
 
-def _free(queue: Queue, ledger: Ledger) -> Iterator[int]:
-    """Places that nothing was put in and no trial was begun in, the lowest first."""
-    begun = {trial.user_attrs.get(PLACE) for trial in ledger.trials}
-    place = 0
+def _free(enqueued: Enqueued, progress: StudyProgress) -> Iterator[int]:
+    """Slots that nothing was put in and no trial was begun in, the lowest first."""
+    begun = {trial.user_attrs.get(PLACE) for trial in progress.trials}
+    slot = 0
     while True:
-        if str(place) not in queue and place not in begun:
-            yield place
-        place += 1
+        if str(slot) not in enqueued and slot not in begun:
+            yield slot
+        slot += 1
 
 
 def _is_there(params: Mapping[str, Any], there: Sequence[Mapping[str, Any]]) -> bool:

@@ -1,36 +1,201 @@
-"""What a study begins with: the tuned set, the defaults, or every point of a grid."""
+"""Who runs which trial of a study, and the values that it begins with: a tuned set, the defaults, or a whole grid."""
 
 from __future__ import annotations
 
 import itertools
+import warnings
 from collections.abc import Mapping
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
+
+import optuna
+from optuna.trial import TrialState, create_trial
 
 from rlzoo.config import tuned_set
 from rlzoo.config.compose import Composition, compose, lay, without
 from rlzoo.errors import ExitCode, RlzooError, show
 from rlzoo.tuning import samplers
-from rlzoo.tuning.ledger import EXACT
+from rlzoo.tuning.progress import (
+    ATTEMPT,
+    DRAWN,
+    ENQUEUED,
+    ERROR,
+    EXACT,
+    INFEASIBLE,
+    MAX_DRAWS,
+    PLACE,
+    WORKER,
+    Slot,
+    StudyProgress,
+    state,
+)
 from rlzoo.tuning.request import OWN_KEYS, TuneRequest
 from rlzoo.tuning.space import Space, at_path, look_up
 from rlzoo.tuning.space_file import SECTIONS
+from rlzoo.tuning.storage.store import GRACE_SECONDS, Store, explained
 
 if TYPE_CHECKING:
+    from optuna.distributions import BaseDistribution
+    from optuna.pruners import BasePruner
+    from optuna.samplers import BaseSampler
+    from optuna.storages import BaseStorage
     from optuna.trial import FrozenTrial, Trial
 
-Queue = dict[str, dict[str, Any]]
-"""By place: `params`, what is drawn there; `from`, where they come from; `exact`, whole settings of the trial, of which
+CARRIED = (PLACE, ATTEMPT, DRAWN, ENQUEUED, EXACT)
+"""What is kept with a trial that a trial which repeats it has too."""
+
+
+NONE = -1
+QUEUE = "queue"
+"""Name of the queue among what is kept with a study."""
+
+
+class NoFreeSlot(Exception):  # noqa: N818 - nothing went wrong
+    """Every slot of the study is finished, or being run by somebody else."""
+
+
+class TrialQueue(optuna.Study):
+    """`ask` gives the lowest free slot, or raises NoFreeSlot; `Study.optimize` calls it.
+
+    Args:
+        name: of the study, which has to be there.
+        storage: opened by `store`.
+        store: whose locks are held.
+        n_trials: slots that the study is to have.
+        enqueued: values to begin with, by slot.
+        max_failures: failed trials in a row, of those numbered from `since`, that are too many when one more fails.
+
+    Attributes:
+        current: the number of the trial that was asked for last, -1 for none.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        storage: BaseStorage,
+        store: Store,
+        *,
+        sampler: BaseSampler,
+        pruner: BasePruner,
+        n_trials: int,
+        enqueued: Mapping[str, Mapping[str, Any]],
+        max_failures: int,
+        since: int = 0,
+    ) -> None:
+        super().__init__(name, storage, sampler, pruner)
+        self.store, self.n_trials, self.enqueued = store, n_trials, enqueued
+        self.current = NONE
+        self._max_failures, self._since = max_failures, since
+
+    def progress(self) -> StudyProgress:
+        """How far the study is."""
+        with explained(self.store):
+            return StudyProgress(self.get_trials(deepcopy=False), self.n_trials)
+
+    def ask(self, fixed_distributions: dict[str, BaseDistribution] | None = None) -> optuna.Trial:
+        """The next trial to run, its values proposed where they need no conditions.
+
+        Raises:
+            NoFreeSlot: if there is none.
+            RlzooError: after too many failures, or draws that break a constraint.
+        """
+        with self.store.lock(), explained(self.store):
+            progress = self.progress()
+            failures_are_too_many(progress, self._max_failures, self._since)
+            if not progress.room:
+                raise NoFreeSlot
+            if not progress.waiting:
+                slot = progress.free()
+                draws_are_too_many(progress, slot.number)
+                self.add_trial(self._again(slot.again) if slot.again is not None else self._new(progress, slot))
+            trial = super().ask(fixed_distributions)
+            self.store.take_lease(trial.number)
+            self.current = trial.number
+            return trial
+
+    def sweep(self) -> list[int]:
+        """Find trials that nobody runs any more, and put their values back into the queue; returns their numbers."""
+        with self.store.lock(), explained(self.store):
+            for trial in self.progress().running:
+                if self.store.is_orphaned(trial.number) or self._never_began(trial):
+                    self.tell(trial.number, state=TrialState.FAIL, skip_if_finished=True)
+            if not self.store.has_leases:
+                with warnings.catch_warnings():
+                    warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
+                    optuna.storages.fail_stale_trials(self)
+            return [trial.number for trial in self.put_back()]
+
+    def put_back(self) -> list[FrozenTrial]:
+        """Put the values of lost trials back into the queue, as far as there is room; with the lock held."""
+        progress = self.progress()
+        room = self.n_trials - len(progress.finished) - len(progress.running) - len(progress.waiting)
+        found = progress.orphans()[: max(0, room)]
+        for trial in found:
+            self.add_trial(self._again(trial))
+        return found
+
+    def _never_began(self, trial: FrozenTrial) -> bool:
+        """Whether its worker died before its first heartbeat, which Optuna would wait for."""
+        if self.store.has_leases or WORKER in trial.user_attrs or trial.datetime_start is None:
+            return False
+        return datetime.now(trial.datetime_start.tzinfo) - trial.datetime_start > timedelta(seconds=4 * GRACE_SECONDS)
+
+    def _again(self, trial: FrozenTrial) -> FrozenTrial:
+        return create_trial(
+            state=TrialState.WAITING,
+            params=trial.params,
+            distributions=trial.distributions,
+            user_attrs={key: value for key, value in trial.user_attrs.items() if key in CARRIED},
+            system_attrs=trial.system_attrs,
+        )
+
+    def _new(self, progress: StudyProgress, slot: Slot) -> FrozenTrial:
+        kept: dict[str, Any] = {PLACE: slot.number, ATTEMPT: slot.attempt}
+        given = self.user_attrs.get(QUEUE, self.enqueued).get(str(slot.number))  # it may have grown since
+        if given is None or (slot.attempt and not given.get("always")):
+            return create_trial(state=TrialState.WAITING, user_attrs=kept)
+        return create_trial(
+            state=TrialState.WAITING,
+            user_attrs={**kept, ENQUEUED: given["from"], **({EXACT: given[EXACT]} if EXACT in given else {})},
+            system_attrs={"fixed_params": dict(given["params"])},
+        )
+
+
+def failures_are_too_many(progress: StudyProgress, max_failures: int, since: int) -> None:
+    """Raises an RlzooError with the first failure, if more than `max_failures` came in a row."""
+    row = progress.failures_in_a_row(since)
+    if len(row) > max_failures:
+        first = row[0]
+        message = f"{len(row)} trials in a row failed; the first, trial {first.number}: {first.user_attrs[ERROR]}"
+        hint = "the same command tries again once that is mended; max_failures= lets more of them fail"
+        raise RlzooError(message, hint, ExitCode.TRAINING_FAILED)
+
+
+def draws_are_too_many(progress: StudyProgress, slot: int) -> None:
+    """Raises an RlzooError if nothing that may be tried was drawn for this slot."""
+    vain = progress.draws_in_vain(slot)
+    if len(vain) >= MAX_DRAWS:
+        why = vain[-1].user_attrs[INFEASIBLE][0]
+        message = f"none of {len(vain)} draws from the search space may be tried; the last one: {why}"
+        raise RlzooError(message, "widen the space, or loosen its constraints: search_space.…=")
+
+
+def is_over(trial: FrozenTrial) -> bool:
+    """Whether a trial counts."""
+    return state(trial) in ("complete", "pruned")
+
+
+Enqueued = dict[str, dict[str, Any]]
+"""By slot: `params`, what is drawn there; `from`, where they come from; `exact`, whole settings of the trial, of which
 `params` is what the sampler takes them for; `always`, that nothing else may be drawn."""
 
 
-def queue_of(request: TuneRequest) -> tuple[Queue, list[str]]:
+def enqueued_values(request: TuneRequest) -> tuple[Enqueued, list[str]]:
     """What the study begins with, and what of it lies outside of the space."""
     if samplers.name_of(request.config.sampler) == "grid":
         points = grid_points(request)
-        return {
-            str(place): {"params": params, "from": "grid", "always": True} for place, params in enumerate(points)
-        }, []
-    found: Queue = {}
+        return {str(slot): {"params": params, "from": "grid", "always": True} for slot, params in enumerate(points)}, []
+    found: Enqueued = {}
     notes = []
     for name in dict.fromkeys(request.config.enqueue):
         if name == "tuned" and not request.base.hyperparams:

@@ -21,9 +21,8 @@ from rlzoo.launchers.local import available_cpus
 from rlzoo.training.preflight import MIN_PROCESSES, PROCESSES_PER_CORE, find_problems
 from rlzoo.training.train import rehearse
 from rlzoo.tuning import samplers
-from rlzoo.tuning.objective import NEEDS_EVALUATIONS
-from rlzoo.tuning.parameters import Choice, Parameter
-from rlzoo.tuning.space import Space
+from rlzoo.tuning.progress import NEEDS_EVALUATIONS
+from rlzoo.tuning.space import Choice, Parameter, Space
 from rlzoo.tuning.space_file import read
 from rlzoo.tuning.storage import store as storage
 

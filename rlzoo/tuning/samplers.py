@@ -50,7 +50,7 @@ SAMPLERS: dict[str, Engine] = {
     ),
     "random": Engine("optuna.samplers:RandomSampler", "independent draws", {}),
     "cmaes": Engine(
-        "rlzoo.tuning.sampling:CmaEsOfTrials",
+        "rlzoo.tuning.study:CmaEsOfTrials",
         "evolution of a covariance; choices are drawn independently",
         {"warn_independent_sampling": False},
         "cmaes",

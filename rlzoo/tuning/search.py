@@ -15,12 +15,11 @@ from rlzoo.launchers.signals import noted_signals
 from rlzoo.redaction import redact_command
 from rlzoo.signals import BY_SIGNAL, exit_code
 from rlzoo.tuning.display import Watch, summary
-from rlzoo.tuning.final import Final, decide, search_cost
-from rlzoo.tuning.ledger import Ledger
-from rlzoo.tuning.records import drop_checkpoints, record_of, write_records
+from rlzoo.tuning.final import Final, decide, save, search_cost
+from rlzoo.tuning.progress import StudyProgress
 from rlzoo.tuning.request import TuneRequest, plan
-from rlzoo.tuning.save import save
 from rlzoo.tuning.study import Study, begin, join
+from rlzoo.tuning.trial import drop_checkpoints, record_of, write_records
 from rlzoo.tuning.worker import offered, run_trials
 
 
@@ -78,20 +77,20 @@ def search(request: TuneRequest, words: Sequence[str]) -> Tuned:
 def _search(study: Study, words: Sequence[str]) -> Tuned:
     for note in study.notes:
         console.say(f"note: {note}")
-    lost = study.claims.sweep()
-    ledger = study.claims.ledger()
-    how = f"has {len(ledger.finished)} of" if ledger.trials else "will have"
-    console.say(f"study {study.folder} {how} {study.claims.n_trials} trials; seed {study.seed}")
+    lost = study.queue.sweep()
+    progress = study.queue.progress()
+    how = f"has {len(progress.finished)} of" if progress.trials else "will have"
+    console.say(f"study {study.folder} {how} {study.queue.n_trials} trials; seed {study.seed}")
     if lost:
         console.say(f"in the queue again, as nobody runs them any more: trials {', '.join(map(str, lost))}")
     try:
-        if not ledger.done:
+        if not progress.done:
             with Watch(study):
                 _run(study, words)
-            ledger = study.claims.ledger()
-        write_records(study, ledger)
-        drop_checkpoints(study, ledger)
-        if not ledger.done:
+            progress = study.queue.progress()
+        write_records(study, progress)
+        drop_checkpoints(study, progress)
+        if not progress.done:
             raise RlzooError("the workers ended before the study had all its trials", code=ExitCode.TRAINING_FAILED)
         final = decide(study, words, console.say)
     except KeyboardInterrupt:
@@ -102,7 +101,7 @@ def _search(study: Study, words: Sequence[str]) -> Tuned:
         go_on = f"to go on: {command(words)}"
         raise RlzooError(error.message, f"{error.hint}; {go_on}" if error.hint else go_on, error.code) from error
     saved = save(study, final) if study.request.config.save and final is not None else None
-    return _tuned(study, ledger, final, saved)
+    return _tuned(study, progress, final, saved)
 
 
 def command(words: Sequence[str]) -> str:
@@ -116,7 +115,7 @@ def _run(study: Study, words: Sequence[str]) -> None:
     Raises:
         RlzooError: if a signal stopped them, or one ended with an error and the study has not all its trials.
     """
-    since = len(study.claims.ledger().trials)
+    since = len(study.queue.progress().trials)
     n_workers, launcher = study.request.config.workers, study.request.train.launcher
     if n_workers == 1 and launcher["name"] == "local":
         with noted_signals() as noted, closing(join(study.request, since=since)) as own:
@@ -124,7 +123,7 @@ def _run(study: Study, words: Sequence[str]) -> None:
         if noted:
             raise RlzooError("stopped", code=exit_code(noted[0]))
         return
-    with offered(study.claims.store) as reach:
+    with offered(study.queue.store) as reach:
         given = {"words": list(words), "since": since, "reach": reach}
         names = [f"worker {n}" for n in range(1, n_workers + 1)]
         jobs = [Job({**given, "name": name}, "rlzoo.tuning.worker:work", name) for name in names]
@@ -135,28 +134,28 @@ def _run(study: Study, words: Sequence[str]) -> None:
     failed = [result for result in results if result.exit_code]
     for result in failed:
         console.warn(f"{jobs[result.index].name} ended: {result.error.splitlines()[0]}")
-    study.claims.sweep()
-    if failed and not study.claims.ledger().done:
+    study.queue.sweep()
+    if failed and not study.queue.progress().done:
         known = {int(each) for each in ExitCode}
         code = next((each.exit_code for each in failed if each.exit_code in known), int(ExitCode.TRAINING_FAILED))
         raise RlzooError(failed[0].error, code=ExitCode(code))
 
 
 def _stopped(study: Study, words: Sequence[str], code: ExitCode) -> RlzooError:
-    study.claims.sweep()
-    ledger = study.claims.ledger()
-    write_records(study, ledger)
-    return RlzooError(f"stopped: {summary(ledger)}", f"to go on: {command(words)}", code)
+    study.queue.sweep()
+    progress = study.queue.progress()
+    write_records(study, progress)
+    return RlzooError(f"stopped: {summary(progress)}", f"to go on: {command(words)}", code)
 
 
-def _tuned(study: Study, ledger: Ledger, final: Final | None, saved: Path | None) -> Tuned:
+def _tuned(study: Study, progress: StudyProgress, final: Final | None, saved: Path | None) -> Tuned:
     several = study.request.config.second_objective is not None
-    best = ledger.front() if several else ledger.best(max(1, study.request.config.top_k))
+    best = progress.front() if several else progress.best(max(1, study.request.config.top_k))
     return Tuned(
         study.folder,
-        tuple(record_of(study, trial) for trial in ledger.trials),
+        tuple(record_of(study, trial) for trial in progress.trials),
         tuple(record_of(study, trial) for trial in best),
         final,
-        search_cost(ledger),
+        search_cost(progress),
         saved,
     )

@@ -9,9 +9,7 @@ from rlzoo.config import fields
 from rlzoo.config.fields import Field
 from rlzoo.errors import Problem
 from rlzoo.registry import did_you_mean
-from rlzoo.tuning.constraints import Constraint
-from rlzoo.tuning.parameters import KINDS, Choice, Parameter, is_schedule
-from rlzoo.tuning.space import Space, look_up, named
+from rlzoo.tuning.space import KINDS, Choice, Constraint, Parameter, Space, is_schedule, look_up, named
 
 CONSTRAINTS = "constraints"
 """The one name in a space that is no parameter."""

@@ -1,15 +1,19 @@
-"""A study: its folder, its storage, and the request that it was begun with."""
+"""A study: its folder, its storage, its sampler, and the request that it was begun with."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from copy import copy
 from dataclasses import dataclass, fields
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import optuna
+from optuna.samplers import BaseSampler, CmaEsSampler
+from optuna.study import StudyDirection
 
 from rlzoo.config import yaml_file
 from rlzoo.config.paths import at_home
@@ -17,16 +21,22 @@ from rlzoo.errors import ExitCode, RlzooError, show
 from rlzoo.redaction import redact_values
 from rlzoo.runs.run import write_text
 from rlzoo.tuning import samplers
-from rlzoo.tuning.claims import QUEUE as QUEUE
-from rlzoo.tuning.claims import Claims
-from rlzoo.tuning.parameters import is_schedule, starting_at
-from rlzoo.tuning.queue import queue_of
+from rlzoo.tuning.progress import ATTEMPT, DRAWN, PLACE
+from rlzoo.tuning.queue import QUEUE as QUEUE
+from rlzoo.tuning.queue import TrialQueue, enqueued_values
 from rlzoo.tuning.request import TuneRequest
-from rlzoo.tuning.sampling import PlacedSampler
-from rlzoo.tuning.space import look_up
+from rlzoo.tuning.space import is_schedule, look_up, starting_at
 from rlzoo.tuning.storage.read import YAML, is_study, read_yaml, require_trusted, require_whole
 from rlzoo.tuning.storage.store import Store, explained
 from rlzoo.untrusted import signature
+
+if TYPE_CHECKING:
+    import optuna
+    from optuna.distributions import BaseDistribution
+    from optuna.trial import FrozenTrial, TrialState
+
+    from rlzoo.config.tune_schema import Named
+    from rlzoo.tuning.space import Space
 
 REQUEST, SEED = "request", "seed"
 """Names of what is kept with a study in the storage."""
@@ -49,14 +59,14 @@ class Study:
         request: as it was given now.
         folder: with study.yaml, the trials and, unless a database has them, their values.
         seed: from which everything random follows.
-        claims: its trials.
+        queue: its trials.
         notes: what the user should hear about.
     """
 
     request: TuneRequest
     folder: Path
     seed: int
-    claims: Claims
+    queue: TrialQueue
     notes: tuple[str, ...] = ()
 
     @property
@@ -65,7 +75,7 @@ class Study:
 
     def close(self) -> None:
         """Close its storage."""
-        self.claims.store.close()
+        self.queue.store.close()
 
     def trial_dir(self, number: int) -> Path:
         """The folder of a trial, which is a run, or holds one for each seed."""
@@ -146,21 +156,21 @@ def _study(
     since: int = 0,
 ) -> Study:
     config, seed = request.config, int(attributes[SEED])
-    queue = attributes[QUEUE]
+    enqueued = attributes[QUEUE]
     grid = samplers.name_of(config.sampler) == "grid"
     sampler = "random" if grid else config.sampler
-    claims = Claims(
+    queue = TrialQueue(
         request.study,
         storage,
         store,
-        sampler=PlacedSampler(sampler, request.space, seed),
+        sampler=SlotSampler(sampler, request.space, seed),
         pruner=samplers.make_pruner(config.pruner),
-        n_trials=min(config.n_trials, len(queue)) if grid else config.n_trials,
-        queue=queue,
+        n_trials=min(config.n_trials, len(enqueued)) if grid else config.n_trials,
+        enqueued=enqueued,
         max_failures=config.max_failures,
         since=since,
     )
-    return Study(request, folder, seed, claims, notes)
+    return Study(request, folder, seed, queue, notes)
 
 
 def _attributes(name: str, storage: Any) -> dict[str, Any]:
@@ -172,10 +182,10 @@ def _fill(request: TuneRequest, storage: Any) -> list[str]:
     from rlzoo.seeding import draw_seed
 
     study = optuna.load_study(study_name=request.study, storage=storage)
-    queue, notes = queue_of(request)
+    enqueued, notes = enqueued_values(request)
     seed = request.train.seed if request.train.seed is not None else draw_seed()
     study.set_user_attr(SEED, seed)
-    study.set_user_attr(QUEUE, queue)
+    study.set_user_attr(QUEUE, enqueued)
     study.set_user_attr(REQUEST, canonical(request))
     return notes
 
@@ -256,3 +266,91 @@ def _write_yaml(request: TuneRequest, folder: Path, seed: int | None) -> None:
     date = datetime.now(UTC).isoformat(timespec="seconds")
     whole = {"study": request.study, "seed": seed, "date": date, **values}
     write_text(folder / YAML, signature.signed(yaml_file.dump(whole)))
+
+
+STRIDE = 1_000_003
+"""Between the numbers of a slot's attempts."""
+
+
+class SlotSampler(BaseSampler):
+    """Proposes the same for the same trials before, in whichever process and however often the study was interrupted.
+
+    One study has one: `before_trial` is told which trial it is for.
+    """
+
+    def __init__(self, named: Named, space: Space, seed: int) -> None:
+        self._named, self._space, self._seed = named, space, seed
+        self._sampler: BaseSampler | None = None
+        self._number = 0
+
+    def before_trial(self, study: optuna.Study, trial: FrozenTrial) -> None:
+        self._number = trial.user_attrs.get(PLACE, trial.number) + STRIDE * trial.user_attrs.get(ATTEMPT, 0)
+        self._sampler = samplers.make_sampler(self._named, self._space, seed=self._seed, number=self._number)
+        if DRAWN not in trial.user_attrs:
+            self._sampler.before_trial(study, trial)
+
+    def infer_relative_search_space(self, study: optuna.Study, trial: FrozenTrial) -> dict[str, BaseDistribution]:
+        if DRAWN in trial.user_attrs:  # it is run again: a sequence that counts its draws must not count it twice
+            return {}
+        return self._inner.infer_relative_search_space(study, trial)
+
+    def sample_relative(
+        self, study: optuna.Study, trial: FrozenTrial, search_space: dict[str, BaseDistribution]
+    ) -> dict[str, Any]:
+        if not search_space:
+            return {}
+        if samplers.name_of(self._named) == "cmaes":  # it draws by the trial's number, which counts lost ones
+            trial = copy(trial)
+            trial.number = self._number
+        return self._inner.sample_relative(study, trial, search_space)
+
+    def sample_independent(
+        self, study: optuna.Study, trial: FrozenTrial, param_name: str, param_distribution: BaseDistribution
+    ) -> Any:
+        return self._inner.sample_independent(study, trial, param_name, param_distribution)
+
+    def after_trial(
+        self, study: optuna.Study, trial: FrozenTrial, state: TrialState, values: Sequence[float] | None
+    ) -> None:
+        if self._sampler is not None:  # else another process drew it, and is gone
+            self._sampler.after_trial(study, trial, state, values)
+
+    @property
+    def _inner(self) -> BaseSampler:
+        assert self._sampler is not None, "before_trial comes first"
+        return self._sampler
+
+
+class CmaEsOfTrials(CmaEsSampler):
+    """CMA-ES whose state is computed from the trials.
+
+    Optuna keeps it in the storage as a pickle, and opens the one that it finds there. Here none is written or opened:
+    the distribution begins as Optuna's, and is told the trials of one generation after another.
+    """
+
+    _completed: Sequence[FrozenTrial] = ()
+
+    def _restore_optimizer(self, completed_trials: list[FrozenTrial], *_: Any) -> None:
+        self._completed = completed_trials
+
+    def _init_optimizer(self, trans: Any, direction: StudyDirection, *_: Any, **__: Any) -> Any:
+        begun = [trial for trial in self._completed if trial.system_attrs.get(self._attr_key_generation, 0) > 0]
+        state = self._cma_rng.rng.get_state() if begun else None
+        optimizer: Any = super()._init_optimizer(trans, direction)
+        if state is not None:  # Optuna draws a seed for a new distribution only
+            self._cma_rng.rng.set_state(state)
+        sign = 1 if direction == StudyDirection.MINIMIZE else -1
+        while len(told := self._first_of(optimizer.generation, optimizer.population_size)) == optimizer.population_size:
+            optimizer.tell([(self._point(trial, trans), sign * (trial.value or 0.0)) for trial in told])
+        return optimizer
+
+    def _first_of(self, generation: int, n: int) -> list[FrozenTrial]:
+        """The n trials of a generation that were complete first: what a single worker would have told it of."""
+        found = [t for t in self._completed if t.system_attrs.get(self._attr_key_generation) == generation]
+        return sorted(found, key=lambda trial: (trial.datetime_complete or datetime.max, trial.number))[:n]
+
+    def _point(self, trial: FrozenTrial, trans: Any) -> Any:
+        """Where the trial was in the space of the distribution, with shape (n_parameters,)."""
+        if "x_for_tell" in trial.system_attrs and self._with_margin:
+            return np.array(trial.system_attrs["x_for_tell"])
+        return trans.transform(trial.params)

@@ -1,7 +1,8 @@
-"""One trial: values are drawn and laid over the request, trained for on seeds of their own, and scored."""
+"""One trial: values are drawn and laid over the request, trained for on seeds of their own, scored and written down."""
 
 from __future__ import annotations
 
+import json
 import math
 import os
 import platform
@@ -11,30 +12,52 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import optuna
 
+from rlzoo import contained
 from rlzoo.config.compose import Composition, lay
 from rlzoo.config.parse import dump, parse
+from rlzoo.config.records import problem
 from rlzoo.config.schema import TrainConfig
+from rlzoo.config.study_records import Finalist, FreshResult
 from rlzoo.console import quietly
 from rlzoo.errors import ExitCode, RlzooError
 from rlzoo.protocols import Pruned
+from rlzoo.redaction import redact_values
 from rlzoo.runs import lock
-from rlzoo.runs.run import Run
+from rlzoo.runs.run import Run, write_text
 from rlzoo.seeding import MAX_SEED
 from rlzoo.signals import BY_SIGNAL
 from rlzoo.training.callbacks.prune import Prune
 from rlzoo.training.preflight import find_problems
 from rlzoo.training.train import train
 from rlzoo.tuning import samplers
-from rlzoo.tuning.ledger import DRAWN, ERROR, EXACT, INFEASIBLE, OUTCOME, PLACE, WORKER
-from rlzoo.tuning.objective import reports_per_seed, score, second_score
-from rlzoo.tuning.queue import settings_of
+from rlzoo.tuning.progress import (
+    DRAWN,
+    ENQUEUED,
+    ERROR,
+    EXACT,
+    INFEASIBLE,
+    OUTCOME,
+    PLACE,
+    WORKER,
+    StudyProgress,
+    reports_per_seed,
+    score,
+    second_score,
+    state,
+)
+from rlzoo.tuning.queue import settings_of, values_of
 from rlzoo.tuning.storage.store import explained
 from rlzoo.tuning.study import Study
+
+if TYPE_CHECKING:
+    from optuna.trial import FrozenTrial
+
+    from rlzoo.tuning.study import Study
 
 NOT_ITS_FAULT = (*BY_SIGNAL, ExitCode.STORAGE)
 """What ends a training without saying anything about the values it was done with."""
@@ -56,9 +79,9 @@ class Trained:
     size: int
 
 
-def trial_seed(seed: int, place: int, k: int) -> int:
-    """The seed of the k-th training (from 0) of the trial in a place of a study."""
-    return int(np.random.SeedSequence([seed, place, k]).generate_state(1)[0]) & MAX_SEED
+def trial_seed(seed: int, slot: int, k: int) -> int:
+    """The seed of the k-th training (from 0) of the trial in a slot of a study."""
+    return int(np.random.SeedSequence([seed, slot, k]).generate_state(1)[0]) & MAX_SEED
 
 
 def run_trial(study: Study, trial: optuna.Trial, worker: str) -> float | tuple[float, float]:
@@ -103,14 +126,14 @@ def _proposed(study: Study, trial: optuna.Trial) -> tuple[Composition, list[str]
 def _train_seeds(
     study: Study, trial: optuna.Trial, composition: Composition, outcome: dict[str, Any]
 ) -> float | tuple[float, float]:
-    config, place = study.request.config, trial.user_attrs[PLACE]
+    config, slot = study.request.config, trial.user_attrs[PLACE]
     folder = study.trial_dir(trial.number)
     between_seeds = samplers.name_of(config.pruner) == "wilcoxon"
     several = config.second_objective is not None
     scores: list[float] = outcome["scores"]
     began = time.monotonic()
     for k in range(config.seeds_per_trial):
-        seed = trial_seed(study.seed, 0 if between_seeds else place, k)  # Wilcoxon's test is over the same seeds
+        seed = trial_seed(study.seed, 0 if between_seeds else slot, k)  # Wilcoxon's test is over the same seeds
         path = folder / f"seed{k}" if config.seeds_per_trial > 1 else folder
         cfg = replace(parse(composition.values), seed=seed)
         outcome["seeds"].append(seed)
@@ -188,7 +211,7 @@ def _reporter(study: Study, trial: optuna.Trial, cfg: TrainConfig, k: int) -> Ca
     per_seed = reports_per_seed(cfg.total_timesteps, cfg.frequency(cfg.eval.freq, 10))
 
     def report(number: int, mean: float) -> bool:
-        with explained(study.claims.store):
+        with explained(study.queue.store):
             trial.report(mean, k * per_seed + number)
             return trial.should_prune()
 
@@ -227,3 +250,78 @@ def _cpu_seconds() -> float:
     """CPU time of this process and of those that it has waited for, such as environments'."""
     times = os.times()
     return times.user + times.system + times.children_user + times.children_system
+
+
+RESULT_BYTES = 2**20
+
+
+def record_of(study: Study, trial: FrozenTrial) -> dict[str, Any]:
+    """A trial as plain data: `values` by their names in the space, `settings` by their keys in a configuration."""
+    attributes = trial.user_attrs
+    outcome = attributes.get(OUTCOME, {})
+    space = study.request.space
+    values = values_of(space, trial) if DRAWN in attributes else {}
+    settings = attributes.get(EXACT) if DRAWN in attributes else None
+    return {
+        "number": trial.number,
+        "place": attributes.get(PLACE),
+        "state": state(trial),
+        "score": trial.values[0] if trial.values else None,
+        "scores": outcome.get("scores", []),
+        "second": trial.values[1] if trial.values and len(trial.values) > 1 else None,
+        "values": values,
+        "settings": space.settings(values) if settings is None else settings,
+        "params": trial.params,
+        "evaluations": {str(step): value for step, value in trial.intermediate_values.items()},
+        "seeds": outcome.get("seeds", []),
+        "runs": outcome.get("runs", []),
+        "steps": outcome.get("steps", 0),
+        "budget": outcome.get("budget"),
+        "seconds": outcome.get("seconds"),
+        "cpu_seconds": outcome.get("cpu_seconds"),
+        "enqueued": attributes.get(ENQUEUED),
+        "broken": attributes.get(INFEASIBLE, []),
+        "error": attributes.get(ERROR),
+        "worker": attributes.get(WORKER),
+        "began": trial.datetime_start.isoformat() if trial.datetime_start else None,
+        "ended": trial.datetime_complete.isoformat() if trial.datetime_complete else None,
+    }
+
+
+def write_records(study: Study, progress: StudyProgress) -> None:
+    """Write the JSON of every trial that was tried, has ended and has none."""
+    study.trials_dir.mkdir(parents=True, exist_ok=True)
+    there = {path.name for path in study.trials_dir.glob("*.json")}
+    for trial in progress.trials:
+        name = f"{trial.number:04}.json"
+        if trial.state.is_finished() and state(trial) != "infeasible" and name not in there:
+            text = json.dumps(redact_values(record_of(study, trial)), indent=2, default=str)
+            write_text(study.trials_dir / name, text + "\n")
+
+
+def drop_checkpoints(study: Study, progress: StudyProgress) -> None:
+    """Remove the checkpoints of all trials that have ended but the best `keep`."""
+    kept = {trial.number for trial in progress.best(study.request.config.keep)}
+    for trial in progress.trials:
+        if trial.state.is_finished() and trial.number not in kept:
+            folder = study.trial_dir(trial.number)
+            for checkpoints in (folder / "checkpoints", *folder.glob("seed*/checkpoints")):
+                shutil.rmtree(checkpoints, ignore_errors=True)
+
+
+def read_finalist(path: Path, study: Path) -> int | None:
+    """The trial that won the race, by its file in the folder of a study; None if there is no such file."""
+    try:
+        found = json.loads(contained.read(path, study, RESULT_BYTES))
+    except (OSError, ValueError, RecursionError):
+        return None
+    return None if problem(Finalist, found) else int(found["trial"])
+
+
+def read_result(path: Path, study: Path) -> dict[str, Any] | None:
+    """What a candidate scored on a fresh seed, by its file in the folder of a study; None if there is no such file."""
+    try:
+        found: dict[str, Any] = json.loads(contained.read(path, study, RESULT_BYTES))
+    except (OSError, ValueError, RecursionError):
+        return None
+    return found if not problem(FreshResult, found) else None

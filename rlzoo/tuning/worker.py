@@ -16,18 +16,17 @@ import optuna
 from rlzoo import console
 from rlzoo.errors import ExitCode, RlzooError
 from rlzoo.launchers.signals import noted_signals
-from rlzoo.tuning.claims import NONE, NoPlace
-from rlzoo.tuning.ledger import state
-from rlzoo.tuning.records import drop_checkpoints, write_records
+from rlzoo.tuning.progress import state
+from rlzoo.tuning.queue import NONE, NoFreeSlot
 from rlzoo.tuning.request import plan
 from rlzoo.tuning.storage.store import DATABASE, VARIABLE, Store, explained
 from rlzoo.tuning.study import Study, join
-from rlzoo.tuning.trial import TrialFailed, run_trial
+from rlzoo.tuning.trial import TrialFailed, drop_checkpoints, run_trial, write_records
 
 SWEEP_SECONDS = 15.0
 """Between two looks for trials whose worker is gone."""
 IDLE_SECONDS = 1.0
-"""Between two looks whether a place has become free."""
+"""Between two looks whether a slot has become free."""
 TICK = 0.1
 COLLECT_SECONDS = 5.0
 """Between two searches for memory that nobody needs any more."""
@@ -57,15 +56,15 @@ def run_trials(study: Study, name: str, should_stop: Callable[[], bool]) -> None
     with _collecting() as collect:
         while not should_stop():
             if time.monotonic() - swept > SWEEP_SECONDS:
-                study.claims.sweep()
+                study.queue.sweep()
                 swept = time.monotonic()
             try:
                 run_one(study, name)
-            except NoPlace:
-                if study.claims.ledger().done:
+            except NoFreeSlot:
+                if study.queue.progress().done:
                     return
-                if study.claims.store.has_leases:
-                    study.claims.sweep()  # the trial that is waited for may be nobody's
+                if study.queue.store.has_leases:
+                    study.queue.sweep()  # the trial that is waited for may be nobody's
                 _wait(should_stop)
             collect()
 
@@ -98,32 +97,32 @@ def run_one(study: Study, name: str) -> None:
     """Run the next trial.
 
     Raises:
-        NoPlace: if there is none to run now.
+        NoFreeSlot: if there is none to run now.
         RlzooError: as `run_trials`.
     """
-    claims = study.claims
-    claims.current = NONE
+    queue = study.queue
+    queue.current = NONE
     try:
-        with explained(claims.store):
-            claims.optimize(lambda trial: run_trial(study, trial, name), n_trials=1, catch=(TrialFailed,))
+        with explained(queue.store):
+            queue.optimize(lambda trial: run_trial(study, trial, name), n_trials=1, catch=(TrialFailed,))
     except (ValueError, optuna.exceptions.UpdateFinishedTrialError):
-        if claims.current == NONE or not claims.trials[claims.current].state.is_finished():
+        if queue.current == NONE or not queue.trials[queue.current].state.is_finished():
             raise
-        console.warn(f"trial {claims.current} was taken for lost meanwhile, and is run again")
+        console.warn(f"trial {queue.current} was taken for lost meanwhile, and is run again")
     finally:
-        if claims.current != NONE:
-            _ended(study, claims.current)
+        if queue.current != NONE:
+            _ended(study, queue.current)
 
 
 def _ended(study: Study, number: int) -> None:
-    with study.claims.store.lock(), explained(study.claims.store):
-        study.claims.store.end_lease(number)
-        if state(study.claims.trials[number]) == "infeasible":
+    with study.queue.store.lock(), explained(study.queue.store):
+        study.queue.store.end_lease(number)
+        if state(study.queue.trials[number]) == "infeasible":
             return
-        study.claims.put_back()
-        ledger = study.claims.ledger()
-        drop_checkpoints(study, ledger)
-    write_records(study, ledger)
+        study.queue.put_back()
+        progress = study.queue.progress()
+        drop_checkpoints(study, progress)
+    write_records(study, progress)
 
 
 def _wait(should_stop: Callable[[], bool]) -> None:

@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 
 from rlzoo.cli.main import main
-from rlzoo.doctor import login
+from rlzoo.doctor.doctor import hub_login
 from rlzoo.errors import ExitCode, RlzooError
 from rlzoo.hub import client, failures, listing
 from rlzoo.hub.push import push
@@ -121,7 +121,7 @@ def test_who_is_logged_in(name, agent, tmp_path, monkeypatch, capsys):
     with pytest.raises(RlzooError) as error:
         client.writable(client.connect(), "me/agent")
     assert error.value.code == ExitCode.HUB
-    assert login.look().state in ("offline", "ok")
+    assert hub_login().state in ("offline", "ok")
 
 
 @pytest.mark.parametrize(
@@ -139,7 +139,7 @@ def test_odd_users(who, agent):
     with pytest.raises(RlzooError, match="does not answer like the Hub") as error:
         client.writable(client.connect(write=True), "me/agent")
     assert error.value.code == ExitCode.HUB
-    assert login.look().state == "ok"
+    assert hub_login().state == "ok"
 
 
 @pytest.mark.parametrize("name", ["deep", "long", "packed", "packed_twice", "no_json", "nothing", "null", "a_list"])

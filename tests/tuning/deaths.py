@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from short_studies import SHORT, Toy
 
 from rlzoo.tuning import worker
-from rlzoo.tuning.ledger import DRAWN, WORKER, state
+from rlzoo.tuning.progress import DRAWN, WORKER, state
 from rlzoo.tuning.request import plan
 from rlzoo.tuning.storage import store
 from rlzoo.tuning.study import Study, begin
@@ -62,13 +62,13 @@ def kill(processes: Sequence[multiprocessing.Process], study: Study, *, within: 
     for process in processes:
         while process.pid is not None:
             assert process.is_alive()
-            running = {t.user_attrs.get(WORKER, {}).get("pid"): t.number for t in study.claims.ledger().running}
+            running = {t.user_attrs.get(WORKER, {}).get("pid"): t.number for t in study.queue.progress().running}
             if process.pid in running:
                 os.kill(process.pid, signal.SIGKILL)
                 killed[running[process.pid]] = time.monotonic()
                 break
             time.sleep(0.02)
-    while killed.keys() - (lost := {trial.number for trial in study.claims.ledger().lost}):
+    while killed.keys() - (lost := {trial.number for trial in study.queue.progress().lost}):
         assert all(time.monotonic() - at < within for number, at in killed.items() if number not in lost)
         time.sleep(0.1)
     return list(killed)
@@ -79,14 +79,14 @@ def check(processes: Sequence[multiprocessing.Process], study: Study, killed: Se
     for process in processes:
         process.join(timeout=240)
     assert [process.exitcode for process in processes] == [0] * len(processes)
-    ledger = study.claims.ledger()
-    assert sorted(trial.user_attrs["place"] for trial in ledger.finished) == list(range(n_trials))
-    assert sorted(trial.number for trial in ledger.trials) == list(range(n_trials + len(killed)))
-    assert not ledger.running
-    assert not ledger.waiting
-    assert {state(trial) for trial in ledger.trials} <= {"complete", "pruned", "lost"}
-    assert sorted(trial.number for trial in ledger.lost) == sorted(killed)
-    by_place = {trial.user_attrs["place"]: trial for trial in ledger.finished}
+    progress = study.queue.progress()
+    assert sorted(trial.user_attrs["place"] for trial in progress.finished) == list(range(n_trials))
+    assert sorted(trial.number for trial in progress.trials) == list(range(n_trials + len(killed)))
+    assert not progress.running
+    assert not progress.waiting
+    assert {state(trial) for trial in progress.trials} <= {"complete", "pruned", "lost"}
+    assert sorted(trial.number for trial in progress.lost) == sorted(killed)
+    by_place = {trial.user_attrs["place"]: trial for trial in progress.finished}
     for number in killed:
-        lost = ledger.trials[number]
+        lost = progress.trials[number]
         assert by_place[lost.user_attrs["place"]].params == lost.params != {}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import optuna
 
 from rlzoo.errors import ExitCode, RlzooError
-from rlzoo.tuning.ledger import DRAWN, ERROR
+from rlzoo.tuning.progress import DRAWN, ERROR
 from rlzoo.tuning.request import plan
 from rlzoo.tuning.study import Study, begin
 from rlzoo.tuning.trial import TrialFailed

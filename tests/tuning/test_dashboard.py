@@ -38,7 +38,7 @@ def test_the_dashboard_shows_a_study_that_goes_on(toy: Toy) -> None:
         worker.run_trials(study, "w", lambda: False)  # with the dashboard open
         trials = answer(f"{address}/{shown['study_id']}", process)["trials"]
         assert [trial["state"] for trial in trials] == ["Complete"] * 3
-        assert [trial["values"] for trial in trials] == [trial.values for trial in study.claims.ledger().finished]
+        assert [trial["values"] for trial in trials] == [trial.values for trial in study.queue.progress().finished]
     finally:
         process.terminate()
         process.communicate(timeout=30)

@@ -13,7 +13,7 @@ from short_studies import SHORT, Toy, started
 from rlzoo.errors import ConfigError
 from rlzoo.tuning import samplers, worker
 from rlzoo.tuning.request import TuneRequest, plan
-from rlzoo.tuning.sampling import CmaEsOfTrials
+from rlzoo.tuning.study import CmaEsOfTrials
 
 pytestmark = pytest.mark.usefixtures("workdir")
 
@@ -61,7 +61,7 @@ def test_a_sampler_proposes_the_values_of_a_study(name: str, toy: Toy) -> None:
     of("sampler", name, SAMPLERS[name], *words)
     study = started(*words, f"sampler={{{name}: {{{SAMPLERS[name]}}}}}", "enqueue=[]")
     worker.run_trials(study, "w", lambda: False)
-    finished = study.claims.ledger().finished
+    finished = study.queue.progress().finished
     assert len(finished) == 5
     assert len({str(trial.params) for trial in finished}) == 5
 
@@ -71,16 +71,16 @@ def test_a_pruner_ends_what_it_should(name: str, toy: Toy) -> None:
     of("pruner", name, PRUNERS[name])
     study = started("n_trials=5", "sampler=random", "enqueue=[]", f"pruner={{{name}: {{{PRUNERS[name]}}}}}")
     worker.run_trials(study, "w", lambda: False)
-    ledger = study.claims.ledger()
-    assert len(ledger.finished) == 5
+    progress = study.queue.progress()
+    assert len(progress.finished) == 5
     if name == "none":
-        assert not ledger.pruned
+        assert not progress.pruned
     if name == "threshold":  # the toy reports its learning rate and twice that
-        assert [trial.params["learning_rate"] * 2 > 0.9 for trial in ledger.finished] == [
-            trial in ledger.pruned for trial in ledger.finished
+        assert [trial.params["learning_rate"] * 2 > 0.9 for trial in progress.finished] == [
+            trial in progress.pruned for trial in progress.finished
         ]
     if name in ("median", "percentile"):
-        assert ledger.pruned
+        assert progress.pruned
 
 
 @pytest.mark.parametrize(

@@ -15,12 +15,10 @@ from short_studies import SHORT, started
 from rlzoo.config import yaml_file
 from rlzoo.config.compose import compose
 from rlzoo.tuning import worker
-from rlzoo.tuning.final import DEFAULTS, Candidate, Final, _order, data_of, decide, table_of
-from rlzoo.tuning.intervals import of_difference, of_mean, p_value, t_quantile
-from rlzoo.tuning.objective import pareto, score
-from rlzoo.tuning.race import cost, race, rounds
+from rlzoo.tuning.final import DEFAULTS, Candidate, Final, _order, data_of, decide, save, table_of
+from rlzoo.tuning.progress import pareto, score
+from rlzoo.tuning.race import cost, of_difference, of_mean, p_value, race, rounds, t_quantile
 from rlzoo.tuning.report.data import collect
-from rlzoo.tuning.save import save
 
 pytestmark = pytest.mark.usefixtures("workdir")
 
@@ -122,8 +120,8 @@ def test_with_two_objectives_the_front_is_tried_on_fresh_seeds() -> None:
     words = ["n_trials=4", "top_k=2", "final_seeds=2", "enqueue=[]", "second_objective=size", "pruner=none"]
     study = started(*words)
     worker.run_trials(study, "w", lambda: False)
-    front = study.claims.ledger().front()
-    assert {trial.number for trial in front} <= {trial.number for trial in study.claims.best_trials}
+    front = study.queue.progress().front()
+    assert {trial.number for trial in front} <= {trial.number for trial in study.queue.best_trials}
     final = decide(study, [*SHORT, *words], [].append)
     assert final is not None
     assert [each.seconds for each in final.candidates] == [(64.0, 64.0)] * len(final.candidates)  # 16 states, 4 actions
@@ -157,7 +155,7 @@ def test_the_best_race_and_the_first_and_the_defaults_are_compared_on_other_seed
     assert began[2:] == [f"{names[0]}, defaults are compared on 3 fresh seeds: 6 trainings"]
     seeds = {stage: seeds_of(stage) for stage in ("race", "seed")}
     assert len(seeds["race"]) == 2 and len(seeds["seed"]) == 3
-    searched = {seed for t in study.claims.ledger().trials for seed in t.user_attrs["outcome"]["seeds"]}
+    searched = {seed for t in study.queue.progress().trials for seed in t.user_attrs["outcome"]["seeds"]}
     assert not (seeds["race"] & seeds["seed"]) and not ((seeds["race"] | seeds["seed"]) & searched)
     shown = collect("s", "studies", None).comparison
     assert shown is not None and shown.done
@@ -196,7 +194,7 @@ def test_a_saved_set_is_what_training_applies(capsys: pytest.CaptureFixture[str]
     words = ["env.max_steps=50", "env.kwargs.is_slippery=false", "stop.minutes=9"]
     study = started("n_trials=2", "enqueue=[]", *words, "top_k=1", "save=true")
     worker.run_trials(study, "w", lambda: False)
-    trial = study.claims.ledger().trials[1]
+    trial = study.queue.progress().trials[1]
     settings = json.loads(Path("studies/s/trials/0001.json").read_text())["settings"]
     winner = Candidate("trial 1", 1, settings, (3.0, 5.0))
     path = save(study, Final((winner, Candidate(DEFAULTS, None, {}, (1.0, 2.0)))))

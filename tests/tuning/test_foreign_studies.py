@@ -265,7 +265,7 @@ def test_it_is_continued_only_where_it_is_trusted(foreign: Path, toy: Toy, capsy
     assert tree() == before
     study = started("n_trials=4", "pruner=none", "trust=true")
     worker.run_trials(study, "w", lambda: False)
-    assert len(started("n_trials=4", "pruner=none").claims.ledger().finished) == 4  # from then on it is the user's own
+    assert len(started("n_trials=4", "pruner=none").queue.progress().finished) == 4  # from then on it is the user's own
 
 
 def test_one_that_was_killed_while_it_was_made_is_the_users_own(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -276,7 +276,7 @@ def test_one_that_was_killed_while_it_was_made_is_the_users_own(monkeypatch: pyt
         patch.setattr("optuna.create_study", stop)
         started()
     assert (FOLDER / "study.db").is_file()
-    assert started().claims.ledger().trials == []
+    assert started().queue.progress().trials == []
 
 
 class Planted:
@@ -293,7 +293,7 @@ CMAES = ("sampler={cmaes: {n_startup_trials: 1, popsize: 4}}", "pruner=none", "s
 
 
 def generations(study: Study) -> list[int | None]:
-    return [trial.system_attrs.get("cma:generation") for trial in study.claims.trials]
+    return [trial.system_attrs.get("cma:generation") for trial in study.queue.trials]
 
 
 @pytest.mark.parametrize("own", [True, False])

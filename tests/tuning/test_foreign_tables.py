@@ -22,8 +22,8 @@ from rlzoo.cli.main import main
 from rlzoo.errors import RlzooError
 from rlzoo.tuning import report as reports
 from rlzoo.tuning import worker
+from rlzoo.tuning.import_trials import open_source
 from rlzoo.tuning.report.data import collect
-from rlzoo.tuning.source import open_source
 from rlzoo.tuning.storage import tables
 
 FOLDER = Path("studies/s")

@@ -67,8 +67,8 @@ def test_a_study_through_the_proxy_is_the_study_in_the_database(database: str, s
     through = started(f"storage={served}", "n_trials=4", "study=same", "sampler=tpe")
     worker.run_trials(through, "w", lambda: False)
     assert toy.done == [0, 1, 2, 3]
-    there = started(f"storage={database}", "n_trials=6", "study=same").claims
-    assert [t.params for t in there.ledger().finished] == [t.params for t in through.claims.ledger().finished]
+    there = started(f"storage={database}", "n_trials=6", "study=same").queue
+    assert [t.params for t in there.progress().finished] == [t.params for t in through.queue.progress().finished]
     assert main(["tune", "report", "study=same", f"storage={served}"]) == 0
 
 
@@ -77,10 +77,10 @@ def test_a_trial_whose_worker_has_another_folder_is_not_taken_for_lost(served: s
     """Its lease is where this one does not see it."""
     words = (f"storage={served}", "study=elsewhere", "n_trials=2")
     running = started(*words)
-    number = running.claims.ask().number
-    here = started(*words, "studies_dir=here").claims
+    number = running.queue.ask().number
+    here = started(*words, "studies_dir=here").queue
     assert here.sweep() == []
-    assert [trial.number for trial in here.ledger().running] == [number]
+    assert [trial.number for trial in here.progress().running] == [number]
 
 
 def test_where_nobody_answers_it_is_said(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -14,8 +14,8 @@ import pytest
 from short_studies import SHORT, Toy, started
 
 from rlzoo.cli.main import main
-from rlzoo.tuning import zoo_names
-from rlzoo.tuning.ledger import ENQUEUED
+from rlzoo.tuning.import_trials import zoo_settings
+from rlzoo.tuning.progress import ENQUEUED
 from rlzoo.tuning.worker import run_trials
 
 pytestmark = pytest.mark.usefixtures("workdir")
@@ -31,7 +31,7 @@ def imported(capsys: pytest.CaptureFixture[str], *words: str) -> dict[str, Any]:
 
 
 def queue(*words: str) -> dict[str, Any]:
-    found = started(*words).claims.user_attrs["queue"]
+    found = started(*words).queue.user_attrs["queue"]
     return {place: each["params"] for place, each in found.items()}
 
 
@@ -92,7 +92,7 @@ def test_from_sqlite_one_of_several_and_without_touching_it(capsys: pytest.Captu
 
 def test_ours_are_run_again_first_and_are_put_there_once(toy: Toy, capsys: pytest.CaptureFixture[str]) -> None:
     folder = ours("a", "seed=7")
-    best = sorted((t for t in started("study=a", "seed=7", "pruner=none").claims.trials), key=lambda t: -t.values[0])
+    best = sorted((t for t in started("study=a", "seed=7", "pruner=none").queue.trials), key=lambda t: -t.values[0])
     words = [f"storage={folder}", *SHORT, "enqueue=[]", "n_trials=3", "pruner=none"]
     found = imported(capsys, *words, "n_best=2")
     assert found["from"] == {"study": "a", "of": "rlzoo tune algo=q_learning", "complete": 4}
@@ -105,11 +105,11 @@ def test_ours_are_run_again_first_and_are_put_there_once(toy: Toy, capsys: pytes
     run_trials(study, "worker", lambda: False)
     draw = study.request.space.draw
     values = [
-        [draw(optuna.trial.FixedTrial(trial.params)) for trial in each] for each in (study.claims.trials, best[:3])
+        [draw(optuna.trial.FixedTrial(trial.params)) for trial in each] for each in (study.queue.trials, best[:3])
     ]
     assert values[0] == values[1]  # exactly
-    assert [trial.values for trial in study.claims.trials] == [trial.values for trial in best[:3]]
-    assert study.claims.trials[0].user_attrs[ENQUEUED] == f"a trial {best[0].number}"
+    assert [trial.values for trial in study.queue.trials] == [trial.values for trial in best[:3]]
+    assert study.queue.trials[0].user_attrs[ENQUEUED] == f"a trial {best[0].number}"
 
 
 def test_places_that_are_taken_are_not_changed(toy: Toy, capsys: pytest.CaptureFixture[str]) -> None:
@@ -117,16 +117,16 @@ def test_places_that_are_taken_are_not_changed(toy: Toy, capsys: pytest.CaptureF
     words = ["pruner=none", "n_trials=2"]
     study = started(*words)
     run_trials(study, "worker", lambda: False)
-    before = [trial.params for trial in study.claims.trials]
+    before = [trial.params for trial in study.queue.trials]
     kept = queue(*words)
     found = imported(capsys, f"storage={folder}", *SHORT, *words)
     assert [each["place"] for each in found["trials"]] == [2, 3]
     assert "the last of them is tried with n_trials=4 or more" in found["said"]
     assert {place: params for place, params in queue(*words).items() if int(place) < 2} == kept
     # a worker that was there before takes them too
-    study.claims.n_trials = 4
+    study.queue.n_trials = 4
     run_trials(study, "worker", lambda: False)
-    trials = study.claims.trials
+    trials = study.queue.trials
     assert [trial.params for trial in trials[:2]] == before
     assert [trial.params for trial in trials[2:]] == [queue(*words)["2"], queue(*words)["3"]]
 
@@ -220,4 +220,4 @@ SAMPLED = [
 
 @pytest.mark.parametrize(("params", "settings", "unknown"), SAMPLED)
 def test_names_of_rl_zoo3(params: dict[str, Any], settings: dict[str, Any], unknown: list[str]) -> None:
-    assert zoo_names.settings(params) == (settings, unknown)
+    assert zoo_settings(params) == (settings, unknown)

@@ -17,7 +17,7 @@ from short_studies import SHORT, started
 from rlzoo.cli.main import main
 from rlzoo.errors import ConfigError, ExitCode, RlzooError
 from rlzoo.launchers import Job, launch
-from rlzoo.tuning.ledger import WORKER, Ledger
+from rlzoo.tuning.progress import WORKER, StudyProgress
 from rlzoo.tuning.request import plan
 from rlzoo.tuning.storage.store import VARIABLE, Store
 from rlzoo.tuning.worker import enter, offered
@@ -47,17 +47,17 @@ def until(process: subprocess.Popen[str], found: Callable[[], list[int]]) -> lis
 
 def watched(*words: str) -> Callable[[], list[int]]:
     """The processes that train trials of the study."""
-    claims = started(*words).claims
-    return lambda: [t.user_attrs[WORKER]["pid"] for t in claims.ledger().running if WORKER in t.user_attrs]
+    queue = started(*words).queue
+    return lambda: [t.user_attrs[WORKER]["pid"] for t in queue.progress().running if WORKER in t.user_attrs]
 
 
-def finished(process: subprocess.Popen[str], *words: str) -> tuple[Ledger, str]:
+def finished(process: subprocess.Popen[str], *words: str) -> tuple[StudyProgress, str]:
     _, errors = process.communicate(timeout=200)
     assert process.returncode == 0, errors
-    ledger = started(*words).claims.ledger()
-    assert not ledger.running and not ledger.waiting
-    assert sorted(trial.user_attrs["place"] for trial in ledger.finished) == list(range(ledger.n_trials))
-    return ledger, errors
+    progress = started(*words).queue.progress()
+    assert not progress.running and not progress.waiting
+    assert sorted(trial.user_attrs["place"] for trial in progress.finished) == list(range(progress.n_trials))
+    return progress, errors
 
 
 def a_killed_worker_costs_nothing(*words: str) -> str:
@@ -67,9 +67,9 @@ def a_killed_worker_costs_nothing(*words: str) -> str:
     own = until(process, lambda: pids() if len(pids()) == 2 else [])
     assert os.getpid() not in own and process.pid not in own
     os.kill(own[0], signal.SIGKILL)
-    ledger, errors = finished(process, *words)
-    assert len(ledger.lost) == 1 and len(ledger.finished) == 4
-    assert ledger.lost[0].params in [trial.params for trial in ledger.finished]
+    progress, errors = finished(process, *words)
+    assert len(progress.lost) == 1 and len(progress.finished) == 4
+    assert progress.lost[0].params in [trial.params for trial in progress.finished]
     assert errors.count(" ended: ") == 1
     assert "final 2/2" in errors
     assert len(list(Path("studies/s/final").glob("*/seed0"))) == 2
@@ -98,9 +98,9 @@ def test_a_worker_whose_time_is_over_is_put_back_and_goes_on() -> None:
     process = command(*words)
     [first] = until(process, pids)
     os.kill(first, signal.SIGUSR2)
-    ledger, _ = finished(process, *words)
-    assert len(ledger.lost) == 1 and len(ledger.finished) == 2
-    assert all(trial.user_attrs[WORKER]["pid"] != first for trial in ledger.finished)
+    progress, _ = finished(process, *words)
+    assert len(progress.lost) == 1 and len(progress.finished) == 2
+    assert all(trial.user_attrs[WORKER]["pid"] != first for trial in progress.finished)
 
 
 @pytest.mark.slow  # submitit waits 15 s for the result of each job that ended without one
@@ -116,8 +116,8 @@ def test_ctrl_c_ends_the_workers_and_says_how_to_go_on() -> None:
     assert "to go on: rlzoo tune algo=q_learning" in errors
     assert "launcher=submitit_slurm" in errors
     assert not any(Path(f"/proc/{pid}").exists() for pid in own)
-    ledger = started(*words).claims.ledger()
-    assert len(ledger.lost) == 2 and not ledger.running
+    progress = started(*words).queue.progress()
+    assert len(progress.lost) == 2 and not progress.running
 
 
 def problems(*words: str) -> dict[str, str]:

@@ -44,7 +44,7 @@ def test_the_password_comes_from_the_environment(url: str, toy: Toy, monkeypatch
     monkeypatch.setenv("RLZOO_STORAGE", url.replace("me@", f"me:{PASSWORD}@"))
     study = started("n_trials=4", "study=password")
     worker.run_trials(study, "w", lambda: False)
-    assert len(study.claims.ledger().finished) == 4
+    assert len(study.queue.progress().finished) == 4
     assert PASSWORD not in "".join(path.read_text() for path in Path("studies").rglob("*.*") if path.suffix != ".lock")
 
 
@@ -66,9 +66,9 @@ def test_twenty_with_folders_of_their_own_share_a_study(url: str) -> None:
     for process in processes:
         process.join()
     assert [process.exitcode for process in processes] == [0] * 20
-    ledger = started(*words).claims.ledger()
-    assert len(ledger.finished) == len(ledger.trials) == 40
-    assert sorted(trial.user_attrs["place"] for trial in ledger.finished) == list(range(40))
+    progress = started(*words).queue.progress()
+    assert len(progress.finished) == len(progress.trials) == 40
+    assert sorted(trial.user_attrs["place"] for trial in progress.finished) == list(range(40))
 
 
 @pytest.mark.parametrize(
@@ -93,7 +93,7 @@ def test_connections_that_the_server_dropped_are_made_anew(url: str, port: int, 
 
 def test_a_lock_that_was_lost_with_its_connection_is_not_taken_for_held(url: str, port: int) -> None:
     study = started(f"storage={url}", "study=lost")
-    with pytest.raises(RlzooError, match="connection") as found, study.claims.store.lock():
+    with pytest.raises(RlzooError, match="connection") as found, study.queue.store.lock():
         assert terminate(port, "state = 'idle in transaction'") == 1
     assert found.value.code == 5
 

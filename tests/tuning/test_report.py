@@ -22,13 +22,11 @@ from rlzoo.cli.main import main
 from rlzoo.tuning import report as reports
 from rlzoo.tuning import worker
 from rlzoo.tuning.final import FINALIST, FRESH
-from rlzoo.tuning.ledger import DRAWN, ENQUEUED, ERROR, INFEASIBLE, OUTCOME, PLACE
-from rlzoo.tuning.objective import reports_per_seed
-from rlzoo.tuning.report import curves
+from rlzoo.tuning.progress import DRAWN, ENQUEUED, ERROR, INFEASIBLE, OUTCOME, PLACE, reports_per_seed
+from rlzoo.tuning.report import figures
 from rlzoo.tuning.report.axes import Axis, cells
-from rlzoo.tuning.report.canvas import limits
-from rlzoo.tuning.report.data import collect
-from rlzoo.tuning.report.importance import importance
+from rlzoo.tuning.report.data import collect, importance
+from rlzoo.tuning.report.figures import limits
 from rlzoo.tuning.storage.store import Store
 from rlzoo.tuning.study import Study
 from rlzoo.tuning.trial import trial_seed
@@ -81,10 +79,10 @@ def page(found: dict[str, Any]) -> str:
 
 def add(study: Study, score: float | None, params: dict[str, Any], *evaluations: float, **more: Any) -> None:
     """A trial that has ended: complete with a score, otherwise as `state` says."""
-    place = len(study.claims.trials)
+    place = len(study.queue.trials)
     values = None if score is None else [score, *([more["second"]] if "second" in more else [])]
     spaces = {each.raw_name: each.transform.distribution() for each in study.request.space.parameters}
-    study.claims.add_trial(
+    study.queue.add_trial(
         create_trial(
             state=more.get("state", TrialState.COMPLETE),
             values=values,
@@ -238,15 +236,15 @@ def test_what_a_study_holds_is_never_markup(capsys: pytest.CaptureFixture[str]) 
     evil = "<script>alert(1)</script>"
     choice = "<img src=x onerror=alert(1)> $\\frac{ ünï 字"
     study = started("search_space.odd={type: choice, key: algo.max_epsilon, values: [0.5, 0.75]}", "enqueue=[]")
-    own = study.claims._storage
+    own = study.queue._storage
     name = f"{evil}'\"&"
     optuna.create_study(storage=own, study_name=name, direction="maximize")
     copy = optuna.load_study(study_name=name, storage=own)
-    request = json.loads(json.dumps(study.claims.user_attrs["request"]))
+    request = json.loads(json.dumps(study.queue.user_attrs["request"]))
     request["search_space"]["odd"]["values"] = {choice: 0.5, evil: 0.75}
     request["search"]["sampler"] = {evil: {evil: evil}}
     request["train"]["env"]["id"] = evil
-    for key, value in {**study.claims.user_attrs, "request": request}.items():
+    for key, value in {**study.queue.user_attrs, "request": request}.items():
         copy.set_user_attr(key, value)
     kind = optuna.distributions.CategoricalDistribution([choice, evil])
     for k in range(3):
@@ -325,9 +323,9 @@ def test_the_learning_curves_are_over_steps_and_whole(monkeypatch: pytest.Monkey
     add(study, 400.0, drawn(8), *[300.0] * 7, 500.0, 500.0, 200.0)
     add(study, None, drawn(3), -900.0, -5.0, state=TrialState.PRUNED)
     found = collect("s", "studies", None)
-    [line] = curves.lines_of(found, found.trials[8])
+    [line] = figures.lines_of(found, found.trials[8])
     assert line == [(600 * (k + 1), value) for k, (_, value) in enumerate(found.trials[8].evaluations)]
-    axes = curves.draw_intermediate(found).axes[0]
+    axes = figures.draw_intermediate(found).axes[0]
     assert axes.get_xlabel() == "environment steps"
     low, high = axes.get_ylim()
     assert low < -900 and high > 500
@@ -347,9 +345,9 @@ def test_several_seeds_of_a_trial_are_as_many_curves() -> None:
         evaluations=((0, 1.0), (3, 4.0), (per_seed, 5.0), (per_seed + 1, 6.0)),
     )
     found = collect("s", "studies", None)
-    assert curves.lines_of(found, trial) == [[(250, 1.0), (1000, 4.0)], [(250, 5.0), (500, 6.0)]]
+    assert figures.lines_of(found, trial) == [[(250, 1.0), (1000, 4.0)], [(250, 5.0), (500, 6.0)]]
     between = dataclasses.replace(found, request={**found.request, "search": {**found.search, "pruner": "wilcoxon"}})
-    assert curves.lines_of(between, trial)[0][:2] == [(1, 1.0), (4, 4.0)]
+    assert figures.lines_of(between, trial)[0][:2] == [(1, 1.0), (4, 4.0)]
 
 
 def test_importance_finds_what_decides() -> None:
@@ -439,12 +437,12 @@ def test_words_behind_tune(capsys: pytest.CaptureFixture[str]) -> None:
 def test_a_study_that_runs(toy: Toy, capsys: pytest.CaptureFixture[str]) -> None:
     study = started("n_trials=3")
     worker.run_one(study, "w")
-    study.claims.ask()
-    with study.claims.store.lock():  # somebody takes a trial at this moment
+    study.queue.ask()
+    with study.queue.store.lock():  # somebody takes a trial at this moment
         found = report(capsys)
     assert found["trials"] == {"complete": 1, "running": 1}
     worker.run_one(study, "w")
-    assert len(study.claims.ledger().finished) == 2
+    assert len(study.queue.progress().finished) == 2
 
 
 @pytest.mark.usefixtures("no_pictures")

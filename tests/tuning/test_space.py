@@ -13,11 +13,9 @@ from rlzoo.config import paths
 from rlzoo.config.compose import Composition, compose, lay, without
 from rlzoo.config.parse import parse
 from rlzoo.training.preflight import find_problems
-from rlzoo.tuning.constraints import Constraint
-from rlzoo.tuning.parameters import Choice, Float, Int, OneMinus, PowerOfTwo
 from rlzoo.tuning.queue import defaults, exact_settings
 from rlzoo.tuning.request import OWN_KEYS
-from rlzoo.tuning.space import Space
+from rlzoo.tuning.space import Choice, Constraint, Float, Int, OneMinus, PowerOfTwo, Space
 from rlzoo.tuning.space_file import read
 
 SPACES = paths.root() / "conf" / "search_space"

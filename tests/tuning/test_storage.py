@@ -95,7 +95,7 @@ def test_a_database_that_somebody_locks_is_waited_for(seconds: float, toy: Toy) 
     began = time.monotonic()
     worker.run_trials(study, "w", lambda: False)
     assert time.monotonic() - began >= seconds * 0.9
-    assert len(study.claims.ledger().finished) == 2
+    assert len(study.queue.progress().finished) == 2
     timer.join()
     held.close()
 
@@ -110,7 +110,7 @@ def test_one_that_stays_locked_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
     assert found.value.code == 5
     assert "the same command goes on later" in found.value.hint
     held.close()
-    assert started("n_trials=2").claims.ledger().trials == []
+    assert started("n_trials=2").queue.progress().trials == []
 
 
 def test_a_folder_that_cannot_be_made_is_a_storage_error() -> None:
@@ -123,7 +123,7 @@ def test_a_folder_that_cannot_be_made_is_a_storage_error() -> None:
 def _until_the_disk_is_full(report: object) -> None:
     worker.run_trial = Toy()
     study = started("n_trials=50", "sampler=random")
-    file = study.claims.store.file
+    file = study.queue.store.file
     assert file is not None
     signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
     limit = max(file.stat().st_size + 3000, 4096 * 12)
@@ -131,13 +131,13 @@ def _until_the_disk_is_full(report: object) -> None:
     try:
         worker.run_trials(study, "w", lambda: False)
     except RlzooError as error:
-        report.put((int(error.code), error.message, len(study.claims.ledger().finished)))
+        report.put((int(error.code), error.message, len(study.queue.progress().finished)))
 
 
 def test_after_a_full_disk_every_finished_trial_is_there(toy: Toy) -> None:
     worker.run_trials(started("n_trials=3", "sampler=random"), "w", lambda: False)
     context = multiprocessing.get_context("fork")
-    report = context.Queue()
+    report = context.Enqueued()
     process = context.Process(target=_until_the_disk_is_full, args=(report,))
     process.start()
     code, message, n_finished = report.get(timeout=60)
@@ -145,8 +145,8 @@ def test_after_a_full_disk_every_finished_trial_is_there(toy: Toy) -> None:
     assert code == 5
     assert message.startswith("the storage studies/s/")
     study = started(f"n_trials={n_finished + 2}", "sampler=random")
-    assert len(study.claims.ledger().finished) == n_finished >= 3
-    study.claims.sweep()
+    assert len(study.queue.progress().finished) == n_finished >= 3
+    study.queue.sweep()
     worker.run_trials(study, "w", lambda: False)
-    assert len(study.claims.ledger().finished) == n_finished + 2
-    assert not study.claims.ledger().running
+    assert len(study.queue.progress().finished) == n_finished + 2
+    assert not study.queue.progress().running

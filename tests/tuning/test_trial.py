@@ -16,7 +16,7 @@ from rlzoo.runs.run import Run
 from rlzoo.tuning import trial as trials
 from rlzoo.tuning import worker
 from rlzoo.tuning.display import line
-from rlzoo.tuning.ledger import Ledger, state
+from rlzoo.tuning.progress import StudyProgress, state
 from rlzoo.tuning.study import Study
 from rlzoo.tuning.trial import trial_seed
 
@@ -32,10 +32,10 @@ ALWAYS = "pruner={threshold: {lower: 1000.0}}"
 """Prunes at the first evaluation."""
 
 
-def run(*words: str) -> tuple[Study, Ledger]:
+def run(*words: str) -> tuple[Study, StudyProgress]:
     study = started(*words)
     worker.run_trials(study, "w", lambda: False)
-    return study, study.claims.ledger()
+    return study, study.queue.progress()
 
 
 def record(number: int) -> dict:
@@ -93,10 +93,10 @@ def test_the_trials_called_tuned_and_defaults_train_just_these() -> None:
 def test_a_trial_is_scored_at_its_budget(objective: str) -> None:
     """The defaults collect 2,048 steps for an update; whatever comes after 300 is no part of their score."""
     words = [word for word in PPO if not word.startswith(("search_space", "total", "eval.freq"))]
-    _, ledger = run(*words, "total_timesteps=300", "n_trials=1", f"objective={objective}")
+    _, progress = run(*words, "total_timesteps=300", "n_trials=1", f"objective={objective}")
     kept = record(0)
     assert list(kept["evaluations"]) == [str(number) for number in range(10)]
-    [trial] = ledger.trials
+    [trial] = progress.trials
     if objective == "final":
         assert (kept["steps"], kept["budget"]) == (301, 300)
         return
@@ -119,8 +119,8 @@ def test_its_seeds_follow_from_the_study_and_its_place() -> None:
 
 
 def test_a_pruned_training_ends_at_once_and_says_so() -> None:
-    _, ledger = run("n_trials=1", ALWAYS)
-    [trial] = ledger.trials
+    _, progress = run("n_trials=1", ALWAYS)
+    [trial] = progress.trials
     assert state(trial) == "pruned"
     kept = record(0)
     assert kept["steps"] == 20
@@ -140,27 +140,27 @@ def test_a_failed_training_keeps_its_error(monkeypatch: pytest.MonkeyPatch) -> N
         return real(cfg, run, callbacks, **how)
 
     monkeypatch.setattr(trials, "train", fails_once)
-    _, ledger = run("n_trials=2")
-    assert [state(trial) for trial in ledger.trials] == ["complete", "failed", "complete"]
+    _, progress = run("n_trials=2")
+    assert [state(trial) for trial in progress.trials] == ["complete", "failed", "complete"]
     assert record(1)["error"] == "no room for the table"
     assert record(1)["settings"] != record(2)["settings"]
 
 
 def test_only_the_best_keep_their_checkpoints() -> None:
-    _, ledger = run("n_trials=4", "keep=2")
+    _, progress = run("n_trials=4", "keep=2")
     there = [number for number in range(4) if Path(f"studies/s/trials/{number:04}/checkpoints").is_dir()]
-    assert there == sorted(trial.number for trial in ledger.best(2))
+    assert there == sorted(trial.number for trial in progress.best(2))
 
 
 def test_two_objectives_make_a_front() -> None:
     constraint = "+search_space.constraints=['learning_rate < 0.05']"
     words = ("pruner=none", "second_objective=size", "n_trials=3", "sampler=random", "enqueue=[]", constraint)
-    study, ledger = run(*words)
-    assert study.claims.directions == [optuna.study.StudyDirection.MAXIMIZE, optuna.study.StudyDirection.MINIMIZE]
-    assert all(trial.values[1] == 64 for trial in ledger.complete)  # 16 states of 4 actions
-    assert study.claims.best_trials
-    assert ledger.infeasible
-    assert len(ledger.finished) == 3
+    study, progress = run(*words)
+    assert study.queue.directions == [optuna.study.StudyDirection.MAXIMIZE, optuna.study.StudyDirection.MINIMIZE]
+    assert all(trial.values[1] == 64 for trial in progress.complete)  # 16 states of 4 actions
+    assert study.queue.best_trials
+    assert progress.infeasible
+    assert len(progress.finished) == 3
 
 
 @pytest.mark.parametrize("storage", ["sqlite", "journal"])

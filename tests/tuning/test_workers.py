@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 from short_studies import SHORT, started
 
-from rlzoo.tuning.ledger import WORKER, state
+from rlzoo.tuning.progress import WORKER, state
 from rlzoo.tuning.study import Study
 
 pytestmark = pytest.mark.usefixtures("workdir")
@@ -33,7 +33,7 @@ def ended(process: subprocess.Popen[str]) -> int:
 
 def workers_of_running(study: Study) -> list[tuple[int, int]]:
     """Number and process of every trial that is being trained."""
-    running = study.claims.ledger().running
+    running = study.queue.progress().running
     return [(trial.number, trial.user_attrs[WORKER]["pid"]) for trial in running if WORKER in trial.user_attrs]
 
 
@@ -49,24 +49,24 @@ def kill_and_count(words: list[str], kills: int, wait: float, n_trials: int) -> 
             if number not in killed:
                 os.kill(pid, signal.SIGKILL)
                 killed[number] = time.monotonic()
-    while waiting := killed.keys() - {trial.number for trial in study.claims.ledger().lost}:
+    while waiting := killed.keys() - {trial.number for trial in study.queue.progress().lost}:
         assert all(time.monotonic() - killed[number] < 60 for number in waiting)
         time.sleep(0.1)
     out, errors = process.communicate(timeout=500)
     assert process.returncode == 0, errors
-    ledger = study.claims.ledger()
-    assert Counter(state(trial) for trial in ledger.trials if state(trial) != "pruned")["lost"] == kills
-    assert len(ledger.finished) == n_trials
-    assert sorted(trial.user_attrs["place"] for trial in ledger.finished) == list(range(n_trials))
-    assert not ledger.running and not ledger.waiting
+    progress = study.queue.progress()
+    assert Counter(state(trial) for trial in progress.trials if state(trial) != "pruned")["lost"] == kills
+    assert len(progress.finished) == n_trials
+    assert sorted(trial.user_attrs["place"] for trial in progress.finished) == list(range(n_trials))
+    assert not progress.running and not progress.waiting
     for number in killed:
-        lost = ledger.trials[number]
-        again = next(trial for trial in ledger.finished if trial.user_attrs["place"] == lost.user_attrs["place"])
+        lost = progress.trials[number]
+        again = next(trial for trial in progress.finished if trial.user_attrs["place"] == lost.user_attrs["place"])
         assert again.params == lost.params
     kept = {int(path.stem) for path in Path("studies/s/trials").glob("*.json")}
-    assert kept == {trial.number for trial in ledger.trials}
+    assert kept == {trial.number for trial in progress.trials}
     assert errors.count("SIGKILL") == kills
-    assert f"{n_trials - len(ledger.pruned)} complete" in out
+    assert f"{n_trials - len(progress.pruned)} complete" in out
 
 
 def test_a_killed_worker_costs_no_trial_and_adds_none() -> None:
@@ -84,7 +84,7 @@ def test_a_stopped_search_says_how_to_go_on_and_goes_on() -> None:
     words = ["n_trials=4", "total_timesteps=20000", "enqueue=[]"]
     study = started(*words)
     process = command(*words)
-    while not workers_of_running(study) or not study.claims.ledger().finished:
+    while not workers_of_running(study) or not study.queue.progress().finished:
         assert process.poll() is None, process.communicate()
         time.sleep(0.05)
     process.send_signal(signal.SIGINT)
@@ -92,9 +92,9 @@ def test_a_stopped_search_says_how_to_go_on_and_goes_on() -> None:
     assert process.returncode == 130, errors
     assert "to go on: rlzoo tune algo=q_learning env=FrozenLake" in errors
     assert "rlzoo: stopped: " in errors
-    ledger = study.claims.ledger()
-    assert not ledger.running
-    lost = ledger.lost  # none if the signal came between two trials
+    progress = study.queue.progress()
+    assert not progress.running
+    lost = progress.lost  # none if the signal came between two trials
     for trial in lost:
         assert json.loads(Path(f"studies/s/trials/{trial.number:04}.json").read_text())["state"] == "lost"
     process = command(*words, "--json")
@@ -103,7 +103,7 @@ def test_a_stopped_search_says_how_to_go_on_and_goes_on() -> None:
     found = json.loads(out)
     assert found["trials"].get("lost", 0) == len(lost) <= 1
     assert sum(found["trials"].values()) == 4 + len(lost)
-    assert found["best"][0]["score"] == max(trial.values[0] for trial in study.claims.ledger().complete)
+    assert found["best"][0]["score"] == max(trial.values[0] for trial in study.queue.progress().complete)
     assert found["cost"]["steps"] > 20_000
 
 
@@ -114,9 +114,9 @@ def test_interrupted_five_times_is_as_uninterrupted() -> None:
     chance = random.Random(5)
     for _ in range(5):
         study = started(*words)
-        before = len(study.claims.ledger().finished)
+        before = len(study.queue.progress().finished)
         process = command(*words)
-        while len(study.claims.ledger().finished) == before or not workers_of_running(study):
+        while len(study.queue.progress().finished) == before or not workers_of_running(study):
             assert process.poll() is None
             time.sleep(0.02)
         time.sleep(chance.uniform(0, 0.3))
@@ -126,7 +126,7 @@ def test_interrupted_five_times_is_as_uninterrupted() -> None:
     found = [
         [
             (trial.params, trial.values, trial.intermediate_values)
-            for trial in started(*words, name).claims.ledger().finished
+            for trial in started(*words, name).queue.progress().finished
         ]
         for name in ("study=whole", "study=s")
     ]
@@ -139,6 +139,6 @@ def test_the_same_command_given_twice_shares_the_study() -> None:
     processes = [command(*words) for _ in range(2)]
     results = [process.communicate(timeout=300) for process in processes]
     assert [process.returncode for process in processes] == [0, 0], results
-    ledger = started(*words).claims.ledger()
-    assert len(ledger.finished) == len(ledger.trials) == 6
-    assert len({trial.user_attrs[WORKER]["pid"] for trial in ledger.trials}) == 2
+    progress = started(*words).queue.progress()
+    assert len(progress.finished) == len(progress.trials) == 6
+    assert len({trial.user_attrs[WORKER]["pid"] for trial in progress.trials}) == 2

@@ -17,17 +17,15 @@ from rlzoo.errors import ConfigError, Problem
 
 if TYPE_CHECKING:
     from rlzoo.cli.main import Arguments
-    from rlzoo.tuning.import_trials import Chosen, Taken
+    from rlzoo.tuning.import_trials import Chosen, Source, Taken
     from rlzoo.tuning.request import TuneRequest
-    from rlzoo.tuning.source import Source
 
 OWN_WORDS = tuple(field.name for field in fields(TuneImportConfig))
 
 
 def _import(arguments: Arguments) -> Answer:
-    from rlzoo.tuning.import_trials import append, choose
+    from rlzoo.tuning.import_trials import append, choose, open_source
     from rlzoo.tuning.search import command
-    from rlzoo.tuning.source import open_source
 
     config, request, words = _request(arguments.words)
     assert config.storage is not None
@@ -58,9 +56,9 @@ def _request(given: Sequence[str]) -> tuple[TuneImportConfig, TuneRequest, list[
     Raises:
         ConfigError: with everything that is wrong with the words.
     """
+    from rlzoo.tuning.import_trials import WHERE
     from rlzoo.tuning.request import plan
     from rlzoo.tuning.samplers import name_of
-    from rlzoo.tuning.source import WHERE
 
     own = [word for word in given if key_of(word) in OWN_WORDS]
     asked = override(paths.root() / "conf" / "tune-import.yaml", own, has_groups=False)
@@ -92,7 +90,7 @@ def _notes(source: Source, chosen: Chosen, taken: Sequence[Taken], request: Tune
         notes.append(f"this study does not search, and holds fixed: {', '.join(chosen.not_searched)}")
     if chosen.not_given:
         notes.append(f"{source.name} does not say, and the sampler draws: {', '.join(chosen.not_given)}")
-    last = max((one.place for one in taken if one.place is not None), default=-1)
+    last = max((one.slot for one in taken if one.slot is not None), default=-1)
     if last >= request.config.n_trials:
         notes.append(f"the last of them is tried with n_trials={last + 1} or more")
     return notes
@@ -106,7 +104,7 @@ def _as_data(source: Source, chosen: Chosen, taken: Sequence[Taken], folder: Any
             {
                 "trial": one.found.number,
                 "score": one.found.score,
-                "place": one.place,
+                "place": one.slot,
                 "values": dict(one.values),
                 "notes": list(one.notes),
             }
@@ -122,7 +120,7 @@ def _as_data(source: Source, chosen: Chosen, taken: Sequence[Taken], folder: Any
 
 def _print(source: Source, taken: Sequence[Taken], *, dry_run: bool) -> None:
     def place(one: Taken) -> Any:
-        return "" if dry_run else "there already" if one.place is None else one.place
+        return "" if dry_run else "there already" if one.slot is None else one.slot
 
     rows = [
         (

@@ -18,8 +18,7 @@ if TYPE_CHECKING:
 @command(TuneReportConfig)
 def main(call: Call[TuneReportConfig]) -> Answer:
     from rlzoo.tuning.report import write
-    from rlzoo.tuning.report.data import as_data, collect
-    from rlzoo.tuning.report.importance import importance
+    from rlzoo.tuning.report.data import as_data, collect, importance
     from rlzoo.tuning.storage.read import made_sense_of
 
     config = call.options

@@ -12,8 +12,7 @@ from rlzoo import contained
 from rlzoo.errors import ExitCode, RlzooError
 
 if TYPE_CHECKING:
-    from rlzoo.tuning.report.data import Report
-    from rlzoo.tuning.report.importance import Importance
+    from rlzoo.tuning.report.data import Importance, Report
     from rlzoo.tuning.report.pictures import Picture
 
 PAGE = "report.html"

@@ -10,13 +10,12 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from rlzoo.config.fields import is_number
 from rlzoo.errors import clean, shorten
-from rlzoo.tuning.parameters import Choice, OneMinus, PowerOfTwo
-from rlzoo.tuning.space import look_up, same
+from rlzoo.tuning.space import Choice, OneMinus, PowerOfTwo, look_up, same
 
 if TYPE_CHECKING:
     from optuna.distributions import BaseDistribution
 
-    from rlzoo.tuning.parameters import Parameter
+    from rlzoo.tuning.space import Parameter
 
 LABEL_LENGTH = 24
 MAX_TICKS = 6

@@ -9,14 +9,13 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, NamedTuple
 
 from rlzoo.evaluation.plot import plain
-from rlzoo.tuning.report import curves, parameters
-from rlzoo.tuning.report.canvas import Undrawable, limits
+from rlzoo.tuning.report import figures
+from rlzoo.tuning.report.figures import Undrawable, limits
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-    from rlzoo.tuning.report.data import Report
-    from rlzoo.tuning.report.importance import Importance
+    from rlzoo.tuning.report.data import Importance, Report
 
 DPI = 120
 FAR = " What is far worse than all others stands at the edge."
@@ -53,38 +52,38 @@ def draw(report: Report, importance: Importance) -> list[Picture]:
             "Optimization history",
             "Every trial by its number. Pruned trials stand where their last evaluation was; failed ones and"
             " draws that a constraint ruled out are left out." + far,
-            lambda: curves.draw_history(report),
+            lambda: figures.draw_history(report),
         ),
         _picture(
             "importance",
             "Hyperparameter importance",
             f"{importance.method}. A guide of where to look, not a measurement: it is rough below a hundred trials, and"
             " pruning took the worst away.",
-            lambda: parameters.draw_importance(report, importance),
+            lambda: figures.draw_importance(report, importance),
         ),
         _picture(
             "slices",
             "Slices",
             "Scores of the complete trials over each parameter, later trials lighter." + far,
-            lambda: parameters.draw_slices(report),
+            lambda: figures.draw_slices(report),
         ),
         _picture(
             "parallel",
             "Parallel coordinates",
             "Each line is a complete trial, from parameter to parameter to its score, better ones lighter." + far,
-            lambda: parameters.draw_parallel(report, importance),
+            lambda: figures.draw_parallel(report, importance),
         ),
         _picture(
             "intermediate",
             "Learning curves",
             "The mean return of each evaluation on the way, over its steps; a cross is where a trial was pruned.",
-            lambda: curves.draw_intermediate(report),
+            lambda: figures.draw_intermediate(report),
         ),
         _picture(
             "edf",
             "Distribution of scores",
             "The share of the complete trials that scored at most as much.",
-            lambda: curves.draw_edf(report),
+            lambda: figures.draw_edf(report),
         ),
     ]
     if report.second:
@@ -92,7 +91,7 @@ def draw(report: Report, importance: Importance) -> list[Picture]:
             "pareto",
             "Pareto front",
             "Complete trials by both objectives, with the numbers of those that no other is better than in both." + far,
-            lambda: curves.draw_pareto(report),
+            lambda: figures.draw_pareto(report),
         )
         return [front, *found]
     return found

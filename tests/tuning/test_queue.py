@@ -10,10 +10,10 @@ import pytest
 from short_studies import OPEN, SHORT, Toy, started
 
 from rlzoo.errors import RlzooError
-from rlzoo.tuning import claims, samplers, worker
-from rlzoo.tuning.claims import NoPlace
+from rlzoo.tuning import samplers, worker
 from rlzoo.tuning.display import summary
-from rlzoo.tuning.ledger import Ledger, state
+from rlzoo.tuning.progress import StudyProgress, state
+from rlzoo.tuning.queue import NoFreeSlot
 from rlzoo.tuning.request import plan
 from rlzoo.tuning.study import Study, join
 
@@ -31,7 +31,7 @@ EXACT = {
 pytestmark = pytest.mark.usefixtures("workdir")
 
 
-def go(*words: str) -> Ledger:
+def go(*words: str) -> StudyProgress:
     """Run a study to its end, or to where a signal stops it."""
     study = started(*words)
     try:
@@ -39,11 +39,11 @@ def go(*words: str) -> Ledger:
     except RlzooError as error:
         if error.code != 130:
             raise
-    return study.claims.ledger()
+    return study.queue.progress()
 
 
-def finished(ledger: Ledger) -> list[tuple[dict, list[float] | None, str]]:
-    return [(trial.params, trial.values, state(trial)) for trial in ledger.finished]
+def finished(progress: StudyProgress) -> list[tuple[dict, list[float] | None, str]]:
+    return [(trial.params, trial.values, state(trial)) for trial in progress.finished]
 
 
 def test_a_study_gets_its_trials_and_no_more(toy: Toy) -> None:
@@ -52,8 +52,8 @@ def test_a_study_gets_its_trials_and_no_more(toy: Toy) -> None:
     assert len(go("n_trials=4").trials) == 4
     assert len(go("n_trials=6").finished) == 6  # the total: two more
     assert len(go("n_trials=3").trials) == 6
-    with pytest.raises(NoPlace):
-        started("n_trials=6").claims.ask()
+    with pytest.raises(NoFreeSlot):
+        started("n_trials=6").queue.ask()
 
 
 @pytest.mark.parametrize("sampler", [name for name in EXACT if name != "grid"])
@@ -72,32 +72,32 @@ def test_interrupted_five_times_is_as_uninterrupted(sampler: str, toy: Toy) -> N
     toy._calls, toy.stop_at = 0, {1, 3, 4, 7, 11}
     for _ in range(5):
         assert not go(*words, "study=cut").done
-    ledger = go(*words, "study=cut")
-    assert finished(ledger) == whole
-    assert len(ledger.lost) == 5
+    progress = go(*words, "study=cut")
+    assert finished(progress) == whole
+    assert len(progress.lost) == 5
     assert {state for *_, state in whole} == {"complete", "pruned"}
 
 
 def test_a_lost_trial_is_run_again_with_its_values_before_anything_new(toy: Toy) -> None:
     toy.stop_at = {3}
-    ledger = go("n_trials=4")
-    [lost] = ledger.lost
-    assert [state(trial) for trial in ledger.trials] == ["complete", "complete", "lost", "waiting"]
-    ledger = go("n_trials=4")
-    again = ledger.trials[3]
+    progress = go("n_trials=4")
+    [lost] = progress.lost
+    assert [state(trial) for trial in progress.trials] == ["complete", "complete", "lost", "waiting"]
+    progress = go("n_trials=4")
+    again = progress.trials[3]
     assert again.params == lost.params
     assert again.user_attrs["place"] == lost.user_attrs["place"] == 2
-    assert len(ledger.finished) == 4
+    assert len(progress.finished) == 4
 
 
 def test_a_failed_trial_is_drawn_anew_and_not_counted(toy: Toy) -> None:
     toy.fail = lambda values: len(toy.done) == 2 and not toy.fail_once.append(1) and len(toy.fail_once) == 1
     toy.fail_once = []
-    ledger = go("n_trials=5")
-    assert len(ledger.finished) == 5
-    [failed] = ledger.failed
+    progress = go("n_trials=5")
+    assert len(progress.finished) == 5
+    [failed] = progress.failed
     assert failed.user_attrs["error"] == "it cannot be"
-    assert failed.params != ledger.trials[failed.number + 1].params
+    assert failed.params != progress.trials[failed.number + 1].params
     assert json.loads(Path(f"studies/s/trials/{failed.number:04}.json").read_text())["error"] == "it cannot be"
 
 
@@ -106,29 +106,29 @@ def test_too_many_failures_in_a_row_end_it_with_the_first(toy: Toy) -> None:
     with pytest.raises(RlzooError, match="3 trials in a row failed; the first, trial 0: it cannot be") as found:
         go("n_trials=9", "max_failures=2")
     assert found.value.code == 4
-    since = len(started("n_trials=9").claims.ledger().trials)
+    since = len(started("n_trials=9").queue.progress().trials)
     toy.fail = lambda values: False
     study = join(plan([*SHORT, "n_trials=9", "max_failures=2"]), since=since)  # the next command starts counting anew
     OPEN.append(study)
     worker.run_trials(study, "w", lambda: False)
-    assert len(study.claims.ledger().finished) == 9
+    assert len(study.queue.progress().finished) == 9
 
 
 def test_what_breaks_a_constraint_is_not_tried_and_not_counted() -> None:
-    ledger = go("n_trials=3", "+search_space.constraints=['learning_rate < 0.05']", "enqueue=[]", "sampler=random")
-    assert len(ledger.finished) == 3
-    assert ledger.infeasible
-    assert ledger.infeasible[0].user_attrs["infeasible"] == ["learning_rate < 0.05"]
-    assert f"3/3 trials ({len(ledger.infeasible)} infeasible)" in summary(ledger)
-    assert all(trial.params["learning_rate"] < 0.05 for trial in ledger.finished)
+    progress = go("n_trials=3", "+search_space.constraints=['learning_rate < 0.05']", "enqueue=[]", "sampler=random")
+    assert len(progress.finished) == 3
+    assert progress.infeasible
+    assert progress.infeasible[0].user_attrs["infeasible"] == ["learning_rate < 0.05"]
+    assert f"3/3 trials ({len(progress.infeasible)} infeasible)" in summary(progress)
+    assert all(trial.params["learning_rate"] < 0.05 for trial in progress.finished)
 
 
 def test_an_impossible_space_ends_with_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(claims, "MAX_DRAWS", 20)
+    monkeypatch.setattr("rlzoo.tuning.queue.MAX_DRAWS", 20)
     with pytest.raises(RlzooError, match=r"none of 20 draws .* learning_rate < 0") as found:
         go("n_trials=3", "+search_space.constraints=['learning_rate < 0']", "sampler=random")
     assert found.value.code == 2
-    found = started("n_trials=3", "+search_space.constraints=['learning_rate < 0']").claims.trials
+    found = started("n_trials=3", "+search_space.constraints=['learning_rate < 0']").queue.trials
     assert len(found) == 21  # the defaults too
 
 
@@ -139,10 +139,10 @@ def test_a_grid_is_every_point_once(toy: Toy) -> None:
     toy.stop_at = {2, 4}
     go(*words)
     go(*words)
-    ledger = go(*words)
-    points = [(trial.params["learning_rate"], trial.params["min_epsilon"]) for trial in ledger.finished]
+    progress = go(*words)
+    points = [(trial.params["learning_rate"], trial.params["min_epsilon"]) for trial in progress.finished]
     assert points == [(rate, epsilon) for rate in (0.1, 0.5, 0.9) for epsilon in (0.0, 0.1)]
-    assert ledger.done
+    assert progress.done
 
 
 def _hold(words: list[str], taken: object, end: object) -> None:
@@ -159,19 +159,19 @@ def test_the_trial_of_a_killed_process_is_found_at_once(storage: str, toy: Toy) 
     words = [*SHORT, "n_trials=2", f"storage={storage}"]
     study = started(*words[len(SHORT) :])
     context = multiprocessing.get_context("fork")
-    taken, end = context.Queue(), context.Event()
+    taken, end = context.Enqueued(), context.Event()
     process = context.Process(target=_hold, args=(words, taken, end))
     process.start()
     number = taken.get(timeout=60)
-    assert study.claims.sweep() == []  # it lives
+    assert study.queue.sweep() == []  # it lives
     process.kill()
     process.join()
-    assert study.claims.sweep() == [number]
-    ledger = study.claims.ledger()
-    assert [state(trial) for trial in ledger.trials] == ["lost", "waiting"]
-    assert ledger.trials[1].user_attrs["place"] == 0
+    assert study.queue.sweep() == [number]
+    progress = study.queue.progress()
+    assert [state(trial) for trial in progress.trials] == ["lost", "waiting"]
+    assert progress.trials[1].user_attrs["place"] == 0
     worker.run_trials(study, "w", lambda: False)
-    assert [trial.number for trial in study.claims.ledger().finished] == [1, 2]
+    assert [trial.number for trial in study.queue.progress().finished] == [1, 2]
 
 
 def test_a_trial_that_others_took_for_lost_does_not_end_its_worker(monkeypatch: pytest.MonkeyPatch, toy: Toy) -> None:
@@ -186,9 +186,9 @@ def test_a_trial_that_others_took_for_lost_does_not_end_its_worker(monkeypatch: 
 
     monkeypatch.setattr(worker, "run_trial", taken_away)
     worker.run_trials(study, "w", lambda: False)
-    ledger = study.claims.ledger()
-    assert len(ledger.finished) == 3
-    assert [trial.number for trial in ledger.lost] == [1]
+    progress = study.queue.progress()
+    assert len(progress.finished) == 3
+    assert [trial.number for trial in progress.lost] == [1]
 
 
 def _many(words: list[str]) -> None:
@@ -209,6 +209,6 @@ def test_twenty_that_start_at_once_share_a_study(storage: str) -> None:
     for process in processes:
         process.join()
     assert [process.exitcode for process in processes] == [0] * 20
-    ledger = started(*words).claims.ledger()
-    assert len(ledger.finished) == len(ledger.trials) == 24
-    assert sorted(trial.user_attrs["place"] for trial in ledger.finished) == list(range(24))
+    progress = started(*words).queue.progress()
+    assert len(progress.finished) == len(progress.trials) == 24
+    assert sorted(trial.user_attrs["place"] for trial in progress.finished) == list(range(24))
