@@ -192,7 +192,7 @@ def test_mistakes_are_explained(workdir, words, expected, capsys):
 
 
 def standings(n_passed):
-    return [Standing(a, "passed" if k < n_passed else "open", None, "x") for k, a in enumerate(course.CERTIFIED)]
+    return [Standing(a, "passed" if k < n_passed else "open", None, "x") for k, a in enumerate(course.certified())]
 
 
 @pytest.fixture(scope="module")
@@ -265,7 +265,7 @@ def test_without_matplotlib_it_is_said_what_to_install(tmp_path):
         "from datetime import date; from pathlib import Path; from rlzoo.course import certificate; "
         "from rlzoo.config import assignments as course; "
         "from rlzoo.course.progress import Standing; "
-        "certificate.write('Ada', course.LEVELS[0], [Standing(a, 'passed') for a in course.CERTIFIED], "
+        "certificate.write('Ada', course.LEVELS[0], [Standing(a, 'passed') for a in course.certified()], "
         "Path('out'), date(2026, 1, 1))"
     )
     path = os.pathsep.join((str(tmp_path), str(Path(__file__).resolve().parent.parent)))

@@ -203,7 +203,7 @@ def test_no_way_leads_through_somebodys_folder_to_elsewhere(run, elsewhere, tmp_
     for home in (run.path, tmp_path / "study", tmp_path / "package", tmp_path / "plain"):
         (home / "link").symlink_to(elsewhere)
     other = make_run(tmp_path / "others", "ppo", "CartPole-v1", [])
-    level = assignments.level(len(assignments.CERTIFIED))
+    level = assignments.level(len(assignments.certified()))
     assert level is not None
     for home in (run.path, tmp_path / "study", tmp_path / "package"):
         way = home / "link"

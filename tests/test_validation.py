@@ -123,7 +123,10 @@ def test_every_option_of_every_group_is_covered():
     from rlzoo.cli.validate import _request_for
 
     for path in SHIPPED:
-        if path.parent != paths.root() / "conf":
+        if path.parent not in (
+            paths.root() / "conf",
+            paths.root() / "conf" / "course",
+        ):
             assert _request_for(path) is not None, path
     assert {name.partition("/")[0] for name in files.options("hyperparams")} <= set(signatures())
 
@@ -139,3 +142,14 @@ def test_links_are_checked_where_they_lie_and_what_is_no_file_is_left_out(workdi
     count, findings = validate([workdir / "conf"])
     assert (count, [finding.key for finding in findings]) == (1, ["env.n_envs"])
     assert {"Folder", "Dangling", "Pipe"}.isdisjoint(files.options("env"))
+
+
+def test_a_mistake_in_an_assignment_of_the_course_is_named(tmp_path):
+    path = tmp_path / "conf" / "course" / "assignments.yaml"
+    path.parent.mkdir(parents=True)
+    text = (paths.root() / "conf" / "course" / "assignments.yaml").read_text()
+    assert "env=gym" in text
+    path.write_text(text.replace("bar: 4.5", "bar: high").replace("  - env=gym", "  - env=gim"))
+    _, findings = validate([path])
+    assert {finding.key for finding in findings} == {"unit2_taxi.bar", "unit6_pandareach.words"}
+    assert findings[0].problem.startswith("must be a number")

@@ -9,7 +9,7 @@ from typing import Any
 
 from rlzoo import contained, own_modules
 from rlzoo.cli.command import schemas
-from rlzoo.config import files, paths, yaml_file
+from rlzoo.config import assignments, files, paths, yaml_file
 from rlzoo.config.compose import Composition, compose
 from rlzoo.config.parse import check as check_schema
 from rlzoo.config.paths import short_path
@@ -57,6 +57,9 @@ def check_file(path: Path) -> Iterator[Finding]:
     if path.parent == paths.root() / "conf":
         yield from _check_command_file(path)
         return
+    if _place(path)[0] == "course":
+        yield from _check_course(path)
+        return
     words = _request_for(path)
     if words is None:
         yield Finding(short_path(path), "", "is in none of the known places: conf/<group>/ or hyperparams/<algo>/")
@@ -82,6 +85,23 @@ def check_file(path: Path) -> Iterator[Finding]:
     for problem in problems:
         if not problem.missing:  # a package that is not installed here is no mistake in the file
             yield _finding(composition, problem, path)
+
+
+def _check_course(path: Path) -> Iterator[Finding]:
+    """The assignments of the course, and the requests that train them."""
+    found, problems = assignments.read(path)
+    lines = yaml_file.read(path).line
+    for problem in problems:
+        line = lines(tuple(problem.key.split(".")))
+        yield Finding(f"{short_path(path)}:{line}", problem.key, problem.message)
+    for assignment in (each for each in found if each.words):
+        try:
+            _, problems, _ = find_problems(compose("train", list(assignment.words)))
+        except RlzooError as error:
+            yield Finding(short_path(path), f"{assignment.name}.words", str(error))
+            continue
+        for problem in (each for each in problems if not each.missing):
+            yield Finding(short_path(path), f"{assignment.name}.words", str(problem))
 
 
 def _would_import(composition: Composition) -> bool:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from rlzoo import __version__, contained
 from rlzoo.algos.specs import ALGOS
-from rlzoo.config.assignments import CERTIFIED, Level
+from rlzoo.config.assignments import Level, certified
 from rlzoo.console import warn
 from rlzoo.course.progress import Standing
 from rlzoo.errors import ExitCode, RlzooError
@@ -152,8 +152,8 @@ def _heading(axes: Axes, name: str, level: Level, n_passed: int) -> None:
     _text(axes, middle, 156.5, "presented to", size=13.5, color=MUTED, style="italic")
     _name(axes, name, middle, 141)
     _rule(axes, middle, 129.5)
-    all_of = "every one of" if n_passed == len(CERTIFIED) else f"{n_passed} of"
-    who = f"who has passed {all_of} the {len(CERTIFIED)} assignments of the course"
+    all_of = "every one of" if n_passed == len(certified()) else f"{n_passed} of"
+    who = f"who has passed {all_of} the {len(certified())} assignments of the course"
     _text(axes, middle, 121.5, who, size=13.5, style="italic")
     rule = "A result is the mean of the returns of whole episodes minus their standard deviation."
     _text(axes, middle, 115, rule, size=9.5, color=MUTED, style="italic")
@@ -228,7 +228,7 @@ def _seal(axes: Axes, x: float, y: float, n_passed: int) -> None:
     _rosette(axes, x, y, (11.6,), swing=2.0, waves=16)
     axes.add_patch(Circle((x, y), 9.4, facecolor=NAVY, edgecolor=GOLD, linewidth=0.9))
     axes.add_patch(Circle((x, y), 8.5, fill=False, edgecolor=GOLD, linewidth=0.4))
-    _text(axes, x, y + 0.9, f"{n_passed} of {len(CERTIFIED)}", size=12.5, color=PAPER)
+    _text(axes, x, y + 0.9, f"{n_passed} of {len(certified())}", size=12.5, color=PAPER)
     _text(axes, x, y - 3.9, _spaced("PASSED"), size=4.6, color=GOLD)
 
 

@@ -237,7 +237,7 @@ def _is_of(score: Score | LeftOut, env: str) -> bool:
 def _title(env: str, variant: str) -> str:
     asked = [
         f"unit {assignment.unit}: {assignment.algo}, {assignment.asked_for}"
-        for assignment in assignments.ASSIGNMENTS
+        for assignment in assignments.assignments()
         if assignment.env_ids[0] == env and (env, variant) in dict(course_envs())
     ]
     name = f"{env} ({variant})" if variant else env or "no environment named"

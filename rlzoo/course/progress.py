@@ -121,12 +121,12 @@ def assess(runs: Iterable[Run] = (), models: Iterable[Model] = ()) -> Report:
     no bar.
     """
     runs = list(runs)
-    found = {n: read_runs(runs, n) for n in {a.n_episodes for a in course.ASSIGNMENTS}}
+    found = {n: read_runs(runs, n) for n in {a.n_episodes for a in course.assignments()}}
     models = list(models)
     scores, without = read_models(models)
     tags = {model.id: frozenset(model.tags) for model in models}
     standings = []
-    for assignment in course.ASSIGNMENTS:
+    for assignment in course.assignments():
         own, unfinished = found[assignment.n_episodes]
         of_runs = [score for score in own if _is_run_of(score, assignment)]
         of_hub = [score for score in scores if _is_model_of(score, tags[score.where], assignment)]

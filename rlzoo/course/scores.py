@@ -291,7 +291,7 @@ def _usual_kwargs(env_id: str) -> Mapping[str, Any]:
 @lru_cache(maxsize=1)
 def course_envs() -> list[tuple[tuple[str, str], tuple[str, ...]]]:
     """The environments of the course's assignments with their older ids, in the order of the units."""
-    return list({env_of(assignment): assignment.env_ids[1:] for assignment in course.ASSIGNMENTS}.items())
+    return list({env_of(assignment): assignment.env_ids[1:] for assignment in course.assignments()}.items())
 
 
 def env_of(assignment: course.Assignment) -> tuple[str, str]:

@@ -50,7 +50,7 @@ def test_every_older_id_of_the_same_environment_stands_for_its_file(old):
     assert note in found.notice
 
 
-@pytest.mark.parametrize("assignment", course.ASSIGNMENTS, ids=lambda one: one.name)
+@pytest.mark.parametrize("assignment", course.assignments(), ids=lambda one: one.name)
 def test_every_id_of_the_course_is_known(assignment):
     for env_id in assignment.env_ids:
         found = env_names.resolve(env_id, {"is_slippery": False} if env_id == "FrozenLake-v1" else {})

@@ -69,7 +69,7 @@ def _print(report: Report, written: Sequence[Path], *, wants: bool) -> None:
         print_pairs((standing.title, standing.agent) for standing in found)
     if any(standing.stated for standing in found):
         print("* as the card of a model on the Hub states it; nobody has measured it again")
-    n_passed, total = len(report.passed), len(course.CERTIFIED)
+    n_passed, total = len(report.passed), len(course.certified())
     print_lines(f"{n_passed} of {total} passed ({n_passed / total:.0%}){_level(report)}")
     still = [one for one in report.standings if one.state != "passed" and one.assignment.certified]
     if still:
