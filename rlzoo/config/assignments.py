@@ -10,12 +10,11 @@ from dataclasses import dataclass, replace
 from functools import lru_cache
 from math import ceil
 from pathlib import Path
-from typing import ClassVar
 
 from rlzoo.config import yaml_file
 from rlzoo.config.parse import check
 from rlzoo.config.paths import root
-from rlzoo.config.schema import Bool, Float, Positive
+from rlzoo.config.schema import Positive
 from rlzoo.errors import ConfigError, Problem
 
 
@@ -38,20 +37,18 @@ class Assignment:
         certified: whether it is one of those that the certificate counts.
     """
 
-    __pydantic_config__: ClassVar = {"extra": "forbid"}
-
     name: str
     unit: str
     title: str
     algo: str
     env: str | None
     env_ids: tuple[str, ...]
-    bar: Float | None
+    bar: float | None
     n_episodes: Positive
     tags: tuple[str, ...]
-    words: tuple[str, ...] = ()
-    any_of_sb3: Bool = False
-    certified: Bool = True
+    words: tuple[str, ...]
+    any_of_sb3: bool
+    certified: bool
 
     @property
     def asked_for(self) -> str:
@@ -59,12 +56,16 @@ class Assignment:
         return "a trained agent" if self.bar is None else f"mean - std >= {self.bar:g}"
 
 
+UNSAID = {"words": [], "any_of_sb3": False, "certified": True}
+"""What an entry of the file stands for that says nothing else."""
+
+
 def read(path: Path) -> tuple[tuple[Assignment, ...], list[Problem]]:
     """The assignments of a file, and what is wrong with the others."""
     found: list[Assignment] = []
     problems: list[Problem] = []
     for name, entry in yaml_file.read(path).values.items():
-        assignment, wrong = check(Assignment, {"name": name, **(entry if isinstance(entry, dict) else {})})
+        assignment, wrong = check(Assignment, {"name": name, **UNSAID, **(entry if isinstance(entry, dict) else {})})
         problems += [replace(problem, key=f"{name}.{problem.key}") for problem in wrong]
         found += [assignment] if assignment is not None else []
     return tuple(found), problems
