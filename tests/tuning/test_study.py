@@ -97,7 +97,7 @@ def test_a_searched_setting_of_the_base_may_differ() -> None:
 def test_it_begins_with_the_tuned_set_and_the_defaults_as_they_are() -> None:
     words = ["algo=ppo", "env=CartPole", "hyperparams=auto", "study=p", "total_timesteps=6000"]
     study = started(*words, "search_space.batch_size.low=128", "search_space.max_grad_norm.low=1")
-    tuned, defaults = study.queue.queue["0"], study.queue.queue["1"]
+    tuned, defaults = study.queue.enqueued["0"], study.queue.enqueued["1"]
     assert (tuned["from"], defaults["from"]) == ("tuned", "defaults")
     assert tuned["exact"]["algo.learning_rate"] == {"linear": 0.001}
     assert tuned["params"]["learning_rate"] == 0.001  # where the schedule starts
@@ -114,11 +114,11 @@ def test_it_begins_with_the_tuned_set_and_the_defaults_as_they_are() -> None:
 
 def test_sets_that_are_the_same_are_tried_once() -> None:
     study = started("algo=q_learning", "env=Taxi", "hyperparams=none", "study=p")
-    assert [each["from"] for each in study.queue.queue.values()] == ["defaults"]
+    assert [each["from"] for each in study.queue.enqueued.values()] == ["defaults"]
     Path("hyperparams/q_learning").mkdir(parents=True)
     Path("hyperparams/q_learning/Taxi.yaml").write_text("# @package _global_\n\nalgo:\n  learning_rate: 0.7\n")
     study = started("algo=q_learning", "env=Taxi", "hyperparams=auto", "study=q")
-    assert [each["from"] for each in study.queue.queue.values()] == ["tuned"]  # 0.7 is the default
+    assert [each["from"] for each in study.queue.enqueued.values()] == ["tuned"]  # 0.7 is the default
 
 
 @pytest.mark.parametrize(
@@ -128,7 +128,7 @@ def test_sets_that_are_the_same_are_tried_once() -> None:
 def test_what_a_trial_is_to_be_names_nothing_that_the_request_does_not(key: str, value: object) -> None:
     """A storage that others write to holds the exact settings of trials."""
     study = started("n_trials=1")
-    queue = study.queue.queue
+    queue = study.queue.enqueued
     queue["0"]["exact"][key] = value  # type: ignore[index]
     study.queue.set_user_attr("queue", queue)
     with pytest.raises(RlzooError, match=f"trial 0 sets {key}") as found:
