@@ -105,7 +105,7 @@ class Report:
         """For programs."""
         return {
             "passed": len(self.passed),
-            "of": len(course.CERTIFIED),
+            "of": len(course.certified()),
             "level": self.level.name if self.level else None,
             "assignments": [standing.as_data() for standing in self.standings],
             "damaged": [asdict(left) for left in self.damaged],

@@ -30,8 +30,8 @@ from rlzoo.registry import version_of
 State = Literal["ok", "missing", "broken", "offline"]
 
 CORE = (
-    "numpy gymnasium stable_baselines3 sb3_contrib cv2 hydra omegaconf yaml annotated_types rich safetensors tensorboard"
-    " filelock numba psutil optuna pygame"
+    "numpy gymnasium stable_baselines3 sb3_contrib cv2 hydra omegaconf yaml annotated_types rich safetensors"
+    " tensorboard filelock numba psutil optuna pygame"
 ).split()
 """Modules of every installation, besides torch and ale_py."""
 
