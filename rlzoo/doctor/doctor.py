@@ -30,7 +30,7 @@ from rlzoo.registry import version_of
 State = Literal["ok", "missing", "broken", "offline"]
 
 CORE = (
-    "numpy gymnasium stable_baselines3 sb3_contrib cv2 hydra omegaconf yaml annotated_types rich safetensors"
+    "numpy gymnasium stable_baselines3 sb3_contrib cv2 hydra omegaconf yaml pydantic annotated_types rich safetensors"
     " tensorboard filelock numba psutil optuna pygame"
 ).split()
 """Modules of every installation, besides torch and ale_py."""
