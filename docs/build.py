@@ -18,7 +18,7 @@ from pathlib import Path
 
 from rlzoo.algos.explain import Explanation, as_yaml, explain
 from rlzoo.algos.schema.compile import sections
-from rlzoo.algos.schema.signatures import NOT_HYPERPARAMETERS
+from rlzoo.algos.schema.types import NOT_HYPERPARAMETERS
 from rlzoo.algos.specs import ALGOS, AlgoSpec
 from rlzoo.registry import load
 

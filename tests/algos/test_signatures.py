@@ -13,8 +13,7 @@ from stable_baselines3.common.utils import LinearSchedule
 
 from rlzoo.algos.schema import signatures
 from rlzoo.algos.schema.compile import TABLE, as_text, as_yaml, compile_table, word_of
-from rlzoo.algos.schema.signatures import NOT_HYPERPARAMETERS
-from rlzoo.algos.schema.types import CLASSES
+from rlzoo.algos.schema.types import CLASSES, NOT_HYPERPARAMETERS
 from rlzoo.algos.specs import ALGOS
 from rlzoo.config import paths, yaml_file
 from rlzoo.config.fields import Field, field_of

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from rlzoo.algos.schema import types as words
-from rlzoo.algos.schema.signatures import NOT_HYPERPARAMETERS
+from rlzoo.algos.schema.types import NOT_HYPERPARAMETERS
 from rlzoo.algos.specs import ALGOS, AlgoSpec
 from rlzoo.config import paths
 from rlzoo.config.fields import LIMITS, Field, field_of

@@ -15,7 +15,7 @@ from typing import Any
 
 from rlzoo.algos.schema import rules
 from rlzoo.algos.schema.rules import BY_KIND
-from rlzoo.algos.schema.types import WORDS
+from rlzoo.algos.schema.types import NOT_HYPERPARAMETERS, WORDS
 from rlzoo.algos.specs import AlgoSpec, find_spec
 from rlzoo.config import fields
 from rlzoo.config.fields import KINDS, Field, Fields
@@ -28,16 +28,6 @@ KINDS.update(WORDS)
 
 CONTRACT = ("learn", "predict", "state", "restore")
 """What a class that is not Stable-Baselines3's has to have: the methods of `rlzoo.protocols.Algorithm`."""
-
-NOT_HYPERPARAMETERS = {
-    "env": "the environment is chosen with env=",
-    "seed": "is a setting of the whole run: seed=",
-    "device": "is a setting of the whole run: device=",
-    "verbose": "rlzoo shows progress itself",
-    "tensorboard_log": "metrics go where logger= says",
-    "_init_setup_model": "",
-}
-"""Constructor keywords that rlzoo sets itself, with what a user should write instead."""
 
 LSTM: Fields = {"bias": Field("bool"), "dropout": Field("float", ge=0, le=1)}
 """What `lstm_kwargs` can say; the sizes of an LSTM have keywords of their own."""

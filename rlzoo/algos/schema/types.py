@@ -13,6 +13,16 @@ from rlzoo.config.fields import KINDS, Field, Kind, is_list, is_number, is_whole
 from rlzoo.errors import Problem, show
 from rlzoo.registry import did_you_mean
 
+NOT_HYPERPARAMETERS = {
+    "env": "the environment is chosen with env=",
+    "seed": "is a setting of the whole run: seed=",
+    "device": "is a setting of the whole run: device=",
+    "verbose": "rlzoo shows progress itself",
+    "tensorboard_log": "metrics go where logger= says",
+    "_init_setup_model": "",
+}
+"""Constructor keywords that rlzoo sets itself, with what a user should write instead."""
+
 ACTIVATIONS = {
     "relu": "torch.nn:ReLU",
     "tanh": "torch.nn:Tanh",
