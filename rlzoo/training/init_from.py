@@ -128,7 +128,9 @@ def statistics(source: Source) -> State | None:
     return None if source.statistics is None else pickle_files.read_vec_normalize(source.statistics)
 
 
-def fill(algorithm: Algorithm, source: Source, cfg: TrainConfig, env: VecEnv, *, trust: bool = False) -> dict[str, Any]:
+def load_weights(
+    algorithm: Algorithm, source: Source, cfg: TrainConfig, env: VecEnv, *, trust: bool = False
+) -> dict[str, Any]:
     """Give a new algorithm the weights.
 
     Args:

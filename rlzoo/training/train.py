@@ -129,7 +129,11 @@ def _learner(
         known = nullcontext() if contents is None else memory.networks_of(contents.n_bytes, cfg.algo, "its checkpoint")
         with known:
             algorithm = create(cfg.algo, env, seed=cfg.seed, device=cfg.device)
-        yield algorithm, env, None if source is None else init_from.fill(algorithm, source, cfg, env, trust=trust)
+        yield (
+            algorithm,
+            env,
+            None if source is None else init_from.load_weights(algorithm, source, cfg, env, trust=trust),
+        )
     finally:
         env.close()
 

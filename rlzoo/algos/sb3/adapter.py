@@ -62,7 +62,7 @@ class SB3Algorithm:
         """
         self.model.set_logger(Logger(folder=None, output_formats=[] if logger is None else [_Metrics(logger)]))
         if "standing" in self._rollout:
-            sb3_state.restore_standing(self.model, self._rollout.pop("standing"))
+            sb3_state.restore_rollout(self.model, self._rollout.pop("standing"))
         remaining = max(0, total_timesteps - self.num_timesteps)
         bridge = _Bridge(self, callbacks, logger if isinstance(logger, EpisodeLogger) else None)
         logging: dict[str, Any] = {}
@@ -135,7 +135,7 @@ class SB3Algorithm:
     def rollout_state(self) -> dict[str, State]:
         """Where the training stands between two rollouts, besides what was learned; see `sb3.state`."""
         return {
-            "standing": sb3_state.standing_state(self.model),
+            "standing": sb3_state.rollout_state(self.model),
             "exploration": sb3_state.exploration_state(self.model),
         }
 
@@ -154,7 +154,7 @@ class SB3Algorithm:
         return found if device == "cpu" else [*found, f"resuming exactly was not proven on {device}"]
 
     def begin_episodes(self, observation: Any, rows: np.ndarray) -> None:
-        """Begin anew the episodes of environments that could not be put back; see `sb3_state.begin_episodes`."""
+        """Begin anew the episodes of environments that could not be restored; see `sb3_state.begin_episodes`."""
         sb3_state.begin_episodes(self.model, observation, rows)
 
     def warm_up_again(self) -> None:

@@ -1,8 +1,8 @@
 """The state of a Stable-Baselines3 model as tensors and JSON; the only file that knows its private fields.
 
-`state` holds what was learned (networks, optimizers, coefficients) and the counters. `standing_state` holds where the
+`state` holds what was learned (networks, optimizers, coefficients) and the counters. `rollout_state` holds where the
 training stands between two rollouts: the last observations, recent episodes, numbers not yet logged.
-`exploration_state` holds what Stable-Baselines3 draws anew when `learn` begins, so that it is put back after that:
+`exploration_state` holds what Stable-Baselines3 draws anew when `learn` begins, so that it is restored after that:
 action noise and gSDE matrices.
 """
 
@@ -67,7 +67,7 @@ def state(model: BaseAlgorithm) -> State:
 
 
 def restore(model: BaseAlgorithm, state: State) -> None:
-    """Put a state back into a model of the same algorithm and keywords.
+    """Restore a state into a model of the same algorithm and keywords.
 
     Raises:
         RlzooError: if the state is of another algorithm, network or optimizer.
@@ -89,7 +89,7 @@ def restore(model: BaseAlgorithm, state: State) -> None:
 
 
 def restore_weights(model: BaseAlgorithm, state: State) -> None:
-    """Put back networks and learned coefficients, without optimizers and counters.
+    """Restore networks and learned coefficients, without optimizers and counters.
 
     Raises:
         KeyError, RuntimeError: if they are of another algorithm or network.
@@ -122,7 +122,7 @@ def exploration_state(model: BaseAlgorithm) -> State:
 
 
 def restore_exploration(model: BaseAlgorithm, state: State) -> None:
-    """Put exploration back, in place: a running `learn` holds these objects."""
+    """Restore exploration in place: a running `learn` holds these objects."""
     for index, noise in enumerate(_noises(model)):
         if f"noise.{index}" in state.tensors:
             noise.noise_prev = np.array(state.tensors[f"noise.{index}"])
@@ -155,7 +155,7 @@ def _noises(model: BaseAlgorithm) -> list[Any]:
     return list(noise.noises) if isinstance(noise, VectorizedActionNoise) else [noise]
 
 
-def standing_state(model: BaseAlgorithm) -> State:
+def rollout_state(model: BaseAlgorithm) -> State:
     """Where the training stands between two rollouts."""
     tensors: dict[str, Any] = {}
     values: dict[str, Any] = {"parts": {}}
@@ -178,8 +178,8 @@ def standing_state(model: BaseAlgorithm) -> State:
     return State(tensors, values)
 
 
-def restore_standing(model: BaseAlgorithm, state: State) -> None:
-    """Put it back before `learn` goes on; the model's logger must be set."""
+def restore_rollout(model: BaseAlgorithm, state: State) -> None:
+    """Restore it before `learn`; the model's logger must be set."""
     for name in ARRAYS:
         if name in state.values["parts"]:
             parts = {part: np.array(state.tensors[f"{name}.{part}"]) for part in state.values["parts"][name]}
@@ -203,7 +203,7 @@ def restore_standing(model: BaseAlgorithm, state: State) -> None:
 
 
 def begin_episodes(model: BaseAlgorithm, observation: Any, rows: np.ndarray) -> None:
-    """Take the first observations of environments that could not be put back, and begin their episodes anew.
+    """Take the first observations of environments that could not be restored, and begin their episodes anew.
 
     Args:
         model: between two rollouts.

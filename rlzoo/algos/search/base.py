@@ -138,7 +138,7 @@ class PolicySearch(ABC):
         self.weights = self.policy.checked(state.tensors[self.WEIGHTS])
 
     def begin_episodes(self, observation: Any, rows: np.ndarray) -> None:
-        """Begin anew the episodes of environments that could not be put back: `rows` (n_envs,) says which."""
+        """Begin anew the episodes of environments that could not be restored: `rows` (n_envs,) says which."""
         self._trials.begin_episodes(observation, rows)
 
 

@@ -190,11 +190,11 @@ def play(
         reward, next_state, terminated = take(table, state, action, generator)  # (c)
         taken, length, total = taken + 1, length + 1, total + reward
         over = terminated or length == max_steps
-        goes_on_in = start(table.starts, generator) if over else next_state  # drawn first, as an environment does
+        follows = start(table.starts, generator) if over else next_state  # drawn first, as an environment does
         update(q_values, state, action, reward, terminated, next_state, learning_rate, gamma)  # (d)
         remember(model, state, action, reward, terminated, next_state)
         plan(q_values, model, n_planning_steps, learning_rate, gamma, generator)
-        state = goes_on_in
+        state = follows
         if over:
             n_episodes, ended[taken - 1, 0], ended[taken - 1, 1] = n_episodes + 1, total, length
             length, total = 0, 0.0

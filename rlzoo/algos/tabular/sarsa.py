@@ -111,10 +111,10 @@ def play(
         reward, next_state, terminated = take(table, state, action, generator)
         taken, length, total = taken + 1, length + 1, total + reward
         over = terminated or length == max_steps
-        goes_on_in = start(table.starts, generator) if over else next_state  # drawn first, as an environment does
+        follows = start(table.starts, generator) if over else next_state  # drawn first, as an environment does
         next_action = NONE if terminated else epsilon_greedy(q_values, next_state, epsilon, generator)
         update(q_values, state, action, reward, terminated, next_state, next_action, learning_rate, gamma)
-        state, action = goes_on_in, next_action
+        state, action = follows, next_action
         if over:
             n_episodes, ended[taken - 1, 0], ended[taken - 1, 1] = n_episodes + 1, total, length
             length, total, action = 0, 0.0, NONE

@@ -116,7 +116,7 @@ class Interrupt:
     def __exit__(self, kind: type[BaseException] | None, *error: object) -> None:
         self._disarm()
         for number, handler in self._previous.items():
-            # a handler that was not installed from Python cannot be put back
+            # a handler that was not installed from Python cannot be restored
             signal.signal(number, signal.SIG_DFL if handler is None else handler)
         before, self._previous = self._previous, {}
         came = self.signal
