@@ -390,8 +390,7 @@ def _side_by_side(actor: Layers, critic: Layers) -> dict[str, Any]:
         weights, biases = np.zeros((2, n_in, n_out), np.float32), np.zeros((2, 1, n_out), np.float32)
         for place, (weight, bias) in enumerate(both):
             weights[place, :, : bias.size], biases[place, 0, : bias.size] = weight.T, bias
-        found[f"network.actor_and_critic.weights.{index}"] = weights
-        found[f"network.actor_and_critic.biases.{index}"] = biases
+        found |= {f"{STACKED}.weights.{index}": weights, f"{STACKED}.biases.{index}": biases}
     return found
 
 
