@@ -273,9 +273,7 @@ def episode_problems(values: Mapping[str, Any]) -> list[Problem]:
     """
     device, seeds, n_episodes = values["device"], values["seeds"], values.get("n_episodes")
     problems = device_problems(device) if isinstance(device, str) else []
-    if seeds == []:
-        problems.append(Problem("seeds", "is empty", "null takes others"))
-    elif isinstance(seeds, list | tuple) and n_episodes is not None and n_episodes != len(seeds):
+    if seeds and isinstance(seeds, list | tuple) and n_episodes is not None and n_episodes != len(seeds):
         problems.append(Problem("n_episodes", f"is {n_episodes}, and there are {len(seeds)} seeds", "leave one out"))
     return problems
 

@@ -112,7 +112,7 @@ def test_dry_run_contacts_nobody_and_makes_what_would_be_uploaded(
         (["repo_id=a/b/c"], "repo_id: 'a/b/c' is no name of a repository"),
         (["repo_id=https://huggingface.co/me/ppo"], "repo_id=me/ppo"),
         (["repo_id=me/x", "n_episodes=0"], "n_episodes"),
-        (["repo_id=me/x", "seeds=[]"], "seeds: is empty"),
+        (["repo_id=me/x", "seeds=[]"], "seeds: must be a list of 1 or more whole numbers or null"),
         (["repo_id=me/x", "private=maybe"], "private: must be true or false"),
         (["repo_id=me/x", "token=hf_secretsecretsecret"], "token"),
         (["repo_id=me/x", "run=null"], "folder: needs a value"),

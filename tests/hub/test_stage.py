@@ -446,7 +446,7 @@ def test_every_problem_is_found_before_the_work(ppo, tmp_path):
         rlzoo.package(
             ppo, folder=tmp_path / "a", repo_id="no-owner", license="My License", device="gpu", seeds=[], n_episodes=0
         )
-    assert [problem.key for problem in caught.value.problems] == ["n_episodes", "device", "seeds", "repo_id", "license"]
+    assert [problem.key for problem in caught.value.problems] == ["n_episodes", "seeds", "device", "repo_id", "license"]
     with pytest.raises(RlzooError, match="no checkpoint 'nope'"):
         rlzoo.package(ppo, folder=tmp_path / "a", checkpoint="nope")
     with pytest.raises(ConfigError, match="is 3, and there are 2 seeds"):
