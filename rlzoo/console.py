@@ -19,7 +19,7 @@ from typing import IO, TYPE_CHECKING, Any, Literal, cast
 
 from rlzoo import contained
 from rlzoo.errors import clean
-from rlzoo.escape import hanging, one_line
+from rlzoo.redaction import hanging, one_line
 
 if TYPE_CHECKING:
     from rich.console import Console

@@ -5,13 +5,13 @@ Standard library only: this module is imported before anything else.
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import IntEnum
 from typing import Any
 
-from rlzoo.escape import hanging, one_line, printable
-from rlzoo.redaction import redact
+from rlzoo.redaction import hanging, one_line, printable, redact
 
 MAX_LINE = 1000
 """Characters of one line that is shown: enough for every list of names, while a value can be a whole file."""
@@ -33,6 +33,29 @@ class ExitCode(IntEnum):
     HUNG_UP = 129
     INTERRUPTED = 130
     TERMINATED = 143
+
+
+BY_SIGNAL = (ExitCode.INTERRUPTED, ExitCode.TERMINATED, ExitCode.HUNG_UP)
+"""Exit codes of what a signal has ended."""
+
+
+def ending_signals() -> tuple[signal.Signals, ...]:
+    """Ctrl-C, SIGTERM, CPU time that is up (SIGXCPU), and a terminal that closes (SIGHUP).
+
+    A SIGHUP that was inherited as ignored stays so: that is how `nohup` lets a command outlive its terminal.
+    """
+    found = [signal.SIGINT, signal.SIGTERM]
+    if hasattr(signal, "SIGXCPU"):
+        found.append(signal.SIGXCPU)
+    if hasattr(signal, "SIGHUP") and signal.getsignal(signal.SIGHUP) != signal.SIG_IGN:
+        found.append(signal.SIGHUP)
+    return tuple(found)
+
+
+def code_of_signal(number: int | None) -> ExitCode:
+    """130 for Ctrl-C, 129 for a terminal that has closed, 143 for SIGTERM and all that mean the same."""
+    codes = {signal.SIGINT: ExitCode.INTERRUPTED, getattr(signal, "SIGHUP", -1): ExitCode.HUNG_UP}
+    return codes.get(-1 if number is None else number, ExitCode.TERMINATED)
 
 
 class RlzooError(Exception):

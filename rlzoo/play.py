@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
-from rlzoo import own_modules
+from rlzoo import registry
 from rlzoo.config import overrides
 from rlzoo.config.compose import compose, read_keywords
 from rlzoo.config.parse import check
@@ -342,7 +342,7 @@ def _composed(words: Sequence[str]) -> TrainConfig:
     from rlzoo.envs.check import check_env
 
     composition = compose("train", [*words, "hyperparams=none"])
-    own_modules.allow(own_modules.named(composition.values))
+    registry.allow_imports(registry.modules_named(composition.values))
     cfg, problems = check(TrainConfig, composition.values)
     problems = [*secret_problems(composition), *composition.problems, *problems]
     others = [word for word in words[1:] if not overrides.key_of(word).startswith("env.")]

@@ -8,7 +8,7 @@ import re
 
 import pytest
 
-from rlzoo import escape
+from rlzoo import redaction as escape
 from rlzoo.errors import Problem, RlzooError
 
 NASTY = [

@@ -11,7 +11,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from rlzoo import own_modules
+from rlzoo import registry
 from rlzoo.algos import specs
 from rlzoo.algos.schema.compile import RANGES
 from rlzoo.algos.schema.signatures import find_signature
@@ -100,7 +100,7 @@ def explain(algo: str) -> Explanation:
     values = read_choice("algo", algo)
     name = str(values.get("name", algo))
     spec = _UNSET_SPEC if name == UNSET else specs.find_spec(name)
-    own_modules.allow(own_modules.named({"algo": values}))
+    registry.allow_imports(registry.modules_named({"algo": values}))
     source = find_class(spec.entry_point)
     found = files.find(f"algo/{algo}")
     page = root() / "docs" / "algorithms" / f"{algo}.md"

@@ -15,10 +15,8 @@ from types import TracebackType
 from rlzoo import __version__
 from rlzoo.cli.table import COMMANDS, FLAGS
 from rlzoo.errors import ExitCode, RlzooError, clean
-from rlzoo.escape import coloured, hanging
-from rlzoo.own_modules import skip_empty_entries
-from rlzoo.redaction import redact
-from rlzoo.registry import did_you_mean
+from rlzoo.redaction import coloured, hanging, redact
+from rlzoo.registry import did_you_mean, skip_empty_entries
 
 HELP = """\
 rlzoo {version}: train, evaluate and compare reinforcement-learning agents

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from rlzoo import contained, own_modules
+from rlzoo import contained, registry
 from rlzoo.cli.command import schemas
 from rlzoo.config import assignments, files, paths, yaml_file
 from rlzoo.config.compose import Composition, compose
@@ -111,7 +111,7 @@ def _would_import(composition: Composition) -> bool:
         origin.file is not None and not origin.shipped and path[:2] in naming
         for path, origin in composition.tree.origins.items()
     )
-    return from_file and bool(own_modules.named(composition.values))
+    return from_file and bool(registry.modules_named(composition.values))
 
 
 def _finding(composition: Composition, problem: Problem, path: Path) -> Finding:

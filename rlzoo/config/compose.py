@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, TypeVar, get_type_hints
 
-from rlzoo import own_modules
+from rlzoo import registry
 from rlzoo.config import env_names, files, overrides, tuned_set, yaml_file
 from rlzoo.config.overrides import Word
 from rlzoo.config.parse import check, text_fields
@@ -301,7 +301,7 @@ def _known_env(parsed: Sequence[Word]) -> tuple[list[Word], list[str], list[Prob
 
 def _named_by_shadow(file: YamlFile, package: str) -> list[Problem]:
     """Modules that a file names whose place was asked for, but not the file itself."""
-    named = own_modules.named({package: file.values} if package else file.values)
+    named = registry.modules_named({package: file.values} if package else file.values)
     if not named:
         return []
     message = f"takes the place of a shipped file and names {', '.join(named)}"

@@ -12,7 +12,7 @@ from typing import Any
 
 from rlzoo.config.yaml_file import KeyPath
 from rlzoo.errors import ConfigError, Problem
-from rlzoo.escape import shell
+from rlzoo.redaction import shell
 
 TEXT_KEYS = frozenset(
     "run resume init_from keep into folder path study storage repo_id commit_message checkpoint runs_dir studies_dir"

@@ -9,12 +9,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from rlzoo import own_modules
+from rlzoo import registry
 from rlzoo.config import aliases, env_names, fields
 from rlzoo.config.fields import Field
 from rlzoo.envs import registration, spaces, wrappers
 from rlzoo.errors import ExitCode, Problem, RlzooError
-from rlzoo.escape import shell
+from rlzoo.redaction import shell
 from rlzoo.registry import did_you_mean
 
 EXTRAS = {"box2d": ("Box2D", "pygame"), "mujoco": ("mujoco",), "robotics": ("gymnasium_robotics",)}
@@ -126,7 +126,7 @@ def _packages(env_id: str, env: Mapping[str, Any]) -> list[Problem]:
     modules += [("env.imports", module) for module in env["imports"]]
     for key, module in modules:
         if not registration.installed(module):
-            hint = _install(env["extra"]) if env["extra"] else own_modules.install(module.partition(".")[0])
+            hint = _install(env["extra"]) if env["extra"] else registry.install_line(module.partition(".")[0])
             problems.append(Problem(key, f"{env_id} needs the module {module}", hint, code=ExitCode.MISSING))
     problems += _extra_problems(env_id, env["extra"])
     return problems

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any, Literal
 
-from rlzoo import own_modules
+from rlzoo import registry
 from rlzoo.config import aliases
 from rlzoo.envs import display, registration, wrappers
 from rlzoo.envs.vector.normalization import load_statistics
@@ -145,7 +145,7 @@ def make_raw(
             return old_gym.make(spec, max_episode_steps=max_steps, **options)
         return gymnasium.make(env_id, max_episode_steps=max_steps, **options)
     except (gym_error.DependencyNotInstalled, ModuleNotFoundError) as error:
-        hint = own_modules.hint(error.name or "") if isinstance(error, ImportError) else ""
+        hint = registry.import_hint(error.name or "") if isinstance(error, ImportError) else ""
         raise RlzooError(f"{env_id} needs a package that is missing: {error}", hint, ExitCode.MISSING) from error
     except gym_error.Error as error:
         raise RlzooError(f"{env_id} cannot be made: {error}") from error

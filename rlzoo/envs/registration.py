@@ -8,7 +8,7 @@ from importlib import import_module
 from importlib.util import find_spec
 from typing import Any
 
-from rlzoo import own_modules
+from rlzoo import registry
 from rlzoo.config import aliases, env_names
 from rlzoo.errors import ExitCode, Problem, RlzooError
 from rlzoo.registry import did_you_mean, nearest
@@ -62,7 +62,7 @@ def _import(module: str) -> None:
     try:
         imported = import_module(module)
     except ModuleNotFoundError as error:
-        hint = own_modules.hint(str(error.name))
+        hint = registry.import_hint(str(error.name))
         if error.name == "gym":
             hint = f"{module} is of the old Gym API, which is wrapped: import gymnasium as gym in it, or install gym"
         raise RlzooError(f"no module named {error.name!r}", hint, ExitCode.MISSING) from error

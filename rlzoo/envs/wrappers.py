@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from rlzoo.config import fields
 from rlzoo.config.fields import Field, Fields
 from rlzoo.errors import ExitCode, Problem, RlzooError
-from rlzoo.escape import shell
+from rlzoo.redaction import shell
 from rlzoo.registry import did_you_mean, load
 
 if TYPE_CHECKING:

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 from rlzoo import contained
 from rlzoo.console import print_lines, print_table
 from rlzoo.errors import RlzooError
-from rlzoo.escape import shell
 from rlzoo.evaluation.evaluate import finite
+from rlzoo.redaction import shell
 from rlzoo.runs.config import RunConfig
 from rlzoo.runs.run import Run
 

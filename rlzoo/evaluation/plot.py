@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from rlzoo.config.fields import LARGEST
 from rlzoo.errors import RlzooError
-from rlzoo.escape import one_line
+from rlzoo.redaction import one_line
 from rlzoo.runs import tables
 from rlzoo.runs.run import Run
 

@@ -21,8 +21,8 @@ from rlzoo import console, contained
 from rlzoo.envs import display, render
 from rlzoo.errors import ExitCode, RlzooError
 from rlzoo.evaluation.evaluate import finite
-from rlzoo.own_modules import outside_the_folder
 from rlzoo.protocols import Evaluation
+from rlzoo.registry import outside_the_folder
 
 if TYPE_CHECKING:
     import numpy as np

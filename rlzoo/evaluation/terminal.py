@@ -19,9 +19,8 @@ from rlzoo.config.schema import EnjoyConfig, EnvConfig
 from rlzoo.console import print_lines
 from rlzoo.envs import display, render
 from rlzoo.errors import ExitCode, RlzooError, clean, shorten
-from rlzoo.escape import coloured, one_line
 from rlzoo.evaluation.record import play
-from rlzoo.redaction import redact
+from rlzoo.redaction import coloured, one_line, redact
 
 if TYPE_CHECKING:
     import numpy as np

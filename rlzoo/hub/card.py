@@ -11,19 +11,18 @@ from pathlib import Path
 from statistics import fmean
 from typing import TYPE_CHECKING, Any
 
-from rlzoo import own_modules
+from rlzoo import registry
 from rlzoo.algos.specs import AlgoSpec, find_spec
 from rlzoo.config import aliases, yaml_file
 from rlzoo.config.parse import dump
 from rlzoo.envs.wrappers import WRAPPERS
 from rlzoo.errors import shorten
-from rlzoo.escape import cell, code, fenced, markdown
 from rlzoo.hub.card_merge import section
 from rlzoo.hub.formats import course
 from rlzoo.hub.formats.rl_zoo3 import env_kwargs
 from rlzoo.hub.formats.rlzoo import published_config, published_info
 from rlzoo.hub.privacy import portable
-from rlzoo.redaction import redact
+from rlzoo.redaction import cell, code, fenced, markdown, redact
 
 if TYPE_CHECKING:
     from rlzoo.evaluation.agent import Agent
@@ -220,7 +219,7 @@ def _episodes(agent: Agent, result: Mapping[str, Any]) -> str:
 
 def _foreign_code(agent: Agent) -> list[str]:
     """Modules and classes that are neither rlzoo's nor a known package's: whoever uses the agent has to have them."""
-    return own_modules.named(dump(agent.config))
+    return registry.modules_named(dump(agent.config))
 
 
 def _python(repo_id: str, name: str, agent: Agent, result: Mapping[str, Any]) -> str:

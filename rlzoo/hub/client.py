@@ -21,7 +21,7 @@ from dataclasses import dataclass
 from types import FrameType
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from rlzoo import __version__, signals
+from rlzoo import __version__, errors
 from rlzoo.config.records import Repository, Who, problem
 from rlzoo.console import say
 from rlzoo.errors import ExitCode, Problem, RlzooError, clean
@@ -391,7 +391,7 @@ def _stopping(stop: threading.Event) -> Iterator[None]:
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    before = {number: signal.getsignal(number) for number in signals.ending()}
+    before = {number: signal.getsignal(number) for number in errors.ending_signals()}
     handled = {number: handler for number, handler in before.items() if callable(handler)}
 
     def handle(number: int, frame: FrameType | None) -> None:

@@ -10,10 +10,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from rlzoo.errors import ExitCode, RlzooError
-from rlzoo.own_modules import Imports
-from rlzoo.registry import load
-from rlzoo.signals import BY_SIGNAL, exit_code
+from rlzoo.errors import BY_SIGNAL, ExitCode, RlzooError, code_of_signal
+from rlzoo.registry import Imports, load
 
 SIGNAL_BASE = 128
 """A process ended by signal n counts as exit code 128 + n, as in a shell."""
@@ -93,13 +91,13 @@ def limit_threads(threads: int) -> None:
 def interrupted(index: int, signum: int, *, started: bool = True) -> JobResult:
     """The result of a job that a signal to the sweep ended, or kept from starting."""
     what = "stopped by" if started else "not started:"
-    return JobResult(index, int(exit_code(signum)), error=f"{what} {signal.Signals(signum).name}")
+    return JobResult(index, int(code_of_signal(signum)), error=f"{what} {signal.Signals(signum).name}")
 
 
 def stopped_by(noted: Sequence[int], result: JobResult) -> JobResult:
     """The result under the signal that the sweep got, whichever one the launcher's engine stopped the job with."""
     by_signal = result.exit_code in BY_SIGNAL
-    return replace(result, exit_code=int(exit_code(noted[0]))) if noted and by_signal else result
+    return replace(result, exit_code=int(code_of_signal(noted[0]))) if noted and by_signal else result
 
 
 def sweep_exit_code(results: Sequence[JobResult]) -> int:

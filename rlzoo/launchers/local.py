@@ -21,11 +21,10 @@ from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
 from typing import Any
 
-from rlzoo.errors import ExitCode
+from rlzoo.errors import ExitCode, ending_signals
 from rlzoo.launchers.job import SIGNAL_BASE, Job, JobResult, OnResult, interrupted, run_job
 from rlzoo.launchers.signals import noted_signals
-from rlzoo.own_modules import Imports, outside_the_folder
-from rlzoo.signals import ending
+from rlzoo.registry import Imports, outside_the_folder
 
 POLL_SECONDS = 0.2
 EXIT_SECONDS = 30.0
@@ -181,7 +180,7 @@ def _child(
         result = run_job(job, index, threads=threads, imports=imports)
     except KeyboardInterrupt:
         result = interrupted(index, signal.SIGINT)
-    for number in ending():
+    for number in ending_signals():
         signal.signal(number, signal.SIG_IGN)  # there is nothing left to stop
     try:
         connection.send(result)

@@ -14,7 +14,7 @@ from rlzoo.errors import ExitCode, RlzooError
 from rlzoo.launchers.job import Job, JobResult, OnResult, interrupted, run_job, stopped_by
 from rlzoo.launchers.signals import noted_signals
 from rlzoo.launchers.table import NO_RAY
-from rlzoo.own_modules import Imports, outside_the_folder
+from rlzoo.registry import Imports, outside_the_folder
 
 POLL_SECONDS = 0.5
 

@@ -7,7 +7,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from rlzoo import signals
+from rlzoo import errors
 
 
 @contextmanager
@@ -21,7 +21,8 @@ def noted_signals() -> Iterator[list[int]]:
         yield received
         return
     before = {
-        signum: signal.signal(signum, lambda number, _frame: received.append(number)) for signum in signals.ending()
+        signum: signal.signal(signum, lambda number, _frame: received.append(number))
+        for signum in errors.ending_signals()
     }
     try:
         yield received

@@ -18,7 +18,7 @@ from typing import Any
 from rlzoo.errors import ExitCode
 from rlzoo.launchers.job import Job, JobResult, OnResult, interrupted, run_job, stopped_by
 from rlzoo.launchers.signals import noted_signals
-from rlzoo.own_modules import Imports, outside_the_folder
+from rlzoo.registry import Imports, outside_the_folder
 
 POLL_SECONDS = 0.5
 

@@ -14,8 +14,8 @@ from typing import Any
 
 from rlzoo import console, contained
 from rlzoo.errors import ExitCode, RlzooError
-from rlzoo.escape import csv_cell, from_csv_cell, printable
 from rlzoo.protocols import EpisodeRecord, State
+from rlzoo.redaction import csv_cell, from_csv_cell, printable
 from rlzoo.runs import tables
 from rlzoo.runs.run import Run
 
@@ -81,7 +81,7 @@ class CsvLogger:
 class CsvTable:
     """A CSV file with a header that grows: a new column rewrites the file, a row with known columns is appended.
 
-    No text in it, nor the name of a column, is a formula to a spreadsheet: see `escape.csv_cell`.
+    No text in it, nor the name of a column, is a formula to a spreadsheet: see `redaction.csv_cell`.
 
     Args:
         path: the file, which is continued if it is there.

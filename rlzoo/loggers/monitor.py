@@ -10,9 +10,9 @@ import time
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from rlzoo.escape import printable
 from rlzoo.loggers.csv import CsvTable, EpisodeTable, one_line
 from rlzoo.protocols import EpisodeRecord, State
+from rlzoo.redaction import printable
 from rlzoo.runs.run import Run
 
 

@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import Any
 
 from rlzoo import contained
-from rlzoo.escape import printable
 from rlzoo.protocols import EpisodeRecord, State
+from rlzoo.redaction import printable
 from rlzoo.runs.run import Run
 
 NOTEBOOK = {

@@ -9,8 +9,8 @@ from itertools import zip_longest
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from rlzoo.escape import one_line
 from rlzoo.protocols import State
+from rlzoo.redaction import one_line
 from rlzoo.runs import tables
 
 if TYPE_CHECKING:

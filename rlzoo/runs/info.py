@@ -13,9 +13,8 @@ from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from rlzoo.own_modules import outside_the_folder
 from rlzoo.redaction import redact, redact_command
-from rlzoo.registry import version_of
+from rlzoo.registry import outside_the_folder, version_of
 
 PACKAGES = (
     "hydra-rlzoo", "stable-baselines3", "sb3-contrib", "torch", "gymnasium", "numpy", "hydra-core", "omegaconf",

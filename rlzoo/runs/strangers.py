@@ -9,7 +9,7 @@ import os
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from rlzoo import contained, own_modules
+from rlzoo import contained, registry
 from rlzoo.errors import ExitCode, RlzooError
 from rlzoo.runs.run import Run
 
@@ -41,7 +41,7 @@ def admit(
     """
     contained.require_whole(run.path)  # of one's own too: only its configuration is signed
     if trust is True or own:
-        own_modules.allow(own_modules.named(values))
+        registry.allow_imports(registry.modules_named(values))
         return
     found = foreign(values)
     loggers = values.get("logger")
@@ -58,7 +58,7 @@ def admit(
 def foreign(values: Mapping[str, Any]) -> list[str]:
     """What a configuration has that only a trusted one may have, each as it follows its name in a message."""
     return [
-        *(f"imports {name}" for name in own_modules.named(values)),
+        *(f"imports {name}" for name in registry.modules_named(values)),
         *(f"has {key} name a file or a module" for key in naming(values)),
         *(f"has {key} larger than {MOST:,}" for key in excessive(values)),
     ]

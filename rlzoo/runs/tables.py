@@ -12,7 +12,7 @@ from pathlib import Path
 
 from rlzoo import contained
 from rlzoo.config.fields import LARGEST
-from rlzoo.escape import csv_cell, from_csv_cell
+from rlzoo.redaction import csv_cell, from_csv_cell
 
 MAX_BYTES = 2**26
 """Of one table; a larger one is not what rlzoo wrote."""

@@ -10,7 +10,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
-from rlzoo import own_modules
+from rlzoo import registry
 from rlzoo.algos import specs
 from rlzoo.algos.memory import Sizes
 from rlzoo.algos.memory import problems as memory_problems
@@ -83,7 +83,7 @@ def find_problems(
     Of how many requests it is part says whether this machine has the memory; 0 is for one that is not to run here.
     From here on the modules that it names may be found in the current folder.
     """
-    own_modules.allow(own_modules.named(composition.values))
+    registry.allow_imports(registry.modules_named(composition.values))
     secrets = secret_problems(composition)
     config, problems, notices = _find_problems(composition, make_env=make_env, n_requests=n_requests)
     named = {problem.key for problem in secrets}  # what else is wrong with a secret might show it

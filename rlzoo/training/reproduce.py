@@ -13,8 +13,8 @@ from rlzoo.config.parse import dump
 from rlzoo.config.schema import TrainConfig
 from rlzoo.console import print_lines, print_table
 from rlzoo.errors import ConfigError, RlzooError
-from rlzoo.escape import shell
 from rlzoo.evaluation.evaluate import finite
+from rlzoo.redaction import shell
 from rlzoo.runs import tables
 from rlzoo.runs.compare import (
     NOTHING,

@@ -13,9 +13,8 @@ from rlzoo.config.compose import override
 from rlzoo.config.parse import check, dump
 from rlzoo.config.schema import CHANGEABLE, WHERE, TrainConfig
 from rlzoo.errors import ExitCode, Problem, RlzooError
-from rlzoo.escape import shell
 from rlzoo.loggers import check as check_loggers
-from rlzoo.redaction import redact_values
+from rlzoo.redaction import redact_values, shell
 from rlzoo.runs.config import RunConfig, find_problems
 from rlzoo.runs.run import Checkpoint, Run, find_runs, folder_name
 from rlzoo.training import init_from

@@ -12,14 +12,14 @@ from datetime import UTC, datetime
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from rlzoo import console, signals
+from rlzoo import console, errors
 from rlzoo.config.parse import dump, fingerprint
 from rlzoo.config.schema import TrainConfig
 from rlzoo.console import LogFile, LogFormatter
 from rlzoo.errors import ExitCode, RlzooError
-from rlzoo.escape import shell
 from rlzoo.evaluation.evaluate import finite
 from rlzoo.protocols import Algorithm, Callback, Evaluation, Pruned, Resumable, Stateful
+from rlzoo.redaction import shell
 from rlzoo.runs.run import Checkpoint, Run, candidate_name
 
 if TYPE_CHECKING:
@@ -343,7 +343,7 @@ def _recorded(run: Run, interrupt: Interrupt) -> Iterator[None]:
         log.info("%s", pruned)
         raise
     except RlzooError as error:
-        status = "interrupted" if error.code in signals.BY_SIGNAL else "failed"
+        status = "interrupted" if error.code in errors.BY_SIGNAL else "failed"
         log.error("%s", error)
         if error.code is ExitCode.STORAGE:
             raise _not_written(error, run) from error
@@ -383,7 +383,7 @@ def _what_is_kept(run: Run) -> str:
 
 
 def _interrupted(run: Run, number: int | None) -> RlzooError:
-    code = signals.exit_code(number)
+    code = errors.code_of_signal(number)
     if not run.checkpoints():
         return RlzooError("interrupted before there was anything to save", "start the training anew", code)
     return RlzooError(

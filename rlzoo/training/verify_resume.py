@@ -18,12 +18,11 @@ from rlzoo.config.parse import dump, parse
 from rlzoo.config.paths import at_home
 from rlzoo.config.schema import TrainConfig
 from rlzoo.console import print_lines, print_table, say
-from rlzoo.errors import ConfigError, ExitCode, Problem, RlzooError
+from rlzoo.errors import BY_SIGNAL, ConfigError, ExitCode, Problem, RlzooError
 from rlzoo.protocols import Algorithm, Callback, State
 from rlzoo.runs.compare import Difference, compare_states, compare_tables, difference_rows
 from rlzoo.runs.config import RunConfig
 from rlzoo.runs.run import Run
-from rlzoo.signals import BY_SIGNAL
 from rlzoo.training.preflight import check_stored
 
 if TYPE_CHECKING:

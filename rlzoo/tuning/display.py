@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 from rlzoo import console
 from rlzoo.errors import RlzooError, clean
-from rlzoo.escape import one_line
+from rlzoo.redaction import one_line
 from rlzoo.tuning.progress import ENQUEUED, INFEASIBLE, OUTCOME, WORKER, StudyProgress, overrun, state
 from rlzoo.tuning.study import Study, join
 from rlzoo.tuning.trial import write_records

@@ -21,13 +21,12 @@ from rlzoo.config import tuned_set, yaml_file
 from rlzoo.config.compose import Composition, compose, lay
 from rlzoo.config.parse import parse
 from rlzoo.config.provenance import is_section
-from rlzoo.errors import ExitCode, RlzooError
-from rlzoo.escape import one_line
+from rlzoo.errors import BY_SIGNAL, ExitCode, RlzooError
 from rlzoo.evaluation.evaluate import MIN_SEEDS
 from rlzoo.launchers import Job, launch
 from rlzoo.launchers.job import JobResult
+from rlzoo.redaction import one_line
 from rlzoo.runs.run import write_text
-from rlzoo.signals import BY_SIGNAL
 from rlzoo.tuning.progress import ENQUEUED, EXACT, StudyProgress, pareto, second_score
 from rlzoo.tuning.queue import defaults, settings_of
 from rlzoo.tuning.race import Interval, budget_of, of_difference, of_mean, p_value, race

@@ -9,11 +9,10 @@ from pathlib import Path
 from typing import Any
 
 from rlzoo import console
-from rlzoo.errors import ExitCode, RlzooError
+from rlzoo.errors import BY_SIGNAL, ExitCode, RlzooError, code_of_signal
 from rlzoo.launchers import Job, launch, ready, sweep_exit_code
 from rlzoo.launchers.signals import noted_signals
 from rlzoo.redaction import redact_command
-from rlzoo.signals import BY_SIGNAL, exit_code
 from rlzoo.tuning.display import Watch, summary
 from rlzoo.tuning.final import Final, decide, save, search_cost
 from rlzoo.tuning.progress import StudyProgress
@@ -121,7 +120,7 @@ def _run(study: Study, words: Sequence[str]) -> None:
         with noted_signals() as noted, closing(join(study.request, since=since)) as own:
             run_trials(own, "worker 1", lambda: bool(noted))
         if noted:
-            raise RlzooError("stopped", code=exit_code(noted[0]))
+            raise RlzooError("stopped", code=code_of_signal(noted[0]))
         return
     with offered(study.queue.store) as reach:
         given = {"words": list(words), "since": since, "reach": reach}

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from rlzoo import own_modules
+from rlzoo import registry
 from rlzoo.errors import RlzooError
 from rlzoo.loggers.wandb import open_logger
 from rlzoo.runs import info
@@ -86,7 +86,7 @@ def test_programs_look_for_no_libraries_here(monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.setenv("LD_LIBRARY_PATH", "/somewhere:")
     monkeypatch.delenv("PYTHONSAFEPATH", raising=False)
     said = "import os, sys; print(os.environ['LD_LIBRARY_PATH'], '' in sys.path)"
-    with own_modules.outside_the_folder():
+    with registry.outside_the_folder():
         inside = subprocess.run([sys.executable, "-c", said], capture_output=True, text=True, check=True).stdout
     assert inside.split() == ["/somewhere", "False"]
     assert "PYTHONSAFEPATH" not in os.environ

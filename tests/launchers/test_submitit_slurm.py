@@ -17,7 +17,7 @@ import rlzoo
 from rlzoo.errors import ExitCode, RlzooError
 from rlzoo.launchers import Job, JobResult, launch
 from rlzoo.launchers.submitit_slurm import Requeued
-from rlzoo.own_modules import Imports
+from rlzoo.registry import Imports
 from rlzoo.runs.checkpoints import read
 from rlzoo.runs.run import find_runs
 from rlzoo.training.request import check_all, job_of, plan

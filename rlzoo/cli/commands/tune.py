@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from rlzoo.cli.command import Answer, Entry
 from rlzoo.console import print_lines, print_pairs, print_table, say
-from rlzoo.escape import shell
+from rlzoo.redaction import shell
 
 if TYPE_CHECKING:
     from rlzoo.cli.main import Arguments

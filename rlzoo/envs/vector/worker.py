@@ -20,7 +20,7 @@ from stable_baselines3.common.vec_env.base_vec_env import CloudpickleWrapper
 from rlzoo.envs.vector.restarts import Blueprint, Fault
 from rlzoo.envs.vector.worker_process import work
 from rlzoo.errors import RlzooError
-from rlzoo.own_modules import Imports, outside_the_folder
+from rlzoo.registry import Imports, outside_the_folder
 
 RESET_FACTOR = 3
 """A reset may take so many times as long as a step: many environments build their world in it."""

@@ -22,7 +22,7 @@ from stable_baselines3.common.vec_env.base_vec_env import CloudpickleWrapper
 from rlzoo.envs.old_gym import explained
 from rlzoo.envs.vector.restarts import Fault
 from rlzoo.errors import RlzooError
-from rlzoo.own_modules import Imports
+from rlzoo.registry import Imports
 from rlzoo.seeding import seed_everything
 
 SIGNALS = ("SIGINT", "SIGTERM", "SIGHUP", "SIGXCPU", "SIGUSR1", "SIGUSR2")

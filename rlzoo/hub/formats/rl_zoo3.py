@@ -19,17 +19,17 @@ from typing import TYPE_CHECKING, Any
 
 import yaml
 
-from rlzoo import own_modules
+from rlzoo import registry
 from rlzoo.algos.schema.types import ACTIVATIONS, OPTIMIZERS
 from rlzoo.algos.specs import ALGOS, ALIASES, find_spec
 from rlzoo.config.fields import LARGEST
 from rlzoo.config.schema import EnvConfig, TrainConfig
 from rlzoo.envs.wrappers import WRAPPERS
 from rlzoo.errors import ConfigError, Problem, clean, show
-from rlzoo.escape import one_line
 from rlzoo.hub.formats.source import Repository, write_zip
 from rlzoo.hub.privacy import portable
 from rlzoo.loggers.csv import CsvTable
+from rlzoo.redaction import one_line
 from rlzoo.runs import tables
 from rlzoo.runs.run import Run
 from rlzoo.untrusted import zoo_yaml
@@ -391,7 +391,7 @@ def _training(config: Mapping[str, Any], args: Mapping[str, Any], found: ZooSett
     seed = args.get("seed")
     if type(seed) is int and 0 <= seed <= MAX_SEED:
         found.training["seed"] = seed
-    unknown = [name for name in found.env.get("imports", ()) if name.partition(".")[0] not in own_modules.PACKAGES]
+    unknown = [name for name in found.env.get("imports", ()) if name.partition(".")[0] not in registry.KNOWN_PACKAGES]
     if unknown:
         found.notes.append(f"it was trained with the packages {', '.join(unknown)}")
 

@@ -22,10 +22,10 @@ from rlzoo import contained
 from rlzoo.config import records, yaml_file
 from rlzoo.config.parse import dump
 from rlzoo.errors import ExitCode, RlzooError
-from rlzoo.escape import shell
 from rlzoo.evaluation import plot
 from rlzoo.hub.formats.source import Source, checked, defaults, write_json
 from rlzoo.hub.privacy import portable, portable_words
+from rlzoo.redaction import shell
 from rlzoo.registry import version_of
 from rlzoo.runs import checkpoints, tables
 from rlzoo.runs.info import PACKAGES

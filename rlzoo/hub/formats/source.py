@@ -16,7 +16,7 @@ from functools import cached_property
 from pathlib import Path, PurePosixPath
 from typing import Any, TypeVar
 
-from rlzoo import contained, own_modules
+from rlzoo import contained, registry
 from rlzoo.algos.schema.signatures import check as check_algo
 from rlzoo.algos.schema.signatures import check_values
 from rlzoo.algos.specs import find_spec
@@ -341,7 +341,7 @@ def checked(values: dict[str, Any], source: Source, *, where: str) -> TrainConfi
     foreign = strangers.foreign(values)
     if foreign and not source.options.trust:
         raise RlzooError(f"{where} {'; '.join(foreign)}", HINT, ExitCode.UNSAFE)
-    own_modules.allow(own_modules.named(values))
+    registry.allow_imports(registry.modules_named(values))
     cfg, problems = check(TrainConfig, values)
     if not any(problem.key.partition(".")[0] == "env" for problem in problems):
         found = check_env(values["env"], declared_holds=False)

@@ -17,7 +17,7 @@ from contextlib import contextmanager
 from types import FrameType
 from typing import Any, Self
 
-from rlzoo import console, signals
+from rlzoo import console, errors
 from rlzoo.errors import RlzooError
 from rlzoo.protocols import (
     Algorithm,
@@ -120,7 +120,7 @@ class Interrupt:
             signal.signal(number, signal.SIG_DFL if handler is None else handler)
         before, self._previous = self._previous, {}
         came = self.signal
-        if kind is not None and came and came not in signals.ending() and callable(before.get(came)):
+        if kind is not None and came and came not in errors.ending_signals() and callable(before.get(came)):
             signal.raise_signal(came)
 
     def asked(self) -> bool:
@@ -289,11 +289,11 @@ def leaving_at_once(what: str) -> Iterator[None]:
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    before = {number: signal.signal(number, handle) for number in signals.ending()}
+    before = {number: signal.signal(number, handle) for number in errors.ending_signals()}
     try:
         yield
     except StopTraining:
-        code = signals.exit_code(signal.SIGINT if signal.SIGINT in came else came[0])
+        code = errors.code_of_signal(signal.SIGINT if signal.SIGINT in came else came[0])
         raise RlzooError(f"interrupted; {what}", code=code) from None
     finally:
         for number, handler in before.items():
@@ -303,5 +303,5 @@ def leaving_at_once(what: str) -> Iterator[None]:
 def _signals() -> tuple[signal.Signals, ...]:
     """Those that end a training; under a scheduler also its own."""
     if hasattr(signal, "SIGUSR1") and any(name in os.environ for name in SCHEDULERS):
-        return (*signals.ending(), signal.SIGUSR1, signal.SIGUSR2)
-    return signals.ending()
+        return (*errors.ending_signals(), signal.SIGUSR1, signal.SIGUSR2)
+    return errors.ending_signals()

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 
 from rlzoo import console
 from rlzoo.errors import ExitCode, RlzooError
-from rlzoo.escape import shell
 from rlzoo.protocols import Algorithm, Callback, ChecksFinite, HasLosses
+from rlzoo.redaction import shell
 from rlzoo.runs.run import Run
 from rlzoo.runs.state_files import not_finite
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import gymnasium
 import pytest
 
-from rlzoo import own_modules
+from rlzoo import registry
 from rlzoo.cli.main import main
 from rlzoo.config.compose import compose
 from rlzoo.errors import ConfigError, ExitCode
@@ -51,7 +51,7 @@ def forget() -> None:
     for name in ("my_worlds", "my_worlds.worlds", "alone", "not_named"):
         sys.modules.pop(name, None)
     gymnasium.registry.pop("World-v0", None)
-    own_modules._folders.clear()
+    registry._folders.clear()
 
 
 def test_an_environment_in_the_current_folder_trains_in_processes_of_its_own(mine: Path) -> None:
@@ -61,7 +61,7 @@ def test_an_environment_in_the_current_folder_trains_in_processes_of_its_own(min
     assert run.read_info()["status"] == "finished"
     assert main(["evaluate", f"run={run.path}", "n_episodes=1"]) == 0
     assert not (mine / "canary").exists()
-    assert "not_named" not in own_modules._folders and "triton" not in own_modules._folders
+    assert "not_named" not in registry._folders and "triton" not in registry._folders
 
 
 def test_and_in_a_sweep(mine: Path) -> None:
@@ -72,7 +72,7 @@ def test_and_in_a_sweep(mine: Path) -> None:
 
 
 def test_installed_modules_come_first(mine: Path) -> None:
-    own_modules.allow(["yaml", "not_named.sub:Thing"])
+    registry.allow_imports(["yaml", "not_named.sub:Thing"])
     from importlib.util import find_spec
 
     real = sys.modules.pop("yaml")
@@ -98,10 +98,15 @@ def test_a_module_that_needs_another_one_beside_it_says_how(mine: Path) -> None:
 
 
 def test_what_can_be_no_module_is_not_told_to_be_installed() -> None:
-    assert own_modules.hint("my_worlds") == "pip install my-worlds"
-    assert own_modules.install("my_worlds") == "pip install my-worlds"
-    assert own_modules.install("-r") == own_modules.install("") == own_modules.install("CartPole-v1") == ""
-    assert own_modules.hint("CartPole-v1") == own_modules.hint("../evil") == own_modules.hint("--index-url=x") == ""
+    assert registry.import_hint("my_worlds") == "pip install my-worlds"
+    assert registry.install_line("my_worlds") == "pip install my-worlds"
+    assert registry.install_line("-r") == registry.install_line("") == registry.install_line("CartPole-v1") == ""
+    assert (
+        registry.import_hint("CartPole-v1")
+        == registry.import_hint("../evil")
+        == registry.import_hint("--index-url=x")
+        == ""
+    )
 
 
 @pytest.mark.parametrize(
@@ -127,5 +132,5 @@ def test_of_a_strangers_run_they_are_found_where_it_is_trusted(mine: Path, monke
     forget()
     monkeypatch.setenv("XDG_STATE_HOME", str(mine / "state"))
     assert main(["evaluate", "run=latest", "n_episodes=1"]) == ExitCode.UNSAFE
-    assert own_modules._folders == {} and "my_worlds" not in sys.modules
+    assert registry._folders == {} and "my_worlds" not in sys.modules
     assert main(["evaluate", "run=latest", "n_episodes=1", "trust=true"]) == 0
