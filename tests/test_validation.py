@@ -49,9 +49,9 @@ def planted() -> list[tuple[str, str, str, object]]:
         for key, about in keywords.items():
             if key == "policy":
                 continue
-            cases.append((algo, f"{key}z", "typo", about["default"]))
-            cases.append((algo, key, "type", wrong_value(about["type"])))
-            if {"int", "float"} & set(about["type"].split(" | ")) and key not in ANY_NUMBER:
+            cases.append((algo, f"{key}z", "typo", about.default))
+            cases.append((algo, key, "type", wrong_value(about.type)))
+            if {"int", "float"} & set(about.type.split(" | ")) and key not in ANY_NUMBER:
                 cases.append((algo, key, "range", -12345))
     return cases
 
