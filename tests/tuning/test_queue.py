@@ -159,7 +159,7 @@ def test_the_trial_of_a_killed_process_is_found_at_once(storage: str, toy: Toy) 
     words = [*SHORT, "n_trials=2", f"storage={storage}"]
     study = started(*words[len(SHORT) :])
     context = multiprocessing.get_context("fork")
-    taken, end = context.Enqueued(), context.Event()
+    taken, end = context.Queue(), context.Event()
     process = context.Process(target=_hold, args=(words, taken, end))
     process.start()
     number = taken.get(timeout=60)

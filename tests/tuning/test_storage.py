@@ -137,7 +137,7 @@ def _until_the_disk_is_full(report: object) -> None:
 def test_after_a_full_disk_every_finished_trial_is_there(toy: Toy) -> None:
     worker.run_trials(started("n_trials=3", "sampler=random"), "w", lambda: False)
     context = multiprocessing.get_context("fork")
-    report = context.Enqueued()
+    report = context.Queue()
     process = context.Process(target=_until_the_disk_is_full, args=(report,))
     process.start()
     code, message, n_finished = report.get(timeout=60)
