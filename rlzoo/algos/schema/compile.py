@@ -122,8 +122,7 @@ def compile_table() -> dict[str, Any]:
     policies: dict[str, Any] = {}
     algorithms = {}
     for spec in ALGOS.values():
-        algorithm = load(spec.entry_point)
-        aliases = getattr(algorithm, "policy_aliases", {})
+        aliases = getattr(load(spec.entry_point), "policy_aliases", {})  # Stable-Baselines3's classes have them
         by_name = {name: f"{policy.__module__}:{policy.__name__}" for name, policy in aliases.items()}
         policies |= {
             by_name[name]: as_rows(keywords(cls, "policy_kwargs", _POLICY_OWN)) for name, cls in aliases.items()

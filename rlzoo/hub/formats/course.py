@@ -32,7 +32,7 @@ from rlzoo.hub.formats import source as imported
 from rlzoo.hub.formats.sb3 import CHECKPOINT, names_of_env
 from rlzoo.hub.formats.source import Source, write_json
 from rlzoo.hub.privacy import portable
-from rlzoo.protocols import Evaluation, State
+from rlzoo.protocols import CountsEpisodes, Evaluation, State
 from rlzoo.runs import checkpoints
 from rlzoo.runs.run import Run
 from rlzoo.runs.state_files import as_numpy
@@ -162,7 +162,7 @@ def q_learning_values(agent: Agent, evaluation: Evaluation) -> dict[str, Any]:
     values: dict[str, Any] = {
         "env_id": agent.config.env.id,
         "max_steps": _spec(agent).max_episode_steps,
-        "n_training_episodes": int(getattr(agent.algorithm, "n_episodes", 0)),
+        "n_training_episodes": _n_training_episodes(agent),
         "n_eval_episodes": evaluation.n_episodes,
         "eval_seed": list(evaluation.seeds),
         **{key: chosen[key] for key in SETTINGS if key in chosen},
@@ -172,6 +172,10 @@ def q_learning_values(agent: Agent, evaluation: Evaluation) -> dict[str, Any]:
     if kwargs.get("is_slippery") is False:
         values["slippery"] = False
     return values
+
+
+def _n_training_episodes(agent: Agent) -> int:
+    return int(agent.algorithm.n_episodes) if isinstance(agent.algorithm, CountsEpisodes) else 0
 
 
 def env_tag(agent: Agent) -> str:
@@ -200,7 +204,7 @@ def hyperparameters(agent: Agent, evaluation: Evaluation) -> dict[str, Any]:
     if "learning_rate" in found:
         found["lr"] = found["learning_rate"]
     found |= {
-        "n_training_episodes": int(getattr(agent.algorithm, "n_episodes", 0)),
+        "n_training_episodes": _n_training_episodes(agent),
         "n_evaluation_episodes": evaluation.n_episodes,
         "max_t": _spec(agent).max_episode_steps,
         "env_id": cfg.env.id,
