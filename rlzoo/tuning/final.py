@@ -363,6 +363,17 @@ def table_of(candidates: Sequence[Candidate], second: str | None) -> tuple[list[
     return columns, rows
 
 
+def print_final(final: Final, second: str | None, verdict: str) -> None:
+    """Print the race and the comparison at the end of a study; `second` is its second objective."""
+    if final.raced:
+        console.print_table(*table_of(final.raced, None), title="race on fresh seeds")
+    if final.candidates:
+        title = "compared on other fresh seeds" if final.raced else "on fresh seeds"
+        console.print_table(*table_of(final.candidates, second), title=title)
+    if verdict:
+        console.print_lines(verdict)
+
+
 def data_of(final: Final) -> dict[str, Any]:
     """A comparison as plain data."""
     return {

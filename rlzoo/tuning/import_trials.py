@@ -5,16 +5,23 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from rlzoo.config.compose import lay
+from rlzoo.config import paths
+from rlzoo.config.compose import lay, override
+from rlzoo.config.overrides import key_of
+from rlzoo.config.parse import check
 from rlzoo.config.paths import at_home
-from rlzoo.errors import ConfigError, ExitCode, RlzooError
+from rlzoo.config.tune_schema import TuneImportConfig
+from rlzoo.console import print_lines, print_table
+from rlzoo.errors import ConfigError, ExitCode, Problem, RlzooError
 from rlzoo.tuning.progress import PLACE, StudyProgress
 from rlzoo.tuning.queue import QUEUE, Enqueued, values_of
-from rlzoo.tuning.request import TuneRequest
+from rlzoo.tuning.request import TuneRequest, plan
+from rlzoo.tuning.samplers import name_of
+from rlzoo.tuning.search import command
 from rlzoo.tuning.space import Space, same
 from rlzoo.tuning.space_file import read as read_space
 from rlzoo.tuning.storage.read import Snapshot, find_study, is_study, made_sense_of, read_study, study_names
@@ -26,6 +33,7 @@ if TYPE_CHECKING:
 
 HEADER = b"SQLite format 3\0"
 LOCAL = "sqlite:///"
+OWN_WORDS = tuple(field.name for field in fields(TuneImportConfig))
 WHERE = "a study's folder, an SQLite file, Optuna's journal, or a database's URL"
 
 
@@ -262,6 +270,135 @@ def choose(source: Source, request: TuneRequest, n_best: int) -> Chosen:
         message = f"no trial of {source.name} can be tried in this space" + (f": {reason}" if reason else "")
         raise RlzooError(message, "" if given & keys else f"it searched {', '.join(sorted(given)) or 'nothing known'}")
     return Chosen(tuple(taken), left_out, tuple(sorted(given - keys)), tuple(sorted(keys - given)))
+
+
+@dataclass(frozen=True)
+class Imported:
+    """What came of an import.
+
+    Attributes:
+        source: the other study.
+        chosen: what of it can be tried in this one.
+        taken: that, with its slots.
+        folder: of this study; None for a dry run.
+        notes: what the user should hear about.
+        command: the one that runs this study.
+    """
+
+    source: Source
+    chosen: Chosen
+    taken: Sequence[Taken]
+    folder: Path | None
+    notes: Sequence[str]
+    command: str
+
+    def as_data(self) -> dict[str, Any]:
+        """What was taken and what was not, as plain data."""
+        source, chosen = self.source, self.chosen
+        return {
+            "from": {"study": source.name, "of": source.of, "complete": len(source.trials)},
+            "folder": None if self.folder is None else str(self.folder),
+            "trials": [
+                {
+                    "trial": one.found.number,
+                    "score": one.found.score,
+                    "place": one.slot,
+                    "values": dict(one.values),
+                    "notes": list(one.notes),
+                }
+                for one in self.taken
+            ],
+            "left_out": {str(number): why for number, why in chosen.left_out.items()},
+            "unknown": list(source.unknown),
+            "not_searched": list(chosen.not_searched),
+            "not_given": list(chosen.not_given),
+            "command": self.command,
+        }
+
+    def show(self) -> None:
+        """Print the trials that were taken, and how to run them."""
+
+        def place(one: Taken) -> Any:
+            return "" if self.folder is None else "there already" if one.slot is None else one.slot
+
+        rows = [
+            (
+                one.found.number,
+                one.found.score,
+                place(one),
+                " ".join(f"{k}={v:.4g}" if isinstance(v, float) else f"{k}={v}" for k, v in one.values.items()),
+            )
+            for one in self.taken
+        ]
+        of = f"{self.source.of}, {len(self.source.trials)} complete trials"
+        title = f"the best of {self.source.name} ({of})"
+        print_table(("trial", "score there", "place here", "values"), rows, title=title)
+        print_lines(f"to run {'it' if self.folder is None else self.folder}: {self.command}")
+
+
+def import_trials(words: Sequence[str], *, dry_run: bool = False) -> Imported:
+    """Begin a study with the best trials of another one, which is not changed.
+
+    Args:
+        words: of `rlzoo tune`, and those of `conf/tune-import.yaml`.
+        dry_run: say what would be taken, and write nothing.
+
+    Raises:
+        RlzooError: if a word is wrong, the other study cannot be read, or nothing of it can be tried.
+    """
+    config, request, words = _request(words)
+    assert config.storage is not None
+    source = open_source(config.storage, config.from_study)
+    chosen = choose(source, request, config.n_best)
+    taken: Sequence[Taken] = chosen.taken
+    folder, notes = None, list(request.notices)
+    if not dry_run:
+        folder, taken, said = append(request, source, chosen)
+        notes += said
+    notes += _notes(source, chosen, taken, request)
+    return Imported(source, chosen, taken, folder, notes, command(words).strip())
+
+
+def _request(given: Sequence[str]) -> tuple[TuneImportConfig, TuneRequest, list[str]]:
+    """What is to be imported, the request of the study that gets it, and the words of that.
+
+    Raises:
+        ConfigError: with everything that is wrong with the words.
+    """
+    own = [word for word in given if key_of(word) in OWN_WORDS]
+    asked = override(paths.root() / "conf" / "tune-import.yaml", own, has_groups=False)
+    config, problems = check(TuneImportConfig, asked.values)
+    problems = [asked.locate(problem) for problem in (*asked.problems, *problems)]
+    if asked.values.get("storage") is None:
+        problems.append(Problem("storage", "says where the other study is, and is missing", f"storage= takes {WHERE}"))
+    words = [word for word in given if word not in own]
+    if config is not None and config.into != "sqlite":
+        words.append(f"storage={config.into}")
+    try:
+        request = plan(words)
+    except ConfigError as error:
+        raise ConfigError([*problems, *error.problems]) from None
+    if name_of(request.config.sampler) == "grid":
+        problems.append(Problem("sampler", "grid tries every point of the space: there is nothing to begin with"))
+    if problems or config is None:
+        raise ConfigError(problems)
+    return config, request, words
+
+
+def _notes(source: Source, chosen: Chosen, taken: Sequence[Taken], request: TuneRequest) -> list[str]:
+    """What was not taken as it is."""
+    notes = [f"trial {one.found.number}: {'; '.join(one.notes)}" for one in taken if one.notes]
+    notes += [f"trial {number} is left out: {why}" for number, why in chosen.left_out.items()]
+    if source.unknown:
+        notes.append(f"nothing here is meant by: {', '.join(source.unknown)}")
+    if chosen.not_searched:
+        notes.append(f"this study does not search, and holds fixed: {', '.join(chosen.not_searched)}")
+    if chosen.not_given:
+        notes.append(f"{source.name} does not say, and the sampler draws: {', '.join(chosen.not_given)}")
+    last = max((one.slot for one in taken if one.slot is not None), default=-1)
+    if last >= request.config.n_trials:
+        notes.append(f"the last of them is tried with n_trials={last + 1} or more")
+    return notes
 
 
 def append(request: TuneRequest, source: Source, chosen: Chosen) -> tuple[Path, list[Taken], list[str]]:

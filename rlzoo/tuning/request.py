@@ -15,6 +15,7 @@ from rlzoo.config.parse import check as check_schema
 from rlzoo.config.provenance import COMMAND_LINE
 from rlzoo.config.schema import TrainConfig
 from rlzoo.config.tune_schema import TuneConfig
+from rlzoo.console import print_pairs, print_table
 from rlzoo.errors import ConfigError, Problem
 from rlzoo.launchers import not_here
 from rlzoo.launchers.local import available_cpus
@@ -22,12 +23,15 @@ from rlzoo.training.preflight import MIN_PROCESSES, PROCESSES_PER_CORE, find_pro
 from rlzoo.training.train import rehearse
 from rlzoo.tuning import samplers
 from rlzoo.tuning.progress import NEEDS_EVALUATIONS
+from rlzoo.tuning.race import cost
 from rlzoo.tuning.space import Choice, Parameter, Space
 from rlzoo.tuning.space_file import read
 from rlzoo.tuning.storage import store as storage
 
 OWN_KEYS = ("search_space", *(field.name for field in fields(TuneConfig)))
 """Top-level keys that are no setting of a training."""
+SHOWN = ("n_trials", "workers", "sampler", "pruner", "objective", "storage")
+"""Of the settings of a search, those that a dry run shows."""
 NAME = re.compile(r"\w[\w.-]{0,99}")
 
 
@@ -55,6 +59,53 @@ class TuneRequest:
     def study(self) -> str:
         """The study's name."""
         return self.config.study or f"{self.base.choices['algo']}-{self.base.choices['env']}"
+
+    def as_data(self) -> dict[str, Any]:
+        """What it would do, as plain data."""
+        config, steps = self.config, self.train.total_timesteps
+        several = config.second_objective is not None
+        in_the_end = (config.top_k + 1) * config.final_seeds if several else cost(config.top_k, config.final_seeds)
+        return {
+            "study": self.study,
+            "parameters": [
+                {
+                    "name": each.name,
+                    "key": each.key,
+                    "range": _range(each.transform),
+                    "when": {name: list(values) for name, values in each.when.items()},
+                }
+                for each in self.space.parameters
+            ],
+            **{
+                key: getattr(config, key)
+                for key in ("n_trials", "workers", "sampler", "pruner", "objective", "storage")
+            },
+            "steps at most": config.n_trials * config.seeds_per_trial * steps,
+            "and in the end": in_the_end * steps if config.top_k else 0,
+        }
+
+    def show(self) -> None:
+        """Print what it would do."""
+        data = self.as_data()
+        rows = [
+            (each["name"], each["key"], each["range"], _conditions(each["when"])) for each in data.pop("parameters")
+        ]
+        print_table(("parameter", "setting", "range", "when"), rows, title=f"study {data.pop('study')}")
+        print_pairs([(key, f"{value:,}" if isinstance(value, int) else value) for key, value in data.items()])
+
+
+def _range(transform: Any) -> str:
+    if hasattr(transform, "values"):
+        return ", ".join(map(str, transform.values))
+    kind = type(transform).__name__
+    if kind == "OneMinus":
+        return f"{1 - transform.high:g} to {1 - transform.low:g} (log of the distance from 1)"
+    scale = " log" if getattr(transform, "log", False) else ""
+    return f"{transform.low:g} to {transform.high:g}{scale} ({kind})"
+
+
+def _conditions(when: Mapping[str, Sequence[Any]]) -> str:
+    return ", ".join(f"{name}: {' or '.join(map(str, values))}" for name, values in when.items())
 
 
 def plan(words: Sequence[str], *, starts: bool = True) -> TuneRequest:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,9 +13,9 @@ from rlzoo import console
 from rlzoo.errors import BY_SIGNAL, ExitCode, RlzooError, code_of_signal
 from rlzoo.launchers import Job, launch, ready, sweep_exit_code
 from rlzoo.launchers.signals import noted_signals
-from rlzoo.redaction import redact_command
+from rlzoo.redaction import redact_command, shell
 from rlzoo.tuning.display import Watch, summary
-from rlzoo.tuning.final import Final, decide, save, search_cost
+from rlzoo.tuning.final import Final, data_of, decide, print_final, save, search_cost, spent
 from rlzoo.tuning.progress import StudyProgress
 from rlzoo.tuning.request import TuneRequest, plan
 from rlzoo.tuning.study import Study, begin, join
@@ -33,6 +34,7 @@ class Tuned:
         final: the comparison on fresh seeds, None where none was asked for.
         cost: `steps` and `cpu_hours` of the search.
         saved: the file of the tuned set, if one was written.
+        second: the second objective, if there is one.
     """
 
     folder: Path
@@ -41,6 +43,46 @@ class Tuned:
     final: Final | None
     cost: dict[str, float]
     saved: Path | None
+    second: str | None = None
+
+    def as_data(self) -> dict[str, Any]:
+        """The study as plain data."""
+        return {
+            "folder": str(self.folder),
+            "trials": self._counts(),
+            "best": list(self.best),
+            "final": None if self.final is None else data_of(self.final),
+            "cost": self.cost,
+            "saved": None if self.saved is None else str(self.saved),
+        }
+
+    def show(self) -> None:
+        """Print the best trials, the comparison, and where everything is."""
+        second = [self.second] if self.second else []
+        rows = [
+            (each["number"], each["score"], *([each["second"]] if second else []), _values(each["values"]))
+            for each in self.best
+        ]
+        title = "Pareto front" if second else "best trials"
+        console.print_table(("trial", "score", *second, "values"), rows, title=title)
+        if self.final is not None:
+            print_final(self.final, self.second, "" if second else self.final.verdict)
+        console.print_lines(f"trials: {', '.join(f'{count} {state}' for state, count in self._counts().items())}")
+        console.print_lines(f"search cost: {spent(self.cost)}")
+        if self.saved is not None:
+            console.print_lines(f"saved: {self.saved}, which rlzoo train applies from here on")
+        console.print_lines(f"study: {self.folder}")
+        console.print_lines(f"its pictures: rlzoo tune report {shell(f'study={self.folder}')}")
+
+    def _counts(self) -> dict[str, int]:
+        """How many trials ended in each way."""
+        return dict(Counter(trial["state"] for trial in self.trials))
+
+
+def _values(values: Mapping[str, Any]) -> str:
+    return " ".join(
+        f"{name}={value:.4g}" if isinstance(value, float) else f"{name}={value}" for name, value in values.items()
+    )
 
 
 def tune(*words: str) -> Tuned:
@@ -157,4 +199,5 @@ def _tuned(study: Study, progress: StudyProgress, final: Final | None, saved: Pa
         final,
         search_cost(progress),
         saved,
+        study.request.config.second_objective,
     )

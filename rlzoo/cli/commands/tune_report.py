@@ -39,8 +39,7 @@ def _files(written: Written) -> dict[str, object]:
 
 
 def _print(report: Report, written: Written, n: int) -> None:
-    from rlzoo.cli.commands.tune import print_final
-    from rlzoo.tuning.final import spent
+    from rlzoo.tuning.final import print_final, spent
 
     second = [report.second] if report.second else []
     columns = ("trial", "score", *second, "values")
