@@ -186,7 +186,7 @@ def _create(variant: str, name: str, *, seed: int, total_timesteps: int) -> Any:
     from rlzoo import compose
     from rlzoo.algos.create import resolve
     from rlzoo.algos.deep.ppo_scratch import PPO
-    from rlzoo.algos.schema.signatures import find_signature
+    from rlzoo.algos.schema.check import find_signature
     from rlzoo.algos.specs import find_spec
     from rlzoo.envs.make import make
     from rlzoo.seeding import seed_everything

@@ -29,7 +29,7 @@ from rlzoo.hub.privacy import refuse_leaks
 from rlzoo.loggers import csv, tensorboard
 from rlzoo.runs import checkpoints, tables
 from rlzoo.runs.run import Checkpoint, Run, find_runs, write_text
-from rlzoo.runs.strangers import admit
+from rlzoo.runs.trust import require_trusted
 from rlzoo.training import init_from, verify_resume
 from tests.results import entry, make_run
 
@@ -74,7 +74,7 @@ def test_a_run_with_a_link_to_elsewhere_is_not_opened(name, run, elsewhere):
     put_link(run, name, elsewhere / "file")
     assert name in refused(Run.open, run.path).message
     assert name in refused(Run.open, "ppo/CartPole-v1", run.path.parents[2]).message
-    assert refused(admit, run, {}, trust=True)  # one's own too, and whatever is said about it
+    assert refused(require_trusted, run, {}, trust=True)  # one's own too, and whatever is said about it
     for folder in ("checkpoints", "tensorboard", "videos"):
         put_link(run, folder, elsewhere)
         assert folder in refused(Run.open, run.path).message
@@ -103,7 +103,7 @@ def test_links_above_a_run_and_within_it_are_the_users_own(run, tmp_path):
         next(find_runs(tmp_path / "runs")),
     ):
         assert opened.read_info()["status"] == "finished" and opened.read_results()
-        admit(opened, opened.read_config())
+        require_trusted(opened, opened.read_config())
         opened.append_result(entry(1.0, 0.0))
     assert [row["status"] for row in listing.runs(str(tmp_path / "runs"))] == ["finished"]
     assert Run.create(tmp_path / "runs", algo="ppo", env_id="X-v0", seed=0).path.is_dir()
@@ -141,7 +141,7 @@ def test_folders_in_folders_in_folders(run, deeper, tmp_path):
     deeper(run.path)
     deeper(package)
     assert "64 deep" in refused(Run.open, run.path).message
-    assert refused(admit, run, {}, trust=True)
+    assert refused(require_trusted, run, {}, trust=True)
     assert [found.path for found in find_runs(tmp_path / "runs")] == [run.path]
     assert Repository(package, Origin("x")).names() == ["rlzoo/info.json", "x.yaml"]
     assert validate._files_below(package) == [package / "x.yaml"]

@@ -31,7 +31,7 @@ ANY_NUMBER = ("gradient_steps", "target_entropy", "alive_bonus_offset")
 
 
 def signatures() -> dict[str, dict[str, dict]]:
-    from rlzoo.algos.schema.signatures import find_signature
+    from rlzoo.algos.schema.check import find_signature
     from rlzoo.algos.specs import ALGOS
 
     return {name: dict(find_signature(spec).keywords) for name, spec in ALGOS.items()}

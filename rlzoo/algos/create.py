@@ -11,8 +11,8 @@ from functools import partial
 from inspect import signature
 from typing import TYPE_CHECKING, Any
 
-from rlzoo.algos.schema.rules import choose_policy
-from rlzoo.algos.schema.signatures import Signature, find_signature, is_sb3, load_class, verify_versions
+from rlzoo.algos.schema.check import Signature, find_signature, is_sb3, load_class, verify_versions
+from rlzoo.algos.schema.combinations import choose_policy
 from rlzoo.algos.schema.types import CLASSES, NOISES, SCHEDULES, named_numbers
 from rlzoo.algos.specs import AlgoSpec, find_spec
 from rlzoo.config.fields import Fields
@@ -32,7 +32,7 @@ def create(algo: AlgoConfig, env: VecEnv, *, seed: int | None, device: str, infe
     """Build an algorithm.
 
     Args:
-        algo: its name and keywords, checked by `algos.schema.signatures.check`.
+        algo: its name and keywords, checked by `algos.schema.check.check`.
         env: what it learns from; its spaces shape the networks.
         seed: seeds Python, NumPy, torch, the environment and its action space; None leaves them alone.
         device: `auto`, `cpu` or `cuda[:i]`.

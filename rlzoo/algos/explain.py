@@ -13,8 +13,8 @@ from typing import Any
 
 from rlzoo import registry
 from rlzoo.algos import specs
+from rlzoo.algos.schema.check import find_signature
 from rlzoo.algos.schema.compile import RANGES
-from rlzoo.algos.schema.signatures import find_signature
 from rlzoo.algos.specs import AlgoSpec
 from rlzoo.config import files
 from rlzoo.config.fields import Field

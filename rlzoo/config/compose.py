@@ -357,7 +357,7 @@ def _defaults(
     command: str, groups: dict[str, str], problems: list[Problem]
 ) -> tuple[list[tuple[str, str]], dict[str, Any]]:
     """The files of the defaults list as (config path, package). A choice with a problem is left at its default."""
-    from rlzoo.config.hydra_source import defaults_list
+    from rlzoo.config.hydra_config import defaults_list
 
     bad = {problem.key for problem in problems}
     words = [text for key, text in groups.items() if key not in bad]

@@ -39,7 +39,7 @@ decide neither what is learned nor how it is judged."""
 
 @dataclass(frozen=True)
 class AlgoConfig:
-    """An algorithm by name, and every keyword of its constructor; `algos.schema.signatures` knows these."""
+    """An algorithm by name, and every keyword of its constructor; `algos.schema.check` knows these."""
 
     name: Requested[str]
     hyperparams: Tuned[Options]

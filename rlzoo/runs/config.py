@@ -6,15 +6,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from rlzoo.algos.schema.signatures import check_values
+from rlzoo.algos.schema.check import check_values
 from rlzoo.config.compose import Composition, override
 from rlzoo.config.parse import check
 from rlzoo.config.schema import TrainConfig
 from rlzoo.config.yaml_file import YamlFile
 from rlzoo.envs.check import check_options
 from rlzoo.errors import Problem
-from rlzoo.runs import strangers
 from rlzoo.runs.run import Run
+from rlzoo.runs.trust import require_trusted
 from rlzoo.untrusted import signature
 
 HERE: dict[str, Any] = {"runs_dir": "runs", "n_seeds": 1, "n_jobs": 1, "launcher": {"name": "local"}}
@@ -54,10 +54,10 @@ class RunConfig:
             training: it will be trained on.
 
         Raises:
-            RlzooError: as `strangers.admit` does.
+            RlzooError: as `require_trusted` does.
         """
         composition = override(self.file, words)
-        strangers.admit(self.run, composition.values, own=self.is_own, trust=trust, training=training)
+        require_trusted(self.run, composition.values, own=self.is_own, trust=trust, training=training)
         return composition
 
     def read(self, *, trust: bool = False, training: bool = False) -> TrainConfig:

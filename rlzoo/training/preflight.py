@@ -14,7 +14,7 @@ from rlzoo import registry
 from rlzoo.algos import specs
 from rlzoo.algos.memory import Sizes
 from rlzoo.algos.memory import problems as memory_problems
-from rlzoo.algos.schema.signatures import check as check_algo
+from rlzoo.algos.schema.check import check as check_algo
 from rlzoo.config import files
 from rlzoo.config.compose import Composition
 from rlzoo.config.compose import compose as compose_words

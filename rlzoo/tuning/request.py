@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from typing import Any
 
-from rlzoo.algos.schema.signatures import check_values
+from rlzoo.algos.schema.check import check_values
 from rlzoo.config import env_names
 from rlzoo.config.compose import Composition, compose, lay, without
 from rlzoo.config.parse import check as check_schema

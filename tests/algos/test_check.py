@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from rlzoo.algos.schema import signatures
+from rlzoo.algos.schema import check as algo_check
 from rlzoo.algos.schema.compile import ANY, RANGES, as_rows, as_yaml, keywords_of
 from rlzoo.algos.specs import ALGOS, find_spec
 from rlzoo.config.compose import compose
@@ -37,7 +37,7 @@ def check(
     fitting = next(text for kind, text in ACTIONS.items() if kind in ALGOS[algo].action_spaces)
     if observation == "":
         observation = "Discrete(16)" if ALGOS[algo].observation_spaces else "Box(4)"
-    return signatures.check(
+    return algo_check.check(
         {"name": config.name, **config.hyperparams},
         observation_space=observation,
         action_space=action or fitting,
@@ -66,8 +66,8 @@ def test_defaults_are_fine(algo: str) -> None:
 
 def test_nothing_heavy_is_imported() -> None:
     code = (
-        "import sys; from rlzoo.algos.schema import signatures; "
-        "signatures.check({'name': 'dqn', 'gamma': 2}, observation_space='Box(4)', action_space='Discrete(2)', "
+        "import sys; from rlzoo.algos.schema import check as algo_check; "
+        "algo_check.check({'name': 'dqn', 'gamma': 2}, observation_space='Box(4)', action_space='Discrete(2)', "
         "n_envs=1, total_timesteps=1000, typed=bool); "
         "print(*{'torch', 'numpy', 'gymnasium', 'stable_baselines3', 'yaml', 'pydantic'} & set(sys.modules))"
     )
@@ -78,7 +78,7 @@ def test_nothing_heavy_is_imported() -> None:
 def numeric_keywords() -> list[tuple[str, str]]:
     return [
         (algo, key)
-        for algo, row in signatures.table()["algorithms"].items()
+        for algo, row in algo_check.table()["algorithms"].items()
         for key, entry in row["keywords"].items()
         if {"int", "float"} & set(entry["type"].split(" | "))
     ]
@@ -96,13 +96,13 @@ UNBOUNDED = {key for (_, key), limits in RANGES.items() if limits == ANY}
 
 @pytest.mark.parametrize(("algo", "key"), numeric_keywords())
 def test_every_number_has_a_range_that_its_default_is_in(algo: str, key: str) -> None:
-    field = signatures.find_signature(find_spec(algo)).keywords[key]
+    field = algo_check.find_signature(find_spec(algo)).keywords[key]
     low = field.gt if field.ge is None else field.ge
     assert (low is None) == (key in UNBOUNDED)
     if low is None:
         return
     assert f"algo.{key}" in problems(algo, **{key: low - 1 if field.also != low - 1 else low - 2})
-    keywords = signatures.table()["algorithms"][algo]["keywords"]
+    keywords = algo_check.table()["algorithms"][algo]["keywords"]
     alone = {"normalize_advantage": False} if "normalize_advantage" in keywords else {}
     if (algo, key) != ("evolution_strategies", "population_size"):  # which has to be even
         assert (f"algo.{key}" in problems(algo, **{key: low}, **alone)) == (field.gt is not None)
@@ -114,7 +114,7 @@ def test_every_number_has_a_range_that_its_default_is_in(algo: str, key: str) ->
 
 def test_every_nested_number_has_a_range() -> None:
     for part in ("policies", "optimizers", "replay_buffers", "rollout_buffers", "features_extractors", "noises"):
-        for keywords in signatures.part(part).values():
+        for keywords in algo_check.part(part).values():
             for key, field in keywords.items():
                 if {"int", "float", "pair", "numbers"} & set(field.words) and key not in UNBOUNDED:
                     assert field.range, (part, key)
@@ -122,7 +122,7 @@ def test_every_nested_number_has_a_range() -> None:
 
 @pytest.mark.parametrize("algo", ALGOS)
 def test_a_misspelt_keyword_is_corrected(algo: str) -> None:
-    for key in signatures.table()["algorithms"][algo]["keywords"]:
+    for key in algo_check.table()["algorithms"][algo]["keywords"]:
         wrong = key[:-2] + key[-1] + key[-2] if key[-1] != key[-2] else key + "x"
         assert f"'{key}'" in problems(algo, **{wrong: 1})[f"algo.{wrong}"]
 
@@ -334,7 +334,7 @@ def test_an_image_network_of_ones_own_makes_the_plain_policy_fit() -> None:
 
 def test_unknown_spaces_are_not_guessed_about() -> None:
     config = defaults("dqn", replay_buffer_class="her")
-    found, _ = signatures.check(
+    found, _ = algo_check.check(
         {"name": "dqn", **config.hyperparams},
         observation_space=None,
         action_space=None,
@@ -401,7 +401,7 @@ def test_what_may_surprise() -> None:
 
 
 def test_an_unknown_algorithm() -> None:
-    found, _ = signatures.check(
+    found, _ = algo_check.check(
         {"name": "dnq"}, observation_space=None, action_space=None, n_envs=1, total_timesteps=1, typed=bool
     )
     assert [problem.key for problem in found] == ["algo.name"]
@@ -450,7 +450,7 @@ def test_a_new_algorithm_says_its_ranges_in_its_constructor(tmp_path: Path, monk
     monkeypatch.syspath_prepend(str(tmp_path))
 
     def said(**values: Any) -> dict[str, str]:
-        found = signatures.check_values({"name": "toy_search:RandomSearch", **values})
+        found = algo_check.check_values({"name": "toy_search:RandomSearch", **values})
         return {problem.key: problem.message for problem in found}
 
     assert said(weight_std=-3) == {
@@ -467,10 +467,10 @@ def test_a_new_algorithm_of_the_registry_is_checked_by_train(monkeypatch: pytest
     monkeypatch.syspath_prepend(str(tmp_path))
     spec = replace(ALGOS["cem"], name="random_search", entry_point="toy_search:RandomSearch")
     rows = as_rows(keywords_of(spec))
-    table = copy.deepcopy(signatures.table())
+    table = copy.deepcopy(algo_check.table())
     table["algorithms"]["random_search"] = {"keywords": rows, "policies": {}}
     monkeypatch.setitem(ALGOS, "random_search", spec)
-    monkeypatch.setattr(signatures, "table", lambda: table)
+    monkeypatch.setattr(algo_check, "table", lambda: table)
     place = Path("conf/algo/random_search.yaml")
     place.parent.mkdir(parents=True)
     place.write_text(as_yaml(spec))

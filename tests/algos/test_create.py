@@ -14,7 +14,7 @@ from stable_baselines3.her.her_replay_buffer import HerReplayBuffer
 
 from rlzoo.algos.create import noise, resolve, schedule
 from rlzoo.algos.schema import types as names
-from rlzoo.algos.schema.signatures import find_signature
+from rlzoo.algos.schema.check import find_signature
 from rlzoo.algos.specs import ALGOS
 from rlzoo.registry import load
 

@@ -11,7 +11,7 @@ from stable_baselines3.common.vec_env import VecEnv
 
 from rlzoo.algos.create import create
 from rlzoo.algos.sb3.adapter import SB3Algorithm
-from rlzoo.algos.schema import signatures
+from rlzoo.algos.schema import check as algo_check
 from rlzoo.algos.specs import ALGOS, all_specs, find_spec
 from rlzoo.config import paths
 from rlzoo.config.schema import AlgoConfig
@@ -73,11 +73,11 @@ def package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
 def _forget() -> None:
     paths.plugin_algorithms.cache_clear()
     paths.plugin_roots.cache_clear()
-    signatures.find_signature.cache_clear()
+    algo_check.find_signature.cache_clear()
 
 
 def check(algo: dict[str, object]) -> list[Problem]:
-    found, _ = signatures.check(
+    found, _ = algo_check.check(
         algo, observation_space="Box(4)", action_space="Discrete(2)", n_envs=1, total_timesteps=1000, typed=bool
     )
     return found

@@ -7,7 +7,7 @@ from dataclasses import fields
 
 import pytest
 
-from rlzoo.algos.schema.signatures import table
+from rlzoo.algos.schema.check import table
 from rlzoo.config import files
 from rlzoo.config.compose import compose
 from rlzoo.config.schema import TrainConfig

@@ -1,7 +1,7 @@
 """Reads constructors into the table `signatures.json`, and writes the YAML of rlzoo's own algorithms from theirs.
 
 Run as `python -m rlzoo.algos.schema.compile` after an upgrade, and after a change of an algorithm's constructor. What
-the table is for: `rlzoo.algos.schema.signatures`.
+the table is for: `rlzoo.algos.schema.check`.
 """
 
 from __future__ import annotations

@@ -206,4 +206,4 @@ WORDS: dict[str, Kind] = {
     "layers": Kind("a list of layer sizes ([64, 64])", is_list, _layers),
     "networks": Kind("a mapping to lists of layer sizes", _is_mapping, _networks),
 }
-"""What `rlzoo.algos.schema.signatures` adds to `rlzoo.config.fields.KINDS`."""
+"""What `rlzoo.algos.schema.check` adds to `rlzoo.config.fields.KINDS`."""

@@ -17,8 +17,8 @@ from pathlib import Path, PurePosixPath
 from typing import Any, TypeVar
 
 from rlzoo import contained, registry
-from rlzoo.algos.schema.signatures import check as check_algo
-from rlzoo.algos.schema.signatures import check_values
+from rlzoo.algos.schema.check import check as check_algo
+from rlzoo.algos.schema.check import check_values
 from rlzoo.algos.specs import find_spec
 from rlzoo.config import aliases, env_names, paths, yaml_file
 from rlzoo.config.parse import check, parse
@@ -27,8 +27,9 @@ from rlzoo.envs import registration
 from rlzoo.envs.check import check_env
 from rlzoo.errors import ConfigError, ExitCode, Problem, RlzooError, clean
 from rlzoo.hub.listing import Published, read_published
-from rlzoo.runs import checkpoints, strangers
+from rlzoo.runs import checkpoints
 from rlzoo.runs.run import Run, write_text
+from rlzoo.runs.trust import foreign
 from rlzoo.untrusted import pickle_files
 from rlzoo.untrusted.unpickle import HINT, Trusted, unpickle
 
@@ -338,9 +339,9 @@ def checked(values: dict[str, Any], source: Source, *, where: str) -> TrainConfi
         ConfigError: with every problem.
         RlzooError: with exit code 7, if it names modules of others and is not trusted.
     """
-    foreign = strangers.foreign(values)
-    if foreign and not source.options.trust:
-        raise RlzooError(f"{where} {'; '.join(foreign)}", HINT, ExitCode.UNSAFE)
+    wanted = foreign(values)
+    if wanted and not source.options.trust:
+        raise RlzooError(f"{where} {'; '.join(wanted)}", HINT, ExitCode.UNSAFE)
     registry.allow_imports(registry.modules_named(values))
     cfg, problems = check(TrainConfig, values)
     if not any(problem.key.partition(".")[0] == "env" for problem in problems):

@@ -18,7 +18,7 @@ from rlzoo.protocols import Algorithm, Callback, CountsEpisodes, Finishes, Patie
 from rlzoo.runs import checkpoints
 from rlzoo.runs.run import Checkpoint, Run
 from rlzoo.training.callbacks.interrupt import Interrupt
-from rlzoo.training.callbacks.resume import ResumeState
+from rlzoo.training.callbacks.resume_state import ResumeState
 
 if TYPE_CHECKING:
     from stable_baselines3.common.vec_env import VecEnv

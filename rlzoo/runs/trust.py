@@ -21,7 +21,7 @@ _OF_PLACES = frozenset(":/\\")
 """Characters of module:Class and of paths."""
 
 
-def admit(
+def require_trusted(
     run: Run, values: Mapping[str, Any], *, own: bool = False, trust: bool = False, training: bool = False
 ) -> None:
     """Let a run be used whose code and places are the user's own, or trusted.

@@ -11,7 +11,7 @@ import yaml
 from annotated_types import Ge, Gt, Interval
 from stable_baselines3.common.utils import LinearSchedule
 
-from rlzoo.algos.schema import signatures
+from rlzoo.algos.schema import check as algo_check
 from rlzoo.algos.schema.compile import TABLE, as_text, as_yaml, compile_table, word_of
 from rlzoo.algos.schema.types import CLASSES, NOT_HYPERPARAMETERS
 from rlzoo.algos.specs import ALGOS
@@ -22,7 +22,7 @@ from rlzoo.registry import load
 
 
 def test_the_table_is_what_the_packages_say() -> None:
-    assert signatures.table() == compile_table()
+    assert algo_check.table() == compile_table()
     assert TABLE.read_text() == as_text(compile_table())  # run `make signatures` after an upgrade
 
 
@@ -77,18 +77,18 @@ def test_action_spaces_are_those_of_the_constructor(algo: str) -> None:
 
 
 def test_other_versions_are_compared(monkeypatch: pytest.MonkeyPatch) -> None:
-    old = copy.deepcopy(signatures.table())
+    old = copy.deepcopy(algo_check.table())
     old["versions"]["stable_baselines3"] = "2.8.0"
     keywords = old["algorithms"]["dqn"]["keywords"]
     keywords["buffer"] = keywords.pop("buffer_size")
     keywords["tau"]["default"] = 0.5
-    monkeypatch.setattr(signatures, "table", lambda: old)
-    signatures.verify_versions.cache_clear()
+    monkeypatch.setattr(algo_check, "table", lambda: old)
+    algo_check.verify_versions.cache_clear()
     try:
         with pytest.raises(RlzooError) as caught:
-            signatures.verify_versions()
+            algo_check.verify_versions()
     finally:
-        signatures.verify_versions.cache_clear()
+        algo_check.verify_versions.cache_clear()
     assert "dqn.keywords.buffer is gone" in caught.value.message
     assert "dqn.keywords.buffer_size is new" in caught.value.message
     assert "dqn.keywords.tau.default was 0.5, is 1.0" in caught.value.message
@@ -96,14 +96,14 @@ def test_other_versions_are_compared(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_another_version_with_the_same_signatures_is_fine(monkeypatch: pytest.MonkeyPatch) -> None:
-    old = copy.deepcopy(signatures.table())
+    old = copy.deepcopy(algo_check.table())
     old["versions"]["stable_baselines3"] = "2.9.1"
-    monkeypatch.setattr(signatures, "table", lambda: old)
-    signatures.verify_versions.cache_clear()
+    monkeypatch.setattr(algo_check, "table", lambda: old)
+    algo_check.verify_versions.cache_clear()
     try:
-        signatures.verify_versions()
+        algo_check.verify_versions()
     finally:
-        signatures.verify_versions.cache_clear()
+        algo_check.verify_versions.cache_clear()
 
 
 @pytest.mark.parametrize(

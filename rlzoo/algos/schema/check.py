@@ -13,8 +13,8 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from rlzoo.algos.schema import rules
-from rlzoo.algos.schema.rules import BY_KIND
+from rlzoo.algos.schema import combinations
+from rlzoo.algos.schema.combinations import BY_KIND
 from rlzoo.algos.schema.types import NOT_HYPERPARAMETERS, WORDS
 from rlzoo.algos.specs import AlgoSpec, find_spec
 from rlzoo.config import fields
@@ -181,7 +181,7 @@ def check(
     policy = algo.get("policy", "auto")
     wrong = {problem.key.split(".")[1] for problem in problems}
     defaults = {key: field.default for key, field in signature.keywords.items()}
-    request = rules.Request(
+    request = combinations.Request(
         spec=spec,
         values={key: value for key, value in {**defaults, **hyperparams, "policy": policy}.items() if key not in wrong},
         policies=tuple(signature.policies),
@@ -191,9 +191,9 @@ def check(
         total_timesteps=total_timesteps,
         typed=typed,
     )
-    findings = list(rules.find(request))
+    findings = list(combinations.find(request))
     problems += [finding for finding in findings if isinstance(finding, Problem)]
-    return problems, [finding.text for finding in findings if isinstance(finding, rules.Notice)]
+    return problems, [finding.text for finding in findings if isinstance(finding, combinations.Notice)]
 
 
 def check_values(algo: Mapping[str, Any], observation_space: str | None = None, *, whole: bool = True) -> list[Problem]:
@@ -233,7 +233,7 @@ def _policy_for(policy: Any, signature: Signature, observation: str | None) -> s
     """The policy whose keywords `policy_kwargs` holds; they hardly differ where the observation is not known."""
     if isinstance(policy, str) and policy in signature.policies:
         return policy
-    kind = rules.observation_kind(observation) if observation is not None else "vector"
+    kind = combinations.observation_kind(observation) if observation is not None else "vector"
     fitting = [name for name in BY_KIND.get(kind, ()) if name in signature.policies]
     return next(iter((*fitting, *signature.policies)), "")
 

@@ -7,17 +7,17 @@ from pathlib import Path
 import pytest
 
 from rlzoo.errors import ExitCode, RlzooError
-from rlzoo.runs import strangers
+from rlzoo.runs.trust import excessive, naming, require_trusted
 from rlzoo.untrusted import signature
 from tests.results import make_run
 
 
 def test_a_word_that_is_a_file_of_the_current_folder_names_it(workdir: Path) -> None:
     kwargs = {"model": "evil", "parts": [{"deep": "world.xml"}], "map_name": "4x4", "render_mode": "human", "n": 3}
-    assert strangers.naming({"env": {"kwargs": kwargs}}) == []
+    assert naming({"env": {"kwargs": kwargs}}) == []
     (workdir / "evil").mkdir()
     (workdir / "world.xml").symlink_to("/nowhere")
-    assert strangers.naming({"env": {"kwargs": kwargs}}) == ["env.kwargs.model", "env.kwargs.parts"]
+    assert naming({"env": {"kwargs": kwargs}}) == ["env.kwargs.model", "env.kwargs.parts"]
 
 
 def test_a_number_that_keeps_one_step_busy_needs_trust(tmp_path: Path) -> None:
@@ -25,11 +25,11 @@ def test_a_number_that_keeps_one_step_busy_needs_trust(tmp_path: Path) -> None:
     kwargs = {"frame_skip": 10**9, "a": [{"b": -(10**9)}], "n": 108_000, "gravity": 1e9, "is_slippery": True}
     env = {"id": "Hopper-v5", "kwargs": kwargs, "wrappers": {"atari": {"noop_max": 10**12}, "flatten": None}}
     with pytest.raises(RlzooError) as error:
-        strangers.admit(run, {"env": env})
+        require_trusted(run, {"env": env})
     assert error.value.code == ExitCode.UNSAFE
-    assert strangers.excessive({"env": env}) == ["env.kwargs.frame_skip", "env.kwargs.a", "env.wrappers.atari"]
+    assert excessive({"env": env}) == ["env.kwargs.frame_skip", "env.kwargs.a", "env.wrappers.atari"]
     for own, trust in ((True, False), (False, True)):
-        strangers.admit(run, {"env": env}, own=own, trust=trust)
+        require_trusted(run, {"env": env}, own=own, trust=trust)
 
 
 @pytest.mark.parametrize(("variable", "value"), [("XDG_STATE_HOME", "state"), ("HOME", ".")])
