@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,10 @@ os.environ["OMP_NUM_THREADS"] = "1"
 os.environ.setdefault("CUDA_VISIBLE_DEVICES", "")  # the tests promise numbers of the CPU; `-m gpu` runs set it
 os.environ.setdefault("SDL_VIDEODRIVER", "dummy")
 os.environ.setdefault("SDL_AUDIODRIVER", "dummy")
+# `nohup make test &` ignores these, and all that the tests start would inherit it.
+for _number, _default in ((signal.SIGINT, signal.default_int_handler), (getattr(signal, "SIGHUP", 0), signal.SIG_DFL)):
+    if _number and signal.getsignal(_number) == signal.SIG_IGN:
+        signal.signal(_number, _default)
 for library in gl_libraries()[:1]:  # importing mujoco fails if it is told to take one that is not there
     os.environ.setdefault("MUJOCO_GL", library.lower())
 os.environ["WANDB_MODE"] = "offline"

@@ -25,7 +25,7 @@ class Answer:
     """What a command found.
 
     Attributes:
-        data: for programs, as `--json` prints it.
+        data: for programs, as `--json` prints it, or what makes it: a learned table can have millions of numbers.
         show: prints it for people; it may return the exit code.
         code: the exit code otherwise.
         allow_nan: it holds what somebody has configured, in which there may be numbers that JSON does not have.
@@ -75,7 +75,8 @@ class Entry:
         if not isinstance(found, Answer):
             return found
         if arguments.json:
-            print(json.dumps(found.data, allow_nan=found.allow_nan))
+            data = found.data() if callable(found.data) else found.data
+            print(json.dumps(data, allow_nan=found.allow_nan))
             return found.code
         return found.show() or found.code
 

@@ -245,4 +245,7 @@ def _entry_point(name: str) -> str:
 def _arguments(name: str, options: Mapping[str, Any]) -> dict[str, Any]:
     """Options as the wrapper's code wants them: lists as tuples, 1e3 as a whole number where it counts something."""
     known = WRAPPERS[name].options if name in WRAPPERS else {}
-    return {key: known.get(key, Field("any")).plain(value) for key, value in options.items()}
+    return {
+        key: value if type(value) is int else known.get(key, Field("any")).plain(value)  # gymnasium warns of -1.0
+        for key, value in options.items()
+    }

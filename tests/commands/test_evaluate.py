@@ -74,7 +74,7 @@ def test_steps_instead_of_episodes(run):
         ({"env_words": ["algo.gamma=0.5"]}, "only env"),
         ({"device": "gpu"}, "device: must be auto"),
         ({"device": "cuda:99"}, "is not there"),
-        ({"seeds": []}, "seeds: is empty"),
+        ({"seeds": []}, "seeds: must be a list of 1 or more"),
         ({"n_episodes": 3, "seeds": (1, 2)}, "n_episodes: is 3, and there are 2 seeds"),
         ({"seeds": [-1]}, "seeds: must be at least 0"),
         ({"n_episodes": 0}, "n_episodes: must be at least 1"),

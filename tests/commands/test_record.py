@@ -44,7 +44,7 @@ def test_mistakes_leave_nothing(run, capsys):
         ({"env_words": ["env.kwargs.gravty=-5"]}, "gravty"),
         ({"env_words": ["algo.gamma=0.5"]}, "only env"),
         ({"device": "gpu"}, "device: must be auto"),
-        ({"seeds": []}, "seeds: is empty"),
+        ({"seeds": []}, "seeds: must be a list of 1 or more"),
         ({"path": "film"}, r"path: must end in \.mp4"),
         ({"env_words": ["env.monitor_kwargs.info_keywords=[nothing]"]}, "raised KeyError at step"),
     ],

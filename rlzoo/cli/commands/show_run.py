@@ -11,4 +11,4 @@ from rlzoo.hub.agents import open_agent
 @command(AgentConfig, apart=is_about_env)
 def main(call: Call[AgentConfig]) -> Answer:
     learned = read(open_agent(call.options.run, call.options, call.apart), call.options.checkpoint)
-    return Answer(learned.as_data(), learned.show)
+    return Answer(learned.as_data, learned.show)

@@ -18,11 +18,11 @@ def _tune(arguments: Arguments) -> Answer:
     for notice in dict.fromkeys(request.notices):
         say(f"note: {notice}")
     if arguments.dry_run:
-        return Answer(request.as_data(), request.show)
+        return Answer(request.as_data, request.show)
     from rlzoo.tuning.search import search
 
     tuned = search(request, arguments.words)
-    return Answer(tuned.as_data(), tuned.show)
+    return Answer(tuned.as_data, tuned.show)
 
 
 main = Entry(_tune)

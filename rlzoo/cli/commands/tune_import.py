@@ -18,7 +18,7 @@ def _import(arguments: Arguments) -> Answer:
     imported = import_trials(arguments.words, dry_run=arguments.dry_run)
     for note in dict.fromkeys(imported.notes):
         say(f"note: {note}")
-    return Answer(imported.as_data(), imported.show)
+    return Answer(imported.as_data, imported.show)
 
 
 main = Entry(_import, TuneImportConfig, "tune-import")
