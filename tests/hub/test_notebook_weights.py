@@ -62,8 +62,8 @@ def logits(run, observations):
     if hasattr(algorithm, "q_network"):
         with torch.no_grad():
             return algorithm.q_network(torch.as_tensor(observations)).numpy()
-    if hasattr(algorithm, "mean"):
-        return algorithm.policy.outputs(algorithm.mean[None], observations)
+    if isinstance(algorithm, PolicySearch):
+        return algorithm.policy.outputs(algorithm.weights[None], observations)
     return algorithm._outputs(observations)
 
 
