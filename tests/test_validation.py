@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 from pathlib import Path
 
 import pytest
@@ -153,3 +154,18 @@ def test_a_mistake_in_an_assignment_of_the_course_is_named(tmp_path):
     _, findings = validate([path])
     assert {finding.key for finding in findings} == {"unit2_taxi.bar", "unit6_pandareach.words"}
     assert findings[0].problem.startswith("must be a number")
+
+
+@pytest.mark.parametrize(
+    "word",
+    ["env.imports=[planted]", "env.id=planted:Planted-v0", "env.wrappers={planted:W: {}}", "algo.name=planted:Planted"],
+)
+def test_nothing_that_somebodys_assignments_name_is_imported(word, workdir):
+    (workdir / "planted.py").write_text("open('imported', 'w')\n")
+    path = workdir / "conf" / "course" / "assignments.yaml"
+    path.parent.mkdir(parents=True)
+    text = (paths.root() / "conf" / "course" / "assignments.yaml").read_text()
+    path.write_text(re.sub(r"words: \[.*\]", f"words: [algo=custom, env=CartPole, '{word}']", text, count=1))
+    assert word in path.read_text()
+    validate([path])
+    assert not (workdir / "imported").exists()

@@ -74,15 +74,7 @@ def check_file(path: Path) -> Iterator[Finding]:
         for problem in find_tuning(composition)[3]:
             yield _finding(composition, problem, path)
         return
-    if _would_import(composition):
-        problems = [
-            *composition.problems,
-            *secret_problems(composition),
-            *check_schema(TrainConfig, composition.values)[1],
-        ]
-    else:
-        _, problems, _ = find_problems(composition)
-    for problem in problems:
+    for problem in _problems(composition, imports=not _would_import(composition)):
         if not problem.missing:  # a package that is not installed here is no mistake in the file
             yield _finding(composition, problem, path)
 
@@ -94,14 +86,24 @@ def _check_course(path: Path) -> Iterator[Finding]:
     for problem in problems:
         line = lines(tuple(problem.key.split(".")))
         yield Finding(f"{short_path(path)}:{line}", problem.key, problem.message)
+    shipped = path.resolve().is_relative_to(paths.root())
     for assignment in (each for each in found if each.words):
         try:
-            _, problems, _ = find_problems(compose("train", list(assignment.words)))
+            composition = compose("train", list(assignment.words))
+            problems = _problems(composition, imports=shipped or not registry.modules_named(composition.values))
         except RlzooError as error:
             yield Finding(short_path(path), f"{assignment.name}.words", str(error))
             continue
         for problem in (each for each in problems if not each.missing):
             yield Finding(short_path(path), f"{assignment.name}.words", str(problem))
+
+
+def _problems(composition: Composition, *, imports: bool) -> list[Problem]:
+    """What is wrong with a request to train; without `imports`, as far as can be said without its modules."""
+    if imports:
+        return find_problems(composition)[1]
+    found = check_schema(TrainConfig, composition.values)[1]
+    return [*composition.problems, *secret_problems(composition), *found]
 
 
 def _would_import(composition: Composition) -> bool:

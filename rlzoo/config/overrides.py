@@ -11,7 +11,7 @@ from math import prod
 from typing import Any
 
 from rlzoo.config.yaml_file import KeyPath
-from rlzoo.errors import ConfigError, Problem
+from rlzoo.errors import ConfigError, Problem, show
 from rlzoo.redaction import shell
 
 TEXT_KEYS = frozenset(
@@ -131,8 +131,19 @@ def parse(words: Sequence[str], text: Collection[str] = ()) -> tuple[list[Word],
         else:
             value = None if override.is_delete() else override.value()
             key = override.key_or_group + (f"@{override.package}" if override.package else "")
+            if odd := _odd_keys(value):
+                problems.append(Problem(key, f"keys must be text, not {show(odd[0])}", "", "command line"))
+                continue
             parsed.append(Word(word, key.replace("/", "."), value, override.is_delete()))
     return parsed, problems
+
+
+def _odd_keys(value: Any) -> list[Any]:
+    """Keys that are no text, in a value and in all that is in it: no YAML file has them."""
+    if isinstance(value, dict):
+        own = [key for key in value if not isinstance(key, str)]
+        return own or [key for inside in value.values() for key in _odd_keys(inside)]
+    return [key for inside in value for key in _odd_keys(inside)] if isinstance(value, list) else []
 
 
 def expand(words: Sequence[str], group_options: Any) -> tuple[list[list[str]], list[Problem]]:
