@@ -218,6 +218,19 @@ def test_a_file_that_is_named_is_read_as_data_too(name: str, capsys: pytest.Capt
     assert sorted(Path().iterdir()) == before
 
 
+@pytest.mark.parametrize(
+    ("limit", "why"), [("MAX_BYTES", "it is larger than"), ("MAX_VALUE", "a line of it is longer")]
+)
+def test_a_journal_that_is_named_is_read_up_to_a_limit(
+    limit: str, why: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    storage = optuna.storages.journal.JournalFileBackend("journal.log")
+    optuna.create_study(storage=optuna.storages.JournalStorage(storage), study_name="s")
+    monkeypatch.setattr(tables, limit, 50)
+    found = said(["tune", "import", "storage=journal.log", *SHORT[:-1], "study=t"], capsys)
+    assert f"journal.log is damaged: {why}" in found
+
+
 JSON: list[Any] = [None, [], {}, 5, -1, 2**70, 1e308, float("nan"), "\x1b[31mx", True, [[1]], {"a": {"b": 1}}, 10**400]
 PLAIN = [
     None,

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import signal
 import socket
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -25,10 +27,18 @@ needs_postgresql = pytest.mark.skipif(bool(postgres.MISSING), reason=postgres.MI
 
 SERVE = """
 import sys
-from optuna.storages import get_storage, run_grpc_proxy_server
-run_grpc_proxy_server(get_storage(sys.argv[1]), host="localhost", port=int(sys.argv[2]))
+from optuna.storages import InMemoryStorage, get_storage, run_grpc_proxy_server
+storage = InMemoryStorage() if sys.argv[1] == "in-memory" else get_storage(sys.argv[1])
+run_grpc_proxy_server(storage, host="localhost", port=int(sys.argv[2]))
 """
 """As docs/tuning.md has it."""
+
+
+def free_port() -> int:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port: int = free.getsockname()[1]
+        return port
 
 
 @pytest.fixture(scope="module")
@@ -40,9 +50,7 @@ def database() -> Iterator[str]:
 
 @pytest.fixture(scope="module")
 def served(database: str) -> Iterator[str]:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    port = free_port()
     url = Store(database, Path()).url
     process = subprocess.Popen([sys.executable, "-W", "ignore", "-c", SERVE, url, str(port)])
     try:
@@ -72,15 +80,50 @@ def test_a_study_through_the_proxy_is_the_study_in_the_database(database: str, s
     assert main(["tune", "report", "study=same", f"storage={served}"]) == 0
 
 
-@needs_postgresql
-def test_a_trial_whose_worker_has_another_folder_is_not_taken_for_lost(served: str) -> None:
-    """Its lease is where this one does not see it."""
-    words = (f"storage={served}", "study=elsewhere", "n_trials=2")
-    running = started(*words)
-    number = running.queue.ask().number
-    here = started(*words, "studies_dir=here").queue
-    assert here.sweep() == []
-    assert [trial.number for trial in here.progress().running] == [number]
+@pytest.fixture
+def memory() -> Iterator[tuple[str, subprocess.Popen[bytes]]]:
+    """A proxy in front of no database."""
+    port = free_port()
+    with subprocess.Popen([sys.executable, "-W", "ignore", "-c", SERVE, "in-memory", str(port)]) as process:
+        try:
+            yield f"grpc://localhost:{port}", process
+        finally:
+            process.kill()
+
+
+def test_a_worker_that_is_killed_before_its_lease_does_not_hold_up_the_study(
+    memory: tuple[str, subprocess.Popen[bytes]], monkeypatch: pytest.MonkeyPatch, toy: Toy
+) -> None:
+    """Nor one whose lease is gone already, as it failed with the proxy."""
+    words = (f"storage={memory[0]}", "n_trials=2", "sampler=random")
+    for method in ("take_lease", "end_lease"):
+        with monkeypatch.context() as patch:
+            dies = started(*words).queue
+            patch.setattr(dies.store, method, lambda number: None)
+            number = dies.ask().number
+            for lock in dies.store._held.values():
+                lock.release()
+                Path(lock.lock_file).unlink()
+        assert started(*words).queue.sweep() == [number]
+    worker.run_trials(started(*words), "w", lambda: False)
+    assert started(*words).queue.progress().done
+
+
+def test_a_proxy_that_is_suspended_is_not_waited_for_without_end(
+    memory: tuple[str, subprocess.Popen[bytes]], monkeypatch: pytest.MonkeyPatch, toy: Toy
+) -> None:
+    url, process = memory
+    monkeypatch.setattr(storage, "CALL_SECONDS", 5.0)
+    study = started(f"storage={url}", "n_trials=2")
+    process.send_signal(signal.SIGSTOP)
+    began = time.monotonic()
+    with pytest.raises(RlzooError, match=r"the storage grpc://localhost:\d+ fails: Deadline Exceeded") as found:
+        worker.run_trials(study, "w", lambda: False)
+    assert found.value.code == 5
+    assert time.monotonic() - began < 40
+    process.send_signal(signal.SIGCONT)
+    worker.run_trials(started(f"storage={url}", "n_trials=2"), "w", lambda: False)
+    assert started(f"storage={url}", "n_trials=2").queue.progress().done
 
 
 def test_where_nobody_answers_it_is_said(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -6,6 +6,7 @@ import multiprocessing
 import resource
 import signal
 import sqlite3
+import subprocess
 import threading
 import time
 from pathlib import Path
@@ -150,3 +151,34 @@ def test_after_a_full_disk_every_finished_trial_is_there(toy: Toy) -> None:
     worker.run_trials(study, "w", lambda: False)
     assert len(study.queue.progress().finished) == n_finished + 2
     assert not study.queue.progress().running
+
+
+def test_a_journal_whose_last_record_was_cut_short_is_refused(toy: Toy) -> None:
+    words = ("storage=journal", "n_trials=4", "sampler=random")
+    path = Path("studies/s/journal.log").absolute()
+    worker.run_one(started(*words), "w")
+    whole = path.read_bytes()
+    path.write_bytes(whole + b'{"op_code": 4, "wor')
+    with pytest.raises(RlzooError, match=rf"the last record of {path} was cut short") as found:
+        started(*words)
+    assert found.value.code == 5
+    assert not path.with_name("journal.log.lock").exists()
+    command = found.value.hint.partition(": ")[2]
+    assert command == f"truncate -s {len(whole)} {path}"
+    subprocess.run(command.split(), check=True)
+    assert path.read_bytes() == whole
+    worker.run_trials(started(*words), "w", lambda: False)
+    assert len(started(*words).queue.progress().finished) == 4
+
+
+def test_a_journal_that_is_torn_while_workers_write_to_it_ends_them(toy: Toy) -> None:
+    words = ("storage=journal", "n_trials=20", "sampler=random")
+    path = Path("studies/s/journal.log")
+    study = started(*words)
+    worker.run_one(study, "w")
+    with path.open("ab") as file:
+        file.write(b'{"op_code": 4, "wor')
+    for work in (lambda: worker.run_trials(study, "w", lambda: False), lambda: started(*words)):
+        with pytest.raises(RlzooError, match=r"journal.log is damaged: no sense can be made of it") as found:
+            work()
+        assert found.value.code == 5

@@ -257,7 +257,11 @@ def _opened(store: Store) -> Iterator[BaseStorage]:
             stack.callback(storage.engine.dispose)
             tables.fill(memory, store.file, busy_seconds=store.busy_seconds, own=store.foreign is None)
             yield storage
-        elif store.has_leases:
+        elif store.kind == "journal":
+            if store.foreign is not None:
+                tables.require_moderate(store.foreign)
+            yield store.journal()
+        elif store.is_proxy:
             stack.callback(store.close)
             yield store.open()
         else:

@@ -4,12 +4,16 @@ Two locks belong to it. Whoever takes a trial holds the study's lock for that mo
 trial's lease until it has ended; the system releases it if the process dies, so that others see it at once. They are
 files in the study's folder. PostgreSQL locks by itself, and Optuna's heartbeat says who is alive.
 
-Optuna's journal and its gRPC proxy are opened as they are; with them, too, locks and leases are files in the folder.
+Optuna's journal and its gRPC proxy are used as they are, once a journal is seen to be whole and calls have a deadline;
+with them, too, locks and leases are files in the folder.
 """
 
 from __future__ import annotations
 
+import json
 import os
+import shlex
+import traceback
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -25,7 +29,7 @@ from rlzoo.registry import did_you_mean
 
 if TYPE_CHECKING:
     from filelock import BaseFileLock
-    from optuna.storages import BaseStorage, RDBStorage
+    from optuna.storages import BaseStorage, GrpcStorageProxy, JournalStorage, RDBStorage
     from sqlalchemy import URL
 
 FILES = {"sqlite": "study.db", "journal": "journal.log"}
@@ -43,6 +47,8 @@ BUSY_SECONDS = 120.0
 """How long to wait for somebody else who writes."""
 PROXY_SECONDS = 10.0
 """How long to wait for a proxy's first answer."""
+CALL_SECONDS = 60.0
+"""Likewise for any other: it may be suspended, or its machine gone."""
 HEARTBEAT_SECONDS, GRACE_SECONDS = 10, 30
 """A trial whose process has not been heard of for the second counts as lost."""
 LEASED_GRACE_SECONDS = 120
@@ -164,23 +170,39 @@ class Store:
 
     def open(self) -> BaseStorage:
         """Open it, and make it if need be; to be called with the lock held."""
-        from optuna.storages import GrpcStorageProxy, JournalStorage
-        from optuna.storages.journal import JournalFileBackend, JournalFileOpenLock
-
         with explained(self), warnings.catch_warnings():
             warnings.simplefilter("ignore")  # Optuna calls some of them experimental
             if self.kind == "journal":
-                path = str(self.file.absolute()) if self.file is not None else ""  # locks on relative paths can hang
-                return JournalStorage(JournalFileBackend(path, JournalFileOpenLock(path)))
+                return self.journal(to_write=True)
             if self.is_proxy:
-                parts = urlsplit(self.kind)
-                proxy = GrpcStorageProxy(host=_bracketed(parts.hostname or ""), port=parts.port or 0)
+                proxy = _proxy(self.kind)
                 self._opened.append(proxy.close)
                 proxy.wait_server_ready(PROXY_SECONDS)
                 return proxy
             if self.file is not None:
                 refuse_other_journals(self.file)
             return self._open_database()
+
+    def journal(self, *, to_write: bool = False) -> JournalStorage:
+        """Optuna's journal; where it is only read, a last record that was cut short, or is being written, is left out.
+
+        Raises:
+            RlzooError: if it is to be written to and ends in such a record, which would swallow the next one.
+        """
+        from optuna.storages import JournalStorage
+        from optuna.storages.journal import JournalFileBackend, JournalFileOpenLock
+
+        assert self.file is not None
+        path = self.file.absolute()  # locks on relative paths can hang
+        lock = JournalFileOpenLock(str(path))
+        backend = JournalFileBackend(str(path), lock)
+        if to_write:
+            lock.acquire()  # that of its writers, who do not hold the study's
+            try:
+                _refuse_torn(path)
+            finally:
+                lock.release()
+        return JournalStorage(backend)
 
     def _open_database(self) -> RDBStorage:
         """SQLite or PostgreSQL, whose tables are made if need be."""
@@ -269,8 +291,6 @@ class Store:
         if not self.has_leases or number in self._held:
             return False
         lease = self._file_lock(f"{number:04}")
-        if self.is_proxy and not Path(lease.lock_file).exists():
-            return False  # a worker with another folder, whose leases are there
         try:
             lease.acquire(timeout=0)
         except (Timeout, OSError):
@@ -296,12 +316,48 @@ def _bracketed(host: str) -> str:
     return f"[{host}]" if ":" in host else host
 
 
+def _proxy(url: str) -> GrpcStorageProxy:
+    """Optuna's client of its proxy, every call of which has a deadline; Optuna's own would wait for ever."""
+    import grpc
+    from optuna.storages import GrpcStorageProxy
+    from optuna.storages._grpc.auto_generated import api_pb2_grpc
+    from optuna.storages._grpc.client import GrpcClientCache
+
+    class Proxy(GrpcStorageProxy):
+        def _setup(self) -> None:
+            config = {"methodConfig": [{"name": [{}], "timeout": f"{CALL_SECONDS:.3f}s"}]}
+            options = [("grpc.max_receive_message_length", -1), ("grpc.service_config", json.dumps(config))]
+            self._channel = grpc.insecure_channel(f"{self._host}:{self._port}", options=options)
+            self._stub = api_pb2_grpc.StorageServiceStub(self._channel)
+            self._cache = GrpcClientCache(self._stub)
+
+    parts = urlsplit(url)
+    return Proxy(host=_bracketed(parts.hostname or ""), port=parts.port or 0)
+
+
+def _refuse_torn(path: Path) -> None:
+    with path.open("rb") as file:
+        size = file.seek(0, os.SEEK_END)
+        file.seek(max(0, size - 1))
+        if file.read() in (b"", b"\n"):
+            return
+        file.seek(0)
+        n_whole = file.read().rfind(b"\n") + 1
+    message = f"the last record of {path} was cut short, and would swallow the next one"
+    hint = f"remove its {size - n_whole} bytes once no worker runs: truncate -s {n_whole} {shlex.quote(str(path))}"
+    raise RlzooError(message, hint, ExitCode.STORAGE)
+
+
 @contextmanager
 def explained(store: Store) -> Iterator[None]:
     """What a storage raises, as what the user can do about it: exit code 5."""
     try:
         yield
     except Exception as error:
+        if store.kind == "journal" and _is_damage(error):
+            why = f"no sense can be made of it: {type(error).__name__}: {error}".splitlines()[0]
+            hint = "remove the line that is no whole record; finished trials are also kept in trials/*.json"
+            raise RlzooError(f"{store.name} is damaged: {why}", hint, ExitCode.STORAGE) from error
         reason = _reason(error, store)
         if reason is None:
             raise
@@ -312,6 +368,14 @@ def explained(store: Store) -> Iterator[None]:
             what = "Optuna's proxy" if store.is_proxy else "the server"
             hint = f"is {what} up, and may you write there? The same command goes on afterwards"
         raise RlzooError(f"the storage {store.name} fails: {reason}", hint, ExitCode.STORAGE) from error
+
+
+def _is_damage(error: Exception) -> bool:
+    """Whether Optuna's journal took what it holds for what it wrote."""
+    if not isinstance(error, ValueError | AttributeError | KeyError):
+        return False
+    frames = traceback.walk_tb(error.__traceback__)
+    return any(str(frame.f_globals.get("__name__")).startswith("optuna.storages.journal") for frame, _ in frames)
 
 
 def _reason(error: Any, store: Store) -> str | None:

@@ -51,8 +51,7 @@ def fill(memory: sqlite3.Connection, path: Path, *, busy_seconds: float, own: bo
     Raises:
         RlzooError: if it cannot be read, or holds something else than rows of Optuna's tables.
     """
-    if (size := path.stat().st_size) > MAX_BYTES:
-        raise damaged(path, f"it is larger than {MAX_BYTES // 2**20} MiB: {size} bytes")
+    _require_size(path)
     if not own:
         _copy_untouched(path, memory, min(busy_seconds, FINISH_SECONDS))
         return
@@ -68,6 +67,24 @@ def fill(memory: sqlite3.Connection, path: Path, *, busy_seconds: float, own: bo
     except sqlite3.DatabaseError as error:
         raise _unreadable(path, error) from error
     memory.commit()
+
+
+def require_moderate(journal: Path) -> None:
+    """Make sure that Optuna can read a journal of others, which it does line by line, in a moderate amount of memory.
+
+    Raises:
+        RlzooError: if it or one of its lines is too long.
+    """
+    _require_size(journal)
+    with journal.open("rb") as file:
+        while line := file.readline(MAX_VALUE + 1):
+            if len(line) > MAX_VALUE:
+                raise damaged(journal, f"a line of it is longer than {MAX_VALUE} bytes")
+
+
+def _require_size(path: Path) -> None:
+    if (size := path.stat().st_size) > MAX_BYTES:
+        raise damaged(path, f"it is larger than {MAX_BYTES // 2**20} MiB: {size} bytes")
 
 
 def _copy_untouched(path: Path, memory: sqlite3.Connection, seconds: float) -> None:
