@@ -94,7 +94,7 @@ class Field:
                 return KINDS[word].details(key, value, self)
         near = did_you_mean(value, self.choices) if isinstance(value, str) else ""
         hint = "write the number without quotes" if quoted else f"allowed: {self.range}" if self.range else ""
-        most = " up to 10^18" if type(value) is int and abs(value) > LARGEST and "int" in words else ""
+        most = " up to 10^18" if is_number(value) and abs(value) > LARGEST and "int" in words else ""
         return [Problem(key, f"must be {self}{most}, not {show(value)}{near}", hint)]
 
     def out_of_range(self, key: str, numbers: Sequence[Any]) -> list[Problem]:
@@ -160,7 +160,7 @@ def field_of(annotation: Any, word: Callable[[Any], str] | None = None) -> Field
         word: the word for a part of the annotation that is none of the plain ones; `"any"` if there is none.
     """
     found: list[str] = []
-    options: dict[str, Any] = {}
+    options: dict[str, Any] = {"choices": ()}
 
     def add(part: Any) -> None:
         origin, arguments = typing.get_origin(part), typing.get_args(part)
@@ -173,12 +173,14 @@ def field_of(annotation: Any, word: Callable[[Any], str] | None = None) -> Field
             options.update(_limits(arguments[1:]))
         elif origin is typing.Literal and all(isinstance(each, str) for each in arguments):
             found.append("str")
-            options["choices"] = arguments
-        elif origin is typing.Literal:
+            options["choices"] += arguments
+        elif origin is typing.Literal and len(arguments) == 1 and type(arguments[0]) is int:
             options["also"] = arguments[0]
+        elif origin is typing.Literal:
+            found.append("any")
         elif origin is tuple and arguments[1:] == (...,):
             inner = field_of(arguments[0])
-            found.append({"int": "ints", "str": "texts"}[inner.type])
+            found.append({"int": "ints", "str": "texts"}.get(inner.type, "any"))
             options.update({name: getattr(inner, name) for name in (*LIMITS, "choices")})
         elif origin is dict and arguments[0] is str and field_of(arguments[1]).type == "options":
             found.append("mappings")
@@ -186,7 +188,10 @@ def field_of(annotation: Any, word: Callable[[Any], str] | None = None) -> Field
             found.append(_PLAIN.get(part) or (word(part) if word else "any"))
 
     add(annotation)
-    return Field("any" if "any" in found else " | ".join(dict.fromkeys(found)), **options)
+    # A number of Literal is one beside a range; any other stands alone, as do texts of Literal beside any text.
+    if not found or "any" in found or ("also" in options and {"int", "float"}.isdisjoint(found)):
+        return Field("any")
+    return Field(" | ".join(dict.fromkeys(found)), **options)
 
 
 _PLAIN: dict[Any, str] = {int: "int", float: "float", bool: "bool", str: "str", type(None): "null", None: "null"}
@@ -195,7 +200,8 @@ LIMITS = ("ge", "gt", "le", "lt")
 
 def _limits(metadata: Sequence[Any]) -> dict[str, Any]:
     parts = [part for each in metadata for part in (each if isinstance(each, GroupedMetadata) else (each,))]
-    return {name: getattr(part, name) for part in parts for name in LIMITS if hasattr(part, name)}
+    limits = {name: getattr(part, name) for part in parts for name in LIMITS if hasattr(part, name)}
+    return {name: limit for name, limit in limits.items() if math.isfinite(limit)}
 
 
 def read(function: Callable[..., Any], *, without: Sequence[str] = ()) -> dict[str, Field]:
@@ -245,10 +251,9 @@ def _figure(number: float) -> str:
 
 def _is_number_text(value: str) -> bool:
     try:
-        float(value)
+        return math.isfinite(float(value))
     except ValueError:
         return False
-    return True
 
 
 def _either(texts: Sequence[str]) -> str:

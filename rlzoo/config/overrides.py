@@ -104,7 +104,7 @@ def quote_text(word: str, text: Collection[str] = ()) -> str:
     match = _PLAIN_WORD.fullmatch(word)
     if match is None or match[2] not in {*TEXT_KEYS, *text} or match[3][:1] in ("'", '"', "["):
         return word
-    if match[2] == "keep" and match[3].isdigit():
+    if match[2] == "keep" and re.fullmatch(r"-?\d+", match[3]):
         return word  # of a search: how many
     if match[3] in ("", "null") or re.match(r"(choice|glob|range|sort|shuffle)\(", match[3]):
         return word
@@ -129,21 +129,17 @@ def parse(words: Sequence[str], text: Collection[str] = ()) -> tuple[list[Word],
             hint = f"for a list, write {override.key_or_group}=[…]; to train with each of them: rlzoo train -m {word}"
             problems.append(Problem(override.key_or_group, f"{word!r} names several values", hint, "command line"))
         else:
-            value = None if override.is_delete() else override.value()
+            value = None if override.is_delete() else _with_text_keys(override.value())
             key = override.key_or_group + (f"@{override.package}" if override.package else "")
-            if odd := _odd_keys(value):
-                problems.append(Problem(key, f"keys must be text, not {show(odd[0])}", "", "command line"))
-                continue
             parsed.append(Word(word, key.replace("/", "."), value, override.is_delete()))
     return parsed, problems
 
 
-def _odd_keys(value: Any) -> list[Any]:
-    """Keys that are no text, in a value and in all that is in it: no YAML file has them."""
+def _with_text_keys(value: Any) -> Any:
+    """A value whose mappings have keys of text, as those of YAML files have: `{1: 2}` is `{"1": 2}`."""
     if isinstance(value, dict):
-        own = [key for key in value if not isinstance(key, str)]
-        return own or [key for inside in value.values() for key in _odd_keys(inside)]
-    return [key for inside in value for key in _odd_keys(inside)] if isinstance(value, list) else []
+        return {key if isinstance(key, str) else show(key): _with_text_keys(inside) for key, inside in value.items()}
+    return [_with_text_keys(inside) for inside in value] if isinstance(value, list) else value
 
 
 def expand(words: Sequence[str], group_options: Any) -> tuple[list[list[str]], list[Problem]]:

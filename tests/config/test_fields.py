@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Annotated, Any, Literal
 
 import pytest
+from annotated_types import Gt, Interval
 
 from rlzoo.config import fields
-from rlzoo.config.fields import LARGEST, Field
+from rlzoo.config.fields import LARGEST, Field, field_of
 from rlzoo.errors import Problem
 
 OPTIONS = {
@@ -90,3 +91,25 @@ def test_keywords_of_a_function() -> None:
         "tags": Field("texts"),
         "more": Field("mapping | null"),
     }
+
+
+@pytest.mark.parametrize(
+    ("annotation", "fine"),
+    [
+        (tuple[float, ...], [0.1, 0.2]),
+        (tuple[int | None, ...], [1, None]),
+        (dict[str, tuple[float, ...]], {"a": [0.5]}),
+        (Literal[1, 2], 1),
+        (Literal[1], 1),
+        (Literal["a", 1] | None, "a"),
+        (Literal[True] | float, True),
+        (Literal["a"] | Literal["b"], "a"),
+        (Literal["a"] | Literal["b"], "b"),
+        (Literal[-1] | Annotated[float, Gt(0)], -1),
+        (Literal[0, -1] | Annotated[float, Gt(0)], -1),
+        (Annotated[float, Interval(gt=float("-inf"), lt=float("inf"))], -1e9),
+    ],
+)
+def test_what_an_annotation_allows_is_no_problem(annotation, fine):
+    assert field_of(annotation).problems("algo.x", fine) == []
+    assert isinstance(field_of(annotation).range, str)

@@ -100,17 +100,6 @@ def test_a_word_without_a_key_is_named(word):
     assert f"cannot read {word!r}" in problems[0].message
 
 
-@pytest.mark.parametrize(
-    ("word", "key"),
-    [
-        ("env.kwargs={1: 2}", "1"),
-        ("logger={1: {}}", "1"),
-        ("env.wrappers={true: {}}", "true"),
-        ("algo.policy_kwargs={a: [{null: 2}]}", "null"),
-    ],
-)
-def test_a_key_that_is_no_text_is_named(word, key):
-    parsed, problems = overrides.parse([word])
-    assert parsed == [] and [str(problem) for problem in problems] == [
-        f"{word.partition('=')[0]}: keys must be text, not {key} [command line]"
-    ]
+def test_keys_of_mappings_are_text_as_in_files():
+    (word,), problems = overrides.parse(["algo.policy_kwargs={1: {true: [{null: 2, 0.5: a}]}, b: 3}"])
+    assert problems == [] and word.value == {"1": {"true": [{"null": 2, "0.5": "a"}]}, "b": 3}

@@ -36,7 +36,7 @@ def _list(arguments: Arguments) -> Answer:
         words_of = (f"{kind} [{'=… '.join(SETTINGS[kind])}=…]" if kind in SETTINGS else kind for kind in kinds)
         raise RlzooError("say what to list", f"rlzoo list {' | '.join(words_of)}")
     rows = lookup(kinds, words[0], "list")(**settings)
-    return Answer(rows, lambda: _print(words[0], rows))
+    return Answer(rows, lambda: _print(words[0], rows), allow_nan=True)
 
 
 main = Entry(_list)
