@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Annotated, Any
 
 import numpy as np
@@ -14,7 +14,7 @@ from stable_baselines3.common.vec_env import VecEnv
 from rlzoo.algos.base import TrainingHooks, VectorEnvironment, generator_state, own_generator, restored_generator
 from rlzoo.algos.tabular.dynamics import Dynamics, find_dynamics, required_table
 from rlzoo.algos.tabular.math import LoopState, TransitionTable, epsilon_greedy, exponential_decay, start
-from rlzoo.errors import RlzooError
+from rlzoo.errors import ExitCode, RlzooError
 from rlzoo.protocols import Callback, MetricLogger, State
 
 COUNTERS = ("num_timesteps", "n_episodes", "_length", "_total", "_n_recent", "_returns", "_lengths")
@@ -105,6 +105,11 @@ class TabularAgent(ABC):
         """The chance of a random action in this episode."""
         return exponential_decay(self.max_epsilon, self.min_epsilon, self.decay_rate, self.n_episodes)
 
+    @property
+    def _n_rows(self) -> int:
+        """Environments that are kept account of: those of the checkpoint, whatever number it is restored beside."""
+        return self._env.num_envs if self._states is None else len(self._states)
+
     def act(self, state: int, index: int) -> int:
         """The action to learn from in a state of environment `index`."""
         return epsilon_greedy(self.q_values, state, self.epsilon, self.generator)
@@ -142,6 +147,9 @@ class TabularAgent(ABC):
         hooks = TrainingHooks(self, callbacks, logger)
         dynamics = find_dynamics(self._env)
         env = VectorEnvironment(self._env)
+        if self._n_rows != env.n_envs:  # only what is never trained may be restored from other numbers of environments
+            message = f"what was restored is of {self._n_rows} environments, not of {env.n_envs}"
+            raise RlzooError(message, code=ExitCode.STORAGE)
         if self._states is None:
             self._states = env.reset()  # also where it is not stepped: checkpoints hold environments that have begun
             if dynamics is not None:
@@ -225,10 +233,12 @@ class TabularAgent(ABC):
     def restore(self, state: State) -> None:
         self.restore_weights(state)
         for name in COUNTERS:
-            setattr(self, name, state.values[name])
+            setattr(self, name, type(getattr(self, name))(state.values[name]))
         self.generator = restored_generator(state.values["generator"])
-        states = state.tensors.get("states")
-        self._states = None if states is None else np.array(states)
+        self._states = None
+        if "states" in state.tensors:
+            shape = (len(state.tensors["states"]),)
+            self._states = restored_indices(state.tensors, "states", shape, self.n_states)
 
     def restore_weights(self, state: State) -> None:
         """Take over what was learned alone: the start of another training."""
@@ -352,7 +362,7 @@ def play_policy(policy: np.ndarray, observation: Any, n_actions: int) -> np.ndar
 
 
 def restored_table(state: State, name: str, like: np.ndarray) -> np.ndarray:
-    """An array of a state, which has to have the shape of `like`.
+    """An array of a state, which has to have the shape of `like` and the kind of its numbers.
 
     Raises:
         ValueError: if it has not.
@@ -360,4 +370,24 @@ def restored_table(state: State, name: str, like: np.ndarray) -> np.ndarray:
     table = np.array(state.tensors[name])
     if table.shape != like.shape:
         raise ValueError(f"{name} has shape {table.shape}, not {like.shape}")
+    if table.dtype.kind != like.dtype.kind:
+        raise ValueError(f"{name} holds {table.dtype}, not {like.dtype}")
     return table
+
+
+def restored_indices(
+    tensors: Mapping[str, Any], name: str, shape: tuple[int, ...], below: int, *, least: int = 0
+) -> np.ndarray:
+    """An array of a state that compiled loops, which check no bounds, index with: int64, `least` to `below` - 1.
+
+    Raises:
+        ValueError: if it has another shape, holds no whole numbers, or one out of these bounds.
+    """
+    indices = np.array(tensors[name])
+    if indices.shape != shape:
+        raise ValueError(f"{name} has shape {indices.shape}, not {shape}")
+    if indices.dtype.kind not in "iu":
+        raise ValueError(f"{name} holds {indices.dtype}, not whole numbers")
+    if indices.size and not least <= int(indices.min()) <= int(indices.max()) < below:
+        raise ValueError(f"{name} holds {indices.min()} to {indices.max()}, not {least} to {below - 1}")
+    return indices.astype(np.int64)

@@ -12,7 +12,7 @@ import numpy as np
 from annotated_types import Ge, Interval
 from stable_baselines3.common.vec_env import VecEnv
 
-from rlzoo.algos.tabular.base import TabularAgent
+from rlzoo.algos.tabular.base import TabularAgent, restored_indices, restored_table
 from rlzoo.algos.tabular.compiled import compiled
 from rlzoo.algos.tabular.dynamics import Dynamics
 from rlzoo.algos.tabular.math import LoopState, best, epsilon_greedy, exponential_decay, start, take
@@ -121,7 +121,13 @@ class DynaQ(TabularAgent):
 
     def restore(self, state: State) -> None:
         super().restore(state)
-        self._model = Model(*(np.array(state.tensors[f"model_{name}"]) for name in Model._fields))
+        arrays = {name: restored_table(state, f"model_{name}", like) for name, like in self._model._asdict().items()}
+        limits = {"next_state": self.n_states, "pairs": self.q_values.size, "n_pairs": self.q_values.size + 1}
+        for name, below in limits.items():
+            arrays[name] = restored_indices(state.tensors, f"model_{name}", arrays[name].shape, below)
+        if arrays["n_pairs"][0] != arrays["seen"].sum():  # there would be no room for those that are not seen yet
+            raise ValueError(f"model_n_pairs is {arrays['n_pairs'][0]}, but {arrays['seen'].sum()} pairs were seen")
+        self._model = Model(**arrays)
 
 
 @compiled

@@ -7,6 +7,8 @@ from typing import Any
 
 import numpy as np
 
+from rlzoo.algos.tabular.base import restored_indices
+
 PARTS = ("states", "actions", "rewards")
 Steps = tuple[np.ndarray, np.ndarray, np.ndarray]
 """These parts of one episode, (length,) or longer each."""
@@ -55,7 +57,17 @@ class Episodes:
                 array[index, length:] = 0
         return {**parts, "episode_lengths": self.lengths.copy()}
 
-    def restore(self, tensors: Mapping[str, Any]) -> None:
-        """Go on from what `tensors` gave."""
-        for part in (*PARTS, "lengths"):
-            setattr(self, part, np.array(tensors[f"episode_{part}"]))
+    def restore(self, tensors: Mapping[str, Any], n_envs: int, n_states: int, n_actions: int) -> None:
+        """Go on from what `tensors` gave.
+
+        Raises:
+            ValueError: if they are not what it gives of so many environments, states and actions.
+        """
+        rewards = np.array(tensors["episode_rewards"])
+        if rewards.ndim != 2 or rewards.dtype.kind != "f":
+            raise ValueError(f"episode_rewards are {rewards.ndim}-dimensional {rewards.dtype}, not (n_envs, n) floats")
+        longest = rewards.shape[1]
+        self.lengths = restored_indices(tensors, "episode_lengths", (n_envs,), longest + 1)
+        self.states = restored_indices(tensors, "episode_states", (n_envs, longest), n_states)
+        self.actions = restored_indices(tensors, "episode_actions", (n_envs, longest), n_actions)
+        self.rewards = rewards

@@ -11,7 +11,7 @@ import numpy as np
 from annotated_types import Ge, Interval
 from stable_baselines3.common.vec_env import VecEnv
 
-from rlzoo.algos.tabular.base import TabularAgent, fixed_policy, play_policy, restored_table
+from rlzoo.algos.tabular.base import TabularAgent, fixed_policy, play_policy, restored_indices
 from rlzoo.algos.tabular.compiled import compiled
 from rlzoo.algos.tabular.dynamics import Dynamics
 from rlzoo.algos.tabular.episodes import Episodes, Steps
@@ -75,8 +75,7 @@ class MCPrediction(TabularAgent):
         """`act` and `observe`, many times."""
         settings = (self.learning_rate, self.gamma)
         episodes, stored = self._episodes, int(self._episodes.lengths[0])
-        longest = stored + n_steps
-        episodes.make_room(min(longest, dynamics.max_steps) if dynamics.max_steps else longest)
+        episodes.make_room(stored + n_steps)
         tables, ends = (self.v_values, self.policy), (n_steps, until_episode)
         taken, loop, episodes.lengths[0] = play(
             tables, episodes.steps(0), stored, dynamics, loop, *ends, settings, self.generator
@@ -97,8 +96,8 @@ class MCPrediction(TabularAgent):
 
     def restore(self, state: State) -> None:
         super().restore(state)
-        self.policy = restored_table(state, "policy", self.policy)
-        self._episodes.restore(state.tensors)
+        self.policy = restored_indices(state.tensors, "policy", self.policy.shape, self.n_actions, least=-1)
+        self._episodes.restore(state.tensors, self._n_rows, self.n_states, self.n_actions)
 
     def begin_episodes(self, observation: Any, rows: np.ndarray) -> None:
         super().begin_episodes(observation, rows)

@@ -103,8 +103,7 @@ class MonteCarlo(TabularAgent):
     def play(self, dynamics: Dynamics, loop: LoopState, n_steps: int, until_episode: int) -> tuple[int, LoopState]:
         """`act` and `observe`, many times."""
         episodes, stored = self._episodes, int(self._episodes.lengths[0])
-        longest = stored + n_steps
-        episodes.make_room(min(longest, dynamics.max_steps) if dynamics.max_steps else longest)
+        episodes.make_room(stored + n_steps)
         taken, loop, episodes.lengths[0] = play(
             self._tables,
             episodes.steps(0),
@@ -125,7 +124,7 @@ class MonteCarlo(TabularAgent):
 
     def restore(self, state: State) -> None:
         super().restore(state)
-        self._episodes.restore(state.tensors)
+        self._episodes.restore(state.tensors, self._n_rows, self.n_states, self.n_actions)
 
     def begin_episodes(self, observation: Any, rows: np.ndarray) -> None:
         super().begin_episodes(observation, rows)

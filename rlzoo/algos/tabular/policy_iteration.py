@@ -11,8 +11,9 @@ import numpy as np
 from annotated_types import Gt, Interval
 from stable_baselines3.common.vec_env import VecEnv
 
-from rlzoo.algos.tabular.base import Planner
+from rlzoo.algos.tabular.base import Planner, restored_indices
 from rlzoo.algos.tabular.math import TransitionTable, action_values
+from rlzoo.protocols import State
 
 
 class PolicyIteration(Planner):
@@ -69,6 +70,10 @@ class PolicyIteration(Planner):
             return
         self.policy = np.where(better, self.q_values.argmax(axis=1), self.policy)
         self.n_improvements += 1
+
+    def restore_weights(self, state: State) -> None:
+        super().restore_weights(state)
+        self.policy = restored_indices(state.tensors, "policy", self.policy.shape, self.q_values.shape[1])
 
     def choose(self, states: np.ndarray) -> np.ndarray:
         return self.policy[states]

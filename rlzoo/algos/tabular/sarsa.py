@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from rlzoo.algos.tabular.base import TabularAgent
+from rlzoo.algos.tabular.base import TabularAgent, restored_indices
 from rlzoo.algos.tabular.compiled import compiled
 from rlzoo.algos.tabular.dynamics import Dynamics
 from rlzoo.algos.tabular.math import LoopState, epsilon_greedy, exponential_decay, start, take
@@ -64,7 +64,7 @@ class Sarsa(TabularAgent):
 
     def restore(self, state: State) -> None:
         super().restore(state)
-        self._chosen = np.array(state.tensors["chosen"])
+        self._chosen = restored_indices(state.tensors, "chosen", (self._n_rows,), self.n_actions, least=NONE)
 
     def begin_episodes(self, observation: Any, rows: np.ndarray) -> None:
         super().begin_episodes(observation, rows)

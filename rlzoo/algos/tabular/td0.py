@@ -12,7 +12,7 @@ import numpy as np
 from annotated_types import Ge, Interval
 from stable_baselines3.common.vec_env import VecEnv
 
-from rlzoo.algos.tabular.base import TabularAgent, fixed_policy, play_policy, restored_table
+from rlzoo.algos.tabular.base import TabularAgent, fixed_policy, play_policy, restored_indices
 from rlzoo.algos.tabular.compiled import compiled
 from rlzoo.algos.tabular.dynamics import Dynamics
 from rlzoo.algos.tabular.math import LoopState, follow, start, take
@@ -81,7 +81,7 @@ class TD0(TabularAgent):
 
     def restore(self, state: State) -> None:
         super().restore(state)
-        self.policy = restored_table(state, "policy", self.policy)
+        self.policy = restored_indices(state.tensors, "policy", self.policy.shape, self.n_actions, least=-1)
 
 
 @compiled
