@@ -373,3 +373,84 @@ def test_a_new_algorithm_is_one_short_file_and_keeps_the_contract(
     test_metrics_arrive_under_their_names_and_learning_goes_on(toy, make_env, capsys)
     algorithm = create(toy.config(), toy.make(make_env), seed=0, device="cpu")
     assert all(isinstance(algorithm, part) for part in (Resumable, HasWeights, CountsEpisodes))
+
+
+TABULAR = [
+    *((name, "states") for name in ("q_learning", "sarsa", "expected_sarsa", "td0", "monte_carlo", "mc_prediction")),
+    *(("dyna_q", f"model_{name}") for name in ("next_state", "pairs", "n_pairs", "seen")),
+    *((name, f"episode_{part}") for name in ("monte_carlo", "mc_prediction") for part in ("states", "lengths")),
+    ("monte_carlo", "episode_actions"),
+    ("sarsa", "chosen"),
+    *((name, "policy") for name in ("td0", "mc_prediction", "policy_iteration")),
+]
+
+
+@pytest.mark.parametrize("wrong", ["far", "negative", "float", "shape"])
+@pytest.mark.parametrize(("name", "array"), TABULAR)
+def test_no_index_of_a_compiled_loop_is_restored_unchecked(
+    name: str, array: str, wrong: str, make_env: MakeEnv
+) -> None:
+    case = case_of(name)
+    algorithm = trained(case, make_env)
+    state = algorithm.state()
+    good = np.atleast_1d(np.array(state.tensors[array]))
+    if array.startswith("episode_") and not good.size:  # no episode was begun
+        good = np.zeros((len(state.tensors["states"]), 1), dtype=np.int64)
+    bad = {
+        "far": np.full_like(good, 50_000_000, dtype=np.int64),
+        "negative": np.full_like(good, -5, dtype=np.int64),
+        "float": good.astype(np.float64),
+        "shape": good[None],
+    }[wrong]
+    fresh = create(case.config(), case.make(make_env, case.n_envs), seed=1, device="cpu")
+    with pytest.raises(ValueError, match=array):
+        fresh.restore(State({**state.tensors, array: bad}, state.values))
+
+
+def test_a_model_without_room_for_what_is_unseen_is_refused(make_env: MakeEnv) -> None:
+    algorithm = trained(case_of("dyna_q"), make_env)
+    state = algorithm.state()
+    full = np.full(1, algorithm.q_values.size)  # type: ignore[attr-defined]
+    with pytest.raises(ValueError, match="model_n_pairs"):
+        algorithm.restore(State({**state.tensors, "model_n_pairs": full}, state.values))
+
+
+def test_what_was_restored_of_other_environments_is_not_trained(make_env: MakeEnv) -> None:
+    case = case_of("q_learning")
+    algorithm = trained(case, make_env)
+    state = algorithm.state()
+    algorithm.restore(State({**state.tensors, "states": np.zeros(case.n_envs + 1, dtype=np.int64)}, state.values))
+    with pytest.raises(RlzooError, match="environments") as error:
+        algorithm.learn(10_000)
+    assert error.value.code == 5
+
+
+@pytest.mark.parametrize("name", ["reinforce", "actor_critic", "ppo_scratch", "dqn_scratch"])
+def test_a_counter_is_not_made_up(name: str, make_env: MakeEnv) -> None:
+    case = case_of(name)
+    algorithm = trained(case, make_env)
+    state = algorithm.state()
+
+    def restore(**values: object) -> None:
+        changed = {**state.values, **values}
+        algorithm.restore(State(state.tensors, {key: value for key, value in changed.items() if value is not None}))
+
+    for missing in ("num_timesteps", "n_updates", "losses"):
+        if name == "ppo_scratch" and missing != "num_timesteps":  # which older checkpoints lack
+            restore(**{missing: None})
+            continue
+        with pytest.raises(KeyError, match=missing):
+            restore(**{missing: None})
+    for losses in ("text", 3, {"train/loss": "much"}, ["much"]):
+        with pytest.raises(ValueError, match=r"losses|could not convert"):
+            restore(losses=losses)
+    restore()
+    assert algorithm.state().values == state.values
+
+
+@pytest.mark.parametrize(("name", "array"), [("cem", "std"), ("evolution_strategies", "moments")])
+def test_arrays_of_another_shape_are_refused(name: str, array: str, make_env: MakeEnv) -> None:
+    algorithm = create(case_of(name).config(), case_of(name).make(make_env), seed=0, device="cpu")
+    state = algorithm.state()
+    with pytest.raises(ValueError, match=f"{array} has shape"):
+        algorithm.restore(State({**state.tensors, array: np.ones(1)}, state.values))

@@ -126,9 +126,13 @@ class TorchAgent(ABC):
         for name, optimizer in self.optimizers.items():
             optimizer.restore({key: state.tensors[f"{name}.{key}"] for key in optimizer.state()})
         for name in self.COUNTERS:
-            setattr(self, name, state.values.get(name, 0))
+            setattr(self, name, type(getattr(self, name))(state.values[name]))  # a whole number, or a float
         self._recent = [(float(reward), int(length)) for reward, length in state.values["recent"]]
-        self._losses = copy(state.values.get("losses", self._losses))
+        losses = state.values["losses"]
+        if type(losses) is not type(self._losses):
+            raise ValueError(f"losses is a {type(losses).__name__}, not a {type(self._losses).__name__}")
+        named = isinstance(losses, dict)
+        self._losses = {key: float(loss) for key, loss in losses.items()} if named else [float(loss) for loss in losses]
         self._rng = restored_generator(state.values["generator"])
         self._observation = restored_observation(state.tensors, "observation")
 

@@ -32,7 +32,7 @@ from rlzoo.algos.deep.distributions import distribution_of
 from rlzoo.algos.deep.flat_adam import FlatAdam
 from rlzoo.algos.deep.networks import Pair, fast_forward, features, layers
 from rlzoo.algos.deep.returns import explained_variance, generalized_advantages
-from rlzoo.protocols import Callback, MetricLogger
+from rlzoo.protocols import Callback, MetricLogger, State
 
 
 class PPO(TorchAgent):
@@ -219,6 +219,10 @@ class PPO(TorchAgent):
 
     def act(self, observation: Any, *, deterministic: bool) -> np.ndarray:
         return self.network.distribution.actions(self._outputs(observation), None if deterministic else np.random)
+
+    def restore(self, state: State) -> None:
+        since = {"n_updates": 0, "losses": {}}  # older checkpoints lack them
+        super().restore(State(state.tensors, {**since, **state.values}))
 
 
 MOST_ROWS = 4096

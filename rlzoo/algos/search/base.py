@@ -128,7 +128,10 @@ class PolicySearch(ABC):
         self.restore_weights(state)
         self._trials.restore(state)
         for name in self.ARRAYS:
-            setattr(self, name, np.array(state.tensors[name]))
+            array, shape = np.array(state.tensors[name], dtype=np.float64), getattr(self, name).shape
+            if array.shape != shape:
+                raise ValueError(f"{name} has shape {array.shape}, not {shape}")
+            setattr(self, name, array)
         for name, kind in self.VALUES.items():
             setattr(self, name, kind(state.values[name]))
         self._rng = restored_generator(state.values["generator"])
