@@ -315,8 +315,9 @@ def _rollout_steps(cfg: TrainConfig, limit: int) -> int:
         episodes = int(tried * hyperparams["n_eval_episodes"])
         n_envs = cfg.env.n_envs
         return math.ceil(episodes / n_envs) * n_envs * limit  # the environments play them side by side
-    if family == "on_policy":
-        return int(hyperparams["n_steps"]) * cfg.env.n_envs
+    if family == "on_policy":  # actor_critic has neither of these: it learns from every step
+        steps = hyperparams.get("n_steps") or hyperparams.get("n_episodes_per_update", 0) * limit or 1
+        return int(steps) * cfg.env.n_envs
     frequency = hyperparams.get("train_freq") or 1
     count, what = frequency if isinstance(frequency, list | tuple) else (frequency, "step")
     return int(count) * (limit if what == "episode" else cfg.env.n_envs)

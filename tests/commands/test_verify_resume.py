@@ -14,6 +14,7 @@ from rlzoo.config.parse import dump, parse
 from rlzoo.runs.run import Run
 from rlzoo.training.preflight import check
 from rlzoo.training.verify_resume import shorten, verify_resume
+from tests.small import SMALL
 
 SEED = ["hyperparams=none", "seed=3"]
 FAMILIES = {
@@ -128,3 +129,12 @@ def test_a_twin_is_the_training_made_short(name, workdir):
     assert changed <= {"learning_starts", "target_update_interval"}
     assert twin.env == cfg.env and twin.seed == cfg.seed
     assert twin.total_timesteps <= 4000
+
+
+@pytest.mark.parametrize("name", SMALL)
+def test_a_rollout_of_every_algorithm_has_a_length(name):
+    cfg = parse(compose("train", list(SMALL[name])).values)
+    twin, unit = shorten(cfg)
+    assert unit >= 1 and twin.total_timesteps >= 4 * unit
+    of_episodes = cfg.env.n_envs * 30 * cfg.algo.hyperparams.get("n_episodes_per_update", 1)
+    assert unit == {"reinforce": of_episodes, "actor_critic": cfg.env.n_envs}.get(cfg.algo.name, unit)
