@@ -225,14 +225,14 @@ def read_published(source: Source) -> Published:
     said, card = source.keys_and_values("results.json"), _card(source)
     index = card.get("model-index")
     datasets = [result["dataset"] for _, result in results(index) if isinstance(result.get("dataset"), Mapping)]
-    tags = card.get("tags")
     named = [said.get("env_id"), *(dataset.get(key) for dataset in datasets for key in ("type", "name"))]
-    named += [tag for tag in tags or () if isinstance(tag, str) and re.search(r"-v\d+$", tag)]
+    named += [tag for tag in _list(card.get("tags")) if isinstance(tag, str) and re.search(r"-v\d+$", tag)]
     mean, std = (number(said.get(key)) for key in ("mean_reward", "std_reward"))
     if mean is None:
         mean, std = next(((mean, std) for *_, mean, std in scores(index)), (None, None))
     count = said.get("n_eval_episodes", said.get("n_evaluation_episodes"))
-    returns, lengths, seeds = (_numbers(said.get(key)) for key in ("returns", "lengths", "seeds"))
+    returns = _numbers(said.get("returns"))
+    lengths, seeds = (_counts(said.get(key)) for key in ("lengths", "seeds"))
     whole = len(returns) == len(lengths) > 0
     deterministic = said.get("is_deterministic")
     return Published(
@@ -244,8 +244,8 @@ def read_published(source: Source) -> Published:
         env_ids=tuple(dict.fromkeys(name for name in named if isinstance(name, str) and 0 < len(name) <= 100)),
         checkpoint=str(said.get("checkpoint", ""))[:20],
         returns=tuple(returns) if whole else (),
-        lengths=tuple(int(length) for length in lengths) if whole else (),
-        seeds=tuple(int(seed) for seed in seeds) if whole else (),
+        lengths=tuple(lengths) if whole else (),
+        seeds=tuple(seeds) if whole else (),
     )
 
 
@@ -308,6 +308,12 @@ def _numbers(values: Any) -> list[float]:
         return []
     found = [number(value) for value in values]
     return [value for value in found if value is not None] if None not in found else []
+
+
+def _counts(values: Any) -> list[int]:
+    """Whole numbers from 0; nothing if any is something else."""
+    numbers = _numbers(values)
+    return values if numbers and all(type(value) is int and value >= 0 for value in values) else []
 
 
 def _algo(name: str, tags: Sequence[str], repo: str) -> str:

@@ -27,6 +27,7 @@ from rlzoo.evaluation.agent import load
 from rlzoo.hub.formats import read as layouts
 from rlzoo.hub.formats.read import recognise
 from rlzoo.hub.formats.source import ImportOptions, Origin
+from rlzoo.hub.listing import Published
 from rlzoo.runs.run import Run
 from tests.hub import foreign
 from tests.hub.foreign import ARGS, CARD, publish, zoo_config
@@ -475,6 +476,34 @@ def test_damaged_files_beside_the_weights_are_left_out_and_said(cartpole, tmp_pa
     assert [text.partition(":")[0] for text in about(run)["assumed"]] == [
         "results.json is left out", "the metadata of README.md is left out",
     ]  # fmt: skip
+
+
+@pytest.mark.parametrize("tags", ["5", "{a: b}", "CartPole-v1", "[5, [a]]"])
+def test_a_card_may_say_anything(tags, cartpole, tmp_path):
+    text = f"---\ntags: {tags}\nmodel-index: [{{name: 5, results: [{{dataset: 3, metrics: 4}}, 7]}}]\n---\n"
+    run = read(publish(tmp_path / "ppo-CartPole-v1", "ppo-CartPole-v1", cartpole, card=text))
+    assert about(run)["published"] == "" and run.read_results() == []
+
+
+@pytest.mark.parametrize("wrong", [1.5, -1, True, "3", None, 10**19])
+@pytest.mark.parametrize("key", ["seeds", "lengths"])
+def test_what_was_published_of_episodes_is_whole_numbers(key, wrong, cartpole, tmp_path):
+    folder = publish(tmp_path / "ppo-CartPole-v1", "ppo-CartPole-v1", cartpole)
+    said = {"mean_reward": 3.0, "returns": [2.0, 4.0], "lengths": [2, 4], "seeds": [7, 8]}
+    (folder / "results.json").write_text(json.dumps(said))
+    whole = read(folder).read_results()[0]
+    assert (whole["returns"], whole["lengths"], whole["seeds"]) == ([2.0, 4.0], [2, 4], [7, 8])
+    (folder / "results.json").write_text(json.dumps({**said, key: [2, wrong]}))
+    entry = read(folder).read_results()[0]
+    assert entry["mean_reward"] == 3.0 and entry[key] == []
+
+
+def test_a_published_score_that_no_record_may_hold_is_left_out(cartpole, tmp_path, monkeypatch):
+    folder = publish(tmp_path / "ppo-CartPole-v1", "ppo-CartPole-v1", cartpole)
+    monkeypatch.setattr(Published, "entry", lambda *_: {"date": "", "seeds": [-1]})
+    run = read(folder)
+    assert run.read_results() == []
+    assert "the published score is left out: seeds.0 must be at least 0, not -1" in about(run)["assumed"]
 
 
 def zoo_metrics(path: Path, **arrays: Any) -> None:

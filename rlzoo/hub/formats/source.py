@@ -20,7 +20,7 @@ from rlzoo import contained, registry
 from rlzoo.algos.schema.check import check as check_algo
 from rlzoo.algos.schema.check import check_values
 from rlzoo.algos.specs import find_spec
-from rlzoo.config import aliases, env_names, paths, yaml_file
+from rlzoo.config import aliases, env_names, paths, records, yaml_file
 from rlzoo.config.parse import check, parse
 from rlzoo.config.schema import TrainConfig
 from rlzoo.envs import registration
@@ -373,7 +373,9 @@ def write_run(run: Run, values: Mapping[str, Any], source: Source, *, layout: st
     """
     origin, published, options = source.origin, source.published, source.options
     entry = published.entry(checkpoint, run.checkpoint(checkpoint).num_timesteps)
-    if entry is not None:
+    if entry is not None and (wrong := records.problem(records.Result, entry)):
+        source.assume(f"the published score is left out: {wrong}")
+    elif entry is not None:
         run.append_result(entry)
     write_text(run.config_file, yaml_file.dump(dict(values)))
     about = {
