@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Annotated, Any
 
 import numpy as np
@@ -13,7 +13,14 @@ from stable_baselines3.common.vec_env import VecEnv
 
 from rlzoo.algos.base import TrainingHooks, VectorEnvironment, generator_state, own_generator, restored_generator
 from rlzoo.algos.tabular.dynamics import Dynamics, find_dynamics, required_table
-from rlzoo.algos.tabular.math import LoopState, TransitionTable, epsilon_greedy, exponential_decay, start
+from rlzoo.algos.tabular.math import (
+    LoopState,
+    TransitionTable,
+    epsilon_greedy,
+    exponential_decay,
+    restored_indices,
+    start,
+)
 from rlzoo.errors import ExitCode, RlzooError
 from rlzoo.protocols import Callback, MetricLogger, State
 
@@ -373,21 +380,3 @@ def restored_table(state: State, name: str, like: np.ndarray) -> np.ndarray:
     if table.dtype.kind != like.dtype.kind:
         raise ValueError(f"{name} holds {table.dtype}, not {like.dtype}")
     return table
-
-
-def restored_indices(
-    tensors: Mapping[str, Any], name: str, shape: tuple[int, ...], below: int, *, least: int = 0
-) -> np.ndarray:
-    """An array of a state that compiled loops, which check no bounds, index with: int64, `least` to `below` - 1.
-
-    Raises:
-        ValueError: if it has another shape, holds no whole numbers, or one out of these bounds.
-    """
-    indices = np.array(tensors[name])
-    if indices.shape != shape:
-        raise ValueError(f"{name} has shape {indices.shape}, not {shape}")
-    if indices.dtype.kind not in "iu":
-        raise ValueError(f"{name} holds {indices.dtype}, not whole numbers")
-    if indices.size and not least <= int(indices.min()) <= int(indices.max()) < below:
-        raise ValueError(f"{name} holds {indices.min()} to {indices.max()}, not {least} to {below - 1}")
-    return indices.astype(np.int64)

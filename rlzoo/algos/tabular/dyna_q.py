@@ -12,10 +12,10 @@ import numpy as np
 from annotated_types import Ge, Interval
 from stable_baselines3.common.vec_env import VecEnv
 
-from rlzoo.algos.tabular.base import TabularAgent, restored_indices, restored_table
+from rlzoo.algos.tabular.base import TabularAgent, restored_table
 from rlzoo.algos.tabular.compiled import compiled
 from rlzoo.algos.tabular.dynamics import Dynamics
-from rlzoo.algos.tabular.math import LoopState, best, epsilon_greedy, exponential_decay, start, take
+from rlzoo.algos.tabular.math import LoopState, best, epsilon_greedy, exponential_decay, restored_indices, start, take
 from rlzoo.protocols import State
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from rlzoo.algos.tabular.base import restored_indices
+from rlzoo.algos.tabular.math import restored_indices
 
 PARTS = ("states", "actions", "rewards")
 Steps = tuple[np.ndarray, np.ndarray, np.ndarray]

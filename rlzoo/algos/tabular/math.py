@@ -1,4 +1,4 @@
-"""What the tabular algorithms share: exploration, and an environment as arrays.
+"""What the tabular algorithms share: exploration, an environment as arrays, and the bounds of restored indices.
 
 All chance comes from `generator.random()`, so that compiled and plain functions draw the same.
 """
@@ -6,7 +6,8 @@ All chance comes from `generator.random()`, so that compiled and plain functions
 from __future__ import annotations
 
 import math
-from typing import NamedTuple
+from collections.abc import Mapping
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -133,3 +134,21 @@ def draw(cumulative: np.ndarray, state: int, action: int, generator: np.random.G
         if cumulative[state, action, outcome] > chance:
             return outcome
     return 0
+
+
+def restored_indices(
+    tensors: Mapping[str, Any], name: str, shape: tuple[int, ...], below: int, *, least: int = 0
+) -> np.ndarray:
+    """An array of a state that compiled loops, which check no bounds, index with: int64, `least` to `below` - 1.
+
+    Raises:
+        ValueError: if it has another shape, holds no whole numbers, or one out of these bounds.
+    """
+    indices = np.array(tensors[name])
+    if indices.shape != shape:
+        raise ValueError(f"{name} has shape {indices.shape}, not {shape}")
+    if indices.dtype.kind not in "iu":
+        raise ValueError(f"{name} holds {indices.dtype}, not whole numbers")
+    if indices.size and not least <= int(indices.min()) <= int(indices.max()) < below:
+        raise ValueError(f"{name} holds {indices.min()} to {indices.max()}, not {least} to {below - 1}")
+    return indices.astype(np.int64)

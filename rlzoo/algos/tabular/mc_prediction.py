@@ -11,11 +11,11 @@ import numpy as np
 from annotated_types import Ge, Interval
 from stable_baselines3.common.vec_env import VecEnv
 
-from rlzoo.algos.tabular.base import TabularAgent, fixed_policy, play_policy, restored_indices
+from rlzoo.algos.tabular.base import TabularAgent, fixed_policy, play_policy
 from rlzoo.algos.tabular.compiled import compiled
 from rlzoo.algos.tabular.dynamics import Dynamics
 from rlzoo.algos.tabular.episodes import Episodes, Steps
-from rlzoo.algos.tabular.math import LoopState, follow, start, take
+from rlzoo.algos.tabular.math import LoopState, follow, restored_indices, start, take
 from rlzoo.protocols import State
 
 

@@ -11,8 +11,8 @@ import numpy as np
 from annotated_types import Gt, Interval
 from stable_baselines3.common.vec_env import VecEnv
 
-from rlzoo.algos.tabular.base import Planner, restored_indices
-from rlzoo.algos.tabular.math import TransitionTable, action_values
+from rlzoo.algos.tabular.base import Planner
+from rlzoo.algos.tabular.math import TransitionTable, action_values, restored_indices
 from rlzoo.protocols import State
 
 

@@ -10,10 +10,10 @@ from typing import Any
 
 import numpy as np
 
-from rlzoo.algos.tabular.base import TabularAgent, restored_indices
+from rlzoo.algos.tabular.base import TabularAgent
 from rlzoo.algos.tabular.compiled import compiled
 from rlzoo.algos.tabular.dynamics import Dynamics
-from rlzoo.algos.tabular.math import LoopState, epsilon_greedy, exponential_decay, start, take
+from rlzoo.algos.tabular.math import LoopState, epsilon_greedy, exponential_decay, restored_indices, start, take
 from rlzoo.protocols import State
 
 NONE = -1
