@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
 REFRESH = 1.0
 """Seconds between two looks at the storage."""
+LAST_LOOK = 60.0
+"""Seconds that the last one may take: an interrupt in the middle of a line of the log would block it for ever."""
 
 
 class Watch:
@@ -48,7 +50,7 @@ class Watch:
 
     def __exit__(self, *error: object) -> None:
         self._stop.set()
-        self._thread.join()
+        self._thread.join(LAST_LOOK)
         if self._live is not None:
             self._live.stop()
 
