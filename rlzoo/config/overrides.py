@@ -136,10 +136,10 @@ def parse(words: Sequence[str], text: Collection[str] = ()) -> tuple[list[Word],
 
 
 def _with_text_keys(value: Any) -> Any:
-    """A value whose mappings have keys of text, as those of YAML files have: `{1: 2}` is `{"1": 2}`."""
-    if isinstance(value, dict):
-        return {key if isinstance(key, str) else show(key): _with_text_keys(inside) for key, inside in value.items()}
-    return [_with_text_keys(inside) for inside in value] if isinstance(value, list) else value
+    """A value; if it is a mapping, its own keys are text, as settings are named: `{1: 2}` is `{"1": 2}`."""
+    if not isinstance(value, dict):
+        return value
+    return {key if isinstance(key, str) else show(key): inside for key, inside in value.items()}
 
 
 def expand(words: Sequence[str], group_options: Any) -> tuple[list[list[str]], list[Problem]]:

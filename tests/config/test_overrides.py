@@ -100,6 +100,6 @@ def test_a_word_without_a_key_is_named(word):
     assert f"cannot read {word!r}" in problems[0].message
 
 
-def test_keys_of_mappings_are_text_as_in_files():
-    (word,), problems = overrides.parse(["algo.policy_kwargs={1: {true: [{null: 2, 0.5: a}]}, b: 3}"])
-    assert problems == [] and word.value == {"1": {"true": [{"null": 2, "0.5": "a"}]}, "b": 3}
+def test_names_of_settings_are_text_and_what_is_in_a_value_stays_as_it_is():
+    (word,), problems = overrides.parse(["env.kwargs={1: {true: 2}, null: [{0.5: a}], b: 3}"])
+    assert problems == [] and word.value == {"1": {True: 2}, "null": [{0.5: "a"}], "b": 3}
