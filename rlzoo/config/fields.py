@@ -94,7 +94,8 @@ class Field:
                 return KINDS[word].details(key, value, self)
         near = did_you_mean(value, self.choices) if isinstance(value, str) else ""
         hint = "write the number without quotes" if quoted else f"allowed: {self.range}" if self.range else ""
-        most = " up to 10^18" if is_number(value) and abs(value) > LARGEST and "int" in words else ""
+        large = (type(value) is int or is_number(value)) and abs(value) > LARGEST
+        most = " up to 10^18" if large and "int" in words else ""
         return [Problem(key, f"must be {self}{most}, not {show(value)}{near}", hint)]
 
     def out_of_range(self, key: str, numbers: Sequence[Any]) -> list[Problem]:
