@@ -5,16 +5,21 @@ Standard library only: this module is imported before anything else.
 
 from __future__ import annotations
 
+import os
 import signal
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from enum import IntEnum
+from types import CodeType
 from typing import Any
 
 from rlzoo.redaction import hanging, one_line, printable, redact
 
 MAX_LINE = 1000
 """Characters of one line that is shown: enough for every list of names, while a value can be a whole file."""
+_PACKAGES = ("site-packages", "dist-packages")
+_LIBRARIES = ("gymnasium", "numpy", "stable_baselines3", "sb3_contrib", "torch")
+"""Installed packages that an environment uses, while others may be the environment."""
 MAX_PROBLEMS = 50
 """Problems that are shown at once."""
 
@@ -119,6 +124,64 @@ def code_of(problems: Sequence[Problem]) -> ExitCode:
     """The exit code that all problems have, else that of a wrong request."""
     codes = {problem.code for problem in problems}
     return codes.pop() if len(codes) == 1 else ExitCode.WRONG_REQUEST
+
+
+def author_line(error: BaseException) -> str | None:
+    """`file:line` where the code of a user's own raised an error, or called what raised it; None without any frame.
+
+    That is its innermost frame outside of rlzoo, installed packages and Python's own library. Where there is none, as
+    for an environment that was installed, it is the innermost one of that package. An error that was raised again in
+    another's name counts with the one before.
+    """
+    found: dict[int, str] = {}
+    for each in _chain(error):
+        trace = each.__traceback__
+        while trace is not None:
+            name = trace.tb_frame.f_code.co_filename
+            found[_distance(name)] = f"{_relative(name)}:{trace.tb_lineno}"
+            trace = trace.tb_next
+        if 0 in found:
+            break
+    return found[min(found)] if found else None
+
+
+def line_of(function: Callable[..., Any]) -> str | None:
+    """`file:line` where a function or a method begins; None if it is not written in Python."""
+    code = getattr(function, "__code__", None)
+    return f"{_relative(code.co_filename)}:{code.co_firstlineno}" if isinstance(code, CodeType) else None
+
+
+def _chain(error: BaseException) -> Iterator[BaseException]:
+    seen: list[BaseException] = []
+    following: BaseException | None = error
+    while following is not None and not any(following is each for each in seen):
+        seen.append(following)
+        yield following
+        following = following.__cause__ or following.__context__
+
+
+def _distance(file: str) -> int:
+    """How far the code of a file is from being the user's own: 0 if it is, 3 if it is rlzoo's."""
+    import sysconfig
+
+    if file.startswith(os.path.abspath(__file__).removesuffix("errors.py")):  # noqa: PTH100
+        return 3
+    if file.startswith(("<frozen", "<string")):
+        return 2
+    parts = file.replace("\\", "/").split("/")
+    above = next((index for index, part in enumerate(parts) if part in _PACKAGES), None)
+    if above is not None:
+        return 2 if parts[above + 1] in _LIBRARIES else 1
+    return 2 if file.startswith((sysconfig.get_path("stdlib"), sysconfig.get_path("platstdlib"))) else 0
+
+
+def _relative(file: str) -> str:
+    """A path as a person would write it: relative to the current folder where it lies in it."""
+    try:
+        here = os.path.join(os.getcwd(), "")  # noqa: PTH109, PTH118
+    except OSError:
+        return file
+    return file.removeprefix(here)
 
 
 def clean(text: object) -> str:

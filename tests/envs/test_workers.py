@@ -132,7 +132,7 @@ def test_the_cut_episode_is_truncated_and_a_new_one_begins(faulty, vec_env, how,
     assert caplog.records[0].created - before < (1 if how == "hang" else 0) + 2
     assert f"environment 1 {WHAT[how]} at step 15, restarted (1 of 3)" in capsys.readouterr().err
     if how == "raise":
-        assert ": the arm is out of its range (faulty.py, line " in caplog.messages[0]
+        assert ": the arm is out of its range (" in caplog.messages[0] and "faulty.py:" in caplog.messages[0]
         assert "Traceback" in caplog.messages[1] and "self._fail(self.fault)" in caplog.messages[1]
     observation, _, done, infos = step(env, 10)  # the new episode is a whole one
     assert observation.tolist() == [[0, 5], [seed, 0]] and done.tolist() == [False, True]

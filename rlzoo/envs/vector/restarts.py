@@ -13,12 +13,11 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
 from typing import Any, Self, SupportsFloat
 
 import gymnasium
 
-from rlzoo import console
+from rlzoo import console, errors
 from rlzoo.envs import old_gym
 from rlzoo.errors import ExitCode, RlzooError, clean
 from rlzoo.seeding import episode_seeds
@@ -47,12 +46,11 @@ class Fault:
     @classmethod
     def of(cls, error: BaseException, where: str = "") -> Self:
         """An error that an environment raised."""
-        frames = traceback.extract_tb(error.__traceback__)
-        line = f" ({Path(frames[-1].filename).name}, line {frames[-1].lineno})" if frames else ""
+        line = errors.author_line(error)
         return cls(
             what=f"raised {type(error).__name__}",
             where=where,
-            text=" ".join(f"{error}{line}".split()),
+            text=" ".join(f"{error} ({line})".split()) if line else " ".join(str(error).split()),
             traceback="".join(traceback.format_exception(error)),
         )
 
