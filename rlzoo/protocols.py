@@ -279,16 +279,25 @@ class EnvironmentStep(NamedTuple):
 
 @dataclass(frozen=True)
 class Evaluation:
-    """Whole episodes of one policy: raw returns and lengths, before any clipping, scaling or life loss."""
+    """Whole episodes of one policy: raw returns and lengths, before any clipping, scaling or life loss.
+
+    `max_steps` is where evaluations cut an episode that the environment's own limit would not have ended there.
+    """
 
     returns: tuple[float, ...]
     lengths: tuple[int, ...]
     seeds: tuple[int, ...]
     deterministic: bool
+    max_steps: int | None = None
 
     @property
     def n_episodes(self) -> int:
         return len(self.returns)
+
+    @property
+    def n_cut(self) -> int:
+        """Episodes that had not ended by `max_steps`."""
+        return 0 if self.max_steps is None else sum(length >= self.max_steps for length in self.lengths)
 
     @property
     def mean_reward(self) -> float:

@@ -158,6 +158,8 @@ class Result(TypedDict, total=False):
     seeds: list[Count]
     returns: list[Number | None]
     lengths: list[Count]
+    n_cut: Count
+    max_steps: Count
 
 
 def _file_name(text: Any) -> Any:

@@ -20,6 +20,8 @@ MAX_THREADS = 1024
 """CPU threads of torch at most: it crashes where the system has no more to give."""
 MAX_EPISODES = 1_000_000
 """Episodes of one evaluation at most."""
+MIN_UNLIMITED, MAX_UNLIMITED = 1_000, 10_000
+"""Steps at which an episode that has to end is cut in an environment without a step limit."""
 EnvCount = Annotated[int, Interval(ge=1, le=MAX_ENVS)]
 EpisodeCount = Annotated[int, Interval(ge=1, le=MAX_EPISODES)]
 Seed = Annotated[int, Interval(ge=0, le=2**31 - 1)]
@@ -134,6 +136,14 @@ class TrainConfig:
     def frequency(self, freq: int | str, share: int) -> int:
         """A cadence in environment steps: itself, or 1/`share` of the training for `auto`; 0 is off."""
         return max(1, self.total_timesteps // share) if freq == "auto" else int(freq)
+
+    @property
+    def unlimited_max_steps(self) -> int:
+        """Where an episode that has to end is cut if its environment has no step limit.
+
+        None is longer than the whole training, of which there are toys: an evaluation is not to take far longer.
+        """
+        return min(MAX_UNLIMITED, max(MIN_UNLIMITED, self.total_timesteps))
 
 
 @dataclass(frozen=True)

@@ -12,6 +12,7 @@ from typing import Any
 from rlzoo import registry
 from rlzoo.config import aliases, env_names, fields
 from rlzoo.config.fields import Field
+from rlzoo.config.schema import MAX_UNLIMITED
 from rlzoo.envs import registration, spaces, wrappers
 from rlzoo.errors import ExitCode, Problem, RlzooError
 from rlzoo.redaction import shell
@@ -286,11 +287,13 @@ def _seen_spaces(made: Any, env: Mapping[str, Any], problems: list[Problem]) -> 
 
 
 def _made_notices(made: Any, env: Mapping[str, Any]) -> list[str]:
+    from rlzoo.envs.make import has_step_limit
+
     notices = []
     spec = made.spec
-    is_atari = str(spec.entry_point).startswith("ale_py")
-    if spec.max_episode_steps is None and not is_atari:
-        notices.append(f"{spec.id} has no step limit: if its episodes may never end, set env.max_steps")
+    if not has_step_limit(made) and "time_limit" not in env["wrappers"]:
+        rule = f"evaluations cut its episodes after {MAX_UNLIMITED:,} steps at most"
+        notices.append(f"{spec.id} has no step limit: {rule}; env.max_steps=… sets another, for training too")
     skip = spec.kwargs.get("frameskip", 4)
     if "atari" in env["wrappers"] and skip != 1:
         notices.append(f"{spec.id} skips frames by itself, and the atari wrapper again: set env.kwargs.frameskip=1")

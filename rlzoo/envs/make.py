@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from rlzoo.config.schema import EnvConfig
 
 
-def make(
+def make(  # noqa: PLR0913 - whatever one of its callers decides
     cfg: EnvConfig,
     *,
     n_envs: int,
@@ -31,6 +31,7 @@ def make(
     render_mode: str | None = None,
     episode_seeds: Sequence[int] | None = None,
     max_steps: int | None = None,
+    unlimited_max_steps: int | None = None,
     on_nan: Literal["stop", "warn"] | None = None,
 ) -> VecEnv:
     """Build `n_envs` environments side by side.
@@ -49,6 +50,7 @@ def make(
         render_mode: None does not draw, which is up to three times faster.
         episode_seeds: environment i's k-th episode starts from `episode_seeds[i::n_envs][k]`.
         max_steps: step limit of an episode instead of `cfg.max_steps`.
+        unlimited_max_steps: step limit of an environment that has none.
         on_nan: what NaN or infinity from an environment, or in an action, does; None does not look for it.
 
     An environment that fails later is made anew, up to `cfg.max_restarts` times: see `restarts`.
@@ -69,7 +71,8 @@ def make(
                 build,
                 cfg,
                 render_mode=render_mode,
-                max_steps=max_steps or cfg.max_steps,
+                max_steps=max_steps,
+                unlimited_max_steps=unlimited_max_steps,
                 episode_seeds=tuple(seeds[index::n_envs]),
             ),
             seed=seed + index,
@@ -99,13 +102,19 @@ def build(
     seed: int | None = None,
     render_mode: str | None = None,
     max_steps: int | None = None,
+    unlimited_max_steps: int | None = None,
     episode_seeds: Sequence[int] = (),
 ) -> gymnasium.Env:
     """One environment of `make`, before it is vectorised."""
+    from gymnasium.wrappers import TimeLimit
+
     from rlzoo.envs.monitor import EpisodeMonitor, ShowEpisodes
 
-    raw = make_raw(cfg.id, imports=cfg.imports, kwargs=cfg.kwargs, max_steps=max_steps, render_mode=render_mode)
-    monitored = EpisodeMonitor(raw, episode_seeds=episode_seeds, **cfg.monitor_kwargs)
+    limit = max_steps or cfg.max_steps
+    raw = make_raw(cfg.id, imports=cfg.imports, kwargs=cfg.kwargs, max_steps=limit, render_mode=render_mode)
+    if unlimited_max_steps is not None and "time_limit" not in cfg.wrappers and not has_step_limit(raw):
+        raw, max_steps = TimeLimit(raw, unlimited_max_steps), unlimited_max_steps
+    monitored = EpisodeMonitor(raw, episode_seeds=episode_seeds, cut_at=max_steps, **cfg.monitor_kwargs)
     env = ShowEpisodes(wrappers.apply(monitored, cfg.wrappers), monitored) if cfg.wrappers else monitored
     if seed is not None:
         env.action_space.seed(seed)
@@ -149,6 +158,19 @@ def make_raw(
         raise RlzooError(f"{env_id} needs a package that is missing: {error}", hint, ExitCode.MISSING) from error
     except gym_error.Error as error:
         raise RlzooError(f"{env_id} cannot be made: {error}") from error
+
+
+def has_step_limit(env: gymnasium.Env) -> bool:
+    """Whether every episode ends, as far as can be seen: by Gymnasium's limit, or by the emulator's own (Atari)."""
+    import gymnasium
+    from gymnasium.wrappers import TimeLimit
+
+    layer, layers = env, [env]
+    while isinstance(layer, gymnasium.Wrapper):
+        layer = layer.env
+        layers.append(layer)
+    by_emulator = env.spec is not None and env.spec.kwargs.get("max_num_frames_per_episode")
+    return bool(by_emulator) or any(isinstance(one, TimeLimit) for one in layers)
 
 
 def set_episode_seeds(env: VecEnv, seeds: Sequence[int]) -> None:

@@ -28,12 +28,19 @@ class EpisodeMonitor(Monitor):
         env: what `gymnasium.make` returned, step limit included.
         info_keywords: entries of `info` to keep with every finished episode.
         episode_seeds: the k-th episode starts from the k-th seed; later ones from the seed given to `reset`, if any.
+        cut_at: step limit of an episode, where it is not the environment's own.
     """
 
     def __init__(
-        self, env: gymnasium.Env, *, info_keywords: Sequence[str] = (), episode_seeds: Sequence[int] = ()
+        self,
+        env: gymnasium.Env,
+        *,
+        info_keywords: Sequence[str] = (),
+        episode_seeds: Sequence[int] = (),
+        cut_at: int | None = None,
     ) -> None:
         super().__init__(env, filename=None, info_keywords=tuple(info_keywords))
+        self._cut_at = cut_at
         self._episode_seeds = tuple(episode_seeds)
         self.observation: Any = None  # the last one
         self.recording = Recording(env)
@@ -71,6 +78,10 @@ class EpisodeMonitor(Monitor):
         self._episode_seeds = tuple(seeds)
         self.episode_returns, self.episode_lengths, self.episode_times = [], [], []
         self.abandon()
+
+    def get_cut_at(self) -> int | None:
+        """The step at which an episode was cut that might have gone on."""
+        return self._cut_at
 
     def abandon(self) -> None:
         """Forget the running episode, of which nothing is kept; the next call has to be a reset.

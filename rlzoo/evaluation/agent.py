@@ -132,6 +132,7 @@ class Actor:
             render_mode=render_mode,
             episode_seeds=episode_seeds,
             max_steps=self.config.eval.max_steps,
+            unlimited_max_steps=self.config.unlimited_max_steps,
         )
 
     def is_deterministic(self, deterministic: bool | Literal["auto"] = "auto") -> bool:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from rlzoo import console
 from rlzoo.errors import RlzooError
 from rlzoo.protocols import Evaluation, Policy
 
@@ -150,6 +151,7 @@ def _collect(env: VecEnv, shares: Sequence[float], seeds: Sequence[int], determi
         lengths=tuple(length for _, _, length in episodes),
         seeds=tuple(int(seeds[number]) for number, _, _ in episodes if number < len(seeds)),
         deterministic=deterministic,
+        max_steps=env.env_method("get_cut_at")[0],
     )
 
 
@@ -202,6 +204,7 @@ def summary(evaluation: Evaluation) -> dict[str, Any]:
         "seeds": list(evaluation.seeds),
         "returns": [finite(value) for value in evaluation.returns],
         "lengths": list(evaluation.lengths),
+        **({"n_cut": evaluation.n_cut, "max_steps": evaluation.max_steps} if evaluation.n_cut else {}),
     }
 
 
@@ -264,7 +267,7 @@ def _row(entry: Mapping[str, Any]) -> tuple[object, ...]:
     by_steps = " in a number of steps" if entry.get("mode") == "timesteps" else ""
     return (
         f"{name}, ships" if entry.get("ships") else name,
-        f"{entry['n_episodes']}{by_steps}",
+        f"{entry['n_episodes']}{by_steps}{cut_text(entry)}",
         f"{number(entry['mean_reward'])} ± {number(entry['std_reward'])}",
         entry["result"],
         entry["median_reward"],
@@ -274,6 +277,19 @@ def _row(entry: Mapping[str, Any]) -> tuple[object, ...]:
         entry["mean_length"],
         "deterministic" if entry["deterministic"] else "sampled",
     )
+
+
+def cut_text(entry: Mapping[str, Any]) -> str:
+    """How many of an evaluation's episodes had not ended; empty if all had."""
+    return f", {entry['n_cut']:,} cut after {entry['max_steps']:,} steps" if entry.get("n_cut") else ""
+
+
+def say_cut(evaluation: Evaluation) -> None:
+    """Say how many episodes had not ended, if there are any."""
+    if evaluation.n_cut:
+        of = f"{evaluation.n_cut:,} of {evaluation.n_episodes:,} episodes"
+        limit = f"were cut after {evaluation.max_steps:,} steps"
+        console.say(f"note: {of} {limit} before they had ended; env.max_steps=… sets another limit")
 
 
 def number(value: float | None) -> str:

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any, Literal, Self
 from rlzoo import console, contained
 from rlzoo.envs import display, render
 from rlzoo.errors import ExitCode, RlzooError
-from rlzoo.evaluation.evaluate import finite
+from rlzoo.evaluation.evaluate import finite, say_cut
 from rlzoo.protocols import Evaluation
 from rlzoo.registry import outside_the_folder
 
@@ -158,6 +158,7 @@ def _play_for(
     )
     if n_timesteps is None and evaluation.n_episodes < n_episodes:
         console.warn(f"the film is cut after {limit:,} steps; n_timesteps= films longer ones")
+    say_cut(evaluation)
     return evaluation
 
 

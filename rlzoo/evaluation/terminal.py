@@ -19,7 +19,9 @@ from rlzoo.config.schema import EnjoyConfig, EnvConfig
 from rlzoo.console import print_lines
 from rlzoo.envs import display, render
 from rlzoo.errors import ExitCode, RlzooError, clean, shorten
+from rlzoo.evaluation.evaluate import say_cut
 from rlzoo.evaluation.record import play
+from rlzoo.protocols import Evaluation
 from rlzoo.redaction import coloured, one_line, redact
 
 if TYPE_CHECKING:
@@ -60,12 +62,13 @@ def watch(actors: Iterable[Actor], env: EnvConfig, cfg: EnjoyConfig) -> list[Epi
     view = _view(cfg.render)
     n_episodes = len(cfg.seeds) if cfg.seeds else cfg.n_episodes
     spectator = _Spectator(view, cfg.fps, n_episodes if cfg.n_timesteps is None else None)
+    evaluations: list[Evaluation] = []
     try:
         with spectator.screen():
             mode = _render_mode(env, view)
             for actor in actors:
                 spectator.begin(actor.name)
-                play(
+                played = play(
                     actor,
                     spectator.show,
                     render_mode=mode,
@@ -76,8 +79,11 @@ def watch(actors: Iterable[Actor], env: EnvConfig, cfg: EnjoyConfig) -> list[Epi
                     deterministic=cfg.deterministic,
                     should_stop=lambda: cfg.n_timesteps is not None and spectator.n_steps >= cfg.n_timesteps,
                 )
+                evaluations.append(played)
     finally:
         spectator.sum_up()
+    for evaluation in evaluations:
+        say_cut(evaluation)
     return spectator.episodes
 
 

@@ -17,6 +17,7 @@ from rlzoo.config import aliases, yaml_file
 from rlzoo.config.parse import dump
 from rlzoo.envs.wrappers import WRAPPERS
 from rlzoo.errors import shorten
+from rlzoo.evaluation.evaluate import cut_text
 from rlzoo.hub.card_merge import section
 from rlzoo.hub.formats import course
 from rlzoo.hub.formats.rl_zoo3 import env_kwargs
@@ -336,7 +337,7 @@ def _evaluation(result: Mapping[str, Any], agent: Agent) -> str:
         ("median", _number(result["median_reward"])),
         ("lowest, highest", f"{_number(result['min_reward'])}, {_number(result['max_reward'])}"),
         ("mean length", f"{_number(result['mean_length'])} steps"),
-        ("episodes", str(result["n_episodes"])),
+        ("episodes", f"{result['n_episodes']}{cut_text(result)}"),
         ("actions", "deterministic" if result["deterministic"] else "sampled"),
         ("checkpoint", f"{cell(result['checkpoint'])}, after {result['num_timesteps']:,} steps"),
         ("steps of the training", f"{result['trained_timesteps']:,}"),

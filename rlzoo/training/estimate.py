@@ -19,11 +19,12 @@ def estimates(config: TrainConfig) -> list[str]:
     from rlzoo.algos.memory import Sizes, buffer_bytes
     from rlzoo.envs.make import make
     from rlzoo.seeding import seed_everything
-    from rlzoo.training.train import set_threads
+    from rlzoo.training.train import set_threads, unlimited_max_steps
 
     set_threads(config)
     seed_everything(config.seed or 0)
-    env = make(config.env, n_envs=config.env.n_envs, seed=config.seed or 0, training=True)
+    limit = unlimited_max_steps(config)
+    env = make(config.env, n_envs=config.env.n_envs, seed=config.seed or 0, training=True, unlimited_max_steps=limit)
     try:
         sizes = Sizes.of(env.observation_space, env.action_space)
         env_cfg, total = config.env, config.total_timesteps

@@ -123,7 +123,15 @@ def _learner(
     statistics = contents.normalization if contents is not None else None
     if source is not None:
         statistics = init_from.statistics(source)
-    env = make(cfg.env, n_envs=cfg.env.n_envs, seed=cfg.seed, gamma=gamma, statistics=statistics, on_nan=cfg.on_nan)
+    env = make(
+        cfg.env,
+        n_envs=cfg.env.n_envs,
+        seed=cfg.seed,
+        gamma=gamma,
+        statistics=statistics,
+        unlimited_max_steps=unlimited_max_steps(cfg),
+        on_nan=cfg.on_nan,
+    )
     try:
         memory.require(cfg, env.observation_space, env.action_space)
         known = nullcontext() if contents is None else memory.networks_of(contents.n_bytes, cfg.algo, "its checkpoint")
@@ -312,6 +320,16 @@ def set_threads(cfg: TrainConfig) -> None:
         images = "uint8" in (cfg.env.observation_space or "")
         if not images:
             torch.set_num_threads(1)
+
+
+def unlimited_max_steps(cfg: TrainConfig) -> int | None:
+    """Where episodes of training are cut that have no other limit: an algorithm that waits for their end would not end.
+
+    None of an algorithm that learns from steps: the task may well be one that goes on for ever.
+    """
+    values = cfg.algo.hyperparams
+    by_episodes = "episode" in str(values.get("train_freq")) or "n_episodes_per_update" in values
+    return cfg.unlimited_max_steps if by_episodes or "n_eval_episodes" in values else None
 
 
 def cuda_devices() -> int:

@@ -326,7 +326,8 @@ def _rollout_steps(cfg: TrainConfig, limit: int) -> int:
 def _episode_steps(cfg: TrainConfig) -> int:
     """The step limit of an episode, or what is taken for one where there is none."""
     from rlzoo.envs.make import make_raw
+    from rlzoo.training.train import unlimited_max_steps
 
     env = make_raw(cfg.env.id, imports=cfg.env.imports, kwargs=cfg.env.kwargs, max_steps=cfg.env.max_steps)
     env.close()
-    return int((env.spec and env.spec.max_episode_steps) or 2 * EVAL_STEPS)
+    return int((env.spec and env.spec.max_episode_steps) or unlimited_max_steps(cfg) or 2 * EVAL_STEPS)

@@ -12,7 +12,7 @@ from rlzoo import console, contained
 from rlzoo.algos.specs import find_spec
 from rlzoo.config.schema import TrainConfig
 from rlzoo.errors import ExitCode, RlzooError
-from rlzoo.evaluation.evaluate import evaluate
+from rlzoo.evaluation.evaluate import evaluate, say_cut
 from rlzoo.evaluation.selection import N_CANDIDATES
 from rlzoo.loggers.csv import CsvTable
 from rlzoo.protocols import Algorithm, Callback, Evaluation, MetricLogger, Patience, State
@@ -58,6 +58,7 @@ class Evaluations(Callback):
         self._due = self._freq
         self._eval_env: VecEnv | None = None
         self._table = CsvTable(run.evaluations_file)
+        self._told_of_cuts = cfg.eval.max_steps is not None
 
     def on_step(self, algorithm: Algorithm) -> bool:
         step = algorithm.num_timesteps
@@ -98,6 +99,9 @@ class Evaluations(Callback):
             self.cut = True  # the episodes that ended early would not be a fair sample
             return
         self.last = evaluation
+        if evaluation.n_cut and not self._told_of_cuts:
+            self._told_of_cuts = True
+            say_cut(evaluation)
         kept = self._is_candidate(evaluation.mean_reward) and not_finite(algorithm.state()) is None
         self._record(evaluation, step, candidate=kept)
         if kept:
@@ -166,7 +170,12 @@ class Evaluations(Callback):
         if self._eval_env is None:
             n_envs = min(cfg.eval.n_envs, cfg.eval.n_episodes)
             self._eval_env = make(
-                cfg.env, n_envs=n_envs, seed=cfg.eval.seed, training=False, max_steps=cfg.eval.max_steps
+                cfg.env,
+                n_envs=n_envs,
+                seed=cfg.eval.seed,
+                training=False,
+                max_steps=cfg.eval.max_steps,
+                unlimited_max_steps=cfg.unlimited_max_steps,
             )
         sync_statistics(self._env, self._eval_env)
         return self._eval_env
