@@ -177,13 +177,17 @@ def skip_empty_entries() -> None:
 def outside_the_folder() -> Iterator[None]:
     """What is started within it finds neither modules nor libraries nor programs in the current folder.
 
-    In a Python that is started so, `Imports.apply` makes the variables those of this process again.
+    It is rlzoo's own, and none of an environment's processes. In a Python that is started so, `Imports.apply` makes the
+    variables those of this process again.
     """
+    from rlzoo.engines import unmarked
+
     skip_empty_entries()
     before = os.environ.get(SAFE_PATH)
     os.environ[SAFE_PATH] = "1"
     try:
-        yield
+        with unmarked():
+            yield
     finally:
         _restore_safe_path(before)
 

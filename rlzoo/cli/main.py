@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
+from typing import Any
 
 from rlzoo import __version__
 from rlzoo.cli.table import COMMANDS, FLAGS
@@ -62,6 +63,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         sys.excepthook = _complain_of_bug
         warnings.formatwarning = _warning
         skip_empty_entries()
+        _keep_output_apart()
     if hasattr(sys.stdout, "reconfigure"):
         sys.stdout.reconfigure(errors="replace")  # a code page without "±" loses the sign, not the result
     try:
@@ -89,6 +91,22 @@ def main(argv: Sequence[str] | None = None) -> int:
         except OSError:
             sys.stdout = None  # it was the output that could not be written
         return int(ExitCode.STORAGE)
+
+
+def _keep_output_apart() -> None:
+    """Give standard output to this process alone; what others, and libraries in C, write there goes to standard error.
+
+    What the command prints stays whole, and whoever reads it up to its end waits for nobody else.
+    """
+    old: Any = sys.stdout
+    try:
+        own = os.dup(old.fileno())  # no program that is started from here inherits it
+        os.dup2(sys.stderr.fileno(), old.fileno())
+    except (AttributeError, OSError):
+        return  # one of them is closed
+    new = open(own, "w", encoding=old.encoding, errors=old.errors)  # noqa: PTH123, SIM115 - open to the end
+    new.reconfigure(line_buffering=old.line_buffering, write_through=old.write_through)
+    sys.stdout = new
 
 
 def _skip_garbage() -> None:

@@ -180,7 +180,7 @@ def _look_up(env_id: str, env: Mapping[str, Any]) -> list[Problem]:
     """Whether Gymnasium knows the id, its constructor the keywords, and what it needs is there."""
     prefix, _, name = env_id.rpartition(":")
     try:
-        with warnings.catch_warnings():
+        with warnings.catch_warnings(), registration.processes_held(env_id, env["imports"]):
             warnings.simplefilter("ignore")
             registration.register([*env["imports"], *([prefix] if prefix else [])])
     except RlzooError as error:
@@ -241,7 +241,8 @@ def _made(env_id: str, env: Mapping[str, Any], problems: list[Problem], notices:
     from rlzoo.envs.old_gym import ApiError, look
 
     at = "env.kwargs" if env["kwargs"] else "env.id"
-    with warnings.catch_warnings():
+    held = registration.processes_held(env_id, env["imports"], env["wrappers"])
+    with warnings.catch_warnings(), held:
         warnings.simplefilter("ignore")
         try:
             made = make_raw(env_id, kwargs=env["kwargs"], max_steps=env["max_steps"])

@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from functools import lru_cache
 from typing import TypeVar
 
+from rlzoo import engines
 from rlzoo.errors import ExitCode, RlzooError
 
 SCREEN = (1400, 900)
@@ -136,5 +137,5 @@ def virtual_screen(why: str) -> Iterator[None]:
         raise RlzooError(message, f"a virtual one: {' and '.join(needs)}", ExitCode.MISSING)
     from pyvirtualdisplay.display import Display
 
-    with Display(visible=False, size=SCREEN):
+    with engines.held(), Display(visible=False, size=SCREEN):
         yield

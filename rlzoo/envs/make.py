@@ -86,7 +86,8 @@ def make(  # noqa: PLR0913 - whatever one of its callers decides
 
         env = RestartingSubprocVecEnv(blueprints, step_timeout=cfg.step_timeout)
     else:
-        env = InProcessVecEnv([partial(Restarting, blueprint) for blueprint in blueprints])
+        held = registration.processes_held(aliases.current(cfg.id), cfg.imports, cfg.wrappers)
+        env = InProcessVecEnv([partial(Restarting, blueprint) for blueprint in blueprints], within=held)
     env.seed(seed)
     if on_nan is not None:
         env = FiniteCheck(env, on_nan)

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterable
+from contextlib import AbstractContextManager, nullcontext
 from importlib import import_module
 from importlib.util import find_spec
 from typing import Any
 
-from rlzoo import registry
+from rlzoo import engines, registry
 from rlzoo.config import aliases, env_names
 from rlzoo.errors import ExitCode, Problem, RlzooError
 from rlzoo.registry import did_you_mean, nearest
@@ -31,6 +32,22 @@ def register(imports: Iterable[str] = ()) -> None:
     for module in imports:
         _import(module)
     _register_own()
+
+
+def processes_held(env_id: str, imports: Iterable[str], wrappers: Iterable[str] = ()) -> AbstractContextManager[None]:
+    """Within it the environment may start processes: none outlives this one. Of those that start none it costs nothing.
+
+    Which these are is known before anything of an environment is imported.
+    """
+    import gymnasium
+
+    prefix, _, name = env_id.rpartition(":")
+    spec = gymnasium.registry.get(name)
+    modules = [*imports, *([prefix] if prefix else []), *(wrapper for wrapper in wrappers if ":" in wrapper)]
+    if spec is not None:
+        modules.append(spec.entry_point if isinstance(spec.entry_point, str) else "")
+    start_none = all(module.partition(":")[0].partition(".")[0] in _START_NONE for module in modules)
+    return nullcontext() if start_none else engines.held()
 
 
 def unknown(name: str) -> Problem:
@@ -90,6 +107,10 @@ _OWN: dict[str, dict[str, Any]] = {
     },
 }
 """Ids of rlzoo's own to what Gymnasium's `register` takes; wrappers by name and entry point."""
+
+
+_START_NONE = ("gymnasium", "ale_py", "stable_baselines3", "rlzoo", "gymnasium_robotics", "panda_gym")
+"""Packages whose environments run in the process that makes them, and in no other."""
 
 
 def is_own(env_id: str) -> bool:

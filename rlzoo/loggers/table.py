@@ -10,6 +10,7 @@ from typing import Any, Self
 
 from rlzoo import console, registry
 from rlzoo.config import fields
+from rlzoo.engines import unmarked
 from rlzoo.errors import ExitCode, Problem
 from rlzoo.protocols import EpisodeLogger, EpisodeRecord, MetricLogger, State, Stateful
 from rlzoo.redaction import redact, redact_values
@@ -83,7 +84,8 @@ def open_loggers(
         try:
             spec = registry.lookup(LOGGERS, name, "logger")
             places = {option: value for option, value in (options or {}).items() if option in spec.places}
-            opened[name] = _opener(spec)(run, config, **redact_values(options or {}) | places)
+            with unmarked():  # the services that they start
+                opened[name] = _opener(spec)(run, config, **redact_values(options or {}) | places)
         except Exception as error:
             console.warn(f"no {name} log for this run: {_reason(error)}")
     opened.update({f"extra {index}": logger for index, logger in enumerate(extra)})

@@ -211,12 +211,14 @@ def _dynamics_problems(values: dict[str, Any]) -> list[Problem]:
         return []
     from rlzoo.algos.tabular.dynamics import WHO_SHOWS, shown_dynamics
     from rlzoo.envs.make import make_raw
+    from rlzoo.envs.registration import processes_held
 
     env, name = values["env"], values["algo"]["name"]
     hides = [f"env.{key}" for key in ("wrappers", "frame_stack", "normalize") if env[key]]
     if hides:
         return [Problem(hides[0], f"hides the dynamics of the environment, which {name} plans with")]
-    made = make_raw(env["id"], imports=env["imports"], kwargs=env["kwargs"], max_steps=env["max_steps"])
+    with processes_held(env["id"], env["imports"]):
+        made = make_raw(env["id"], imports=env["imports"], kwargs=env["kwargs"], max_steps=env["max_steps"])
     try:
         if shown_dynamics(made) is not None:
             return []

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, ExitStack
 from copy import deepcopy
 from typing import Any
 
+import gymnasium
 import numpy as np
 from stable_baselines3.common.vec_env import DummyVecEnv
 
@@ -19,7 +22,24 @@ class InProcessVecEnv(DummyVecEnv):
 
     That copies every `info` in depth, in every step; here one is copied in depth only if it holds more than numbers and
     text. `step_apart` is for those who want no `info` at all.
+
+    Args:
+        builders: one for each environment.
+        within: is entered before they are made and left when they are closed.
     """
+
+    def __init__(
+        self, builders: Sequence[Callable[[], gymnasium.Env]], *, within: AbstractContextManager[None] | None = None
+    ) -> None:
+        with ExitStack() as stack:
+            if within is not None:
+                stack.enter_context(within)
+            super().__init__(list(builders))
+            self._within = stack.pop_all()
+
+    def close(self) -> None:
+        with self._within:
+            super().close()
 
     def step_wait(self) -> Any:
         infos: list[dict[str, Any]] = self.buf_infos

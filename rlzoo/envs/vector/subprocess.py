@@ -17,6 +17,7 @@ from weakref import WeakSet
 from stable_baselines3.common.vec_env import SubprocVecEnv, VecEnv
 from stable_baselines3.common.vec_env.base_vec_env import VecEnvIndices
 
+from rlzoo import engines
 from rlzoo.envs.vector.restarts import Blueprint
 from rlzoo.envs.vector.worker import Worker
 from rlzoo.envs.vector.worker_process import work
@@ -31,7 +32,8 @@ class RestartingSubprocVecEnv(SubprocVecEnv):
     `step_timeout` seconds, or a reset within three times that. Calls of its methods have no limit: putting a state back
     may replay a whole episode. The steps are bit for bit those of `SubprocVecEnv` as long as nothing fails.
 
-    Closing takes at most `CLOSE_SECONDS`, whatever the processes do, and none outlives this one, even if it is killed.
+    Closing takes at most `CLOSE_SECONDS`, whatever the processes do, and none outlives this one, even if it is killed;
+    nor does what they start.
 
     Raises:
         RlzooError: if an environment cannot be made, or fails after its last restart.
@@ -80,6 +82,7 @@ class RestartingSubprocVecEnv(SubprocVecEnv):
             worker.ask_to_close()
         for worker in self.remotes:
             worker.end()
+        engines.end({worker.mark for worker in self.remotes})
 
     def _look_at_others(self) -> None:
         for worker in self.remotes:

@@ -17,6 +17,7 @@ import gymnasium
 import psutil
 from stable_baselines3.common.vec_env.base_vec_env import CloudpickleWrapper
 
+from rlzoo import engines
 from rlzoo.envs.vector.restarts import Blueprint, Fault
 from rlzoo.envs.vector.worker_process import work
 from rlzoo.errors import RlzooError
@@ -166,6 +167,7 @@ class Worker:
         """Make the environment anew until it can be reset; answers its first observation and info."""
         while True:
             self._kill()
+            engines.end({self.mark}, patience=0)
             self.blueprint.renew(fault)
             self._start()
             self._expect("restarting", max(START_SECONDS, RESET_FACTOR * self._step_timeout))
@@ -179,7 +181,8 @@ class Worker:
         ours, theirs = self._context.Pipe()
         builder = CloudpickleWrapper(self.blueprint.builder)
         self._connection: Connection = ours
-        given = (theirs, builder, self.blueprint.seed, Imports.here())
+        self.mark = engines.new_mark()
+        given = (theirs, builder, self.blueprint.seed, Imports.here(), self.mark)
         self.process = self._context.Process(target=work, args=given, daemon=True)
         with outside_the_folder():
             self.process.start()

@@ -19,6 +19,7 @@ import gymnasium
 from stable_baselines3.common.env_util import is_wrapped
 from stable_baselines3.common.vec_env.base_vec_env import CloudpickleWrapper
 
+from rlzoo import engines
 from rlzoo.envs.old_gym import explained
 from rlzoo.envs.vector.restarts import Fault
 from rlzoo.errors import RlzooError
@@ -29,12 +30,13 @@ SIGNALS = ("SIGINT", "SIGTERM", "SIGHUP", "SIGXCPU", "SIGUSR1", "SIGUSR2")
 """What schedulers and terminals send to every process of a training: its main process decides."""
 
 
-def work(connection: Connection, builder: CloudpickleWrapper, seed: int, imports: Imports) -> None:
+def work(connection: Connection, builder: CloudpickleWrapper, seed: int, imports: Imports, mark: int | None) -> None:
     """The life of the process: make the environment, then answer each command, until the pipe closes.
 
     An error in the environment's constructor, step or reset is the last answer; one in another method is its answer.
     """
     _shield()
+    engines.enter(mark)
     imports.apply()
     seed_everything(seed)  # environments that draw from global generators: each its own numbers
     env: gymnasium.Env | None = None
