@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 import signal
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from enum import IntEnum
 from types import CodeType
@@ -133,34 +133,37 @@ def author_line(error: BaseException) -> str | None:
     for an environment that was installed, it is the innermost one of that package. An error that was raised again in
     another's name counts with the one before.
     """
-    found: dict[int, str] = {}
+    frames: list[tuple[str, int]] = []
     for each in _chain(error):
         trace = each.__traceback__
         while trace is not None:
-            name = trace.tb_frame.f_code.co_filename
-            found[_distance(name)] = f"{_relative(name)}:{trace.tb_lineno}"
+            frames.append((trace.tb_frame.f_code.co_filename, trace.tb_lineno))
             trace = trace.tb_next
-        if 0 in found:
+        if isinstance(each, SyntaxError) and each.filename and each.lineno:
+            frames.append((each.filename, each.lineno))
+        if any(distance(file) == 0 for file, _ in frames):
             break
+    return author_frame(frames)
+
+
+def author_frame(frames: Iterable[tuple[str, int]]) -> str | None:
+    """`file:line` of the frame nearest to being the user's own; the innermost comes last."""
+    found = {distance(file): line_in(file, line) for file, line in frames}
     return found[min(found)] if found else None
+
+
+def line_in(file: str, line: int) -> str:
+    """`file:line`, the file as a person would write it."""
+    return f"{_relative(file)}:{line}"
 
 
 def line_of(function: Callable[..., Any]) -> str | None:
     """`file:line` where a function or a method begins; None if it is not written in Python."""
     code = getattr(function, "__code__", None)
-    return f"{_relative(code.co_filename)}:{code.co_firstlineno}" if isinstance(code, CodeType) else None
+    return line_in(code.co_filename, code.co_firstlineno) if isinstance(code, CodeType) else None
 
 
-def _chain(error: BaseException) -> Iterator[BaseException]:
-    seen: list[BaseException] = []
-    following: BaseException | None = error
-    while following is not None and not any(following is each for each in seen):
-        seen.append(following)
-        yield following
-        following = following.__cause__ or following.__context__
-
-
-def _distance(file: str) -> int:
+def distance(file: str) -> int:
     """How far the code of a file is from being the user's own: 0 if it is, 3 if it is rlzoo's."""
     import sysconfig
 
@@ -173,6 +176,15 @@ def _distance(file: str) -> int:
     if above is not None:
         return 2 if parts[above + 1] in _LIBRARIES else 1
     return 2 if file.startswith((sysconfig.get_path("stdlib"), sysconfig.get_path("platstdlib"))) else 0
+
+
+def _chain(error: BaseException) -> Iterator[BaseException]:
+    seen: list[BaseException] = []
+    following: BaseException | None = error
+    while following is not None and not any(following is each for each in seen):
+        seen.append(following)
+        yield following
+        following = following.__cause__ or following.__context__
 
 
 def _relative(file: str) -> str:

@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import json
 import re
-import warnings
+import sys
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from rlzoo import registry
 from rlzoo.config import aliases, env_names, fields
 from rlzoo.config.fields import Field
-from rlzoo.config.schema import MAX_UNLIMITED
-from rlzoo.envs import registration, spaces, wrappers
+from rlzoo.envs import probe, registration, spaces, wrappers
 from rlzoo.errors import ExitCode, Problem, RlzooError
 from rlzoo.redaction import shell
 from rlzoo.registry import did_you_mean
@@ -21,7 +20,6 @@ from rlzoo.registry import did_you_mean
 EXTRAS = {"box2d": ("Box2D", "pygame"), "mujoco": ("mujoco",), "robotics": ("gymnasium_robotics",)}
 """The extras that install environments, and what each has to bring."""
 
-_GYMNASIUM_EXTRAS = {"gymnasium.envs.box2d": "box2d", "gymnasium.envs.mujoco": "mujoco"}
 _NORMALIZE = {
     "norm_obs": Field("bool"),
     "norm_reward": Field("bool"),
@@ -35,15 +33,6 @@ _MONITOR = {"info_keywords": Field("texts")}
 
 
 @dataclass(frozen=True)
-class _Found:
-    """The spaces as the algorithm sees them, and whether there are action masks."""
-
-    observation: spaces.Space
-    action: spaces.Space
-    masked: bool | None
-
-
-@dataclass(frozen=True)
 class EnvCheck:
     """What a check found.
 
@@ -54,6 +43,7 @@ class EnvCheck:
         observation_space: as the algorithm sees it, None if it could not be found out.
         action_space: None if it could not be found out.
         masked: whether the environment says which actions are valid, None if that is not known.
+        answers: to what was asked besides.
     """
 
     id: str
@@ -62,15 +52,18 @@ class EnvCheck:
     observation_space: str | None = None
     action_space: str | None = None
     masked: bool | None = None
+    answers: dict[str, Any] = field(default_factory=dict)
 
 
-def check_env(env: Mapping[str, Any], *, declared_holds: bool) -> EnvCheck:
+def check_env(env: Mapping[str, Any], *, declared_holds: bool, asks: Mapping[str, str] | None = None) -> EnvCheck:
     """Check the `env` section of a request.
 
     Args:
         env: its plain values, of the types the schema asks for.
         declared_holds: whether id, kwargs, wrappers and frame stack are those of the file that declares the spaces.
-            Then nothing is made, and a shipped id is not even looked up. Otherwise one raw environment is made.
+            Then nothing is made, and a shipped id is not even looked up. Otherwise one environment is made and played
+            in a process of its own.
+        asks: what else is to be found out about it: a name and `"module:function"`, which is called with it there.
 
     Returns:
         Problems, notices and the spaces.
@@ -79,20 +72,44 @@ def check_env(env: Mapping[str, Any], *, declared_holds: bool) -> EnvCheck:
     env_id, problems, notices = _identity(env["id"])
     problems = problems or _packages(env_id, env)
     declared = declared_holds and None not in (env["observation_space"], env["action_space"])
+    found = EnvCheck(env_id)
+    options = check_options(env)
     if not problems and not (declared and env_id in env_names.short_names()):
-        problems = _look_up(env_id, env)
-    problems += check_options(env)
+        found = _tried(env_id, env, asks or {}, makes=not (declared or options))
+    problems += found.problems + options
     if not declared and env["action_space"] is None:
         name = env_names.short_name(env_id)
         notices += [f"{env_id} is shipped as env={name}: tuned hyperparameters go by that name"] if name else []
-    if problems:
-        return EnvCheck(env_id, problems, notices)
+    if declared and not problems:
+        found = _declared(env_id, env)
+        problems = found.problems
+    return replace(found, problems=problems, notices=notices + found.notices)
 
-    found = _parsed(env_id, env, problems) if declared else _made(env_id, env, problems, notices)
-    if found is None or problems:
-        return EnvCheck(env_id, problems, notices)
-    problems += _check_normalized_space(found.observation, env["normalize"])
-    return EnvCheck(env_id, problems, notices, str(found.observation), str(found.action), found.masked)
+
+def _tried(env_id: str, env: Mapping[str, Any], asks: Mapping[str, str], *, makes: bool) -> EnvCheck:
+    """What a process of its own found out about an environment, which makes and plays it, or only looks it up."""
+    question = {"env_id": env_id, "env": env, "asks": asks, "makes": makes}
+    starts = registration.may_start_processes(env_id, env["imports"], env["wrappers"])
+    heard = probe.ask("rlzoo.envs.rehearsal:rehearse", question, lambda: _registered(env_id), starts=starts)
+    told, end = heard.told, heard.end
+    problems = [Problem(**{**each, "code": ExitCode(each["code"])}) for each in told.get("problem", ())]
+    notices = list(told.get("notice", ()))
+    if end is not None and end.during.startswith("close"):
+        notices.append(f"{end.during} {end.how} [{end.where}]")
+    elif end is not None:
+        hint = f"env.step_timeout={10 * env['step_timeout']:g} waits longer" if end.is_hang else ""
+        problems.append(Problem("env.id", f"{end.during} {end.how}", hint, end.where))
+    seen = {name: told[name][-1] for name in ("observation_space", "action_space", "masked") if name in told}
+    return EnvCheck(env_id, problems, notices, **seen, answers=dict(told.get("answer", ())))
+
+
+def _registered(env_id: str) -> Any:
+    """How Gymnasium knows an environment in this process, where somebody has registered it."""
+    gymnasium = sys.modules.get("gymnasium")
+    spec = gymnasium.registry.get(env_id.rpartition(":")[2]) if gymnasium is not None else None
+    if spec is not None and str(spec.entry_point).startswith("__main__:"):
+        return replace(spec, entry_point=registry.load(spec.entry_point))
+    return spec
 
 
 def check_options(env: Mapping[str, Any]) -> list[Problem]:
@@ -102,6 +119,11 @@ def check_options(env: Mapping[str, Any]) -> list[Problem]:
         *wrappers.check(env["wrappers"]),
         *fields.problems(_MONITOR, env["monitor_kwargs"] or {}, "env.monitor_kwargs"),
         *fields.problems(_NORMALIZE, normalize, "env.normalize"),
+        *(
+            [Problem("env.kwargs.render_mode", "is chosen by rlzoo: nothing is drawn while training")]
+            if "render_mode" in (env["kwargs"] or {})
+            else []
+        ),
     ]
 
 
@@ -129,11 +151,12 @@ def _packages(env_id: str, env: Mapping[str, Any]) -> list[Problem]:
         if not registration.installed(module):
             hint = _install(env["extra"]) if env["extra"] else registry.install_line(module.partition(".")[0])
             problems.append(Problem(key, f"{env_id} needs the module {module}", hint, code=ExitCode.MISSING))
-    problems += _extra_problems(env_id, env["extra"])
+    problems += extra_problems(env_id, env["extra"])
     return problems
 
 
-def _extra_problems(env_id: str, extra: str | None) -> list[Problem]:
+def extra_problems(env_id: str, extra: str | None) -> list[Problem]:
+    """The packages that an extra would install, where they are missing."""
     missing = [module for module in EXTRAS.get(extra or "", ()) if not registration.installed(module)]
     if not missing:
         return []
@@ -145,7 +168,8 @@ def _install(extra: str) -> str:
     return f'pip install "hydra-rlzoo[{extra}]"'
 
 
-def _check_normalized_space(observation: spaces.Space, normalize: Any) -> list[Problem]:
+def check_normalized_space(observation: spaces.Space, normalize: Any) -> list[Problem]:
+    """Whether an observation can be normalised as `env.normalize` says."""
     options = normalize if isinstance(normalize, Mapping) else {}
     if normalize is False or not options.get("norm_obs", True):
         return []
@@ -176,126 +200,15 @@ def _quoted(key: str) -> str:
     return key if re.fullmatch(r"[A-Za-z_]\w*", key, re.ASCII) else json.dumps(key, ensure_ascii=False)
 
 
-def _look_up(env_id: str, env: Mapping[str, Any]) -> list[Problem]:
-    """Whether Gymnasium knows the id, its constructor the keywords, and what it needs is there."""
-    prefix, _, name = env_id.rpartition(":")
-    try:
-        with warnings.catch_warnings(), registration.processes_held(env_id, env["imports"]):
-            warnings.simplefilter("ignore")
-            registration.register([*env["imports"], *([prefix] if prefix else [])])
-    except RlzooError as error:
-        key = "env.id" if prefix else "env.imports"
-        return [Problem(key, error.message, error.hint, code=error.code)]
-    import gymnasium
-
-    spec = gymnasium.registry.get(name)
-    if spec is None:
-        return [registration.unknown(name)]
-    entry_point = spec.entry_point if isinstance(spec.entry_point, str) else ""
-    extra = next((extra for module, extra in _GYMNASIUM_EXTRAS.items() if entry_point.startswith(module)), None)
-    problems = _extra_problems(name, extra)
-    if "atari" in env["wrappers"] and not entry_point.startswith("ale_py"):
-        problems.append(Problem("env.wrappers.atari", f"{name} is no Atari game"))
-    return problems or _check_kwargs(spec, env["kwargs"])
-
-
-def _check_kwargs(spec: Any, kwargs: Mapping[str, Any]) -> list[Problem]:
-    import inspect
-
-    from gymnasium.envs.registration import load_env_creator
-
-    if "render_mode" in kwargs:
-        return [Problem("env.kwargs.render_mode", "is chosen by rlzoo: nothing is drawn while training")]
-    if not kwargs:
-        return []
-    try:
-        creator = load_env_creator(spec.entry_point) if isinstance(spec.entry_point, str) else spec.entry_point
-        parameters = inspect.signature(creator).parameters
-    except Exception:
-        return []  # making the environment says why
-    if any(parameter.kind is inspect.Parameter.VAR_KEYWORD for parameter in parameters.values()):
-        return []
-    return [
-        Problem(f"env.kwargs.{key}", f"is no keyword of {spec.id}{did_you_mean(key, parameters)}")
-        for key in kwargs
-        if key not in parameters
-    ]
-
-
-def _parsed(env_id: str, env: Mapping[str, Any], problems: list[Problem]) -> _Found | None:
-    found = []
+def _declared(env_id: str, env: Mapping[str, Any]) -> EnvCheck:
+    problems, found = [], []
     for key in ("observation_space", "action_space"):
         try:
             found.append(spaces.parse(env[key]))
         except RlzooError as error:
             problems.append(Problem(f"env.{key}", error.message, error.hint))
-    if len(found) < 2:
-        return None
+    if problems:
+        return EnvCheck(env_id, problems)
     masked = env_id == "TaxiMasked-v0" or "action_masker" in env["wrappers"]
-    return _Found(found[0], found[1], masked or (False if env_id in env_names.short_names() else None))
-
-
-def _made(env_id: str, env: Mapping[str, Any], problems: list[Problem], notices: list[str]) -> _Found | None:
-    """Make one environment, and say what the algorithm will observe and how it acts."""
-    from rlzoo.envs.make import make_raw
-    from rlzoo.envs.old_gym import ApiError, look
-
-    at = "env.kwargs" if env["kwargs"] else "env.id"
-    held = registration.processes_held(env_id, env["imports"], env["wrappers"])
-    with warnings.catch_warnings(), held:
-        warnings.simplefilter("ignore")
-        try:
-            made = make_raw(env_id, kwargs=env["kwargs"], max_steps=env["max_steps"])
-        except RlzooError as error:
-            problems.append(Problem(at, error.message, error.hint, code=error.code))
-            return None
-        except Exception as error:
-            text = str(error).partition(" was raised from the environment creator")[0]
-            problems.append(Problem(at, f"{env_id} cannot be made: {text or type(error).__name__}"))
-            return None
-        try:
-            notices += _made_notices(made, env)
-            if old := look(made):
-                notices.append(f"{env_id} {old}")
-            return _seen_spaces(made, env, problems)
-        except ApiError as error:
-            problems.append(Problem("env.id", error.message, error.hint))
-            return None
-        finally:
-            made.close()
-
-
-def _seen_spaces(made: Any, env: Mapping[str, Any], problems: list[Problem]) -> _Found | None:
-    wrapped = made
-    for name, options in env["wrappers"].items():
-        try:
-            wrapped = wrappers.preview(wrapped, {name: options})
-            if name == "action_masker":
-                wrapped.reset(seed=0)
-        except Exception as error:
-            text = str(error.args[0]) if error.args else type(error).__name__
-            problems.append(Problem(f"env.wrappers.{name}", text))
-            return None
-    observation = spaces.of(wrapped.observation_space)
-    if env["frame_stack"]:
-        try:
-            observation = spaces.stacked(observation, int(env["frame_stack"]))
-        except RlzooError as error:
-            problems.append(Problem("env.frame_stack", error.message))
-            return None
-    masked = wrapped.has_wrapper_attr("action_masks")
-    return _Found(spaces.channels_first(observation), spaces.of(wrapped.action_space), masked)
-
-
-def _made_notices(made: Any, env: Mapping[str, Any]) -> list[str]:
-    from rlzoo.envs.make import has_step_limit
-
-    notices = []
-    spec = made.spec
-    if not has_step_limit(made) and "time_limit" not in env["wrappers"]:
-        rule = f"evaluations cut its episodes after {MAX_UNLIMITED:,} steps at most"
-        notices.append(f"{spec.id} has no step limit: {rule}; env.max_steps=… sets another, for training too")
-    skip = spec.kwargs.get("frameskip", 4)
-    if "atari" in env["wrappers"] and skip != 1:
-        notices.append(f"{spec.id} skips frames by itself, and the atari wrapper again: set env.kwargs.frameskip=1")
-    return notices
+    known = masked or (False if env_id in env_names.short_names() else None)
+    return EnvCheck(env_id, check_normalized_space(found[0], env["normalize"]), [], str(found[0]), str(found[1]), known)

@@ -171,30 +171,15 @@ def may_be_old(spec: EnvSpec) -> bool:
     """Whether an environment is of a package that is not known to speak Gymnasium's API."""
     entry = spec.entry_point
     module = entry if isinstance(entry, str) else getattr(entry, "__module__", "")
-    return not _is_known(str(module))
+    return not is_known(str(module))
 
 
-def look(env: gymnasium.Env) -> str:
-    """What is old about an environment that was just made, after a reset and a step; empty if nothing is.
-
-    Raises:
-        ApiError: if it speaks neither API.
-    """
+def said_of(env: gymnasium.Env) -> str:
+    """What is old about an environment that was played; empty if nothing is."""
     layer = env
     while isinstance(layer, gymnasium.Wrapper) and not isinstance(layer, OldGym):
         layer = layer.env
-    if not isinstance(layer, OldGym):
-        return ""
-    try:
-        env.action_space.seed(0)
-        env.reset(seed=0)
-        env.step(env.action_space.sample())
-    except ApiError:
-        raise
-    except (Exception, SystemExit) as error:
-        if (misfit := explained(error)) is not None:
-            raise misfit from error  # what else fails is said by the training
-    if not layer.differences:
+    if not isinstance(layer, OldGym) or not layer.differences:
         return ""
     seeded = "" if layer.is_seeded else ", and its episodes cannot be seeded"
     return f"speaks the old Gym API ({', '.join(layer.differences)}): it is wrapped{seeded}"
@@ -220,9 +205,9 @@ def metadata_of(env: Any) -> dict[str, Any]:
 def _adapted(env: gymnasium.Env, render_mode: str | None) -> gymnasium.Env:
     """The environment with `OldGym` around its part of an unknown package, inside all wrappers of known ones."""
     above, layer = None, env
-    while isinstance(layer, gymnasium.Wrapper) and _is_known(type(layer).__module__):
+    while isinstance(layer, gymnasium.Wrapper) and is_known(type(layer).__module__):
         above, layer = layer, layer.env
-    if _is_known(type(layer).__module__) and not isinstance(layer, Foreign):
+    if is_known(type(layer).__module__) and not isinstance(layer, Foreign):
         return env
     old = OldGym(layer, render_mode)
     if above is None:
@@ -231,7 +216,8 @@ def _adapted(env: gymnasium.Env, render_mode: str | None) -> gymnasium.Env:
     return env
 
 
-def _is_known(module: str) -> bool:
+def is_known(module: str) -> bool:
+    """Whether a module is of a package that is known to speak Gymnasium's API."""
     return module.partition(":")[0].partition(".")[0] in SPEAK_GYMNASIUM
 
 

@@ -35,19 +35,21 @@ def register(imports: Iterable[str] = ()) -> None:
 
 
 def processes_held(env_id: str, imports: Iterable[str], wrappers: Iterable[str] = ()) -> AbstractContextManager[None]:
-    """Within it the environment may start processes: none outlives this one. Of those that start none it costs nothing.
+    """Within it an environment may start processes: none outlives this one. Where none are started it costs nothing."""
+    import gymnasium  # noqa: F401 - it knows of which module an environment is
 
-    Which these are is known before anything of an environment is imported.
-    """
-    import gymnasium
+    return engines.held() if may_start_processes(env_id, imports, wrappers) else nullcontext()
 
+
+def may_start_processes(env_id: str, imports: Iterable[str], wrappers: Iterable[str] = ()) -> bool:
+    """Whether an environment may start processes, as far as is known before anything of it is imported."""
     prefix, _, name = env_id.rpartition(":")
-    spec = gymnasium.registry.get(name)
+    gymnasium = sys.modules.get("gymnasium")
+    spec = gymnasium.registry.get(name) if gymnasium is not None else None
     modules = [*imports, *([prefix] if prefix else []), *(wrapper for wrapper in wrappers if ":" in wrapper)]
     if spec is not None:
         modules.append(spec.entry_point if isinstance(spec.entry_point, str) else "")
-    start_none = all(module.partition(":")[0].partition(".")[0] in _START_NONE for module in modules)
-    return nullcontext() if start_none else engines.held()
+    return any(module.partition(":")[0].partition(".")[0] not in _START_NONE for module in modules)
 
 
 def unknown(name: str) -> Problem:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from rlzoo.config import fields
 from rlzoo.config.fields import Field, Fields
-from rlzoo.errors import ExitCode, Problem, RlzooError
+from rlzoo.errors import ExitCode, Problem, RlzooError, author_line
 from rlzoo.redaction import shell
 from rlzoo.registry import did_you_mean, load
 
@@ -195,7 +195,7 @@ def preview(env: gymnasium.Env, wrappers: Mapping[str, Mapping[str, Any]]) -> gy
 
 
 def check(wrappers: Mapping[str, Any]) -> list[Problem]:
-    """What is wrong with the names and options of wrappers; imports only those that are the user's own."""
+    """What is wrong with the names and options of wrappers; imports none of them."""
     from rlzoo.envs.registration import installed
 
     problems = []
@@ -205,7 +205,6 @@ def check(wrappers: Mapping[str, Any]) -> list[Problem]:
             problems.append(Problem(key, f"must be a mapping of options, not {options!r}", "without options write {}"))
             continue
         if ":" in name:
-            problems += _check_own(key, name, options)
             continue
         if name not in WRAPPERS:
             hint = f"known: {', '.join(WRAPPERS)}, or package.module:Class of your own"
@@ -219,7 +218,17 @@ def check(wrappers: Mapping[str, Any]) -> list[Problem]:
     return problems
 
 
-def _check_own(key: str, reference: str, options: Mapping[str, Any]) -> list[Problem]:
+def check_own(wrappers: Mapping[str, Any]) -> list[Problem]:
+    """What is wrong with the wrappers that are the user's own, which are imported."""
+    return [
+        problem
+        for name, options in wrappers.items()
+        if ":" in name
+        for problem in _own(f"env.wrappers.{name}", name, options)
+    ]
+
+
+def _own(key: str, reference: str, options: Mapping[str, Any]) -> list[Problem]:
     import inspect
 
     try:
@@ -227,7 +236,8 @@ def _check_own(key: str, reference: str, options: Mapping[str, Any]) -> list[Pro
     except RlzooError as error:
         return [Problem(key, error.message, error.hint)]
     except Exception as error:
-        return [Problem(key, f"cannot be imported: {type(error).__name__}: {error}")]
+        where = author_line(error) or ""
+        return [Problem(key, f"cannot be imported: {type(error).__name__}: {error}", where=where)]
     if any(parameter.kind is inspect.Parameter.VAR_KEYWORD for parameter in parameters.values()):
         return []
     known = dict.fromkeys(list(parameters)[1:], Field("any"))  # the first is the environment

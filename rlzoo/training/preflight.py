@@ -23,7 +23,7 @@ from rlzoo.config.parse import check as check_schema
 from rlzoo.config.paths import short_path
 from rlzoo.config.schema import TrainConfig
 from rlzoo.envs import spaces
-from rlzoo.envs.check import check_env
+from rlzoo.envs.check import EnvCheck, check_env
 from rlzoo.errors import Problem, RlzooError
 from rlzoo.launchers import check as check_launcher
 from rlzoo.loggers import check as check_loggers
@@ -102,15 +102,16 @@ def _find_problems(
     if unknown or {"env", "algo"}.intersection(composition.unread):
         return config, problems, notices
 
-    env = _check_env(composition, make_env=make_env) if not _keys(problems, "env") else None
+    plans = _plans(values["algo"])
+    env = _check_env(composition, make_env=make_env, plans=plans) if not _keys(problems, "env") else None
     if env is not None:
         problems += env.problems
         notices += env.notices
     algo_problems, algo_notices = _check_algo(composition, env, problems)
     problems += algo_problems
     notices += algo_notices
-    if not problems and make_env:
-        problems += _dynamics_problems(values)
+    if plans and env is not None and make_env and not problems:
+        problems += _dynamics_problems(values, env)
     if isinstance(values.get("logger"), dict):
         problems += check_loggers(values["logger"])
     launcher = values.get("launcher") or {}  # `launcher:` with nothing behind it is an empty mapping
@@ -150,11 +151,18 @@ def _incomplete_file(composition: Composition, problems: list[Problem]) -> list[
     return [Problem("env", f"the file {left_out}", hint, short_path(file.path)), *others]
 
 
-def _check_env(composition: Composition, *, make_env: bool) -> Any:
+def _plans(algo: Mapping[str, Any]) -> bool:
+    with suppress(RlzooError):
+        return specs.find_spec(str(algo.get("name"))).family == "planning"
+    return False
+
+
+def _check_env(composition: Composition, *, make_env: bool, plans: bool) -> EnvCheck | None:
     declared = all(_from_env_file(composition, key) for key in DECLARED)
     if not (declared or make_env):
         return None
-    found = check_env(composition.values["env"], declared_holds=declared)
+    asks = {"dynamics": "rlzoo.algos.tabular.dynamics:shows_dynamics"} if plans and make_env else {}
+    found = check_env(composition.values["env"], declared_holds=declared and not asks, asks=asks)
     for key, space in zip(SPACES, (found.observation_space, found.action_space), strict=True):
         said = composition.values["env"][key.removeprefix("env.")]
         if composition.typed(key) and None not in (said, space) and str(said) != space:
@@ -172,7 +180,9 @@ def _from_env_file(composition: Composition, key: str) -> bool:
     return all(origin.shipped and origin.file is not None and origin.file.parent.name == "env" for origin in origins)
 
 
-def _check_algo(composition: Composition, env: Any, so_far: list[Problem]) -> tuple[list[Problem], list[str]]:
+def _check_algo(
+    composition: Composition, env: EnvCheck | None, so_far: list[Problem]
+) -> tuple[list[Problem], list[str]]:
     values = composition.values
     algo = values["algo"]
     problems: list[Problem] = []
@@ -205,26 +215,17 @@ def _check_algo(composition: Composition, env: Any, so_far: list[Problem]) -> tu
     return problems + [problem for problem in found if problem.key not in known], notices
 
 
-def _dynamics_problems(values: dict[str, Any]) -> list[Problem]:
-    """Whether the environment of an algorithm that plans shows its dynamics; one is made to see."""
-    if specs.find_spec(str(values["algo"]["name"])).family != "planning":
-        return []
-    from rlzoo.algos.tabular.dynamics import WHO_SHOWS, shown_dynamics
-    from rlzoo.envs.make import make_raw
-    from rlzoo.envs.registration import processes_held
-
-    env, name = values["env"], values["algo"]["name"]
-    hides = [f"env.{key}" for key in ("wrappers", "frame_stack", "normalize") if env[key]]
+def _dynamics_problems(values: dict[str, Any], env: EnvCheck) -> list[Problem]:
+    """Whether the environment of an algorithm that plans shows its dynamics."""
+    name = values["algo"]["name"]
+    hides = [f"env.{key}" for key in ("wrappers", "frame_stack", "normalize") if values["env"][key]]
     if hides:
         return [Problem(hides[0], f"hides the dynamics of the environment, which {name} plans with")]
-    with processes_held(env["id"], env["imports"]):
-        made = make_raw(env["id"], imports=env["imports"], kwargs=env["kwargs"], max_steps=env["max_steps"])
-    try:
-        if shown_dynamics(made) is not None:
-            return []
-    finally:
-        made.close()
-    message = f"{name} plans with the dynamics of an environment, which {env['id']} does not show"
+    if env.answers.get("dynamics"):
+        return []
+    from rlzoo.algos.tabular.dynamics import WHO_SHOWS
+
+    message = f"{name} plans with the dynamics of an environment, which {values['env']['id']} does not show"
     return [Problem("algo.name", message, f"{WHO_SHOWS}; algo=q_learning learns without")]
 
 

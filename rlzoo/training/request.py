@@ -11,6 +11,7 @@ from rlzoo.config.compose import Composition, compose, expand_jobs
 from rlzoo.config.overrides import key_of
 from rlzoo.config.parse import dump, parse
 from rlzoo.console import say
+from rlzoo.envs import probe
 from rlzoo.errors import ConfigError, Problem, RlzooError
 from rlzoo.runs.config import RunConfig
 from rlzoo.runs.run import Run, write_text
@@ -101,12 +102,13 @@ def check_all(compositions: Sequence[Composition]) -> list[Request]:
     """
     requests: list[Request] = []
     problems: dict[str, Problem] = {}
-    for composition in compositions:
-        try:
-            requests.append(check(composition, n_requests=len(compositions)))
-        except ConfigError as error:
-            for problem in error.problems:
-                problems.setdefault(str(problem), problem)
+    with probe.once():
+        for composition in compositions:
+            try:
+                requests.append(check(composition, n_requests=len(compositions)))
+            except ConfigError as error:
+                for problem in error.problems:
+                    problems.setdefault(str(problem), problem)
     if problems:
         raise ConfigError(list(problems.values()))
     return requests

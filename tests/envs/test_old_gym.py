@@ -133,7 +133,7 @@ def test_nothing_is_said_of_an_environment_of_today(env_values):
 @pytest.mark.parametrize(
     ("name", "said"),
     [
-        ("Three", "neither Gymnasium's API nor the old Gym API: step returns 3 values"),
+        ("Three", "step() must return five values, (observation, reward, terminated, truncated, info), not 3 values"),
         ("Odd", "neither Gymnasium's API nor the old Gym API: its observation_space is of the class object"),
         ("Mixed", "mixes Gymnasium's API and the old Gym API: too many values to unpack (expected 4"),
     ],

@@ -111,14 +111,14 @@ def test_a_typo_in_any_option_is_found(name):
 
 def test_a_wrapper_of_ones_own(env_config):
     reference = "gymnasium.wrappers:TransformReward"
-    assert wrappers.check({"gymnasium.wrappers:TimeLimit": {"max_episode_steps": 3}}) == []
-    (problem,) = wrappers.check({"gymnasium.wrappers:TimeLimit": {"max_steps": 3}})
+    assert wrappers.check_own({"gymnasium.wrappers:TimeLimit": {"max_episode_steps": 3}}) == []
+    (problem,) = wrappers.check_own({"gymnasium.wrappers:TimeLimit": {"max_steps": 3}})
     assert "did you mean 'max_episode_steps'" in problem.message
-    (problem,) = wrappers.check({"gymnasium.wrappers:TimeLimt": {}})
+    (problem,) = wrappers.check_own({"gymnasium.wrappers:TimeLimt": {}})
     assert "TimeLimit" in problem.message
-    (problem,) = wrappers.check({"nowhere.at_all:Wrapper": {}})
+    (problem,) = wrappers.check_own({"nowhere.at_all:Wrapper": {}})
     assert "nowhere" in problem.message
-    assert wrappers.check({reference: {"func": 1}}) == []
+    assert wrappers.check_own({reference: {"func": 1}}) == []
     env = make(
         env_config("CartPole", wrappers={"gymnasium.wrappers:TimeLimit": {"max_episode_steps": 3}}), n_envs=1, seed=0
     )

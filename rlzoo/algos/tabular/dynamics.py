@@ -89,6 +89,11 @@ def shown_dynamics(env: Any, *transparent: type) -> Dynamics | None:
     return Dynamics(table, min(steps, default=0)) if _does_what(layer, table) else None
 
 
+def shows_dynamics(env: Any) -> bool:
+    """Whether an environment shows dynamics that planning can use."""
+    return shown_dynamics(env) is not None
+
+
 def read_table(env: Any) -> TransitionTable:
     """`P` and `initial_state_distrib` of a toy-text environment as arrays.
 

@@ -18,16 +18,11 @@ import psutil
 from stable_baselines3.common.vec_env.base_vec_env import CloudpickleWrapper
 
 from rlzoo import engines
+from rlzoo.envs.probe import RESET_FACTOR, START_SECONDS
 from rlzoo.envs.vector.restarts import Blueprint, Fault
 from rlzoo.envs.vector.worker_process import work
 from rlzoo.errors import RlzooError
 from rlzoo.registry import Imports, outside_the_folder
-
-RESET_FACTOR = 3
-"""A reset may take so many times as long as a step: many environments build their world in it."""
-
-START_SECONDS = 60.0
-"""A process that starts may take as long as a reset, and at least this: it imports what the environment needs."""
 
 LOOK_SECONDS = 1.0
 """How often the others are looked at while one is waited for."""

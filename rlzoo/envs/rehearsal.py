@@ -1,0 +1,359 @@
+"""What the process does that tries an environment: make it, play a little, and tell what is not as it has to be."""
+
+from __future__ import annotations
+
+import inspect
+import os
+import sys
+import time
+import warnings
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from types import FrameType
+from typing import Any, SupportsFloat
+
+import gymnasium
+
+from rlzoo import errors, registry
+from rlzoo.config.schema import MAX_UNLIMITED
+from rlzoo.envs import check, old_gym, registration, returns, spaces, wrappers
+from rlzoo.envs.make import has_step_limit, make_raw
+from rlzoo.envs.probe import RESET_FACTOR, START_SECONDS, Line
+from rlzoo.errors import Problem, RlzooError
+from rlzoo.registry import did_you_mean
+
+N_STEPS = 100
+"""Steps that are played at most."""
+PLAY_SECONDS = 0.1
+"""Of CPU time in steps, after which no more are played."""
+MIN_STEPS = 10
+CLOSE_SECONDS = 10.0
+"""How long `close` may take at most: it is no reason not to train."""
+_UNREADABLE = {"reset", "step", "info"}
+"""What a wrapper cannot take apart."""
+_GYMNASIUM_EXTRAS = {"gymnasium.envs.box2d": "box2d", "gymnasium.envs.mujoco": "mujoco"}
+
+
+def rehearse(question: Mapping[str, Any], line: Line, spec: Any = None) -> None:
+    """Find out what is wrong with an environment, and tell it as the fields of an `EnvCheck`.
+
+    Args:
+        question: the section `env`, `env_id`, `makes`, whether it is more than looked up, and `asks`, what to call with
+            it besides.
+        line: where it is told.
+        spec: how Gymnasium knows the environment, where only the process knows that started this one.
+    """
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        _Rehearsal(question, line).run(spec)
+
+
+class _EndedError(Exception):
+    """The environment raised, which has been told."""
+
+
+class _Rehearsal:
+    def __init__(self, question: Mapping[str, Any], line: Line) -> None:
+        self.env: Mapping[str, Any] = question["env"]
+        self.env_id: str = question["env_id"]
+        self.makes: bool = question["makes"]
+        self.asks: Mapping[str, Any] = question["asks"]
+        self.line = line
+        self.at = "env.kwargs" if self.env["kwargs"] else "env.id"
+        self.has_problems = False
+        self.returned = 0  # the line that the method which is watched returned at
+        self._seen: set[tuple[str, str]] = set()
+        self._folder = str(Path.cwd())
+        self._watched: Any = None
+        sys.stdout.write = self._heard  # type: ignore[method-assign]
+
+    def run(self, spec: Any) -> None:
+        if spec is not None:
+            gymnasium.registry.setdefault(spec.id, spec)
+        self.line.begin("the import of its modules", self.start_seconds)
+        problems = _look_up(self.env_id, self.env) + wrappers.check_own(self.env["wrappers"])
+        self.tell_problems(problems)
+        made = self.make() if self.makes and not problems else None
+        if made is None:
+            return
+        with suppress(_EndedError):
+            self.try_out(made)
+        with suppress(_EndedError), self.calling("close()", min(CLOSE_SECONDS, self.env["step_timeout"]), grave=False):
+            made.close()
+
+    @property
+    def start_seconds(self) -> float:
+        return max(START_SECONDS, RESET_FACTOR * float(self.env["step_timeout"]))
+
+    def make(self) -> gymnasium.Env | None:
+        """The environment, with a look at what it returns directly around what its author wrote."""
+        try:
+            with self.calling("__init__()", self.start_seconds):
+                made = make_raw(self.env_id, kwargs=self.env["kwargs"], max_steps=self.env["max_steps"])
+        except _EndedError:
+            return None
+        return _look_at(made, self)
+
+    def try_out(self, made: gymnasium.Env) -> None:
+        env = self.wrapped(made)
+        if env is None:
+            return
+        observation = spaces.of(env.observation_space)
+        if self.env["frame_stack"]:
+            try:
+                observation = spaces.stacked(observation, int(self.env["frame_stack"]))
+            except RlzooError as error:
+                self.tell_problems([Problem("env.frame_stack", error.message)])
+                return
+        observation = spaces.channels_first(observation)
+        self.line.tell(
+            observation_space=str(observation),
+            action_space=str(spaces.of(env.action_space)),
+            masked=env.has_wrapper_attr("action_masks"),
+        )
+        for name, reference in self.asks.items():
+            with self.calling(f"the look at its {name}", self.start_seconds):
+                answer = registry.load(reference)(made)
+            self.line.tell(answer=(name, answer))
+        self.tell_problems(check.check_normalized_space(observation, self.env["normalize"]))
+        for notice in _made_notices(made, self.env):
+            self.line.tell(notice=notice)
+        try:
+            self.play(env)
+        except Exception as error:  # of a wrapper that is given what the environment must not return
+            if isinstance(error, _EndedError) or self.has_problems:
+                raise _EndedError from error
+            self.tell_raised("step()", error, grave=True)
+        if old := old_gym.said_of(made):
+            self.line.tell(notice=f"{self.env_id} {old}")
+
+    def wrapped(self, env: gymnasium.Env) -> gymnasium.Env | None:
+        for name, options in self.env["wrappers"].items():
+            try:
+                env = wrappers.preview(env, {name: options})
+                if ":" in name:
+                    env = Look(env, self)
+                if name == "action_masker":
+                    env.reset(seed=0)
+            except _EndedError:
+                raise
+            except (Exception, SystemExit) as error:
+                text = str(error.args[0]) if error.args else type(error).__name__
+                self.tell_problems([Problem(f"env.wrappers.{name}", text, where=errors.author_line(error) or "")])
+                return None
+        return env
+
+    def play(self, env: gymnasium.Env) -> None:
+        """A few steps of random play, the end of an episode, and the beginning of the next."""
+        env.action_space.seed(0)
+        env.reset(seed=0)
+        begun = time.process_time()
+        for step in range(N_STEPS):
+            _, _, terminated, truncated, _ = env.step(env.action_space.sample())
+            if terminated or truncated:
+                env.reset()
+            if step >= MIN_STEPS and time.process_time() - begun > PLAY_SECONDS:
+                break
+        env.reset()
+        env.step(env.action_space.sample())
+
+    @contextmanager
+    def calling(self, what: str, seconds: float, *, method: Any = None, grave: bool = True) -> Iterator[None]:
+        """Around a call of what the author wrote: whatever is raised is told, and so is what it does besides.
+
+        Raises:
+            _EndedError: in place of what was raised.
+        """
+        self.line.begin(what, seconds)
+        self._watched, self.returned = getattr(method, "__code__", None), 0
+        sys.setprofile(self._profile)
+        try:
+            yield
+        except _EndedError:
+            raise
+        except BaseException as error:
+            sys.setprofile(None)
+            self.tell_raised(what, error, grave=grave)
+            raise _EndedError from error
+        finally:
+            sys.setprofile(None)
+        if str(Path.cwd()) != self._folder:
+            self.notice("folder", what, f"changes the current folder to {Path.cwd()}", method)
+            os.chdir(self._folder)
+
+    def tell_raised(self, what: str, error: BaseException, *, grave: bool) -> None:
+        where = errors.author_line(error) or ""
+        if isinstance(error, RlzooError):
+            self.tell_problems([Problem(self.at, error.message, error.hint, where, error.code)])
+            return
+        misfit = old_gym.explained(error)
+        text = " ".join(str(error).partition(" was raised from the environment creator")[0].split())
+        hint = ""
+        if misfit is not None:
+            message, hint = f"{what}: {misfit.message}", misfit.hint
+        elif isinstance(error, SystemExit):
+            message = f"{what} ends the process: sys.exit({error.code!r})"
+            hint = "raise an error where something is wrong; the end of an episode is terminated=True"
+        else:
+            message = f"{what} raises {type(error).__name__}{f': {text}' if text else ''}"
+        if what == "__init__()":
+            message = f"{self.env_id} cannot be made: {message}"
+        if grave:
+            self.tell_problems([Problem(self.at, message, hint, where)])
+        else:
+            self.line.tell(notice=f"{message} [{where}]")
+
+    def tell_misfits(self, misfits: list[returns.Misfit], method: Any) -> None:
+        for misfit in misfits:
+            if self._is_new(misfit.topic, misfit.message.partition("()")[0]):
+                where = self.where(method)
+                if misfit.is_grave:
+                    self.tell_problems([Problem("env.id", misfit.message, misfit.hint, where)])
+                else:
+                    self.line.tell(notice=f"{misfit.message} [{where}]: {misfit.hint}")
+
+    def notice(self, topic: str, what: str, text: str, method: Any = None, where: str = "") -> None:
+        if self._is_new(topic, what):
+            self.line.tell(notice=f"{what} {text} [{where or self.where(method)}]")
+
+    def tell_problems(self, problems: list[Problem]) -> None:
+        for problem in problems:
+            self.has_problems = True
+            self.line.tell(problem=vars(problem))
+
+    def where(self, method: Any) -> str:
+        """The line that a method returned at last, or where it begins."""
+        code = getattr(method, "__code__", None)
+        if code is None:
+            return ""
+        return errors.line_in(code.co_filename, self.returned or code.co_firstlineno)
+
+    def _is_new(self, topic: str, what: str) -> bool:
+        is_new = (topic, what) not in self._seen
+        self._seen.add((topic, what))
+        return is_new
+
+    def _profile(self, frame: FrameType, event: str, _argument: Any) -> None:
+        if event == "return" and frame.f_code is self._watched:
+            self.returned = frame.f_lineno
+
+    def _heard(self, text: str) -> int:
+        """What is printed goes nowhere; where it comes from is told."""
+        frames = []
+        frame: FrameType | None = sys._getframe(1)
+        while frame is not None:
+            frames.append((frame.f_code.co_filename, frame.f_lineno))
+            frame = frame.f_back
+        where = errors.author_frame(reversed(frames)) or ""
+        self.notice("print", self.line.doing, "prints to standard output", where=where)
+        return len(text)
+
+
+class Look(gymnasium.Wrapper):
+    """Directly around what an author wrote: tells what is wrong with what it returns, and hands on what can be."""
+
+    transparent = True
+
+    def __init__(self, env: gymnasium.Env, rehearsal: _Rehearsal, *, old: bool = False) -> None:
+        super().__init__(env)
+        self._rehearsal, self._old = rehearsal, old
+        self._seconds = float(rehearsal.env["step_timeout"])
+
+    @property
+    def spec(self) -> Any:  # type: ignore[override]
+        return self.env.spec
+
+    def reset(self, **given: Any) -> tuple[Any, dict[str, Any]]:
+        method = _written(self.env, "reset")
+        with self._rehearsal.calling("reset()", RESET_FACTOR * self._seconds, method=method):
+            result = self.env.reset(**given)
+        misfits, values = returns.of_reset(result, self.env.observation_space, old=self._old)
+        self._rehearsal.tell_misfits(misfits, method)
+        return values if not self._old or _UNREADABLE.intersection(each.topic for each in misfits) else result
+
+    def step(self, action: Any) -> tuple[Any, SupportsFloat, bool, bool, dict[str, Any]]:
+        method = _written(self.env, "step")
+        with self._rehearsal.calling("step()", self._seconds, method=method):
+            result = self.env.step(action)
+        misfits, values = returns.of_step(result, self.env.observation_space, old=self._old)
+        self._rehearsal.tell_misfits(misfits, method)
+        return values if not self._old or _UNREADABLE.intersection(each.topic for each in misfits) else result
+
+
+def _look_at(made: gymnasium.Env, rehearsal: _Rehearsal) -> gymnasium.Env:
+    """With a look put around the part of an environment that its author wrote."""
+    above: gymnasium.Wrapper | None = None
+    layer = made
+    while isinstance(layer, gymnasium.Wrapper) and old_gym.is_known(type(layer).__module__):
+        above, layer = layer, layer.env
+    looked = Look(layer, rehearsal, old=isinstance(above, old_gym.OldGym))
+    if above is None:
+        return looked
+    above.env = looked
+    return made
+
+
+def _written(env: Any, name: str) -> Any:
+    """The method of an environment that its author can change: of the outermost of its layers that has one of his."""
+    layer = env
+    found: list[tuple[int, int, Any]] = []
+    while layer is not None:
+        method = inspect.unwrap(getattr(layer, name))
+        if (code := getattr(method, "__code__", None)) is not None:
+            found.append((errors.distance(code.co_filename), len(found), method))
+        layer = layer.env if isinstance(layer, gymnasium.Wrapper) else None
+    return min(found)[2] if found else getattr(env, name)
+
+
+def _made_notices(made: Any, env: Mapping[str, Any]) -> list[str]:
+    notices = []
+    spec = made.spec
+    if not has_step_limit(made) and "time_limit" not in env["wrappers"]:
+        rule = f"evaluations cut its episodes after {MAX_UNLIMITED:,} steps at most"
+        notices.append(f"{spec.id} has no step limit: {rule}; env.max_steps=… sets another, for training too")
+    skip = spec.kwargs.get("frameskip", 4)
+    if "atari" in env["wrappers"] and skip != 1:
+        notices.append(f"{spec.id} skips frames by itself, and the atari wrapper again: set env.kwargs.frameskip=1")
+    return notices
+
+
+def _look_up(env_id: str, env: Mapping[str, Any]) -> list[Problem]:
+    """Whether Gymnasium knows the id, its constructor the keywords, and what it needs is there."""
+    prefix, _, name = env_id.rpartition(":")
+    key = "env.id" if prefix else "env.imports"
+    try:
+        registration.register([*env["imports"], *([prefix] if prefix else [])])
+    except RlzooError as error:
+        return [Problem(key, error.message, error.hint, errors.author_line(error) or "", code=error.code)]
+    except BaseException as error:
+        message = f"importing its modules ends the process: {type(error).__name__}({error})"
+        return [Problem(key, message, where=errors.author_line(error) or "")]
+    spec = gymnasium.registry.get(name)
+    if spec is None:
+        return [registration.unknown(name)]
+    entry_point = spec.entry_point if isinstance(spec.entry_point, str) else ""
+    extra = next((extra for module, extra in _GYMNASIUM_EXTRAS.items() if entry_point.startswith(module)), None)
+    problems = check.extra_problems(name, extra)
+    if "atari" in env["wrappers"] and not entry_point.startswith("ale_py"):
+        problems.append(Problem("env.wrappers.atari", f"{name} is no Atari game"))
+    return problems or _check_kwargs(spec, env["kwargs"])
+
+
+def _check_kwargs(spec: Any, kwargs: Mapping[str, Any]) -> list[Problem]:
+    from gymnasium.envs.registration import load_env_creator
+
+    if not kwargs:
+        return []
+    try:
+        creator = load_env_creator(spec.entry_point) if isinstance(spec.entry_point, str) else spec.entry_point
+        parameters = inspect.signature(creator).parameters
+    except Exception:
+        return []  # making the environment says why
+    if any(parameter.kind is inspect.Parameter.VAR_KEYWORD for parameter in parameters.values()):
+        return []
+    return [
+        Problem(f"env.kwargs.{key}", f"is no keyword of {spec.id}{did_you_mean(key, parameters)}")
+        for key in kwargs
+        if key not in parameters
+    ]

@@ -1,0 +1,232 @@
+"""What is wrong with what an environment's `reset` and `step` return, in the words of Gymnasium's contract.
+
+https://gymnasium.farama.org/api/env/
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from gymnasium import Space, spaces
+
+RESET = "def reset(self, *, seed=None, options=None): ... return observation, info"
+STEP = "return observation, reward, terminated, truncated, info"
+
+
+@dataclass(frozen=True)
+class Misfit:
+    """One difference between the contract and what was returned.
+
+    Attributes:
+        topic: what it is about: `reset`, `step`, `shape`, `dtype`, `bounds`, `finite`, `reward`, `end`, `info`, `mask`.
+        message: what was returned, and what has to be.
+        hint: what mends it.
+        is_grave: whether a training with it fails or learns from other numbers than the environment's.
+    """
+
+    topic: str
+    message: str
+    hint: str = ""
+    is_grave: bool = True
+
+
+def of_reset(result: Any, space: Space, *, old: bool = False) -> tuple[list[Misfit], tuple[Any, dict[str, Any]]]:
+    """What is wrong with what `reset` returned, and the two values that are made of it.
+
+    Args:
+        result: what it returned.
+        space: the observation space.
+        old: whether the observation alone is right too, as in the old Gym API.
+    """
+    must = "reset() must return two values, (observation, info)"
+    if isinstance(result, tuple) and len(result) == 2:
+        observation, info = result
+        if isinstance(info, Mapping):
+            return list(of_observation(observation, space, "reset()")), (observation, dict(info))
+        if not (old and isinstance(space, spaces.Tuple)):
+            message = f"{must}, where info is a dict, not {_kind(info)}"
+            return [Misfit("info", message, RESET), *of_observation(observation, space, "reset()")], (observation, {})
+    if old:
+        misfits = list(of_observation(result, space, "reset()"))
+        if not (misfits and isinstance(result, tuple)):
+            return misfits, (result, {})
+    if isinstance(result, tuple):
+        return [Misfit("reset", f"{must}, not {_number(len(result), 'value')}", RESET)], (next(iter(result), None), {})
+    found = [Misfit("reset", f"{must}, not {'nothing' if result is None else f'{_kind(result)} alone'}", RESET)]
+    return found + ([] if result is None else list(of_observation(result, space, "reset()"))), (result, {})
+
+
+def of_step(
+    result: Any, space: Space, *, old: bool = False
+) -> tuple[list[Misfit], tuple[Any, float, bool, bool, dict[str, Any]]]:
+    """What is wrong with what `step` returned, and the five values that are made of it.
+
+    Args:
+        result: what it returned.
+        space: the observation space.
+        old: whether four values are right too, as in the old Gym API.
+    """
+    must = "step() must return five values, (observation, reward, terminated, truncated, info)"
+    misfits = []
+    values = list(result) if isinstance(result, tuple | list) else []
+    if old and len(values) == 4 and isinstance(values[3], Mapping):
+        truncated = bool(values[2]) and bool(values[3].get("TimeLimit.truncated", False))
+        values = [*values[:2], bool(values[2]) and not truncated, truncated, values[3]]
+    if len(values) != 5:
+        what = _number(len(values), "value") if values else "nothing" if result is None else _kind(result)
+        hint = f"{STEP}: done is terminated now, or truncated where only a limit ended the episode"
+        misfits.append(Misfit("step", f"{must}, not {what}", hint if len(values) == 4 else STEP))
+        observation = values[0] if values else result
+        return misfits, (observation, 0.0, False, False, {})
+    observation, reward, terminated, truncated, info = values
+    misfits += of_observation(observation, space, "step()")
+    misfits += _reward(reward)
+    misfits += [misfit for each in ("terminated", "truncated") for misfit in _end(each, values[2 + (each[1] == "r")])]
+    if not isinstance(info, Mapping):
+        misfits.append(Misfit("info", f"{must}, where info is a dict, not {_kind(info)}", "return {} if there is none"))
+        info = {}
+    number = float(np.asarray(reward).item()) if not any(each.topic == "reward" for each in misfits) else 0.0
+    return misfits, (observation, number, bool(np.any(terminated)), bool(np.any(truncated)), dict(info))
+
+
+def of_observation(value: Any, space: Space, method: str, name: str = "observation") -> Iterator[Misfit]:
+    """What of an observation is not as its space declares it.
+
+    Args:
+        value: the observation, or a part of it.
+        space: its space.
+        method: what returned it, for messages: `step()`.
+        name: of the part: `observation['goal']`.
+    """
+    at = f"{method}: {name}"
+    declared = "observation_space" + name.removeprefix("observation")
+    if isinstance(space, spaces.Dict):
+        if not isinstance(value, Mapping):
+            yield Misfit("shape", f"{at} is {_kind(value)}, and {declared} is a Dict of {_names(space.spaces)}")
+            return
+        if lacks := [key for key in space.spaces if key not in value]:
+            yield Misfit("shape", f"{at} lacks {_names(lacks)}, which {declared} has")
+        if more := [key for key in value if key not in space.spaces]:
+            yield Misfit("shape", f"{at} has {_names(more)}, which {declared} has not", "declare it, or leave it out")
+        for key in space.spaces:
+            if key in value:
+                yield from of_observation(value[key], space[key], method, f"{name}[{key!r}]")
+    elif isinstance(space, spaces.Tuple):
+        if not isinstance(value, tuple | list) or len(value) != len(space.spaces):
+            has = f"has {len(value)}" if isinstance(value, tuple | list) else f"is {_kind(value)}"
+            yield Misfit("shape", f"{at} {has}, and {declared} is a Tuple of {len(space.spaces)} parts")
+            return
+        for index, part in enumerate(space.spaces):
+            yield from of_observation(value[index], part, method, f"{name}[{index}]")
+    elif isinstance(space, spaces.Box | spaces.Discrete | spaces.MultiDiscrete | spaces.MultiBinary):
+        yield from _numbers(value, space, at, declared)
+    elif value not in space:
+        yield Misfit("shape", f"{at} is {_kind(value)}, which is not in {declared}: {space}")
+
+
+def _numbers(value: Any, space: Any, at: str, declared: str) -> Iterator[Misfit]:
+    try:
+        array = np.asarray(value)
+    except ValueError:
+        array = np.asarray(None)
+    if array.dtype.kind not in "biuf":
+        yield Misfit("dtype", f"{at} is {_kind(value)}, and {declared} is {_text(space)}", "return a NumPy array of it")
+        return
+    if array.shape != space.shape:
+        hint = f"return that shape, or declare shape {array.shape}"
+        yield Misfit("shape", f"{at} has shape {array.shape}, and {declared} says {space.shape}", hint)
+        return
+    if array.dtype.kind == "f" and not np.isfinite(array).all():
+        index = np.argwhere(~np.isfinite(array))[0]
+        yield Misfit(
+            "finite", f"{at}{_index(index)} is {array[tuple(index)]}", "no algorithm learns from NaN or infinity"
+        )
+        return
+    low, high = _bounds(space)
+    outside = (array < low) | (array > high)
+    if outside.any():
+        index = tuple(np.argwhere(outside)[0])
+        limits = f"from {np.broadcast_to(low, array.shape)[index]} to {np.broadcast_to(high, array.shape)[index]}"
+        hint = "keep it within them, or declare wider ones"
+        is_grave = not isinstance(space, spaces.Box) or space.dtype.kind != "f"
+        message = f"{at}{_index(index)} is {array[index]}, and {declared} allows {limits}"
+        yield Misfit("bounds", message, hint, is_grave)
+    if not np.can_cast(array.dtype, space.dtype) and array.dtype != space.dtype:
+        is_grave = bool((array.astype(space.dtype) != array).any()) and space.dtype.kind != "f"
+        what = "loses its fractions" if array.dtype.kind == "f" and space.dtype.kind != "f" else "does not fit"
+        then = f": it {what} in it" if is_grave else ""
+        yield Misfit(
+            "dtype",
+            f"{at} is {array.dtype}, and {declared} says {space.dtype}{then}",
+            f"return it with .astype(np.{space.dtype}), or declare dtype=np.{array.dtype}",
+            is_grave,
+        )
+    elif isinstance(space, spaces.Box | spaces.MultiDiscrete | spaces.MultiBinary) and isinstance(value, list | tuple):
+        yield Misfit("dtype", f"{at} is {_kind(value)}, not a NumPy array", f"np.array(…, np.{space.dtype})", False)
+
+
+def _reward(reward: Any) -> Iterator[Misfit]:
+    try:
+        array = np.asarray(reward)
+    except ValueError:
+        array = np.asarray(None)
+    if array.dtype.kind not in "biuf" or array.size != 1:
+        shown = f"{_kind(reward)} of shape {array.shape}" if isinstance(reward, np.ndarray) else _kind(reward)
+        yield Misfit("reward", f"step() must return one number as the reward, not {shown}", "return float(reward)")
+    elif not np.isfinite(array).all():
+        yield Misfit("finite", f"step(): reward is {array.item()}", "no algorithm learns from NaN or infinity")
+
+
+def _end(name: str, value: Any) -> Iterator[Misfit]:
+    if isinstance(value, bool | np.bool_) or (
+        isinstance(value, np.ndarray) and value.dtype == bool and value.size == 1
+    ):
+        return
+    is_number = isinstance(value, int | np.integer) and value in (0, 1)
+    hint = f"return bool({name})"
+    yield Misfit("end", f"step() must return True or False as {name}, not {_kind(value)}", hint, not is_number)
+
+
+def _bounds(space: Any) -> tuple[Any, Any]:
+    if isinstance(space, spaces.Box):
+        return space.low, space.high
+    if isinstance(space, spaces.Discrete):
+        return space.start, space.start + space.n - 1
+    if isinstance(space, spaces.MultiDiscrete):
+        return space.start, space.start + space.nvec - 1
+    return 0, 1
+
+
+def _text(space: Any) -> str:
+    return f"a {type(space).__name__} of shape {space.shape} and {space.dtype}"
+
+
+def _kind(value: Any) -> str:
+    """`None`, `a tuple of 2`, `the text 'done'`, `a numpy.ndarray`."""
+    if value is None or isinstance(value, bool | int | float):
+        return repr(value)
+    if isinstance(value, tuple | list):
+        return f"a {type(value).__name__} of {len(value)}"
+    if isinstance(value, str):
+        return f"the text {value[:40]!r}"
+    name = (
+        type(value).__name__
+        if type(value).__module__ == "builtins"
+        else f"{type(value).__module__}.{type(value).__name__}"
+    )
+    return f"{'an' if name[0] in 'aeiou' else 'a'} {name}"
+
+
+def _names(keys: Any) -> str:
+    return ", ".join(map(repr, keys)) or "nothing"
+
+
+def _number(n: int, what: str) -> str:
+    return f"{n} {what}" if n == 1 else f"{n} {what}s"
+
+
+def _index(index: Any) -> str:
+    return f"[{', '.join(str(int(each)) for each in index)}]" if len(index) else ""
