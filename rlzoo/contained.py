@@ -8,7 +8,6 @@ from __future__ import annotations
 import errno
 import os
 import re
-import secrets
 import shutil
 import stat
 from collections.abc import Callable, Iterator
@@ -156,7 +155,7 @@ def replacing(
         hint: with it, an OSError on the way becomes an error for the user.
         new_only: a `target` that is there by then is an OSError.
     """
-    nonce = secrets.token_hex(4)
+    nonce = os.urandom(4).hex()
     new, old = (target.with_name(f".{target.name}.{nonce}.{what}") for what in ("new", "old"))
     made = [parent for parent in target.parents if not parent.exists()]  # the innermost first
     try:

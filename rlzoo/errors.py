@@ -8,10 +8,9 @@ from __future__ import annotations
 import os
 import signal
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from enum import IntEnum
 from types import CodeType
-from typing import Any
+from typing import Any, NamedTuple
 
 from rlzoo.redaction import hanging, one_line, printable, redact
 
@@ -82,8 +81,7 @@ class RlzooError(Exception):
         return f"{self.message}\n  {self.hint}" if self.hint else self.message
 
 
-@dataclass(frozen=True)
-class Problem:
+class Problem(NamedTuple):
     """One mistake in a request.
 
     `key` is the dotted config key (empty if it concerns the whole request), `message` says what is wrong with its

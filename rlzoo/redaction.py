@@ -41,39 +41,36 @@ _ABOUT = frozenset(
 _KEY_WORDS = frozenset(
     "api access account auth deploy encryption host license master private secret service signing ssh storage".split()
 )
-_WORD = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|\d+")
-_VARIABLE = re.compile(
-    r"TOKEN(?!IZ|S)|SECRET|PASSW(OR)?D|PASSPHRASE|API_?KEY|ACCESS_?KEY|PRIVATE_?KEY|CREDENTIAL|CONNECTION_?STRING"
-    r"|(?<!ASK)(?<!BY)(?<!COM)PASS$",
-    re.I,
+# Patterns are text: `re` compiles each when it is first used, which most processes never do.
+_WORD = r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|\d+"
+_VARIABLE = (
+    r"(?i)TOKEN(?!IZ|S)|SECRET|PASSW(OR)?D|PASSPHRASE|API_?KEY|ACCESS_?KEY|PRIVATE_?KEY|CREDENTIAL|CONNECTION_?STRING"
+    r"|(?<!ASK)(?<!BY)(?<!COM)PASS$"
 )
 """Words that are long enough to be found inside of others: `PGPASSWORD`, `HFTOKEN`, `SSHPASS`."""
-_KEY = re.compile(r"(?!/)(?=.*\d)(?=.*[A-Za-z])[\w.~+/=]{20,}")
+_KEY = r"(?!/)(?=.*\d)(?=.*[A-Za-z])[\w.~+/=]{20,}"
 """What a variable of any name that ends with `KEY` holds, such as `KAGGLE_KEY`, if that is a secret."""
 
-_SETTING = re.compile(
-    r"""(?<![\w.-])(?P<key>[\w.-]{1,200}+)(?P<between>["']?[ \t]*
+_SETTING = r"""(?mx)(?<![\w.-])(?P<key>[\w.-]{1,200}+)(?P<between>["']?[ \t]*
     (?:=[ \t]*(?!\{)|:[ \t]*(?=["']|[^\s"',}\]]{1,1000}+[ \t]*(?:[,}\]]|$))))
-    (?P<value>"[^"\n]*"|'[^'\n]*'|[^\s,;&"']+)""",
-    re.MULTILINE | re.VERBOSE,
-)
-_TOKEN = re.compile(
+    (?P<value>"[^"\n]*"|'[^'\n]*'|[^\s,;&"']+)"""
+_TOKEN = (
     r"\b(?:hf_[A-Za-z0-9]{16,}|gh[opsur]_[A-Za-z0-9]{16,}|github_pat_\w{16,}|glpat-[\w-]{16,}|sk-[\w-]{16,}"
     r"|xox[abprs]-[\w-]{10,}|(?:AKIA|ASIA)[A-Z0-9]{16})"
     r"|-----BEGIN [A-Z ]*PRIVATE KEY-----[\s\S]*?(?:-----END [A-Z ]*PRIVATE KEY-----|\Z)"
 )
-_URL = re.compile(r"(://[^/\s:@]*:)[^\s/]+(?=@)")
-_URL_PASSWORD = re.compile(r"://[^/\s:@]*:([^\s/]+)@")
-_URL_KEY = re.compile(r"://([^/\s:@]{16,})@")
+_URL = r"(://[^/\s:@]*:)[^\s/]+(?=@)"
+_URL_PASSWORD = r"://[^/\s:@]*:([^\s/]+)@"
+_URL_KEY = r"://([^/\s:@]{16,})@"
 """A key in the place of the user, as in `SENTRY_DSN`; shorter ones are names."""
-_HEADER = re.compile(r"\b(bearer|basic)(\s+)[\w.~+/=-]{16,}", re.IGNORECASE)
+_HEADER = r"(?i)\b(bearer|basic)(\s+)[\w.~+/=-]{16,}"
 
 
 def redact(text: str) -> str:
     """Text without secrets."""
     if "://" in text:
-        text = _URL.sub(rf"\1{HIDDEN}", text)
-    text = _SETTING.sub(_hide_value, _TOKEN.sub(HIDDEN, _HEADER.sub(rf"\1\2{HIDDEN}", text)))
+        text = re.sub(_URL, rf"\1{HIDDEN}", text)
+    text = re.sub(_SETTING, _hide_value, re.sub(_TOKEN, HIDDEN, re.sub(_HEADER, rf"\1\2{HIDDEN}", text)))
     known = _known_values(_environment())
     return known.sub(HIDDEN, text) if known is not None else text
 
@@ -159,7 +156,7 @@ def _ends_like_a_secret(words: list[str]) -> bool:
 
 def _words(name: str) -> list[str]:
     """`awsSecretKey` and `AWS_SECRET_KEY_2` as aws, secret, key: a number at the end only counts."""
-    words = [word.lower() for word in _WORD.findall(name)]
+    words = [word.lower() for word in re.findall(_WORD, name)]
     while words and words[-1].isdigit():
         words.pop()
     return words
@@ -183,31 +180,34 @@ def _hide_value(match: re.Match[str]) -> str:
 
 def _environment() -> frozenset[str]:
     """The values of variables that hold a secret, line by line too, and the passwords in URLs of any variable."""
+    return _values_in(frozenset(os.environ.items()))
+
+
+@lru_cache(maxsize=4)
+def _values_in(variables: frozenset[tuple[str, str]]) -> frozenset[str]:
     found = {
         value
-        for name, value in os.environ.items()
-        if _is_variable(name) or (_words(name)[-1:] == ["key"] and _KEY.fullmatch(value))
+        for name, value in variables
+        if _is_variable(name) or (_words(name)[-1:] == ["key"] and re.fullmatch(_KEY, value))
     }
     for value in list(found):
-        found.update(map(str.strip, value.splitlines()), _URL_KEY.findall(value))
-    found.update(*(_passwords(value) for value in os.environ.values() if "://" in value))
+        found.update(map(str.strip, value.splitlines()), re.findall(_URL_KEY, value))
+    found.update(*(_passwords(value) for _, value in variables if "://" in value))
     return frozenset(value for value in found if len(value) >= SHORTEST)
 
 
-@lru_cache(maxsize=4096)
 def _is_variable(name: str) -> bool:
     words = _words(name)
-    if _VARIABLE.search(name) is not None or _ends_like_a_secret(words) or _SECRET_ENDS.intersection(words[-1:]):
+    if re.search(_VARIABLE, name) is not None or _ends_like_a_secret(words) or _SECRET_ENDS.intersection(words[-1:]):
         return True
     return bool(_ANYWHERE.intersection(words)) and not _ABOUT.intersection(words[-1:])
 
 
-@lru_cache(maxsize=64)
 def _passwords(text: str) -> frozenset[str]:
     """Passwords in the URLs of a text, as they are written there and as they are meant."""
     from urllib.parse import unquote
 
-    found = _URL_PASSWORD.findall(text)
+    found = re.findall(_URL_PASSWORD, text)
     return frozenset([*found, *map(unquote, found)])
 
 
@@ -239,11 +239,11 @@ def _stored() -> frozenset[str]:
     return frozenset(found)
 
 
-_COLOUR = re.compile(r"(\x1b\[[0-9;:]{0,40}m)")
-_PROSE = re.compile(r"(?:[^\W_]|(?<=[^\W_])_(?=[^\W_])|[ ,;()'%/+=±°-]|:(?= |$)|\.(?![^\W\d]))*")
+_COLOUR = r"(\x1b\[[0-9;:]{0,40}m)"
+_PROSE = r"(?:[^\W_]|(?<=[^\W_])_(?=[^\W_])|[ ,;()'%/+=±°-]|:(?= |$)|\.(?![^\W\d]))*"
 """What no dialect of Markdown reads anything into: `a.b` may be a link and `:a:` a picture, `a_b` is no emphasis."""
-_BREAK = re.compile(r"[\t\n]+")
-_FORMULA = re.compile(r"(^|[;\t\r\n])(?= *[=+\-@\t\r\n'\uff1d\uff0b\uff0d\uff20])")
+_BREAK = r"[\t\n]+"
+_FORMULA = r"(^|[;\t\r\n])(?= *[=+\-@\t\r\n'\uff1d\uff0b\uff0d\uff20])"
 """Where a formula begins: at the start, and where spreadsheets of other languages divide cells."""
 
 
@@ -257,7 +257,7 @@ def printable(text: str) -> str:
 
 def one_line(text: str) -> str:
     """Printable text on one line."""
-    return _BREAK.sub(" ", printable(text))
+    return re.sub(_BREAK, " ", printable(text))
 
 
 def hanging(text: str) -> str:
@@ -267,7 +267,7 @@ def hanging(text: str) -> str:
 
 def coloured(text: str) -> str:
     """Printable text that keeps its colours, as environments draw in a terminal."""
-    return "".join(part if index % 2 else printable(part) for index, part in enumerate(_COLOUR.split(text)))
+    return "".join(part if index % 2 else printable(part) for index, part in enumerate(re.split(_COLOUR, text)))
 
 
 def shell(word: object) -> str:
@@ -278,7 +278,7 @@ def shell(word: object) -> str:
 def markdown(text: object) -> str:
     """A value within a line of Markdown: as it is where nothing in it can be read as Markdown, else as code."""
     line = one_line(str(text)).strip()
-    return line if _PROSE.fullmatch(line) else code(line)
+    return line if re.fullmatch(_PROSE, line) else code(line)
 
 
 def code(text: object) -> str:
@@ -304,7 +304,7 @@ def fenced(text: str, language: str) -> str:
 
 def csv_cell(text: str) -> str:
     """Text as a spreadsheet shows it and never computes it: what begins like a formula gets a `'`. Numbers stay."""
-    return text if _is_number(text) else _FORMULA.sub(r"\1'", text)
+    return text if _is_number(text) else re.sub(_FORMULA, r"\1'", text)
 
 
 def from_csv_cell(cell: str) -> str:

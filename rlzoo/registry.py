@@ -11,11 +11,9 @@ import os
 import sys
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
-from difflib import get_close_matches
 from importlib.machinery import ModuleSpec, PathFinder
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 from rlzoo.errors import RlzooError
 
@@ -67,6 +65,8 @@ def lookup(table: Mapping[str, T], name: str, kind: str) -> T:
 
 def nearest(name: str, names: Iterable[str], n: int = 3) -> list[str]:
     """The up to `n` names most like `name`, ignoring case, best first."""
+    from difflib import get_close_matches
+
     by_lower = {candidate.lower(): candidate for candidate in names}
     found = get_close_matches(name.lower(), by_lower, n=n, cutoff=0.6)
     found += [lower for lower in by_lower if name and lower.startswith(name.lower()) and lower not in found]
@@ -142,8 +142,7 @@ def install_line(name: str) -> str:
     return f"pip install {name.replace('_', '-')}" if name.isidentifier() else ""
 
 
-@dataclass(frozen=True)
-class Imports:
+class Imports(NamedTuple):
     """Where a process finds modules, for another one that it starts."""
 
     folders: tuple[str, ...]

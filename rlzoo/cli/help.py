@@ -7,9 +7,10 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from rlzoo.cli.table import COMMANDS
-from rlzoo.config import env_names, files, paths, yaml_file
+from rlzoo.config import files, paths, yaml_file
 from rlzoo.config.yaml_file import YamlFile
-from rlzoo.console import print_lines
+from rlzoo.errors import clean
+from rlzoo.redaction import one_line
 
 GROUP_HELP = {
     "algo": "the algorithm; its settings are algo.*",
@@ -23,66 +24,69 @@ GROUP_HELP = {
 
 def print_help(command: str, words: Sequence[str]) -> None:
     """Print the help of a command; `algo=` and `env=` among the words add their own keys."""
+    print(clean("\n".join(map(one_line, _help(command, words)))))
+
+
+def _help(command: str, words: Sequence[str]) -> Iterator[str]:
     row = COMMANDS[command]
     options = [f"[{'--cfg job' if option == '--cfg' else option}]" for option in row.options]
-    print_lines(row.summary, "", f"usage: {' '.join(('rlzoo', command, row.usage, *options))}", "")
+    yield from (row.summary, "", f"usage: {' '.join(('rlzoo', command, row.usage, *options))}", "")
     if row.about:
-        print_lines(*row.about.split("\n"), "")
+        yield from (*row.about.split("\n"), "")
     path = paths.root() / "conf" / f"{row.composes or command.replace(' ', '-')}.yaml"
     if not path.is_file():
         return
-    file = yaml_file.read(path)
     chosen = dict(word.split("=", 1) for word in words if "=" in word)
     if row.composes:
-        _print_groups()
+        yield from _groups()
     if row.own:
-        print("words of this call alone:")
-        for key, meaning in row.own.items():
-            print_lines(f"  {key + '=':14} {meaning}")
-        print()
-    print("keys (and their defaults):")
-    _print_keys(file)
+        yield "words of this call alone:"
+        yield from (f"  {key + '=':14} {meaning}" for key, meaning in row.own.items())
+        yield ""
+    yield "keys (and their defaults):"
+    yield from _keys(yaml_file.read(path))
     if command == "tune":
-        print("\nand every key of rlzoo train: rlzoo train --help")
+        yield from ("", "and every key of rlzoo train: rlzoo train --help")
         algo = chosen.get("algo")
-        if algo and files.find(f"search_space/{algo}"):
-            _print_choice("search_space", algo, "null leaves one out, search_space.gamma.high= changes one")
-        return
-    if row.composes:
-        env = env_names.name_of(chosen.get("env", "gym"))
-        _print_choice("env", env, "every environment has these; its own file changes some")
+        if algo:
+            yield from _choice("search_space", algo, "null leaves one out, search_space.gamma.high= changes one")
+    elif row.composes:
+        env = chosen.get("env", "gym")
+        if files.find(f"env/{env}") is None:  # an id: what knows them costs more than all the rest of this page
+            from rlzoo.config.env_names import name_of
+
+            env = name_of(env)
+        yield from _choice("env", env, "every environment has these; its own file changes some")
         if "algo" in chosen:
-            _print_choice("algo", chosen["algo"], "")
+            yield from _choice("algo", chosen["algo"])
         else:
-            print("\nalgo.* (the keywords of the algorithm): rlzoo train algo=ppo --help")
+            yield from ("", "algo.* (the keywords of the algorithm): rlzoo train algo=ppo --help")
 
 
-def _print_groups() -> None:
-    print("groups:")
+def _groups() -> Iterator[str]:
+    yield "groups:"
     for group, meaning in GROUP_HELP.items():
-        print_lines(f"  {group + '=':14} {meaning}")
-        names = files.options(group)
-        if group != "hyperparams" and names:
+        yield f"  {group + '=':14} {meaning}"
+        if group != "hyperparams":
             indent = " " * 17
-            print_lines(*textwrap.wrap(" ".join(names), 110, initial_indent=indent, subsequent_indent=indent))
-    print()
+            yield from textwrap.wrap(
+                " ".join(files.options(group)), 110, initial_indent=indent, subsequent_indent=indent
+            )
+    yield ""
 
 
-def _print_choice(group: str, name: str, note: str) -> None:
+def _choice(group: str, name: str, note: str = "") -> Iterator[str]:
     found = files.find(f"{group}/{name}")
-    if found is None:
-        return
-    print_lines("", f"{group}.* of {group}={name}{': ' + note if note else ''}")
-    _print_keys(found.read(), prefix=f"{group}.")
+    if found is not None:
+        yield from ("", f"{group}.* of {group}={name}{': ' + note if note else ''}")
+        yield from _keys(found.read(), prefix=f"{group}.")
 
 
-def _print_keys(file: YamlFile, prefix: str = "") -> None:
+def _keys(file: YamlFile, prefix: str = "") -> Iterator[str]:
     for path, value in _leaves(file.values, ()):
-        if path[0] == "defaults":
-            continue
-        setting = f"{prefix}{'.'.join(path)}={_text(value)}"
-        comment = file.comments.get(path, "")
-        print_lines(f"  {setting:40} {comment}".rstrip())
+        if path[0] != "defaults":
+            setting = f"{prefix}{'.'.join(path)}={_text(value)}"
+            yield f"  {setting:40} {file.comments.get(path, '')}".rstrip()
 
 
 def _leaves(values: dict[str, Any], path: tuple[str, ...]) -> Iterator[tuple[tuple[str, ...], Any]]:

@@ -8,10 +8,9 @@ import os
 import sys
 import warnings
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import Any, NamedTuple
 
 from rlzoo import __version__
 from rlzoo.cli.table import COMMANDS, FLAGS
@@ -43,11 +42,10 @@ first steps:
 """
 
 
-@dataclass
-class Arguments:
+class Arguments(NamedTuple):
     """A command line, split: flags that rlzoo knows, and the words left for the command."""
 
-    words: list[str] = field(default_factory=list)
+    words: list[str]
     help: bool = False
     json: bool = False
     multirun: bool = False
@@ -60,6 +58,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     atexit.register(_skip_garbage)
     arguments = list(sys.argv[1:] if argv is None else argv)
     if argv is None:
+        gc.set_threshold(10_000)  # modules are no garbage: looking for some in them takes a tenth of a short training
         sys.excepthook = _complain_of_bug
         warnings.formatwarning = _warning
         skip_empty_entries()
@@ -121,25 +120,26 @@ def _skip_garbage() -> None:
 
 def parse(argv: Sequence[str]) -> Arguments:
     """Split a command's arguments into known flags and words."""
-    found = Arguments()
+    words: list[str] = []
+    given: dict[str, bool] = {}
     flags = {"--help": "help", "-h": "help", "--json": "json", "-m": "multirun", "--multirun": "multirun"}
     flags |= {"--dry-run": "dry_run", "--cfg=job": "config"}
     rest = iter(argv)
     for argument in rest:
         if argument in flags:
-            setattr(found, flags[argument], True)
+            given[flags[argument]] = True
         elif argument in ("--cfg", "-c"):
             what = next(rest, None)
             if what == "job":
-                found.config = True
+                given["config"] = True
             elif argument == "-c":  # other tools' option for a file
-                found.words += [argument] if what is None else [argument, what]
+                words += [argument] if what is None else [argument, what]
             else:
                 raise RlzooError(f"--cfg prints the configuration of a job, not {what!r}", "rlzoo train … --cfg job")
         else:
             key, equals, value = argument.partition("=")
-            found.words.append(f"{key}{equals}{os.path.expanduser(value)}")  # noqa: PTH111 - shells expand no key=~/runs
-    return found
+            words.append(f"{key}{equals}{os.path.expanduser(value)}")  # noqa: PTH111 - shells expand no key=~/runs
+    return Arguments(words, **given)
 
 
 def _dispatch(argv: list[str]) -> int:

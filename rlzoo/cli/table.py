@@ -7,14 +7,14 @@ What a row does not say, its module does: `rlzoo/cli/commands/<name>.py` has a `
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import NamedTuple
 
 FLAGS = {"--json": "json", "-m": "multirun", "--dry-run": "dry_run", "--cfg": "config"}
 """Options that only some commands take, and the field of `Arguments` that each sets."""
 
 
-@dataclass(frozen=True)
-class Row:
+class Row(NamedTuple):
     """One command.
 
     Attributes:
@@ -33,7 +33,7 @@ class Row:
     about: str = ""
     function: str = ""
     composes: str = ""
-    own: Mapping[str, str] = field(default_factory=dict)
+    own: Mapping[str, str] = MappingProxyType({})
 
 
 COMMANDS = {

@@ -6,7 +6,7 @@ the evaluation's returns.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import lru_cache
 from math import ceil
 from pathlib import Path
@@ -66,7 +66,7 @@ def read(path: Path) -> tuple[tuple[Assignment, ...], list[Problem]]:
     problems: list[Problem] = []
     for name, entry in yaml_file.read(path).values.items():
         assignment, wrong = check(Assignment, {"name": name, **UNSAID, **(entry if isinstance(entry, dict) else {})})
-        problems += [replace(problem, key=f"{name}.{problem.key}") for problem in wrong]
+        problems += [problem._replace(key=f"{name}.{problem.key}") for problem in wrong]
         found += [assignment] if assignment is not None else []
     return tuple(found), problems
 

@@ -14,6 +14,7 @@ from typing import Any, TypeVar, get_type_hints
 
 from rlzoo import registry
 from rlzoo.config import env_names, files, overrides, tuned_set, yaml_file
+from rlzoo.config.assignments import assignments
 from rlzoo.config.overrides import Word
 from rlzoo.config.parse import check, text_fields
 from rlzoo.config.paths import at_home, root, short_path
@@ -60,7 +61,7 @@ class Composition:
         origin = self.origin(problem.key) if problem.key and not problem.where else None
         if origin is None:
             return problem
-        return replace(problem, where=str(origin))
+        return problem._replace(where=str(origin))
 
     def settled(self, config: T | None, problems: Sequence[Problem]) -> T:
         """The typed configuration, if there are no problems.
@@ -293,7 +294,7 @@ def _known_env(parsed: Sequence[Word]) -> tuple[list[Word], list[str], list[Prob
             notices += [found.notice] if found.notice else []
             word = Word(f"env={found.name}", "env", found.name)
         elif found is not None:
-            problems.append(replace(found, where=str(COMMAND_LINE)))
+            problems.append(found._replace(where=str(COMMAND_LINE)))
             continue
         named.append(word)
     return [*below, *named], notices, problems
@@ -345,6 +346,11 @@ def _check_choice(word: Word) -> list[Problem]:
             continue
         hint = f"rlzoo list {group}s shows all" if group in ("algo", "env") else f"one of: {', '.join(names)}"
         if group == "env":
+            unit = next((each.unit for each in assignments() if each.env is None and choice in each.env_ids), None)
+            if unit is not None:
+                message = f"{choice}, of unit {unit} of the course, is nothing that rlzoo plays yet"
+                problems.append(Problem(word.key, message, "", str(COMMAND_LINE)))
+                continue
             hint = f"any registered environment by its id, a package's own too: env=package:Id-v0; {hint}"
         if group == "algo":
             hint = f"your own class: algo=custom algo.name=package.module:Class; {hint}"

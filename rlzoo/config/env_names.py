@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 from rlzoo.config import aliases, files, yaml_file
-from rlzoo.config.assignments import assignments
 from rlzoo.config.paths import root
 from rlzoo.errors import Problem, RlzooError
 
@@ -148,11 +147,8 @@ def _in_any_case(typed: str, kwargs: Mapping[str, Any]) -> Choice | None:
     return next(iter(found.values())) if len(found) == 1 else None
 
 
-def _unshipped(env_id: str, typed: str, *, imports: bool) -> Choice | Problem | None:
+def _unshipped(env_id: str, typed: str, *, imports: bool) -> Choice | None:
     """An id that rlzoo has no file for, but Gymnasium or a known package has."""
-    unit = next((each.unit for each in assignments() if each.env is None and env_id in each.env_ids), None)
-    if unit is not None:
-        return Problem("env", f"{env_id}, of unit {unit} of the course, is nothing that rlzoo plays yet")
     if not _VERSIONED.fullmatch(env_id):
         return None
     package = package_of(env_id)

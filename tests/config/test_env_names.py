@@ -55,7 +55,8 @@ def test_every_id_of_the_course_is_known(assignment):
     for env_id in assignment.env_ids:
         found = env_names.resolve(env_id, {"is_slippery": False} if env_id == "FrozenLake-v1" else {})
         if assignment.env is None:
-            assert f"unit {assignment.unit} of the course" in found.message
+            (problem,) = compose("train", [f"env={env_id}"]).problems
+            assert f"{env_id}, of unit {assignment.unit} of the course" in problem.message
         elif env_id == "PandaReachDense-v2":
             assert "differs" in found.message and found.hint == "use env=PandaReachDense-v3"
         else:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import inspect
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -274,7 +274,7 @@ def _unknown(key: str, name: str, keywords: Fields) -> Problem:
     if name in NOT_HYPERPARAMETERS:
         return Problem(key, "is not a hyperparameter", NOT_HYPERPARAMETERS[name])
     others = [algo for algo, row in table()["algorithms"].items() if name in row["keywords"]]
-    return replace(problem, hint=f"a keyword of {', '.join(others)}") if others and problem.hint else problem
+    return problem._replace(hint=f"a keyword of {', '.join(others)}") if others and problem.hint else problem
 
 
 @cache

@@ -11,7 +11,6 @@ import json
 import re
 import zipfile
 from collections.abc import Mapping
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -237,7 +236,7 @@ def _normalization(settings: ZooSettings | None, values: Mapping[str, Any], sour
             source.assume("rewards were normalised, which does not matter to an agent that is trained")
             return None, False
         problem = Problem("normalize", "observations were normalised, and there are no statistics: vec_normalize.pkl")
-        raise ConfigError([replace(problem, where=f"{rl_zoo3.CONFIG} of {source.origin.name}")])
+        raise ConfigError([problem._replace(where=f"{rl_zoo3.CONFIG} of {source.origin.name}")])
     state = imported.opened(
         path, source, pickle_files.read_vec_normalize, _trusted_statistics, "statistics of a VecNormalize"
     )

@@ -11,7 +11,7 @@ import zipfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from copy import deepcopy
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path, PurePosixPath
 from typing import Any, TypeVar
@@ -354,7 +354,7 @@ def checked(values: dict[str, Any], source: Source, *, where: str) -> TrainConfi
     problems += check_values(values["algo"], values["env"]["observation_space"])
     if problems or cfg is None:
         first = {problem.key: problem for problem in reversed(problems)}
-        raise ConfigError([replace(problem, where=where) for problem in reversed(first.values())])
+        raise ConfigError([problem._replace(where=where) for problem in reversed(first.values())])
     for problem in _training_problems(values["algo"], values["env"]):
         source.assume(f"it only plays: a training with {problem.key} would not begin: it {problem.message}")
     return parse(values)
