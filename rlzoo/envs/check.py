@@ -6,7 +6,7 @@ import json
 import re
 import sys
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 from rlzoo import registry
@@ -33,6 +33,26 @@ _MONITOR = {"info_keywords": Field("texts")}
 
 
 @dataclass(frozen=True)
+class Use:
+    """What a request does with an environment besides playing it.
+
+    Attributes:
+        masks: asks it which actions are valid.
+        goals: asks it for the rewards of other goals.
+        films: asks it for pictures.
+        nan: takes NaN and infinity.
+        asks: a name and `"module:function"`, which is called with the environment and the values of its section, and
+            gives plain values.
+    """
+
+    masks: bool = False
+    goals: bool = False
+    films: bool = False
+    nan: bool = False
+    asks: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
 class EnvCheck:
     """What a check found.
 
@@ -43,7 +63,7 @@ class EnvCheck:
         observation_space: as the algorithm sees it, None if it could not be found out.
         action_space: None if it could not be found out.
         masked: whether the environment says which actions are valid, None if that is not known.
-        answers: to what was asked besides.
+        answers: to what `Use.asks`.
     """
 
     id: str
@@ -55,7 +75,7 @@ class EnvCheck:
     answers: dict[str, Any] = field(default_factory=dict)
 
 
-def check_env(env: Mapping[str, Any], *, declared_holds: bool, asks: Mapping[str, str] | None = None) -> EnvCheck:
+def check_env(env: Mapping[str, Any], *, declared_holds: bool, use: Use | None = None) -> EnvCheck:
     """Check the `env` section of a request.
 
     Args:
@@ -63,7 +83,7 @@ def check_env(env: Mapping[str, Any], *, declared_holds: bool, asks: Mapping[str
         declared_holds: whether id, kwargs, wrappers and frame stack are those of the file that declares the spaces.
             Then nothing is made, and a shipped id is not even looked up. Otherwise one environment is made and played
             in a process of its own.
-        asks: what else is to be found out about it: a name and `"module:function"`, which is called with it there.
+        use: what is done with it besides.
 
     Returns:
         Problems, notices and the spaces.
@@ -75,7 +95,7 @@ def check_env(env: Mapping[str, Any], *, declared_holds: bool, asks: Mapping[str
     found = EnvCheck(env_id)
     options = check_options(env)
     if not problems and not (declared and env_id in env_names.short_names()):
-        found = _tried(env_id, env, asks or {}, makes=not (declared or options))
+        found = _tried(env_id, env, use or Use(), makes=not (declared or options))
     problems += found.problems + options
     if not declared and env["action_space"] is None:
         name = env_names.short_name(env_id)
@@ -86,9 +106,9 @@ def check_env(env: Mapping[str, Any], *, declared_holds: bool, asks: Mapping[str
     return replace(found, problems=problems, notices=notices + found.notices)
 
 
-def _tried(env_id: str, env: Mapping[str, Any], asks: Mapping[str, str], *, makes: bool) -> EnvCheck:
+def _tried(env_id: str, env: Mapping[str, Any], use: Use, *, makes: bool) -> EnvCheck:
     """What a process of its own found out about an environment, which makes and plays it, or only looks it up."""
-    question = {"env_id": env_id, "env": env, "asks": asks, "makes": makes}
+    question = {"env_id": env_id, "env": env, "use": asdict(use), "makes": makes}
     starts = registration.may_start_processes(env_id, env["imports"], env["wrappers"])
     heard = probe.ask("rlzoo.envs.rehearsal:rehearse", question, lambda: _registered(env_id), starts=starts)
     told, end = heard.told, heard.end

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import os
+import re
 import sys
 import time
 import warnings
@@ -14,6 +15,8 @@ from types import FrameType
 from typing import Any, SupportsFloat
 
 import gymnasium
+import numpy as np
+from gymnasium.envs.registration import load_env_creator
 
 from rlzoo import errors, registry
 from rlzoo.config.schema import MAX_UNLIMITED
@@ -28,8 +31,12 @@ N_STEPS = 100
 PLAY_SECONDS = 0.1
 """Of CPU time in steps, after which no more are played."""
 MIN_STEPS = 10
+GOALS = 8
+"""Steps whose goals are asked about at once."""
 CLOSE_SECONDS = 10.0
 """How long `close` may take at most: it is no reason not to train."""
+_OF_A_LIBRARY = 2
+"""`errors.distance` of what the author of an environment has not written."""
 _UNREADABLE = {"reset", "step", "info"}
 """What a wrapper cannot take apart."""
 _GYMNASIUM_EXTRAS = {"gymnasium.envs.box2d": "box2d", "gymnasium.envs.mujoco": "mujoco"}
@@ -39,7 +46,7 @@ def rehearse(question: Mapping[str, Any], line: Line, spec: Any = None) -> None:
     """Find out what is wrong with an environment, and tell it as the fields of an `EnvCheck`.
 
     Args:
-        question: the section `env`, `env_id`, `makes`, whether it is more than looked up, and `asks`, what to call with
+        question: the section `env`, `env_id`, `makes`, whether it is more than looked up, and `use`, what is done with
             it besides.
         line: where it is told.
         spec: how Gymnasium knows the environment, where only the process knows that started this one.
@@ -47,6 +54,13 @@ def rehearse(question: Mapping[str, Any], line: Line, spec: Any = None) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         _Rehearsal(question, line).run(spec)
+
+
+_SAID_BY_GYMNASIUM = {
+    r"must specify an? (\w+) space": r"__init__() must set self.\1_space, one of gymnasium.spaces",
+    r"(\w+) space does not inherit .* type: <class '(.*)'>": r"self.\1_space must be one of gymnasium.spaces, not a \2",
+    r"must inherit from the gymnasium.Env class, actual class: <class '(.*)'>": r"\1 must inherit from gymnasium.Env",
+}
 
 
 class _EndedError(Exception):
@@ -58,10 +72,12 @@ class _Rehearsal:
         self.env: Mapping[str, Any] = question["env"]
         self.env_id: str = question["env_id"]
         self.makes: bool = question["makes"]
-        self.asks: Mapping[str, Any] = question["asks"]
+        self.use = check.Use(**question["use"])
         self.line = line
         self.at = "env.kwargs" if self.env["kwargs"] else "env.id"
+        self.is_known = False  # whether it is of a library, whose lines are its author's
         self.has_problems = False
+        self.is_close = True  # whether what is returned is looked at
         self.returned = 0  # the line that the method which is watched returned at
         self._seen: set[tuple[str, str]] = set()
         self._folder = str(Path.cwd())
@@ -81,16 +97,26 @@ class _Rehearsal:
             self.try_out(made)
         with suppress(_EndedError), self.calling("close()", min(CLOSE_SECONDS, self.env["step_timeout"]), grave=False):
             made.close()
+        if self.use.films and not self.has_problems:
+            with suppress(_EndedError):
+                self.film()
 
     @property
     def start_seconds(self) -> float:
         return max(START_SECONDS, RESET_FACTOR * float(self.env["step_timeout"]))
 
-    def make(self) -> gymnasium.Env | None:
+    def make(self, render_mode: str | None = None) -> gymnasium.Env | None:
         """The environment, with a look at what it returns directly around what its author wrote."""
+        creator = _creator(self.env_id)
+        self.is_known = old_gym.is_known(str(getattr(creator, "__module__", "")))
         try:
-            with self.calling("__init__()", self.start_seconds):
-                made = make_raw(self.env_id, kwargs=self.env["kwargs"], max_steps=self.env["max_steps"])
+            with self.calling("__init__()", self.start_seconds, method=creator):
+                made = make_raw(
+                    self.env_id,
+                    kwargs=self.env["kwargs"],
+                    max_steps=self.env["max_steps"],
+                    render_mode=render_mode,
+                )
         except _EndedError:
             return None
         return _look_at(made, self)
@@ -112,10 +138,6 @@ class _Rehearsal:
             action_space=str(spaces.of(env.action_space)),
             masked=env.has_wrapper_attr("action_masks"),
         )
-        for name, reference in self.asks.items():
-            with self.calling(f"the look at its {name}", self.start_seconds):
-                answer = registry.load(reference)(made)
-            self.line.tell(answer=(name, answer))
         self.tell_problems(check.check_normalized_space(observation, self.env["normalize"]))
         for notice in _made_notices(made, self.env):
             self.line.tell(notice=notice)
@@ -127,6 +149,11 @@ class _Rehearsal:
             self.tell_raised("step()", error, grave=True)
         if old := old_gym.said_of(made):
             self.line.tell(notice=f"{self.env_id} {old}")
+        self.is_close = False
+        for name, reference in self.use.asks.items() if not self.has_problems else ():
+            with self.calling(f"the look at its {name}", self.start_seconds):
+                answer = registry.load(reference)(made, self.env)
+            self.line.tell(answer=(name, answer))
 
     def wrapped(self, env: gymnasium.Env) -> gymnasium.Env | None:
         for name, options in self.env["wrappers"].items():
@@ -148,15 +175,66 @@ class _Rehearsal:
         """A few steps of random play, the end of an episode, and the beginning of the next."""
         env.action_space.seed(0)
         env.reset(seed=0)
-        begun = time.process_time()
+        begun, n_ended = time.process_time(), 0
+        steps: list[tuple[Any, float]] = []  # observation and reward
+        keys: set[str] = set()
         for step in range(N_STEPS):
-            _, _, terminated, truncated, _ = env.step(env.action_space.sample())
+            observation, reward, terminated, truncated, info = env.step(self.action(env))
+            steps.append((observation, float(reward)))
             if terminated or truncated:
+                n_ended, keys = n_ended + 1, keys.union(info)
                 env.reset()
             if step >= MIN_STEPS and time.process_time() - begun > PLAY_SECONDS:
                 break
         env.reset()
-        env.step(env.action_space.sample())
+        env.step(self.action(env))
+        if n_ended:
+            for key in self.env["monitor_kwargs"].get("info_keywords", ()):
+                if key not in keys:
+                    found = ", ".join(sorted(map(str, keys))) or "nothing"
+                    at = f"the info that ended {n_ended} episodes has no {key!r}, only {found}"
+                    self.line.tell(notice=f"env.monitor_kwargs.info_keywords: {at}")
+        if self.use.goals and not self.has_problems:
+            self.goals(env, steps[-GOALS:])
+
+    def action(self, env: gymnasium.Env) -> Any:
+        """A random action; where masks are asked for, one that is valid."""
+        space = env.action_space
+        if not (self.use.masks and env.has_wrapper_attr("action_masks")):
+            return space.sample()
+        method = env.get_wrapper_attr("action_masks")
+        with self.calling("action_masks()", self.env["step_timeout"], method=method):
+            masks = method()
+        misfits = list(returns.of_masks(masks, space))
+        self.tell_misfits(misfits, method)
+        is_plain = isinstance(space, gymnasium.spaces.Discrete) and not misfits
+        return space.sample(mask=np.asarray(masks).astype(np.int8)) if is_plain else space.sample()
+
+    def goals(self, env: gymnasium.Env, steps: list[tuple[Any, float]]) -> None:
+        """Ask for the rewards of the goals that these steps had, as hindsight does with others."""
+        if not env.has_wrapper_attr("compute_reward") or not all(isinstance(each, Mapping) for each, _ in steps):
+            return  # it is no environment of goals, which the algorithm says
+        method = env.get_wrapper_attr("compute_reward")
+        achieved, desired = (np.stack([each[key] for each, _ in steps]) for key in ("achieved_goal", "desired_goal"))
+        with self.calling("compute_reward()", self.env["step_timeout"], method=method):
+            rewards = method(achieved, desired, [{} for _ in steps])
+        self.tell_misfits(list(returns.of_goal_rewards(rewards, [reward for _, reward in steps])), method)
+
+    def film(self) -> None:
+        """Make one that draws, and look at a picture of it."""
+        made = self.make(render_mode="rgb_array")
+        if made is None:
+            return
+        try:
+            made.reset(seed=0)
+            made.step(made.action_space.sample())
+            method = _written(made, "render")
+            with self.calling("render()", self.env["step_timeout"], method=method):
+                picture = made.render()
+            self.tell_misfits(list(returns.of_render(picture)), method)
+        finally:
+            with suppress(Exception):
+                made.close()
 
     @contextmanager
     def calling(self, what: str, seconds: float, *, method: Any = None, grave: bool = True) -> Iterator[None]:
@@ -167,14 +245,14 @@ class _Rehearsal:
         """
         self.line.begin(what, seconds)
         self._watched, self.returned = getattr(method, "__code__", None), 0
-        sys.setprofile(self._profile)
+        sys.setprofile(self._profile if self.is_close else None)
         try:
             yield
         except _EndedError:
             raise
         except BaseException as error:
             sys.setprofile(None)
-            self.tell_raised(what, error, grave=grave)
+            self.tell_raised(what, error, method, grave=grave)
             raise _EndedError from error
         finally:
             sys.setprofile(None)
@@ -182,8 +260,11 @@ class _Rehearsal:
             self.notice("folder", what, f"changes the current folder to {Path.cwd()}", method)
             os.chdir(self._folder)
 
-    def tell_raised(self, what: str, error: BaseException, *, grave: bool) -> None:
+    def tell_raised(self, what: str, error: BaseException, method: Any = None, *, grave: bool) -> None:
         where = errors.author_line(error) or ""
+        is_of_library = where.startswith("<") or errors.distance(str(Path(where).absolute())) >= _OF_A_LIBRARY
+        if is_of_library and not self.is_known:
+            where = self.where(method)
         if isinstance(error, RlzooError):
             self.tell_problems([Problem(self.at, error.message, error.hint, where, error.code)])
             return
@@ -198,24 +279,28 @@ class _Rehearsal:
         else:
             message = f"{what} raises {type(error).__name__}{f': {text}' if text else ''}"
         if what == "__init__()":
-            message = f"{self.env_id} cannot be made: {message}"
+            message = f"{self.env_id} cannot be made: {_in_our_words(text) if is_of_library else message}"
         if grave:
             self.tell_problems([Problem(self.at, message, hint, where)])
         else:
-            self.line.tell(notice=f"{message} [{where}]")
+            self.tell_notice(message, where)
 
     def tell_misfits(self, misfits: list[returns.Misfit], method: Any) -> None:
         for misfit in misfits:
             if self._is_new(misfit.topic, misfit.message.partition("()")[0]):
                 where = self.where(method)
-                if misfit.is_grave:
+                if misfit.is_grave and not (misfit.topic == "finite" and self.use.nan):
                     self.tell_problems([Problem("env.id", misfit.message, misfit.hint, where)])
                 else:
-                    self.line.tell(notice=f"{misfit.message} [{where}]: {misfit.hint}")
+                    self.tell_notice(misfit.message, where, misfit.hint)
 
     def notice(self, topic: str, what: str, text: str, method: Any = None, where: str = "") -> None:
         if self._is_new(topic, what):
-            self.line.tell(notice=f"{what} {text} [{where or self.where(method)}]")
+            self.tell_notice(f"{what} {text}", where or self.where(method))
+
+    def tell_notice(self, text: str, where: str, hint: str = "") -> None:
+        place = f" [{where}]" if where else ""
+        self.line.tell(notice=f"{text}{place}{f': {hint}' if hint else ''}")
 
     def tell_problems(self, problems: list[Problem]) -> None:
         for problem in problems:
@@ -225,9 +310,13 @@ class _Rehearsal:
     def where(self, method: Any) -> str:
         """The line that a method returned at last, or where it begins."""
         code = getattr(method, "__code__", None)
-        if code is None:
-            return ""
-        return errors.line_in(code.co_filename, self.returned or code.co_firstlineno)
+        if code is not None and errors.distance(code.co_filename) < _OF_A_LIBRARY:
+            return errors.line_in(code.co_filename, self.returned or code.co_firstlineno)
+        with suppress(OSError, TypeError):  # what was not written in a file
+            # a class, or it has no such method: Gymnasium's own is all it has
+            kind = method if inspect.isclass(method) else type(getattr(method, "__self__", None))
+            return errors.line_in(str(inspect.getsourcefile(kind)), inspect.getsourcelines(kind)[1])
+        return ""
 
     def _is_new(self, topic: str, what: str) -> bool:
         is_new = (topic, what) not in self._seen
@@ -259,23 +348,28 @@ class Look(gymnasium.Wrapper):
         super().__init__(env)
         self._rehearsal, self._old = rehearsal, old
         self._seconds = float(rehearsal.env["step_timeout"])
+        self._methods = _written(env, "reset"), _written(env, "step")
 
     @property
     def spec(self) -> Any:  # type: ignore[override]
         return self.env.spec
 
     def reset(self, **given: Any) -> tuple[Any, dict[str, Any]]:
-        method = _written(self.env, "reset")
+        method = self._methods[0]
         with self._rehearsal.calling("reset()", RESET_FACTOR * self._seconds, method=method):
             result = self.env.reset(**given)
+        if not self._rehearsal.is_close:
+            return result
         misfits, values = returns.of_reset(result, self.env.observation_space, old=self._old)
         self._rehearsal.tell_misfits(misfits, method)
         return values if not self._old or _UNREADABLE.intersection(each.topic for each in misfits) else result
 
     def step(self, action: Any) -> tuple[Any, SupportsFloat, bool, bool, dict[str, Any]]:
-        method = _written(self.env, "step")
+        method = self._methods[1]
         with self._rehearsal.calling("step()", self._seconds, method=method):
             result = self.env.step(action)
+        if not self._rehearsal.is_close:
+            return result
         misfits, values = returns.of_step(result, self.env.observation_space, old=self._old)
         self._rehearsal.tell_misfits(misfits, method)
         return values if not self._old or _UNREADABLE.intersection(each.topic for each in misfits) else result
@@ -299,11 +393,27 @@ def _written(env: Any, name: str) -> Any:
     layer = env
     found: list[tuple[int, int, Any]] = []
     while layer is not None:
-        method = inspect.unwrap(getattr(layer, name))
+        method = inspect.unwrap(getattr(layer, name, None))  # type: ignore[arg-type]
         if (code := getattr(method, "__code__", None)) is not None:
             found.append((errors.distance(code.co_filename), len(found), method))
         layer = layer.env if isinstance(layer, gymnasium.Wrapper) else None
-    return min(found)[2] if found else getattr(env, name)
+    return min(found)[2] if found else None
+
+
+def _creator(env_id: str) -> Any:
+    """What makes an environment: mostly its class."""
+    with suppress(Exception):
+        entry_point = gymnasium.registry[env_id.rpartition(":")[2]].entry_point
+        return load_env_creator(entry_point) if isinstance(entry_point, str) else entry_point
+    return None
+
+
+def _in_our_words(text: str) -> str:
+    """What Gymnasium says of a class that is no environment."""
+    for pattern, words in _SAID_BY_GYMNASIUM.items():
+        if match := re.search(pattern, text):
+            return match.expand(words)
+    return re.sub(r"\s*(See )?https?://\S*", "", text)
 
 
 def _made_notices(made: Any, env: Mapping[str, Any]) -> list[str]:
@@ -341,8 +451,6 @@ def _look_up(env_id: str, env: Mapping[str, Any]) -> list[Problem]:
 
 
 def _check_kwargs(spec: Any, kwargs: Mapping[str, Any]) -> list[Problem]:
-    from gymnasium.envs.registration import load_env_creator
-
     if not kwargs:
         return []
     try:

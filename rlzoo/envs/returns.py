@@ -49,7 +49,7 @@ def of_reset(result: Any, space: Space, *, old: bool = False) -> tuple[list[Misf
         if not (old and isinstance(space, spaces.Tuple)):
             message = f"{must}, where info is a dict, not {_kind(info)}"
             return [Misfit("info", message, RESET), *of_observation(observation, space, "reset()")], (observation, {})
-    if old:
+    if old and result is not None:
         misfits = list(of_observation(result, space, "reset()"))
         if not (misfits and isinstance(result, tuple)):
             return misfits, (result, {})
@@ -125,6 +125,44 @@ def of_observation(value: Any, space: Space, method: str, name: str = "observati
         yield from _numbers(value, space, at, declared)
     elif value not in space:
         yield Misfit("shape", f"{at} is {_kind(value)}, which is not in {declared}: {space}")
+
+
+def of_masks(masks: Any, space: Space) -> Iterator[Misfit]:
+    """What is wrong with what `action_masks` returned, for actions of a space."""
+    sizes = {
+        spaces.Discrete: lambda: int(space.n),  # type: ignore[attr-defined]
+        spaces.MultiDiscrete: lambda: int(np.sum(space.nvec)),  # type: ignore[attr-defined]
+        spaces.MultiBinary: lambda: 2 * int(np.prod(space.shape or ())),
+    }
+    size = next((size() for kind, size in sizes.items() if isinstance(space, kind)), 0)
+    array = np.asarray(masks)
+    if array.dtype.kind not in "biuf" or array.size != size:
+        given = f"an array of shape {array.shape}" if isinstance(masks, np.ndarray) else _kind(masks)
+        yield Misfit("mask", f"action_masks() must return {size} times True or False, one for each action, not {given}")
+    elif not array.any():
+        yield Misfit("mask", "action_masks() allows no action at all", "where nothing can be done the episode is over")
+
+
+def of_goal_rewards(rewards: Any, paid: list[float]) -> Iterator[Misfit]:
+    """What is wrong with what `compute_reward` returned for the goals of some steps, which paid so much."""
+    must = f"compute_reward() must return an array of {len(paid)} rewards for {len(paid)} goals at once"
+    hint = "def compute_reward(self, achieved_goal, desired_goal, info): ... with goals of shape (n, …)"
+    if not isinstance(rewards, np.ndarray) or rewards.size != len(paid) or rewards.dtype.kind not in "biuf":
+        given = f"one of shape {rewards.shape}" if isinstance(rewards, np.ndarray) else _kind(rewards)
+        yield Misfit("goals", f"{must}, not {given}", hint)
+    elif not np.allclose(rewards.ravel(), paid, atol=1e-5):
+        index = int(np.argmax(np.abs(rewards.ravel() - paid)))
+        message = f"compute_reward() gives {rewards.ravel()[index]:g} for the goals of a step that paid {paid[index]:g}"
+        yield Misfit("goals", message, "HER learns from what compute_reward says", is_grave=False)
+
+
+def of_render(picture: Any) -> Iterator[Misfit]:
+    """What is wrong with what `render` returned where pictures are asked for."""
+    must = "render() must return an array (height, width, 3) of uint8 where render_mode is rgb_array"
+    if not isinstance(picture, np.ndarray):
+        yield Misfit("picture", f"{must}, not {_kind(picture)}")
+    elif picture.ndim != 3 or picture.shape[2] != 3 or picture.dtype != np.uint8:
+        yield Misfit("picture", f"{must}, not {picture.shape} of {picture.dtype}")
 
 
 def _numbers(value: Any, space: Any, at: str, declared: str) -> Iterator[Misfit]:

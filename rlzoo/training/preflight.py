@@ -7,7 +7,7 @@ import re
 import sys
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from rlzoo import registry
@@ -23,7 +23,7 @@ from rlzoo.config.parse import check as check_schema
 from rlzoo.config.paths import short_path
 from rlzoo.config.schema import TrainConfig
 from rlzoo.envs import spaces
-from rlzoo.envs.check import EnvCheck, check_env
+from rlzoo.envs.check import EnvCheck, Use, check_env
 from rlzoo.errors import Problem, RlzooError
 from rlzoo.launchers import check as check_launcher
 from rlzoo.loggers import check as check_loggers
@@ -102,15 +102,15 @@ def _find_problems(
     if unknown or {"env", "algo"}.intersection(composition.unread):
         return config, problems, notices
 
-    plans = _plans(values["algo"])
-    env = _check_env(composition, make_env=make_env, plans=plans) if not _keys(problems, "env") else None
+    use = _use(values)
+    env = _check_env(composition, use, make_env=make_env) if not _keys(problems, "env") else None
     if env is not None:
         problems += env.problems
         notices += env.notices
     algo_problems, algo_notices = _check_algo(composition, env, problems)
     problems += algo_problems
     notices += algo_notices
-    if plans and env is not None and make_env and not problems:
+    if "dynamics" in use.asks and env is not None and make_env and not problems:
         problems += _dynamics_problems(values, env)
     if isinstance(values.get("logger"), dict):
         problems += check_loggers(values["logger"])
@@ -151,18 +151,24 @@ def _incomplete_file(composition: Composition, problems: list[Problem]) -> list[
     return [Problem("env", f"the file {left_out}", hint, short_path(file.path)), *others]
 
 
-def _plans(algo: Mapping[str, Any]) -> bool:
+def _use(values: Mapping[str, Any]) -> Use:
+    """What the algorithm of a request does with its environment."""
+    algo = values["algo"]
+    hyperparams = algo.get("hyperparams")
+    goals = isinstance(hyperparams, Mapping) and hyperparams.get("replay_buffer_class") == "her"
+    use = Use(goals=goals, nan=values.get("on_nan") == "warn")
     with suppress(RlzooError):
-        return specs.find_spec(str(algo.get("name"))).family == "planning"
-    return False
+        spec = specs.find_spec(str(algo.get("name")))
+        asks = {"dynamics": "rlzoo.algos.tabular.dynamics:shows_dynamics"} if spec.family == "planning" else {}
+        return replace(use, masks=spec.masked, asks=asks)
+    return use
 
 
-def _check_env(composition: Composition, *, make_env: bool, plans: bool) -> EnvCheck | None:
+def _check_env(composition: Composition, use: Use, *, make_env: bool) -> EnvCheck | None:
     declared = all(_from_env_file(composition, key) for key in DECLARED)
     if not (declared or make_env):
         return None
-    asks = {"dynamics": "rlzoo.algos.tabular.dynamics:shows_dynamics"} if plans and make_env else {}
-    found = check_env(composition.values["env"], declared_holds=declared and not asks, asks=asks)
+    found = check_env(composition.values["env"], declared_holds=declared and not (use.asks and make_env), use=use)
     for key, space in zip(SPACES, (found.observation_space, found.action_space), strict=True):
         said = composition.values["env"][key.removeprefix("env.")]
         if composition.typed(key) and None not in (said, space) and str(said) != space:

@@ -127,7 +127,7 @@ RETURNS = [
     ("step", "self.look() * np.inf, 1.0, False, False, {}", "observation[0] is", "inf"),
     ("step", "'here', 1.0, False, False, {}", "observation is the text 'here'", "a Box of shape (3,)"),
     ("reset", "self.look(), {}, 1", "reset() must return two values, (observation, info)", "3 values"),
-    ("reset", "None", "reset()", "None"),
+    ("reset", "None", "reset() must return two values", "not nothing"),
     ("reset", "self.look(), None", "where info is a dict", "not None"),
     ("reset", "self.look()[None], {}", "observation has shape (1, 3)", "says (3,)"),
 ]

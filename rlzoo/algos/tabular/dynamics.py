@@ -6,6 +6,7 @@ Gymnasium's toy-text environments show theirs: `P[state][action]` lists (probabi
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -89,7 +90,7 @@ def shown_dynamics(env: Any, *transparent: type) -> Dynamics | None:
     return Dynamics(table, min(steps, default=0)) if _does_what(layer, table) else None
 
 
-def shows_dynamics(env: Any) -> bool:
+def shows_dynamics(env: Any, _values: Mapping[str, Any]) -> bool:
     """Whether an environment shows dynamics that planning can use."""
     return shown_dynamics(env) is not None
 
