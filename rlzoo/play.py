@@ -7,10 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
-from rlzoo import registry
-from rlzoo.config import overrides
-from rlzoo.config.compose import compose, read_keywords
-from rlzoo.config.parse import check
+from rlzoo.config.compose import read_keywords
 from rlzoo.config.schema import EnjoyConfig, EvaluateConfig, PlayConfig, RecordConfig, TrainConfig, WatchConfig
 from rlzoo.errors import ConfigError, Problem
 from rlzoo.evaluation.agent import Agent, explained
@@ -18,7 +15,7 @@ from rlzoo.hub.agents import changed_config, open_run
 from rlzoo.protocols import Evaluation
 from rlzoo.runs.run import Checkpoint, Run, folder_name
 from rlzoo.training.callbacks.interrupt import leaving_at_once
-from rlzoo.training.preflight import episode_problems, secret_problems
+from rlzoo.training.preflight import check_environment, episode_problems
 
 if TYPE_CHECKING:
     from rlzoo.evaluation.agent import Actor
@@ -339,18 +336,9 @@ def watch_problems(values: Mapping[str, Any]) -> list[Problem]:
 def _composed(words: Sequence[str]) -> TrainConfig:
     """The configuration of an environment by name, without any algorithm's settings, checked."""
     from rlzoo.console import say
-    from rlzoo.envs.check import check_env
 
-    composition = compose("train", [*words, "hyperparams=none"])
-    registry.allow_imports(registry.modules_named(composition.values))
-    cfg, problems = check(TrainConfig, composition.values)
-    problems = [*secret_problems(composition), *composition.problems, *problems]
-    others = [word for word in words[1:] if not overrides.key_of(word).startswith("env.")]
-    problems += [Problem(overrides.key_of(word), "only env.* can change where it plays") for word in others]
-    found = None if problems else check_env(composition.values["env"], declared_holds=False)
-    problems += [] if found is None else found.problems
-    if problems or cfg is None or found is None:
-        raise ConfigError([composition.locate(problem) for problem in problems])
+    cfg, composition, found = check_environment(words)
+    cfg = composition.settled(cfg, found.problems)
     for notice in (*composition.notices, *found.notices):
         say(f"note: {notice}")
     return replace(cfg, env=replace(cfg.env, normalize=False))  # nobody looks at what is observed

@@ -145,7 +145,14 @@ as a map where states are its cells; it takes checkpoint= and runs_dir= besides.
 `rlzoo train` would, and every value of the result is shown with the file and line it came from.""",
         composes="train",
     ),
-    "validate": Row("check configuration files, rlzoo's own or yours: rlzoo validate [path ...]", "[path ...]"),
+    "validate": Row(
+        "check configuration files, rlzoo's own or yours, or an environment of yours by playing it",
+        "[path ...] | env=... [env.*=value ...]",
+        about="""\
+Without words it checks all files, rlzoo's and yours, with paths those. env= and env.* name an environment as for `rlzoo
+train`: it is made and played for some steps in a process of its own, with its pictures, action masks and the rewards of
+its goals where it has them, and the environment checkers of Gymnasium and Stable-Baselines3 look at it too.""",
+    ),
 }
 """Every command. A name of two words is a command that the second word makes of the first."""
 

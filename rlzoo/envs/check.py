@@ -41,6 +41,7 @@ class Use:
         goals: asks it for the rewards of other goals.
         films: asks it for pictures.
         nan: takes NaN and infinity.
+        checkers: asks the environment checkers of Gymnasium and Stable-Baselines3 too.
         asks: a name and `"module:function"`, which is called with the environment and the values of its section, and
             gives plain values.
     """
@@ -49,6 +50,7 @@ class Use:
     goals: bool = False
     films: bool = False
     nan: bool = False
+    checkers: bool = False
     asks: Mapping[str, str] = field(default_factory=dict)
 
 

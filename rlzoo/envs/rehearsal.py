@@ -76,7 +76,7 @@ class _Rehearsal:
         self.line = line
         self.at = "env.kwargs" if self.env["kwargs"] else "env.id"
         self.is_known = False  # whether it is of a library, whose lines are its author's
-        self.has_problems = False
+        self.has_problems = self.has_raised = False
         self.is_close = True  # whether what is returned is looked at
         self.returned = 0  # the line that the method which is watched returned at
         self._seen: set[tuple[str, str]] = set()
@@ -97,9 +97,11 @@ class _Rehearsal:
             self.try_out(made)
         with suppress(_EndedError), self.calling("close()", min(CLOSE_SECONDS, self.env["step_timeout"]), grave=False):
             made.close()
-        if self.use.films and not self.has_problems:
-            with suppress(_EndedError):
+        with suppress(_EndedError):
+            if self.use.films and not self.has_problems:
                 self.film()
+            if self.use.checkers and not self.has_raised:
+                self.run_checkers()
 
     @property
     def start_seconds(self) -> float:
@@ -111,15 +113,14 @@ class _Rehearsal:
         self.is_known = old_gym.is_known(str(getattr(creator, "__module__", "")))
         try:
             with self.calling("__init__()", self.start_seconds, method=creator):
-                made = make_raw(
-                    self.env_id,
-                    kwargs=self.env["kwargs"],
-                    max_steps=self.env["max_steps"],
-                    render_mode=render_mode,
-                )
+                made = self.make_raw(render_mode)
         except _EndedError:
             return None
         return _look_at(made, self)
+
+    def make_raw(self, render_mode: str | None = None) -> gymnasium.Env:
+        kwargs, max_steps = self.env["kwargs"], self.env["max_steps"]
+        return make_raw(self.env_id, kwargs=kwargs, max_steps=max_steps, render_mode=render_mode)
 
     def try_out(self, made: gymnasium.Env) -> None:
         env = self.wrapped(made)
@@ -236,6 +237,22 @@ class _Rehearsal:
             with suppress(Exception):
                 made.close()
 
+    def run_checkers(self) -> None:
+        """What the checkers of others find that has not been said yet."""
+        from rlzoo.envs.checkers import check as run
+
+        with self.calling("the checkers of gymnasium and Stable-Baselines3", self.start_seconds):
+            findings = list(run(lambda: _outermost_written(self.make_raw())))
+        said = {topic for topic, _ in self._seen}
+        for finding in findings:
+            text = f"{finding.text} ({finding.checker})"
+            if said.intersection(finding.topics()):
+                continue
+            if finding.fails:
+                self.tell_problems([Problem("env.id", text, where=self.where(_creator(self.env_id)))])
+            else:
+                self.line.tell(notice=text)
+
     @contextmanager
     def calling(self, what: str, seconds: float, *, method: Any = None, grave: bool = True) -> Iterator[None]:
         """Around a call of what the author wrote: whatever is raised is told, and so is what it does besides.
@@ -271,6 +288,7 @@ class _Rehearsal:
         misfit = old_gym.explained(error)
         text = " ".join(str(error).partition(" was raised from the environment creator")[0].split())
         hint = ""
+        self.has_raised = True
         if misfit is not None:
             message, hint = f"{what}: {misfit.message}", misfit.hint
         elif isinstance(error, SystemExit):
@@ -305,7 +323,7 @@ class _Rehearsal:
     def tell_problems(self, problems: list[Problem]) -> None:
         for problem in problems:
             self.has_problems = True
-            self.line.tell(problem=vars(problem))
+            self.line.tell(problem=problem._asdict())
 
     def where(self, method: Any) -> str:
         """The line that a method returned at last, or where it begins."""
@@ -377,15 +395,27 @@ class Look(gymnasium.Wrapper):
 
 def _look_at(made: gymnasium.Env, rehearsal: _Rehearsal) -> gymnasium.Env:
     """With a look put around the part of an environment that its author wrote."""
-    above: gymnasium.Wrapper | None = None
-    layer = made
-    while isinstance(layer, gymnasium.Wrapper) and old_gym.is_known(type(layer).__module__):
-        above, layer = layer, layer.env
+    layer, above = _written_layer(made)
     looked = Look(layer, rehearsal, old=isinstance(above, old_gym.OldGym))
     if above is None:
         return looked
     above.env = looked
     return made
+
+
+def _written_layer(made: gymnasium.Env) -> tuple[gymnasium.Env, gymnasium.Wrapper | None]:
+    """The part of an environment that its author wrote, and what is directly around it."""
+    above: gymnasium.Wrapper | None = None
+    layer = made
+    while isinstance(layer, gymnasium.Wrapper) and old_gym.is_known(type(layer).__module__):
+        above, layer = layer, layer.env
+    return layer, above
+
+
+def _outermost_written(made: gymnasium.Env) -> gymnasium.Env:
+    """That part as an environment of Gymnasium's API."""
+    layer, above = _written_layer(made)
+    return above if isinstance(above, old_gym.OldGym) else layer
 
 
 def _written(env: Any, name: str) -> Any:

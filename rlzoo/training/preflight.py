@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Any
@@ -18,6 +18,7 @@ from rlzoo.algos.schema.check import check as check_algo
 from rlzoo.config import files
 from rlzoo.config.compose import Composition
 from rlzoo.config.compose import compose as compose_words
+from rlzoo.config.overrides import key_of
 from rlzoo.config.parse import NOT_SET
 from rlzoo.config.parse import check as check_schema
 from rlzoo.config.paths import short_path
@@ -123,6 +124,23 @@ def _find_problems(
             spaces_of = (env.observation_space, env.action_space)
             problems = _too_large(config, *spaces_of, min(config.n_jobs, n_requests), composition.typed)
     return config, problems, notices
+
+
+def check_environment(words: Sequence[str], use: Use | None = None) -> tuple[TrainConfig | None, Composition, EnvCheck]:
+    """Compose an environment alone, from `env=` and `env.*`, and check it as for a training.
+
+    Returns:
+        The typed configuration (None if it has no valid form), how it was composed, and what is wrong with it: with
+        where that comes from.
+    """
+    composition = compose_words("train", [*words, "hyperparams=none"])
+    registry.allow_imports(registry.modules_named(composition.values))
+    config, problems = check_schema(TrainConfig, composition.values)
+    problems = [*secret_problems(composition), *composition.problems, *problems]
+    others = [key for key in map(key_of, words) if key != "env" and not key.startswith("env.")]
+    problems += [Problem(key, "is not of the environment, which env= and env.* say") for key in others]
+    found = EnvCheck("", problems) if problems else check_env(composition.values["env"], declared_holds=False, use=use)
+    return config, composition, replace(found, problems=[composition.locate(each) for each in found.problems])
 
 
 def secret_problems(composition: Composition) -> list[Problem]:

@@ -1,21 +1,24 @@
-"""`rlzoo validate`: check configuration files and say what is wrong in a table."""
+"""`rlzoo validate`: check configuration files, or an environment, and say what is wrong."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rlzoo.cli.command import Answer, Entry
 from rlzoo.cli.validate import validate
-from rlzoo.console import print_lines, print_table
-from rlzoo.errors import ExitCode
+from rlzoo.console import print_lines, print_table, say
+from rlzoo.errors import ConfigError, ExitCode, code_of
 
 if TYPE_CHECKING:
     from rlzoo.cli.main import Arguments
 
 
 def _validate(arguments: Arguments) -> Answer:
+    if any(word.startswith(("env=", "env.")) and "=" in word for word in arguments.words):
+        return _environment(arguments.words)
     count, findings = validate([Path(word) for word in arguments.words])
     code = ExitCode.WRONG_REQUEST if findings else ExitCode.DONE
     data = {"files": count, "findings": [asdict(finding) for finding in findings]}
@@ -27,6 +30,29 @@ def _validate(arguments: Arguments) -> Answer:
         print_lines(f"{len(findings)} problems in {count} files" if findings else f"{count} files checked, no problems")
 
     return Answer(data, show, code)
+
+
+def _environment(words: Sequence[str]) -> Answer:
+    """Everything that can be found out about an environment before it is trained in."""
+    from rlzoo.envs.check import Use
+    from rlzoo.training.preflight import check_environment
+
+    _, composition, found = check_environment(words, Use(masks=True, goals=True, films=True, checkers=True))
+    notices = [*composition.notices, *found.notices]
+    spaces = {"observation_space": found.observation_space, "action_space": found.action_space, "masked": found.masked}
+    data = {"env": found.id, **spaces, "problems": [each._asdict() for each in found.problems], "notices": notices}
+
+    def show() -> None:
+        if found.observation_space is not None:
+            masks = ", which action_masks() tells the valid ones of" if found.masked else ""
+            print_lines(f"{found.id}: observes {found.observation_space}, acts in {found.action_space}{masks}")
+        for notice in notices:
+            say(f"note: {notice}")
+        if found.problems:
+            raise ConfigError(found.problems)
+        print_lines("no problems")
+
+    return Answer(data, show, code_of(found.problems) if found.problems else ExitCode.DONE)
 
 
 main = Entry(_validate)

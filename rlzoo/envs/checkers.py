@@ -1,0 +1,67 @@
+"""What the environment checkers of Gymnasium and Stable-Baselines3 say of an environment, one line for each finding."""
+
+from __future__ import annotations
+
+import re
+import warnings
+from collections.abc import Callable, Iterator
+from typing import Any, NamedTuple
+
+import gymnasium
+
+_TOPICS = {
+    "shape": r"shape|keys? (in|of)|not match the",
+    "dtype": r"dtype|data type|np\.array|numpy array",
+    "bounds": r"within the observation space|contained|bounds?\b|(lower|upper) ",
+    "finite": r"\bNaN|\binf\b|\bInf",
+    "reward": r"reward",
+    "end": r"terminated|truncated|\bdone\b",
+    "info": r"\binfo\b",
+    "reset": r"\breset\b",
+    "step": r"\bstep\b",
+}
+"""What a line is about, as `returns.Misfit.topic`."""
+_NOT_FOR_AUTHORS = r"different from the unwrapped version|is now ignored|alternative render modes"
+
+
+class Finding(NamedTuple):
+    """What a checker said: whose it is, and whether the environment fails the check."""
+
+    checker: str
+    text: str
+    fails: bool
+
+    def topics(self) -> set[str]:
+        """What it is about."""
+        return {topic for topic, pattern in _TOPICS.items() if re.search(pattern, self.text)}
+
+
+def check(make: Callable[[], gymnasium.Env]) -> Iterator[Finding]:
+    """Run both checkers, each on an environment of its own."""
+    from gymnasium.utils.env_checker import check_env
+    from stable_baselines3.common.env_checker import check_env as check_for_sb3
+
+    yield from _run("gymnasium's check_env", lambda env: check_env(env, skip_render_check=True), make)
+    yield from _run("Stable-Baselines3's check_env", lambda env: check_for_sb3(env, skip_render_check=True), make)
+
+
+def _run(name: str, check: Callable[[gymnasium.Env], Any], make: Callable[[], gymnasium.Env]) -> Iterator[Finding]:
+    failed = ""
+    with warnings.catch_warnings(record=True) as heard:
+        warnings.simplefilter("always")
+        env = make()
+        try:
+            check(env)
+        except Exception as error:
+            failed = _line(error) or type(error).__name__
+        finally:
+            env.close()
+    lines = dict.fromkeys(_line(warning.message) for warning in heard)
+    yield from (Finding(name, line, False) for line in lines if not re.search(_NOT_FOR_AUTHORS, line))
+    if failed:
+        yield Finding(name, failed, True)
+
+
+def _line(said: Any) -> str:
+    text = re.sub(r"\x1b\[[\d;]*m|(See )?https?://\S+( for more info\.?)?", "", str(said))
+    return " ".join(text.removeprefix("WARN: ").split())
