@@ -304,7 +304,7 @@ def record_player(player: Player, cfg: RecordConfig) -> Recording:
     target = player.film(name) if cfg.path is None else Path(cfg.path)
     captions: list[str] = []
     with leaving_at_once("nothing was recorded"), explained("recording"):
-        render.require(player.config.env, "rgb_array")
+        render.require(player.config.env, "rgb_array", hint="rlzoo evaluate plays without drawing")
         if cfg.checkpoint == "all":
             captions = [f"trained for {one.num_timesteps:,} steps" for one in checkpoints if one is not None]
             if len(checkpoints) <= FEW:

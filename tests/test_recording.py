@@ -161,7 +161,7 @@ def test_what_never_ends_is_cut_and_said(agents, tmp_path, monkeypatch, capsys):
     monkeypatch.setattr("rlzoo.evaluation.record.MAX_STEPS", 7)
     recording = record([agents("CartPole")], tmp_path / "film.mp4")
     assert (recording.n_steps, recording.n_frames, recording.returns) == (7, 8, ())
-    assert "cut after 7 steps; n_timesteps= films longer ones" in capsys.readouterr().err
+    assert "cut after 7 steps; rlzoo record n_timesteps=… films longer ones" in capsys.readouterr().err
 
 
 def test_text_stands_above_the_pictures(agents, tmp_path):
@@ -231,3 +231,11 @@ def test_an_environment_that_fails_leaves_no_film(agents, tmp_path, monkeypatch)
     with pytest.raises(RlzooError, match=r"raised ValueError at step .*the pole broke"):
         record([agents("CartPole")], tmp_path / "film.mp4")
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("name", ["a:b%03d", "-x", "what? #1", "http:x"])
+def test_a_film_has_any_name(name, agents, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    recording = record([agents("CartPole")], f"{name}.mp4", n_timesteps=2, gif=True)
+    assert sorted(path.name for path in tmp_path.iterdir()) == [f"{name}.gif", f"{name}.mp4"]
+    assert len(read(recording.path.absolute())[0]) == 3

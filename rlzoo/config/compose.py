@@ -19,6 +19,7 @@ from rlzoo.config.overrides import Word
 from rlzoo.config.parse import check, text_fields
 from rlzoo.config.paths import at_home, root, short_path
 from rlzoo.config.provenance import COMMAND_LINE, Origin, Tree, is_section
+from rlzoo.config.quoting import literal
 from rlzoo.config.yaml_file import KeyPath, YamlFile
 from rlzoo.errors import ConfigError, Problem, RlzooError
 from rlzoo.registry import did_you_mean
@@ -81,6 +82,7 @@ def compose(command: str, words: Sequence[str]) -> Composition:
         ConfigError: if the files that take part cannot be found out; without them there is nothing to check.
     """
     parsed, problems = overrides.parse(words)
+    parsed = [_named(word) for word in parsed]
     parsed, notices, env_problems = _known_env(parsed)
     problems += env_problems
     groups, values, tuned, group_problems = _sort_words(parsed)
@@ -272,6 +274,14 @@ def _file_at(config_path: str) -> files.ConfigFile:
     return found or files.ConfigFile(at_home(config_path), shipped=False)
 
 
+def _named(word: Word) -> Word:
+    """The word; that of a choice spelled as names of files are, whatever keyboard it comes from."""
+    if word.key not in (*GROUPS, "hyperparams") or word.text.isascii():
+        return word
+    value = files.composed(word.value) if isinstance(word.value, str) else word.value
+    return replace(word, text=files.composed(word.text), value=value)
+
+
 def _known_env(parsed: Sequence[Word]) -> tuple[list[Word], list[str], list[Problem]]:
     """The words with the name that `env=` means in place of an id, with what is to be said about it."""
     kwargs: dict[str, Any] = {}
@@ -292,7 +302,7 @@ def _known_env(parsed: Sequence[Word]) -> tuple[list[Word], list[str], list[Prob
         if isinstance(found, env_names.Choice):
             below = [Word(f"{key}={value}", key, value) for key, value in found.settings.items()]
             notices += [found.notice] if found.notice else []
-            word = Word(f"env={found.name}", "env", found.name)
+            word = Word(f"env={literal(found.name)}", "env", found.name)
         elif found is not None:
             problems.append(found._replace(where=str(COMMAND_LINE)))
             continue

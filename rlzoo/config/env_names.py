@@ -181,7 +181,7 @@ def _files_of(env_id: str) -> list[str]:
     """The choices of `env=` with that id: rlzoo's own with the shortest names first, then the user's."""
     names = [name for name, known in _shipped() if known == env_id]
     own = [file.path for file in files.user_files() if file.path.parent.name == "env"]
-    return list(dict.fromkeys([*names, *(path.stem for path in own if _id_in(path) == env_id)]))
+    return list(dict.fromkeys([*names, *(files.composed(path.stem) for path in own if _id_in(path) == env_id)]))
 
 
 def _id_in(path: Path) -> str | None:

@@ -6,6 +6,7 @@ Of the user's `./conf` only whole groups are read, never command files, and ever
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections.abc import Hashable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -58,8 +59,13 @@ def options(group: str) -> list[str]:
         if folder.is_dir():
             pattern = "*/*.yaml" if group == "hyperparams" else "*.yaml"
             found = [path for path in folder.glob(pattern) if path.is_file()]
-            names.update(path.relative_to(folder).with_suffix("").as_posix() for path in found)
+            names.update(composed(path.relative_to(folder).with_suffix("").as_posix()) for path in found)
     return sorted(names, key=str.lower)
+
+
+def composed(name: str) -> str:
+    """A name with each accent and its letter as one sign: what looks alike is alike (NFC)."""
+    return name if name.isascii() else unicodedata.normalize("NFC", name)
 
 
 def is_group(config_path: str) -> bool:
@@ -129,7 +135,10 @@ def _layers(group: str, name: str, above: tuple[str, ...]) -> Iterator[ConfigFil
 def _candidates(config_path: str) -> Iterator[tuple[Path, bool]]:
     name = config_path if config_path.endswith(".yaml") else f"{config_path}.yaml"
     for base, shipped in _bases(config_path):
-        yield base / name, shipped
+        path = base / name
+        if not name.isascii() and not path.is_file():
+            path = next((one for one in path.parent.glob("*.yaml") if composed(one.name) == composed(path.name)), path)
+        yield path, shipped
 
 
 def _bases(config_path: str) -> Iterator[tuple[Path, bool]]:

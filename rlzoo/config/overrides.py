@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from math import prod
 from typing import Any
 
+from rlzoo.config.quoting import literal, quoted, readable, typed_key, typed_keys, typed_value
 from rlzoo.config.yaml_file import KeyPath
 from rlzoo.errors import ConfigError, Problem, show
 from rlzoo.redaction import shell
@@ -28,7 +29,7 @@ _PLAIN_WORD = re.compile(r"(\+\+|\+|~)?([^=\s]+)=(.*)", re.DOTALL)
 
 @dataclass(frozen=True)
 class Word:
-    """One parsed word: a new value for a key, a group's choice, or a removal."""
+    """One parsed word: a new value for a key, a group's choice, or a removal; `text` is as Hydra reads it."""
 
     text: str
     key: str
@@ -108,9 +109,7 @@ def quote_text(word: str, text: Collection[str] = ()) -> str:
         return word  # of a search: how many
     if match[3] in ("", "null") or re.match(r"(choice|glob|range|sort|shuffle)\(", match[3]):
         return word
-    escaped = re.sub(r"(\\*)'", r"\1\1\\'", match[3])  # Hydra reads backslashes literally, except before a quote
-    escaped = re.sub(r"(\\+)$", r"\1\1", escaped)
-    return f"{match[1] or ''}{match[2]}='{escaped}'"
+    return f"{match[1] or ''}{match[2]}={quoted(match[3])}"
 
 
 def parse(words: Sequence[str], text: Collection[str] = ()) -> tuple[list[Word], list[Problem]]:
@@ -129,9 +128,9 @@ def parse(words: Sequence[str], text: Collection[str] = ()) -> tuple[list[Word],
             hint = f"for a list, write {override.key_or_group}=[…]; to train with each of them: rlzoo train -m {word}"
             problems.append(Problem(override.key_or_group, f"{word!r} names several values", hint, "command line"))
         else:
-            value = None if override.is_delete() else _with_text_keys(override.value())
+            value = None if override.is_delete() else _with_text_keys(typed_keys(override.value()))
             key = override.key_or_group + (f"@{override.package}" if override.package else "")
-            parsed.append(Word(word, key.replace("/", "."), value, override.is_delete()))
+            parsed.append(Word(override.input_line, typed_key(key).replace("/", "."), value, override.is_delete()))
     return parsed, problems
 
 
@@ -159,7 +158,7 @@ def expand(words: Sequence[str], group_options: Any) -> tuple[list[list[str]], l
             choices.append([word])
         else:
             values, problem = _sweep_values(override, group_options)
-            choices.append([f"{override.get_key_element()}={value}" for value in values])
+            choices.append([f"{typed_key(override.get_key_element())}={typed_value(value)}" for value in values])
             problems += [problem] if problem else []
     swept = [word for word in choices if len(word) > 1]
     for key, count in Counter(key_of(values[0]) for values in swept).items():
@@ -178,7 +177,8 @@ def _sweep_values(override: Any, group_options: Any) -> tuple[list[str], Problem
         return [], Problem(key, "interval(...) has no list of values", "use range(...) or choice(...)", "command line")
     if type(override.value()).__name__ == "Glob":
         names = override.value().filter(group_options(key))
-        return names, None if names else Problem(key, "the pattern matches nothing", "", "command line")
+        problem = None if names else Problem(key, "the pattern matches nothing", "", "command line")
+        return list(map(literal, names)), problem
     if override.is_range_sweep():
         steps = override.value()
         if steps.step and abs(steps.stop - steps.start) / abs(steps.step) > MAX_JOBS:
@@ -202,7 +202,7 @@ def _parse_one(word: str) -> tuple[Any, Problem | None]:
     if "=" not in word[1:] and not word.startswith("~"):
         return None, Problem("", f"cannot read {word!r}", "settings are written key=value", "command line")
     try:
-        return OverridesParser.create().parse_override(word), None
+        return OverridesParser.create().parse_override(readable(word)), None
     except (HydraException, ValueError) as error:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         hint = "quote the word for your shell, and text with special characters once more: 'key=\"a, b\"'"

@@ -148,19 +148,24 @@ def render_modes(cfg: EnvConfig) -> tuple[str, ...] | None:
     return tuple(metadata.get("render_modes") or ()) if hasattr(creator, "metadata") else None
 
 
-def require(cfg: EnvConfig, render_mode: str) -> None:
+def can_draw(cfg: EnvConfig, render_mode: str) -> bool:
+    """Whether an environment may be able to draw in this way: it does not declare that it cannot."""
+    display.prepare()
+    modes = render_modes(cfg)
+    return modes is None or render_mode in modes or (render_mode == "human" and "rgb_array" in modes)
+
+
+def require(cfg: EnvConfig, render_mode: str, *, hint: str) -> None:
     """That an environment can draw in this way.
 
     Raises:
-        RlzooError: if it declares that it cannot, with what it can.
+        RlzooError: if it declares that it cannot, with what it can and the hint.
     """
-    display.prepare()
-    modes = render_modes(cfg)
-    if modes is None or render_mode in modes or (render_mode == "human" and "rgb_array" in modes):
+    if can_draw(cfg, render_mode):
         return
+    modes = render_modes(cfg)
     have = f"its render modes are {', '.join(modes)}" if modes else "it declares no render modes"
     what = "pictures" if render_mode == "rgb_array" else "a window" if render_mode == "human" else "text"
-    hint = "a film needs the render mode rgb_array; rlzoo evaluate plays without drawing"
     raise RlzooError(f"{cfg.id} cannot be drawn as {what}: {have}", hint)
 
 

@@ -288,8 +288,7 @@ def say_cut(evaluation: Evaluation) -> None:
     """Say how many episodes had not ended, if there are any."""
     if evaluation.n_cut:
         of = f"{evaluation.n_cut:,} of {evaluation.n_episodes:,} episodes"
-        limit = f"were cut after {evaluation.max_steps:,} steps"
-        console.say(f"note: {of} {limit} before they had ended; env.max_steps=… sets another limit")
+        console.say(f"note: {of} were cut after {evaluation.max_steps:,} steps, before they had ended")
 
 
 def number(value: float | None) -> str:

@@ -157,7 +157,7 @@ def _play_for(
         should_stop=lambda: camera.n_steps >= limit,
     )
     if n_timesteps is None and evaluation.n_episodes < n_episodes:
-        console.warn(f"the film is cut after {limit:,} steps; n_timesteps= films longer ones")
+        console.warn(f"the film is cut after {limit:,} steps; rlzoo record n_timesteps=… films longer ones")
     say_cut(evaluation)
     return evaluation
 
@@ -183,7 +183,7 @@ def play(
         RlzooError: if the environment does not draw like this, or cannot here.
     """
     if render_mode is not None:
-        render.require(agent.config.env, render_mode)
+        render.require(agent.config.env, render_mode, hint="render=none prints the scores alone")
 
     def watch(env: VecEnv) -> None:
         if opened is not None:
@@ -262,8 +262,9 @@ class Film:
         self._said: Any = None
         self._size: tuple[int, ...] = ()
         name = f".{path.stem}.{os.getpid()}-{secrets.token_hex(3)}"
-        self._part = path.with_name(f"{name}.tmp.mp4")
-        self._gif_part, self._palette = path.with_name(f"{name}.tmp.gif"), path.with_name(f"{name}.tmp.png")
+        place = path.absolute()  # ffmpeg takes what stands before a colon for a protocol
+        self._part = place.with_name(f"{name}.tmp.mp4")
+        self._gif_part, self._palette = place.with_name(f"{name}.tmp.gif"), place.with_name(f"{name}.tmp.png")
 
     def __enter__(self) -> Self:
         return self

@@ -60,12 +60,15 @@ def watch(actors: Iterable[Actor], env: EnvConfig, cfg: EnjoyConfig) -> list[Epi
         RlzooError: if the environment cannot be drawn as it was asked for, or fails.
     """
     view = _view(cfg.render)
+    mode = _render_mode(env, view)
+    if cfg.render == "auto" and mode is not None and not render.can_draw(env, mode):
+        console.say(f"note: {env.id} declares that it cannot draw here: these are its scores alone")
+        view, mode = "none", None
     n_episodes = len(cfg.seeds) if cfg.seeds else cfg.n_episodes
     spectator = _Spectator(view, cfg.fps, n_episodes if cfg.n_timesteps is None else None)
     evaluations: list[Evaluation] = []
     try:
         with spectator.screen():
-            mode = _render_mode(env, view)
             for actor in actors:
                 spectator.begin(actor.name)
                 played = play(

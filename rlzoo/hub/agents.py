@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from rlzoo.config import env_names, overrides
 from rlzoo.config.files import read_choice
 from rlzoo.config.paths import at_home
+from rlzoo.config.quoting import unquoted
 from rlzoo.config.schema import AgentConfig, TrainConfig
 from rlzoo.errors import ConfigError, Problem
 from rlzoo.hub.formats.read import NAMED, is_agent, read_local
@@ -96,7 +97,7 @@ def open_run(
     env_id, kwargs = _meant(cfg.env)
     for word in env_words:
         if overrides.key_of(word) == "env.id":
-            env_id = word.partition("=")[2].strip("'\"")
+            env_id = unquoted(word.partition("=")[2])
             words.remove(word)
     found = read_local(at_home(run), ImportOptions(cfg.file, cfg.algo, env_id, trust))
     has = found.read_config()["env"]["kwargs"]

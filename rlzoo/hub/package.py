@@ -157,8 +157,9 @@ def _stage(run: Run, folder: Path, cfg: PackageConfig) -> Staged:
     if kept not in (None, cfg.license):
         console.say(f"{folder}/README.md keeps its license, {kept}; a change is made in the file itself")
     agent = load(run, cfg.checkpoint, device=cfg.device, trust=cfg.trust)
-    if cfg.video:
-        render.require(agent.config.env, "rgb_array")
+    video = cfg.video and render.can_draw(agent.config.env, "rgb_array")
+    if cfg.video and not video:
+        console.say(f"note: {agent.config.env.id} draws no pictures (render mode rgb_array): there will be no film")
     greedy = agent.is_deterministic(cfg.deterministic)
     actions = "deterministic" if greedy else "sampled"
     console.say(f"run {run.path}, checkpoint {agent.checkpoint.name}, {actions} actions")
@@ -169,9 +170,8 @@ def _stage(run: Run, folder: Path, cfg: PackageConfig) -> Staged:
         result = result_entry(evaluation, "package", agent.checkpoint.name, steps, trained, **trusted)
         _write_agent(new, name, agent, evaluation)
         _write_results(new, result)
-        if cfg.video:  # the first episode, as it was played
-            seeds = evaluation.seeds[:1]
-            record([agent], new / "replay.mp4", n_episodes=1, seeds=seeds, deterministic=evaluation.deterministic)
+        if video:  # the first episode, as it was played
+            _film(new / "replay.mp4", agent, evaluation)
         rlzoo.write(new, name, agent)
         text = card.text(new, name, agent, result, repo_id=cfg.repo_id, license=cfg.license)
         (new / "README.md").write_text(merge(published, text), encoding="utf-8", newline="")
@@ -179,6 +179,16 @@ def _stage(run: Run, folder: Path, cfg: PackageConfig) -> Staged:
         privacy.refuse_leaks(new, run.path.parent)
         run.append_result(result)
     return Staged(folder, name, cfg.repo_id, _sizes(folder), evaluation, agent.checkpoint.name)
+
+
+def _film(path: Path, agent: Agent, evaluation: Evaluation) -> None:
+    try:
+        record([agent], path, n_episodes=1, seeds=evaluation.seeds[:1], deterministic=evaluation.deterministic)
+    except RlzooError as error:
+        raise RlzooError(error.message, "video=false packages without a film", error.code) from error
+    except Exception as error:
+        message = f"the film failed: {type(error).__name__}: {str(error).partition(chr(10))[0]}"
+        raise RlzooError(message, "video=false packages without one", ExitCode.TRAINING_FAILED) from error
 
 
 def package_problems(values: Mapping[str, Any]) -> list[Problem]:

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from rlzoo import console, contained
-from rlzoo.config import aliases, env_names, yaml_file
+from rlzoo.config import aliases, env_names, files, yaml_file
 from rlzoo.config.paths import at_home
 from rlzoo.errors import ExitCode, RlzooError, clean
 from rlzoo.redaction import redact_values
@@ -125,7 +125,7 @@ class Run:
             if path.exists():
                 looked_for = "a run has config.yaml and info.json, a package a model's zip, q-learning.pkl or model.pt"
                 raise RlzooError(f"{path} is not a run, and no package", f"{looked_for}; {hint}")
-            raise RlzooError(f"there is no run {str(text)!r}", f"{hint}; run= takes a folder, 'latest' or algo/env")
+            raise RlzooError(f"there is no run {str(text)!r}", f"{hint}; name its folder, 'latest' or algo/env")
         contained.require_whole(newest.path)
         return newest
 
@@ -373,7 +373,7 @@ def candidate_name(step: int) -> str:
 
 def folder_name(env_id: str) -> str:
     """An environment id or an algorithm as a folder name: `ALE/Pong-v5` becomes `ALE-Pong-v5`."""
-    return re.sub(r"[^\w.-]", "-", env_id)
+    return re.sub(r"[^\w.-]", "-", files.composed(env_id))
 
 
 def _read_text(path: Path, home: Path) -> str:

@@ -10,6 +10,7 @@ from typing import Any
 from rlzoo.config.compose import Composition, compose, expand_jobs
 from rlzoo.config.overrides import key_of
 from rlzoo.config.parse import dump, parse
+from rlzoo.config.quoting import unquoted
 from rlzoo.console import say
 from rlzoo.envs import probe
 from rlzoo.errors import ConfigError, Problem, RlzooError
@@ -54,7 +55,7 @@ def train(*words: str) -> Run:
 
 def split(words: Sequence[str]) -> tuple[dict[str, str], list[str]]:
     """The words that are no settings of a training, by key, and all others."""
-    own = {key_of(word): word.partition("=")[2].strip("'\"") for word in words if key_of(word) in OWN_WORDS}
+    own = {key_of(word): unquoted(word.partition("=")[2]) for word in words if key_of(word) in OWN_WORDS}
     if own.get("trust", "false") not in ("true", "false"):
         raise ConfigError([Problem("trust", f"must be true or false, not {own['trust']!r}", where="command line")])
     return own, [word for word in words if key_of(word) not in OWN_WORDS]

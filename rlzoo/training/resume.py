@@ -11,6 +11,7 @@ from rlzoo import contained
 from rlzoo.config import overrides
 from rlzoo.config.compose import override
 from rlzoo.config.parse import check, dump
+from rlzoo.config.quoting import unquoted
 from rlzoo.config.schema import CHANGEABLE, WHERE, TrainConfig
 from rlzoo.errors import ExitCode, Problem, RlzooError
 from rlzoo.loggers import check as check_loggers
@@ -68,7 +69,7 @@ def request(words: Sequence[str]) -> tuple[Run, TrainConfig, list[str]]:
         ConfigError: naming every change that a run cannot go on with.
     """
     named = [word for word in words if overrides.key_of(word) in ("resume", "runs_dir", "trust")]
-    places = {overrides.key_of(word): word.partition("=")[2].strip("'\"") for word in named}
+    places = {overrides.key_of(word): unquoted(word.partition("=")[2]) for word in named}
     run = Run.open(places["resume"], places.get("runs_dir", "runs"))
     stored, trust = RunConfig.open(run), places.get("trust") == "true"
     before, _ = check(TrainConfig, override(stored.file, ()).values)

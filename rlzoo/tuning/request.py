@@ -32,7 +32,7 @@ OWN_KEYS = ("search_space", *(field.name for field in fields(TuneConfig)))
 """Top-level keys that are no setting of a training."""
 SHOWN = ("n_trials", "workers", "sampler", "pruner", "objective", "storage")
 """Of the settings of a search, those that a dry run shows."""
-NAME = re.compile(r"\w[\w.-]{0,99}")
+NAME = re.compile(r"[^\s./\\-][^/\\]{0,99}")
 
 
 @dataclass(frozen=True)
@@ -198,8 +198,8 @@ def _place_problems(own: Mapping[str, Any]) -> list[Problem]:
     """What is wrong with where the study is kept, as far as the values have the right types."""
     kept, name = own.get("storage"), own.get("study")
     found = storage.problems_of(kept) if isinstance(kept, str) else []
-    if isinstance(name, str) and not NAME.fullmatch(name):
-        hint = "letters, digits, - . and _, at most 100; studies_dir= is for the place"
+    if isinstance(name, str) and not (NAME.fullmatch(name) and name.isprintable() and name == name.strip()):
+        hint = "at most 100 printable signs without /, the first no - or .; studies_dir= is for the place"
         found.append(Problem("study", f"{name!r} cannot be the name of a folder", hint))
     if name == "latest":
         found.append(Problem("study", "'latest' is the newest study to rlzoo tune report", "give it another name"))

@@ -129,3 +129,57 @@ def test_a_full_disk_is_said_and_leaves_nothing(run, workdir):
     assert process.returncode == 5, process.stderr
     assert "cannot write new/out: File too large" in process.stderr
     assert not (workdir / "new").exists()
+
+
+DRAWS = """
+import gymnasium, numpy
+
+
+class Env(gymnasium.Env):
+    metadata = {"render_modes": MODES}
+    observation_space = gymnasium.spaces.Box(-1, 1, (2,))
+    action_space = gymnasium.spaces.Discrete(2)
+
+    def __init__(self, render_mode=None):
+        self.render_mode = render_mode
+
+    def reset(self, *, seed=None, options=None):
+        super().reset(seed=seed)
+        return numpy.zeros(2, numpy.float32), {}
+
+    def step(self, action):
+        return numpy.zeros(2, numpy.float32), 1.0, True, False, {}
+
+    def render(self):
+        DRAW
+
+
+gymnasium.register("Drawn-v0", Env)
+"""
+
+
+@pytest.mark.parametrize(
+    ("name", "modes", "draw"),
+    [
+        ("draws_nothing", [], ""),
+        ("draws_text", ["ansi"], "return 'x'"),
+        ("returns_none", ["rgb_array"], "return None"),
+        ("fails", ["rgb_array"], "raise OSError('no GPU here')"),
+        ("is_no_picture", ["rgb_array"], "return numpy.zeros((3, 3))"),
+    ],
+)
+def test_what_cannot_be_filmed_is_packaged_without_or_told_how(name, modes, draw, workdir, monkeypatch, capsys):
+    pytest.importorskip("imageio_ffmpeg")
+    monkeypatch.syspath_prepend(workdir)
+    (workdir / f"{name}.py").write_text(DRAWS.replace("MODES", repr(modes)).replace("DRAW", draw or "pass"))
+    words = ["algo=a2c", "env=gym", f"env.id={name}:Drawn-v0", "total_timesteps=20", "eval.freq=0", "logger=csv"]
+    run = rlzoo.train(*words, "eval.final_n_episodes=1", "seed=0")
+    code = main(["package", f"run={run.path}", "folder=pack"])
+    said = capsys.readouterr().err
+    if "rgb_array" in modes:
+        assert code in (2, 4) and "video=false" in said and not (workdir / "pack").exists()
+        assert main(["package", f"run={run.path}", "folder=pack", "video=false"]) == 0
+    else:
+        assert code == 0 and "there will be no film" in said
+    assert (workdir / "pack" / "README.md").is_file() and not (workdir / "pack" / "replay.mp4").exists()
+    assert main(["enjoy", f"run={run.path}", "n_episodes=1", "render=auto"]) == 0

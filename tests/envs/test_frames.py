@@ -142,13 +142,13 @@ def test_a_window_draws_by_itself():
 
 
 def test_what_cannot_be_drawn_is_said():
-    frames.require(config("env=CartPole"), "rgb_array")
-    frames.require(config("env=CartPole"), "human")
-    frames.require(config("env=FrozenLake"), "ansi")
+    frames.require(config("env=CartPole"), "rgb_array", hint="")
+    frames.require(config("env=CartPole"), "human", hint="")
+    frames.require(config("env=FrozenLake"), "ansi", hint="")
     with pytest.raises(RlzooError, match="cannot be drawn as text: its render modes are human, rgb_array"):
-        frames.require(config("env=CartPole"), "ansi")
+        frames.require(config("env=CartPole"), "ansi", hint="")
     with pytest.raises(RlzooError, match="cannot be drawn as a window: it declares no render modes"):
-        frames.require(config("env=BitFlipping"), "human")
+        frames.require(config("env=BitFlipping"), "human", hint="")
 
 
 @pytest.mark.parametrize(

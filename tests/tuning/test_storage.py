@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 from short_studies import SHORT, Toy, started
 
-from rlzoo.errors import ConfigError, RlzooError
+from rlzoo.errors import ConfigError, Problem, RlzooError
 from rlzoo.tuning import worker
 from rlzoo.tuning.request import plan
 from rlzoo.tuning.storage import store as storage
@@ -182,3 +182,37 @@ def test_a_journal_that_is_torn_while_workers_write_to_it_ends_them(toy: Toy) ->
         with pytest.raises(RlzooError, match=r"journal.log is damaged: no sense can be made of it") as found:
             work()
         assert found.value.code == 5
+
+
+@pytest.mark.parametrize("name", ["what? next", "100%41", "{x}", "a#b&c=d", "file:x", "é ☃"])
+def test_a_studys_database_lies_in_its_folder_whatever_that_is_called(name: str) -> None:
+    import optuna
+
+    folder = Path(name) / "study"
+    folder.mkdir(parents=True)
+    store = Store("sqlite", folder)
+    study = optuna.create_study(storage=store.open(), study_name="here")
+    study.optimize(lambda trial: trial.suggest_float("x", 0, 1), n_trials=1)
+    store.close()
+    assert [path.name for path in Path().iterdir()] == [name]
+    assert [path.name for path in folder.iterdir()] == ["study.db"]
+    with sqlite3.connect((folder / "study.db").absolute()) as connection:
+        assert connection.execute("SELECT count(*) FROM trials").fetchone() == (1,)
+
+
+@pytest.mark.parametrize("name", ["été #1? {x}", "हिन्दी", "a&b=c", "x" * 100])
+def test_a_study_has_any_name_that_a_folder_can_have(name: str) -> None:
+    assert not [p for p in problems_of_study(name) if p.key == "study"]
+
+
+@pytest.mark.parametrize("name", ["../x", ".x", "-x", "a/b", "a\\b", " x", "x ", "a\nb", "a\u202eb", "x" * 101])
+def test_what_no_folder_is_called_is_refused(name: str) -> None:
+    assert [p.key for p in problems_of_study(name)] == ["study"]
+
+
+def problems_of_study(name: str) -> tuple[Problem, ...]:
+    try:
+        plan([*SHORT, f"study={name}"])
+    except ConfigError as error:
+        return tuple(error.problems)
+    return ()

@@ -13,11 +13,13 @@ from __future__ import annotations
 import json
 import os
 import shlex
+import sqlite3
 import traceback
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
+from functools import partial
 from importlib import util
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -209,7 +211,7 @@ class Store:
         from optuna.storages import RDBStorage
 
         storage = RDBStorage(
-            f"sqlite:///{self.file.absolute()}" if self.file is not None else self.url,
+            "sqlite://" if self.file is not None else self.url,
             engine_kwargs=self.engine_options,
             heartbeat_interval=HEARTBEAT_SECONDS,
             grace_period=LEASED_GRACE_SECONDS if self.has_leases else GRACE_SECONDS,
@@ -224,8 +226,16 @@ class Store:
 
     @property
     def engine_options(self) -> dict[str, Any]:
-        """What SQLAlchemy opens it with; connections that a server has dropped are made anew."""
-        return {"connect_args": {"timeout": self.busy_seconds}} if self.kind == "sqlite" else {"pool_pre_ping": True}
+        """What SQLAlchemy opens it with; connections that a server has dropped are made anew.
+
+        A file is opened by its path: in a URL its signs would mean something, which differs between versions.
+        """
+        if self.file is None:
+            return {"pool_pre_ping": True}
+        from sqlalchemy.pool import QueuePool
+
+        options = {"timeout": self.busy_seconds, "check_same_thread": False}
+        return {"creator": partial(sqlite3.connect, self.file.absolute(), **options), "poolclass": QueuePool}
 
     def close(self) -> None:
         """Close its connections."""
