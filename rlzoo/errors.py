@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 import signal
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from enum import IntEnum
 from types import CodeType
 from typing import Any, NamedTuple
@@ -124,6 +124,25 @@ def code_of(problems: Sequence[Problem]) -> ExitCode:
     return codes.pop() if len(codes) == 1 else ExitCode.WRONG_REQUEST
 
 
+class Interrupted(KeyboardInterrupt):
+    """Raised by a handler of SIGINT that `tells` it from a KeyboardInterrupt that other code makes up."""
+
+
+def is_foreign(error: BaseException) -> bool:
+    """Whether the code of others has raised this by itself: anything, `SystemExit` too, but nothing a signal raised."""
+    if type(error) is KeyboardInterrupt:
+        return bool(getattr(signal.getsignal(signal.SIGINT), "tells", False))
+    return isinstance(error, Exception) or not type(error).__module__.startswith("rlzoo.")
+
+
+def said(error: BaseException) -> str:
+    """An error of the code of others in one line: its class, its words, and its author's line."""
+    line = author_line(error)
+    name = "sys.exit was called" if isinstance(error, SystemExit) else type(error).__name__
+    words = " ".join(str(error).split())
+    return f"{name}{f': {words}' if words else ''}{f' ({line})' if line else ''}"
+
+
 def author_line(error: BaseException) -> str | None:
     """`file:line` where the code of a user's own raised an error, or called what raised it; None without any frame.
 
@@ -155,8 +174,22 @@ def line_in(file: str, line: int) -> str:
     return f"{_relative(file)}:{line}"
 
 
-def line_of(function: Callable[..., Any]) -> str | None:
-    """`file:line` where a function or a method begins; None if it is not written in Python."""
+_owned = False
+
+
+def own_process() -> None:
+    """Say that this process is a command's or a job's own, which may be ended where nothing else helps."""
+    global _owned
+    _owned = True
+
+
+def owns_process() -> bool:
+    """Whether that was said."""
+    return _owned
+
+
+def line_of(function: object) -> str | None:
+    """`file:line` where a function or a method begins; None if it is none that is written in Python."""
     code = getattr(function, "__code__", None)
     return line_in(code.co_filename, code.co_firstlineno) if isinstance(code, CodeType) else None
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Callable
+from contextlib import nullcontext, redirect_stdout
 from dataclasses import dataclass
 from importlib import import_module
 from pkgutil import iter_modules
@@ -71,13 +73,15 @@ class Entry:
     file: str = ""
 
     def __call__(self, arguments: Arguments) -> int:
-        found = self.answer(arguments)
-        if not isinstance(found, Answer):
-            return found
-        if arguments.json:
-            data = found.data() if callable(found.data) else found.data
-            print(json.dumps(data, allow_nan=found.allow_nan))
-            return found.code
+        stdout = sys.stdout
+        with redirect_stdout(sys.stderr) if arguments.json else nullcontext():  # where environments print
+            found = self.answer(arguments)
+            if not isinstance(found, Answer):
+                return found
+            if arguments.json:
+                data = found.data() if callable(found.data) else found.data
+                print(json.dumps(data, allow_nan=found.allow_nan), file=stdout)
+                return found.code
         return found.show() or found.code
 
 

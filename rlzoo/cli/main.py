@@ -5,16 +5,17 @@ from __future__ import annotations
 import atexit
 import gc
 import os
+import signal
 import sys
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
-from types import TracebackType
+from types import FrameType, TracebackType
 from typing import Any, NamedTuple
 
 from rlzoo import __version__
 from rlzoo.cli.table import COMMANDS, FLAGS
-from rlzoo.errors import ExitCode, RlzooError, clean
+from rlzoo.errors import ExitCode, Interrupted, RlzooError, clean, own_process, said
 from rlzoo.redaction import coloured, hanging, redact
 from rlzoo.registry import did_you_mean, skip_empty_entries
 
@@ -59,10 +60,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     arguments = list(sys.argv[1:] if argv is None else argv)
     if argv is None:
         gc.set_threshold(10_000)  # modules are no garbage: looking for some in them takes a tenth of a short training
-        sys.excepthook = _complain_of_bug
-        warnings.formatwarning = _warning
-        skip_empty_entries()
-        _keep_output_apart()
+        _own_process()
     if hasattr(sys.stdout, "reconfigure"):
         sys.stdout.reconfigure(errors="replace")  # a code page without "±" loses the sign, not the result
     try:
@@ -78,6 +76,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         _complain("rlzoo: interrupted")
         return int(ExitCode.INTERRUPTED)
+    except SystemExit as error:  # rlzoo has none
+        _complain(f"rlzoo: {said(error)}")
+        return int(ExitCode.TRAINING_FAILED)
     except BrokenPipeError:
         sys.stdout = None  # the reader (head, less) has gone; nothing is left to flush
         return 0
@@ -90,6 +91,24 @@ def main(argv: Sequence[str] | None = None) -> int:
         except OSError:
             sys.stdout = None  # it was the output that could not be written
         return int(ExitCode.STORAGE)
+
+
+def _own_process() -> None:
+    """What a command does with its process that a program which calls `main` does not want."""
+    own_process()
+    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:  # else it is ignored, as in the background
+        signal.signal(signal.SIGINT, _interrupt)
+    sys.excepthook = _complain_of_bug
+    warnings.formatwarning = _warning
+    skip_empty_entries()
+    _keep_output_apart()
+
+
+def _interrupt(number: int, frame: FrameType | None) -> None:
+    raise Interrupted
+
+
+_interrupt.tells = True  # type: ignore[attr-defined]
 
 
 def _keep_output_apart() -> None:

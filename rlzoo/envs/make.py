@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any, Literal
@@ -87,7 +88,8 @@ def make(  # noqa: PLR0913 - whatever one of its callers decides
         env = RestartingSubprocVecEnv(blueprints, step_timeout=cfg.step_timeout)
     else:
         held = registration.processes_held(aliases.current(cfg.id), cfg.imports, cfg.wrappers)
-        env = InProcessVecEnv([partial(Restarting, blueprint) for blueprint in blueprints], within=held)
+        step_timeout = math.inf if render_mode == "human" else float(cfg.step_timeout)  # who watches may let it wait
+        env = InProcessVecEnv([partial(Restarting, blueprint, step_timeout) for blueprint in blueprints], within=held)
     env.seed(seed)
     if on_nan is not None:
         env = FiniteCheck(env, on_nan)

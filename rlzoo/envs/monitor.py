@@ -26,7 +26,7 @@ class EpisodeMonitor(Monitor):
 
     Args:
         env: what `gymnasium.make` returned, step limit included.
-        info_keywords: entries of `info` to keep with every finished episode.
+        info_keywords: entries of `info` to keep with every finished episode whose last step has them.
         episode_seeds: the k-th episode starts from the k-th seed; later ones from the seed given to `reset`, if any.
         cut_at: step limit of an episode, where it is not the environment's own.
     """
@@ -39,7 +39,8 @@ class EpisodeMonitor(Monitor):
         episode_seeds: Sequence[int] = (),
         cut_at: int | None = None,
     ) -> None:
-        super().__init__(env, filename=None, info_keywords=tuple(info_keywords))
+        super().__init__(env, filename=None)  # which would insist on the keywords
+        self._keywords = tuple(info_keywords)
         self._cut_at = cut_at
         self._episode_seeds = tuple(episode_seeds)
         self.observation: Any = None  # the last one
@@ -68,8 +69,7 @@ class EpisodeMonitor(Monitor):
         self._step_info = info = result[4]
         if result[2] or result[3]:
             self._keep_details()
-            total, length = round(self.episode_returns[-1], 6), self.episode_lengths[-1]
-            info["episode"] |= {"r": total, "l": length, **self._details}  # also where an info keyword is called `r`
+            info["episode"] |= self._details
         self._keep(result[0])
         return result
 
@@ -119,7 +119,7 @@ class EpisodeMonitor(Monitor):
 
     def _keep_details(self) -> None:
         info = self._step_info
-        found = {key: _plain(info[key]) for key in ("is_success", *self.info_keywords) if key in info}
+        found = {key: _plain(info[key]) for key in ("is_success", *self._keywords) if key in info}
         self._details = {f"info.{key}" if key in ("r", "l", "t") else key: value for key, value in found.items()}
 
 
@@ -151,9 +151,11 @@ class ShowEpisodes(gymnasium.Wrapper):
     def step(self, action: Any) -> tuple[Any, SupportsFloat, bool, bool, dict[str, Any]]:
         result = self.env.step(action)
         self.observation = result[0]
-        n_episodes = len(self._monitor.episode_returns)
+        n_episodes, info = len(self._monitor.episode_returns), result[4]
         if n_episodes > self._n_shown:
-            result[4].setdefault("episode", self._monitor.last_episode())
+            info["episode"] = self._monitor.last_episode()
+        elif "episode" in info:  # of a wrapper
+            info["env.episode"] = info.pop("episode")
         self._n_shown = n_episodes
         return result
 

@@ -18,7 +18,9 @@ from gymnasium import spaces
 from gymnasium.envs.registration import EnvSpec, load_env_creator
 from gymnasium.utils import seeding
 
-from rlzoo.errors import ExitCode, RlzooError
+from rlzoo.envs.contract import Contract, ContractError
+from rlzoo.envs.surroundings import Surroundings
+from rlzoo.errors import ExitCode, author_line
 
 SPEAK_GYMNASIUM = ("ale_py", "gymnasium", "rlzoo", "stable_baselines3")
 """Packages whose environments and wrappers are not looked at."""
@@ -33,8 +35,8 @@ _MIXED = re.compile(
 _NEITHER = "the environment speaks neither Gymnasium's API nor the old Gym API"
 
 
-class ApiError(RlzooError):
-    """An environment that speaks neither API, which making it anew does not mend."""
+class ApiError(ContractError):
+    """An environment that speaks neither API."""
 
 
 class OldGym(gymnasium.Wrapper):
@@ -83,7 +85,8 @@ class OldGym(gymnasium.Wrapper):
         if seed is not None and not self._takes_seed:
             self._plant(seed)
         result: Any = self.env.reset(**given)
-        if not (isinstance(result, tuple) and len(result) == 2 and isinstance(result[1], dict)):
+        is_pair = isinstance(result, tuple) and len(result) == 2
+        if not is_pair or (isinstance(self.observation_space, spaces.Tuple) and not isinstance(result[1], Mapping)):
             self._note("reset returns the observation alone")
             result = result, {}
         self._draw()
@@ -91,11 +94,8 @@ class OldGym(gymnasium.Wrapper):
 
     def step(self, action: Any) -> tuple[Any, SupportsFloat, bool, bool, dict[str, Any]]:
         result: Any = self.env.step(action)
-        if isinstance(result, tuple) and len(result) == 5:
-            return result
         if not isinstance(result, tuple | list) or len(result) != 4 or not isinstance(result[3], Mapping):
-            what = f"{len(result)} values" if isinstance(result, tuple | list) else type(result).__name__
-            raise ApiError(f"{_NEITHER}: step returns {what}", _API, ExitCode.TRAINING_FAILED)
+            return result  # type: ignore[return-value]  # whatever it is: the contract judges
         self._note("step returns 4 values")
         observation, reward, done, info = result
         truncated = bool(done) and bool(info.get("TimeLimit.truncated", False))
@@ -132,6 +132,8 @@ class Foreign(gymnasium.Env):
         ApiError: if its spaces have no counterpart.
     """
 
+    transparent = True
+
     def __init__(self, env: Any) -> None:
         self.env = env
         self.metadata = metadata_of(env)
@@ -157,10 +159,12 @@ def make(spec: EnvSpec, *, max_episode_steps: int | None, **kwargs: Any) -> gymn
 
     def create(**options: Any) -> gymnasium.Env:
         mode = None if _takes(creator, "render_mode") else options.pop("render_mode", None)
-        env = creator(**options)
+        surroundings = Surroundings()
+        with surroundings:
+            env = creator(**options)
         if not isinstance(env, gymnasium.Env) and callable(getattr(env, "step", None)):
             env = Foreign(env)
-        return _adapted(env, mode) if isinstance(env, gymnasium.Env) else env
+        return _adapted(env, mode, surroundings) if isinstance(env, gymnasium.Env) else env
 
     if hasattr(creator, "metadata"):
         create.metadata = metadata_of(creator)  # type: ignore[attr-defined]
@@ -185,14 +189,16 @@ def said_of(env: gymnasium.Env) -> str:
     return f"speaks the old Gym API ({', '.join(layer.differences)}): it is wrapped{seeded}"
 
 
-def explained(error: BaseException) -> ApiError | None:
+def explained(error: BaseException) -> ContractError | None:
     """The error of an environment that is of no API, or whose parts are of different ones; None for any other."""
-    if isinstance(error, ApiError):
+    if isinstance(error, ContractError):
         return error
     if not isinstance(error, TypeError | ValueError) or not _MIXED.search(str(error)):
         return None
-    text = "the environment mixes Gymnasium's API and the old Gym API"
-    return ApiError(f"{text}: {' '.join(str(error).split())}", _API, ExitCode.TRAINING_FAILED)
+    line = author_line(error)
+    text = f"{' '.join(str(error).split())} ({line})" if line else " ".join(str(error).split())
+    mixed = "the environment mixes Gymnasium's API and the old Gym API"
+    return ApiError(f"{mixed}: {text}", _API, ExitCode.TRAINING_FAILED)
 
 
 def metadata_of(env: Any) -> dict[str, Any]:
@@ -202,17 +208,17 @@ def metadata_of(env: Any) -> dict[str, Any]:
     return {**{new: known[old] for new, old in RENAMED.items() if old in known}, **known}
 
 
-def _adapted(env: gymnasium.Env, render_mode: str | None) -> gymnasium.Env:
-    """The environment with `OldGym` around its part of an unknown package, inside all wrappers of known ones."""
+def _adapted(env: gymnasium.Env, render_mode: str | None, surroundings: Surroundings) -> gymnasium.Env:
+    """The environment with `OldGym` and `Contract` around its part of an unknown package, inside all known wrappers."""
     above, layer = None, env
     while isinstance(layer, gymnasium.Wrapper) and is_known(type(layer).__module__):
         above, layer = layer, layer.env
     if is_known(type(layer).__module__) and not isinstance(layer, Foreign):
         return env
-    old = OldGym(layer, render_mode)
+    adapted = Contract(OldGym(layer, render_mode), surroundings)
     if above is None:
-        return old
-    above.env = old
+        return adapted
+    above.env = adapted
     return env
 
 

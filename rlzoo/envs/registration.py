@@ -11,7 +11,7 @@ from typing import Any
 
 from rlzoo import engines, registry
 from rlzoo.config import aliases, env_names
-from rlzoo.errors import ExitCode, Problem, RlzooError
+from rlzoo.errors import ExitCode, Problem, RlzooError, said
 from rlzoo.registry import did_you_mean, nearest
 
 
@@ -85,8 +85,8 @@ def _import(module: str) -> None:
         if error.name == "gym":
             hint = f"{module} is of the old Gym API, which is wrapped: import gymnasium as gym in it, or install gym"
         raise RlzooError(f"no module named {error.name!r}", hint, ExitCode.MISSING) from error
-    except Exception as error:
-        raise RlzooError(f"importing {module} failed: {type(error).__name__}: {error}") from error
+    except (Exception, SystemExit) as error:
+        raise RlzooError(f"importing {module} failed: {said(error)}") from error
     if module == "ale_py":  # the emulator greets on every start
         imported.ALEInterface.setLoggerMode(imported.LoggerMode.Error)
 

@@ -174,8 +174,12 @@ def apply(env: gymnasium.Env, wrappers: Mapping[str, Mapping[str, Any]]) -> gymn
     Raises:
         RlzooError: for an unknown name.
     """
+    from rlzoo.envs.contract import Contract
+
     for name, options in wrappers.items():
         env = load(_entry_point(name))(env, **_arguments(name, options))
+        if ":" in name:
+            env = Contract(env, around_ours=True)
     return env
 
 
@@ -235,7 +239,7 @@ def _own(key: str, reference: str, options: Mapping[str, Any]) -> list[Problem]:
         parameters = inspect.signature(load(reference)).parameters
     except RlzooError as error:
         return [Problem(key, error.message, error.hint)]
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         where = author_line(error) or ""
         return [Problem(key, f"cannot be imported: {type(error).__name__}: {error}", where=where)]
     if any(parameter.kind is inspect.Parameter.VAR_KEYWORD for parameter in parameters.values()):

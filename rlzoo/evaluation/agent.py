@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from rlzoo import console
 from rlzoo.algos.memory import networks_of
 from rlzoo.config.schema import TrainConfig
-from rlzoo.errors import ExitCode, RlzooError
+from rlzoo.errors import ExitCode, RlzooError, is_foreign, said
 from rlzoo.protocols import Algorithm, Evaluation, Policy, State
 from rlzoo.runs import checkpoints
 from rlzoo.runs.config import RunConfig
@@ -353,8 +353,8 @@ def explained(what: str) -> Iterator[None]:
         yield
     except RlzooError:
         raise
-    except Exception as error:
-        reason = str(error).partition("\n")[0]
+    except BaseException as error:
+        if not is_foreign(error):
+            raise
         hint = "a changed config.yaml or environment is the usual cause; RLZOO_DEBUG=1 shows the traceback"
-        message = f"the {what} failed: {type(error).__name__}: {reason}"
-        raise RlzooError(message, hint, ExitCode.TRAINING_FAILED) from error
+        raise RlzooError(f"the {what} failed: {said(error)}", hint, ExitCode.TRAINING_FAILED) from error

@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from rlzoo.errors import BY_SIGNAL, ExitCode, RlzooError, code_of_signal
+from rlzoo.errors import BY_SIGNAL, ExitCode, RlzooError, code_of_signal, own_process, said
 from rlzoo.registry import Imports, load
 
 SIGNAL_BASE = 128
@@ -53,6 +53,7 @@ def run_job(job: Job, index: int, *, threads: int | None = None, imports: Import
         threads: CPU threads for torch; None leaves them alone.
         imports: where the parent finds modules.
     """
+    own_process()
     if imports is not None:
         imports.apply()
     os.environ["RLZOO_PLAIN"] = "1"
@@ -72,8 +73,7 @@ def run_job(job: Job, index: int, *, threads: int | None = None, imports: Import
     except KeyboardInterrupt:
         return interrupted(index, signal.SIGINT)
     except SystemExit as stop:
-        code = stop.code if isinstance(stop.code, int) else int(stop.code is not None)
-        return JobResult(index, code, error=f"ended with exit code {code}" if code else "")
+        return JobResult(index, int(ExitCode.TRAINING_FAILED), error=said(stop))
     except Exception as error:
         if os.environ.get("RLZOO_DEBUG") == "1":
             traceback.print_exc()

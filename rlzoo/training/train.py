@@ -350,12 +350,6 @@ def _recorded(run: Run, interrupt: Interrupt) -> Iterator[None]:
     try:
         yield
         status = "finished"
-    except KeyboardInterrupt:
-        status = "interrupted"
-        raise _interrupted(run, signal.SIGINT) from None
-    except SystemExit:
-        status = "interrupted"
-        raise
     except Pruned as pruned:
         status = "pruned"
         log.info("%s", pruned)
@@ -366,9 +360,14 @@ def _recorded(run: Run, interrupt: Interrupt) -> Iterator[None]:
         if error.code is ExitCode.STORAGE:
             raise _not_written(error, run) from error
         raise
-    except Exception as error:
-        log.error("training failed\n%s", traceback.format_exc())
-        raise _failed(error, run) from error
+    except BaseException as error:
+        if errors.is_foreign(error):
+            log.error("training failed\n%s", traceback.format_exc())
+            raise _failed(error, run) from error
+        status = "interrupted"
+        if isinstance(error, KeyboardInterrupt):
+            raise _interrupted(run, signal.SIGINT) from None
+        raise
     finally:
         interrupt.deaf = True
         try:
@@ -384,9 +383,9 @@ def _recorded(run: Run, interrupt: Interrupt) -> Iterator[None]:
             handler.close()
 
 
-def _failed(error: Exception, run: Run) -> RlzooError:
+def _failed(error: BaseException, run: Run) -> RlzooError:
     hint = f"the traceback is in {run.log_file}; {_what_is_kept(run) or 'no checkpoint had been written yet'}"
-    return RlzooError(f"training failed: {type(error).__name__}: {error}", hint, ExitCode.TRAINING_FAILED)
+    return RlzooError(f"training failed: {errors.said(error)}", hint, ExitCode.TRAINING_FAILED)
 
 
 def _not_written(error: RlzooError, run: Run) -> RlzooError:

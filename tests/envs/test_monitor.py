@@ -107,7 +107,16 @@ def test_info_keywords():
     monitor.reset()
     for _ in range(4):
         info = monitor.step(0)[4]
-    assert info["episode"]["t"] == 4
+    assert info["episode"]["info.t"] == 4 and info["episode"]["l"] == 4
+
+
+def test_an_info_keyword_may_be_missing():
+    monitor = EpisodeMonitor(Counter(), info_keywords=["t", "won"])
+    monitor.reset()
+    for _ in range(4):
+        info = monitor.step(0)[4]
+    assert info["episode"]["info.t"] == 4 and "won" not in info["episode"]
+    assert "won" not in monitor.last_episode()
 
 
 class Talkative(Counter):

@@ -152,7 +152,9 @@ def _serve() -> None:
 def _child(request: dict[str, Any]) -> None:
     from rlzoo import redaction
     from rlzoo.cli.main import main
+    from rlzoo.errors import own_process
 
+    own_process()
     code = 1
     try:
         os.setpgid(0, 0)

@@ -11,6 +11,7 @@ from typing import Any
 import gymnasium
 import numpy as np
 
+from rlzoo.envs.contract import Contract
 from rlzoo.envs.old_gym import Foreign
 from rlzoo.envs.snapshot.encoding import CannotEncodeError, decode, encode, position
 
@@ -25,11 +26,11 @@ _MOMENTS = ("mean", "var", "count")
 
 
 def layers(env: gymnasium.Env) -> list[gymnasium.Env]:
-    """The environment from its outermost wrapper to its core, whatever class that is of."""
+    """The environment from its outermost wrapper to its core, whatever class that is of; without what looks at it."""
     chain = [env]
     while isinstance(chain[-1], gymnasium.Wrapper | Foreign):
         chain.append(chain[-1].env)
-    return chain
+    return [layer for layer in chain if not isinstance(layer, Contract)]
 
 
 def name_of(layer: gymnasium.Env) -> str:

@@ -46,7 +46,7 @@ class Recording:
     """
 
     def __init__(self, env: gymnasium.Env) -> None:
-        self._chain = attributes.layers(env)
+        self._env, self._chain = env, attributes.layers(env)
         method = simulators.method(env.unwrapped)
         self._is_emulator = method == "ale"
         self.needed = method in ("replay", "ale")
@@ -98,7 +98,7 @@ class Recording:
         Returns:
             The last observation.
         """
-        env = self._chain[0]
+        env = self._env
         self._reset = decode(saved["reset"], tensors)
         self._actions = _load_actions(saved["actions"], tensors)
         self._start = _load_mark(saved["start"], "recording.start", tensors)

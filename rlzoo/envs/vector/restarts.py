@@ -8,21 +8,31 @@ in no record of episodes, and an evaluation plays that environment's share again
 from __future__ import annotations
 
 import logging
+import math
 import traceback
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
+from inspect import ismethod
 from typing import Any, Self, SupportsFloat
 
 import gymnasium
 
 from rlzoo import console, errors
 from rlzoo.envs import old_gym
+from rlzoo.envs.probe import RESET_FACTOR, START_SECONDS
+from rlzoo.envs.vector.watchdog import Calls, Hung, author_line, stack_text
 from rlzoo.errors import ExitCode, RlzooError, clean
 from rlzoo.seeding import episode_seeds
 
 log = logging.getLogger("rlzoo")
+
+CLOSE_SECONDS = 30.0
+"""How long one may take to close in this process."""
+
+LIMITED = ("action_masks", "compute_reward", "render")
+"""Methods that may take as long as a step; others may have to replay a whole episode."""
 
 
 @dataclass(frozen=True)
@@ -35,6 +45,7 @@ class Fault:
         text: the error's own words, and the line they come from.
         traceback: of the error.
         hint: what may help.
+        mends: whether making it anew may.
     """
 
     what: str
@@ -42,17 +53,27 @@ class Fault:
     text: str = ""
     traceback: str = ""
     hint: str = ""
+    mends: bool = True
 
     @classmethod
-    def of(cls, error: BaseException, where: str = "") -> Self:
-        """An error that an environment raised."""
+    def of(cls, error: BaseException, where: str = "", *, mends: bool = True) -> Self:
+        """An error that an environment raised, sys.exit among them."""
         line = errors.author_line(error)
+        words = [str(error), f"({line})" if line else ""]
         return cls(
-            what=f"raised {type(error).__name__}",
+            what="called sys.exit" if isinstance(error, SystemExit) else f"raised {type(error).__name__}",
             where=where,
-            text=" ".join(f"{error} ({line})".split()) if line else " ".join(str(error).split()),
+            text=" ".join(" ".join(words).split()),
             traceback="".join(traceback.format_exception(error)),
+            mends=mends,
         )
+
+
+@dataclass(frozen=True)
+class Said:
+    """What the process of an environment has to say besides its answers."""
+
+    text: str
 
 
 class Blueprint:
@@ -90,7 +111,7 @@ class Blueprint:
             raise self.error(fault, f", after {times}" if self._n_restarts else "")
         self._n_restarts += 1
         self.seed = episode_seeds(self._first_seed, self._n_restarts, 1)[0]
-        console.warn(self._message(fault, f", restarted ({self._n_restarts} of {self._max_restarts})"))
+        console.warn(self.described(fault, f", restarted ({self._n_restarts} of {self._max_restarts})"))
         if fault.traceback:
             log.warning("%s", clean(fault.traceback))
 
@@ -98,67 +119,135 @@ class Blueprint:
         """The end of the training that comes from a fault; its traceback is logged."""
         if fault.traceback:
             log.error("%s", clean(fault.traceback))
-        hints = [fault.hint, f"env.max_restarts={self._max_restarts + 10} makes it anew more often"]
+        hints = [fault.hint]
+        if fault.mends:
+            hints.append(f"env.max_restarts={self._max_restarts + 10} makes it anew more often")
         return RlzooError(
-            self._message(fault, then), "; ".join(hint for hint in hints if hint), ExitCode.TRAINING_FAILED
+            self.described(fault, then), "; ".join(hint for hint in hints if hint), ExitCode.TRAINING_FAILED
         )
 
-    def _message(self, fault: Fault, then: str) -> str:
+    def described(self, fault: Fault, then: str = "") -> str:
+        """A fault in one line."""
         head = " ".join(part for part in (self.name, fault.what, fault.where) if part)
         return f"{head}{then}: {fault.text}" if fault.text else f"{head}{then}"
 
 
 class Restarting(gymnasium.Wrapper):
-    """Outermost, in this very process: an environment that raises is made anew. One that hangs or dies is not."""
+    """Outermost, in this very process: an environment that raises is made anew.
+
+    One that hangs ends the training, and one that dies takes it along: `vec_env=subproc` is for those.
+
+    Raises:
+        RlzooError: if it cannot be made, fails after its last restart or in a method that is none of Gymnasium's,
+            or does not answer within `step_timeout` seconds.
+    """
 
     transparent = True
     """What it wraps is played as it is."""
 
-    def __init__(self, blueprint: Blueprint) -> None:
-        super().__init__(blueprint.builder())
-        self._blueprint = blueprint
+    def __init__(self, blueprint: Blueprint, step_timeout: float = math.inf) -> None:
+        self._blueprint, self._step_timeout = blueprint, step_timeout
+        self._calls = Calls(step_timeout)
         self._seed: int | None = None  # of the first reset of an environment made anew
         self._n_steps = 0
+        try:
+            made = self._made("starting")
+        except BaseException as error:
+            fault = self._fault(error, "while starting", mends=False)
+            raise blueprint.error(fault) from error
+        super().__init__(made)
 
     def step(self, action: Any) -> tuple[Any, SupportsFloat, bool, bool, dict[str, Any]]:
         self._n_steps += 1
+        calls = self._calls
+        calls.count += 1
         try:
             return self.env.step(action)
-        except Exception as error:
-            _refuse_misfit(error)
-            observation = self.env.get_wrapper_attr("observation")
-            self._renew(Fault.of(error, f"at step {self._n_steps:,}"))
-            return observation, 0.0, False, True, {}
+        except BaseException as error:
+            fault = self._fault(error, f"at step {self._n_steps:,}")
+        finally:
+            calls.count += 1
+        observation = self.env.get_wrapper_attr("observation")
+        self._renew(fault)
+        return observation, 0.0, False, True, {}
 
     def reset(self, **kwargs: Any) -> tuple[Any, dict[str, Any]]:
         while True:
             if self._seed is not None:
                 kwargs["seed"], self._seed = self._seed, None
             try:
-                return self.env.reset(**kwargs)
-            except Exception as error:
-                _refuse_misfit(error)
-                self._renew(Fault.of(error, f"in reset after step {self._n_steps:,}"))
+                with self._calls.of("reset", RESET_FACTOR * self._step_timeout):
+                    return self.env.reset(**kwargs)
+            except BaseException as error:
+                fault = self._fault(error, f"in reset after step {self._n_steps:,}")
+            self._renew(fault)
+
+    def render(self) -> Any:
+        return self._call("render", self.env.render)
+
+    def close(self) -> None:
+        try:
+            with self._calls.of("close", min(CLOSE_SECONDS, self._step_timeout)):
+                self.env.close()
+        except BaseException as error:
+            if not (isinstance(error, Hung) or errors.is_foreign(error)):
+                raise
+            fault = self._hang("in close") if isinstance(error, Hung) else Fault.of(error, "in close")
+            console.warn(self._blueprint.described(fault))
+
+    def get_wrapper_attr(self, name: str) -> Any:
+        found = super().get_wrapper_attr(name)
+        return partial(self._call, name, found) if ismethod(found) else found
 
     def set_episode_seeds(self, seeds: Sequence[int]) -> None:
         """As the monitor's, and for environments made anew."""
         self._blueprint.set_episode_seeds(seeds)
         self.env.get_wrapper_attr("set_episode_seeds")(seeds)
 
+    def _call(self, name: str, method: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+        """Call another method, which costs the environment nothing if it raises."""
+        try:
+            with self._calls.of(name, self._step_timeout if name in LIMITED else math.inf):
+                return method(*args, **kwargs)
+        except BaseException as error:
+            if isinstance(error, RlzooError):
+                raise
+            fault = self._fault(error, f"in {name} after step {self._n_steps:,}", mends=False)
+            raise self._blueprint.error(fault) from error
+
+    def _fault(self, error: BaseException, where: str, *, mends: bool = True) -> Fault:
+        """What an error says of the environment.
+
+        Raises:
+            RlzooError: if making it anew would not help.
+            BaseException: `error`, if it is not the environment's.
+        """
+        if isinstance(error, Hung):
+            raise self._blueprint.error(self._hang(where)) from None
+        if not errors.is_foreign(error):
+            raise error
+        misfit = old_gym.explained(error)
+        if misfit is not None:
+            raise misfit from error
+        return Fault.of(error, where, mends=mends)
+
+    def _hang(self, where: str) -> Fault:
+        line = author_line(self._calls)
+        hint = f"env.vec_env=subproc makes it anew; env.step_timeout={10 * self._step_timeout:g} waits longer"
+        text, trace = "" if line is None else f"it is in {line}", stack_text(self._calls)
+        return Fault(f"did not answer for {self._calls.limit:g} s", where, text, trace, hint, mends=False)
+
+    def _made(self, doing: str) -> gymnasium.Env:
+        with self._calls.of(doing, max(START_SECONDS, RESET_FACTOR * self._step_timeout)):
+            return self._blueprint.builder()
+
     def _renew(self, fault: Fault) -> None:
-        with suppress(Exception):  # it is broken already
+        with suppress(Exception, SystemExit, Hung), self._calls.of("close", CLOSE_SECONDS):  # it is broken already
             self.env.close()
         while True:
             self._blueprint.renew(fault)
             try:
-                self.env, self._seed = self._blueprint.builder(), self._blueprint.seed
+                self.env, self._seed = self._made("restarting"), self._blueprint.seed
                 return
-            except Exception as error:
-                fault = Fault.of(error, "while restarting")
-
-
-def _refuse_misfit(error: Exception) -> None:
-    """An environment of another API is the same made anew."""
-    misfit = old_gym.explained(error)
-    if misfit is not None:
-        raise misfit from error
+            except BaseException as error:
+                fault = self._fault(error, "while restarting")

@@ -17,11 +17,12 @@ import gymnasium
 import psutil
 from stable_baselines3.common.vec_env.base_vec_env import CloudpickleWrapper
 
-from rlzoo import engines
+from rlzoo import console, engines, errors
+from rlzoo.envs.contract import ContractError, say_once
 from rlzoo.envs.probe import RESET_FACTOR, START_SECONDS
-from rlzoo.envs.vector.restarts import Blueprint, Fault
+from rlzoo.envs.vector.restarts import LIMITED, Blueprint, Fault, Said
 from rlzoo.envs.vector.worker_process import work
-from rlzoo.errors import RlzooError
+from rlzoo.errors import ExitCode, RlzooError
 from rlzoo.registry import Imports, outside_the_folder
 
 LOOK_SECONDS = 1.0
@@ -64,7 +65,7 @@ class Worker:
         try:
             return self._read()
         except _FaultError as error:
-            raise self.blueprint.error(error.fault) from None
+            raise self.blueprint.error(replace(error.fault, mends=False)) from None
 
     def send(self, request: tuple[str, Any]) -> None:
         """Hand over a command, to a process that may be dead by now: `recv` finds that out."""
@@ -77,7 +78,8 @@ class Worker:
         elif command == "reset":
             self._expect(command, RESET_FACTOR * self._step_timeout)
         else:
-            self._expect(data[0] if command == "env_method" else command, math.inf)
+            name = data[0] if command == "env_method" else command
+            self._expect(name, self._step_timeout if name in LIMITED else math.inf)
         self._write(request)
 
     def recv(self) -> Any:
@@ -104,11 +106,18 @@ class Worker:
     def ask_to_close(self) -> None:
         """Begin to close."""
         self._deadline = time.monotonic() + (BUSY_SECONDS if self._busy else CLOSE_SECONDS)
-        self._write(("close", None))
+        with suppress(OSError):
+            self._connection.send(("close", None))
 
     def end(self) -> None:
         """Wait until it is closed, or see to it."""
         self.process.join(max(0.0, self._deadline - time.monotonic()))
+        with suppress(Exception):
+            while self._connection.poll():
+                if isinstance(message := self._connection.recv(), Fault):
+                    console.warn(self.blueprint.described(message))
+        if not self._busy and self.process.is_alive():
+            console.warn(self.blueprint.described(Fault(f"did not close within {CLOSE_SECONDS:g} s", "and was killed")))
         self._kill()
         with suppress(ValueError):
             self.process.close()
@@ -151,7 +160,7 @@ class Worker:
                 if error.is_alive:
                     if error.fault.what == "raised AttributeError":
                         raise AttributeError(error.fault.text) from None
-                    raise self.blueprint.error(error.fault) from None
+                    raise self.blueprint.error(replace(error.fault, mends=False)) from None
                 first = self._renew(error.fault)
                 if self.observation is not None:
                     self._next = first
@@ -229,6 +238,12 @@ class Worker:
             end = self._last_words()
             hint = ("was the memory full? " if end == "SIGKILL" else "") + _OTHERWISE
             raise _FaultError(Fault(f"died ({end})", self._where, hint=hint)) from None
+        except Exception as error:  # of a class that is not to be found here, or whose own code raises
+            what = f"{self.blueprint.name} put into its info what cannot be read outside of its process"
+            raise ContractError(f"{what}: {errors.said(error)}", code=ExitCode.TRAINING_FAILED) from error
+        if isinstance(message, Said):
+            say_once(message.text)
+            return self._read()
         self._busy = False
         if isinstance(message, RlzooError):
             raise message

@@ -5,6 +5,7 @@ A finished episode is told before its reset, so that a reset that fails takes no
 
 from __future__ import annotations
 
+import logging
 import multiprocessing
 import os
 import signal
@@ -13,15 +14,17 @@ import threading
 from collections.abc import Iterator
 from contextlib import suppress
 from multiprocessing.connection import Connection
+from multiprocessing.reduction import ForkingPickler
 from typing import Any
 
 import gymnasium
 from stable_baselines3.common.env_util import is_wrapped
 from stable_baselines3.common.vec_env.base_vec_env import CloudpickleWrapper
 
-from rlzoo import engines
+from rlzoo import console, engines
+from rlzoo.envs.contract import left_out, say_once
 from rlzoo.envs.old_gym import explained
-from rlzoo.envs.vector.restarts import Fault
+from rlzoo.envs.vector.restarts import Fault, Said
 from rlzoo.errors import RlzooError
 from rlzoo.registry import Imports
 from rlzoo.seeding import seed_everything
@@ -37,10 +40,11 @@ def work(connection: Connection, builder: CloudpickleWrapper, seed: int, imports
     """
     _shield()
     engines.enter(mark)
+    console.log.addHandler(_Tell(connection))
     imports.apply()
     seed_everything(seed)  # environments that draw from global generators: each its own numbers
     env: gymnasium.Env | None = None
-    with suppress(BrokenPipeError):  # nobody is there any more to be told
+    with suppress(BrokenPipeError), console.quietly():  # nobody is there any more to be told
         try:
             env = builder.var()
             for command, data in _commands(connection):
@@ -48,7 +52,7 @@ def work(connection: Connection, builder: CloudpickleWrapper, seed: int, imports
                     _step(connection, env, data)
                 elif command == "reset":
                     seed_of_reset, options = data
-                    connection.send(env.reset(seed=seed_of_reset, **({"options": options} if options else {})))
+                    _send(connection, env.reset(seed=seed_of_reset, **({"options": options} if options else {})))
                 else:
                     connection.send(_call(env, command, data))
         except RlzooError as error:
@@ -57,7 +61,10 @@ def work(connection: Connection, builder: CloudpickleWrapper, seed: int, imports
             connection.send(explained(error) or Fault.of(error))
             return  # an environment that raised may raise again when it is closed
         if env is not None:
-            env.close()
+            try:
+                env.close()
+            except BaseException as error:
+                connection.send(Fault.of(error, "in close"))
 
 
 def _commands(connection: Connection) -> Iterator[tuple[str, Any]]:
@@ -76,11 +83,42 @@ def _step(connection: Connection, env: gymnasium.Env, action: Any) -> None:
     info["TimeLimit.truncated"] = truncated and not terminated
     done = terminated or truncated
     if not done:
-        connection.send((observation, reward, done, info))
+        _send(connection, (observation, reward, done, info))
         return
     info["terminal_observation"] = observation
-    connection.send((None, reward, done, info))
-    connection.send(env.reset())
+    _send(connection, (None, reward, done, info))
+    _send(connection, env.reset())
+
+
+def _send(connection: Connection, answer: tuple[Any, ...]) -> None:
+    """Send an answer, whose last part is an `info`, without the entries that cannot be sent."""
+    try:
+        connection.send(answer)
+    except OSError:
+        raise
+    except Exception:
+        *others, info = answer
+        connection.send((*others, {key: value for key, value in info.items() if _can_be_sent(key, value)}))
+
+
+def _can_be_sent(key: Any, value: Any) -> bool:
+    try:
+        ForkingPickler.dumps((key, value))
+    except Exception as error:
+        say_once(left_out(key, error))
+        return False
+    return True
+
+
+class _Tell(logging.Handler):
+    """Lets the training say what rlzoo says in this process."""
+
+    def __init__(self, connection: Connection) -> None:
+        super().__init__(logging.WARNING)
+        self._connection = connection
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self._connection.send(Said(record.getMessage()))
 
 
 def _call(env: gymnasium.Env, command: str, data: Any) -> Any:
@@ -100,7 +138,7 @@ def _call(env: gymnasium.Env, command: str, data: Any) -> Any:
             return env.render()
         return env.observation_space, env.action_space
     except Exception as error:
-        return Fault.of(error)
+        return explained(error) or Fault.of(error)
 
 
 def _shield() -> None:

@@ -173,7 +173,7 @@ class Interrupt:
             return
         if self.signal is not None:
             if number == signal.SIGINT:
-                raise KeyboardInterrupt
+                raise errors.Interrupted
             return
         wait = WAIT * self._grace
         hopeless = self.timer.left() > wait
@@ -184,6 +184,8 @@ class Interrupt:
             signal.setitimer(signal.ITIMER_REAL, max(self._deadline - time.monotonic(), 0.001), TICK)
         if self._exposed:  # else output might be half-written
             self.announce()
+
+    _handle.tells = True  # type: ignore[attr-defined]
 
     def _ring(self, number: int, frame: FrameType | None) -> None:
         if self._exposed and self.over():
@@ -286,6 +288,7 @@ def leaving_at_once(what: str) -> Iterator[None]:
         if len(came) == 1 or number == signal.SIGINT:
             raise StopTraining
 
+    handle.tells = True  # type: ignore[attr-defined]
     if threading.current_thread() is not threading.main_thread():
         yield
         return

@@ -1,0 +1,167 @@
+"""Ends a call of an environment in this very process that does not come back: a process of its own would be killed.
+
+A thread looks once in a while whether a call is still the one that it saw before. Then it interrupts that, which helps
+wherever Python runs or waits; a library that never comes back to Python takes the command with it.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+import signal
+import sys
+import threading
+import time
+import traceback
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from types import FrameType
+from typing import Any
+from weakref import WeakSet
+
+from rlzoo import console, errors
+from rlzoo.errors import ExitCode
+
+LOOK_SECONDS = 1.0
+"""Time between two looks, or a quarter of the shortest limit."""
+
+LAST_SECONDS = 5.0
+"""How long a call may take to end after it was interrupted."""
+
+DEBUGGERS = ("bdb", "pdb", "pydevd", "debugpy", "IPython.core.debugger")
+"""Modules of whoever may stop a call for as long as he likes."""
+
+_SIGNAL: Any = getattr(signal, "SIGURG", None)  # which nobody else uses, and which does nothing where nobody handles it
+
+
+class Hung(BaseException):
+    """Raised in a call that does not come back. No `except Exception` of an environment stops it."""
+
+
+class Calls:
+    """The calls of one environment.
+
+    Attributes:
+        count: odd while there is one; whoever calls adds one before, and one after.
+        doing, limit: what is called if nothing else is said, and how many seconds it may take.
+        on_end: called before the process is ended.
+        stack: where it was when it took too long.
+    """
+
+    def __init__(self, limit: float) -> None:
+        self.count = 0
+        self.doing, self.limit = "step", limit
+        self.stack: list[FrameType] = []
+        self._seen, self._seconds = 0, 0.0
+        self._thread = threading.get_ident()
+        _start(self)
+
+    @contextmanager
+    def of(self, doing: str, limit: float) -> Iterator[None]:
+        """Inside is a call of something else than a step."""
+        before = self.doing, self.limit
+        self.doing, self.limit, self._thread = doing, limit, threading.get_ident()
+        self.count += 1
+        try:
+            yield
+        finally:
+            self.count += 1
+            self.doing, self.limit = before
+
+    def is_over(self, seconds: float) -> bool:
+        """Whether the call that there is has taken too long, `seconds` after the last look."""
+        same = self.count % 2 == 1 and self.count == self._seen
+        self._seconds = self._seconds + seconds if same else 0.0
+        self._seen = self.count
+        return same and self._seconds >= self.limit
+
+    def frames(self) -> list[FrameType]:
+        """Where its thread is, the innermost frame first."""
+        frame, found = sys._current_frames().get(self._thread), []
+        while frame is not None:
+            found.append(frame)
+            frame = frame.f_back
+        return found
+
+    @property
+    def is_interruptible(self) -> bool:
+        """Whether a signal gets to it: Python handles them in the main thread."""
+        main = threading.main_thread().ident
+        return self._thread == main and _SIGNAL is not None and signal.getsignal(_SIGNAL) is _interrupt
+
+
+_calls: WeakSet[Calls] = WeakSet()
+_hung: tuple[Calls, int] | None = None
+_thread: threading.Thread | None = None
+_pid = 0
+last_words: list[Callable[[], None]] = []
+"""Called before a process is ended in which nothing else can be done."""
+
+
+def _start(calls: Calls) -> None:
+    global _thread, _pid
+    if math.isinf(calls.limit):
+        return
+    _calls.add(calls)
+    is_main = threading.current_thread() is threading.main_thread()
+    if is_main and _SIGNAL is not None and signal.getsignal(_SIGNAL) == signal.SIG_DFL:
+        signal.signal(_SIGNAL, _interrupt)
+    if _thread is None or not _thread.is_alive() or _pid != os.getpid():
+        _thread, _pid = threading.Thread(target=_watch, name="rlzoo-watchdog", daemon=True), os.getpid()
+        _thread.start()
+
+
+def _watch() -> None:
+    while True:
+        found = list(_calls)
+        pause = min([LOOK_SECONDS, *(calls.limit / 4 for calls in found)])
+        began = time.monotonic()
+        time.sleep(pause)
+        seconds = min(time.monotonic() - began, 2 * pause)  # of a process that was stopped meanwhile, none count
+        for calls in found:
+            if calls.is_over(seconds):
+                _end(calls)
+
+
+def _end(calls: Calls) -> None:
+    """Interrupt a call, and once more as long as something in it goes on."""
+    global _hung
+    count, frames = calls.count, calls.frames()
+    if any(frame.f_globals.get("__name__", "").startswith(DEBUGGERS) for frame in frames):
+        return
+    calls.stack, _hung = frames, (calls, count)
+    deadline = time.monotonic() + LAST_SECONDS
+    while calls.count == count and time.monotonic() < deadline:
+        if calls.is_interruptible:
+            signal.pthread_kill(calls._thread, _SIGNAL)
+        time.sleep(LAST_SECONDS / 20)
+    if calls.count == count and errors.owns_process():
+        console.warn(f"{described(calls)}, and cannot be interrupted: the command ends")
+        console.log.error("%s", errors.clean(stack_text(calls)))
+        for say in last_words:
+            with suppress(Exception):
+                say()
+        sys.stderr.flush()
+        os._exit(ExitCode.TRAINING_FAILED)
+    _hung = None
+
+
+def _interrupt(number: int, frame: FrameType | None) -> None:
+    if _hung is not None and _hung[0].count == _hung[1]:
+        raise Hung
+
+
+def described(calls: Calls) -> str:
+    """What a call did that took too long, and where."""
+    line = author_line(calls)
+    return f"the environment did not answer for {calls.limit:g} s in {calls.doing}" + (f" ({line})" if line else "")
+
+
+def author_line(calls: Calls) -> str | None:
+    """Its author's line where it was."""
+    return errors.author_frame((frame.f_code.co_filename, frame.f_lineno) for frame in reversed(calls.stack))
+
+
+def stack_text(calls: Calls) -> str:
+    """Where it was, as a traceback shows it."""
+    return "".join(traceback.format_stack(calls.stack[0])) if calls.stack else ""
