@@ -1,7 +1,7 @@
 """Environments that hand out the same array, dict and list again and again, and write into what they are given.
 
-`of` is played as it is. With `reuse` nothing that was handed out holds any longer than to the next call, which scribbles
-over it. Without it everything is new. An agent has to learn the same in both.
+`of` is played as it is. With `reuse` what was handed out holds until the next call, which scribbles over it; without it
+everything is new. An agent has to learn the same in both.
 """
 
 from __future__ import annotations

@@ -16,6 +16,7 @@ import numpy as np
 from gymnasium import spaces
 
 from rlzoo import console
+from rlzoo.envs import returns
 from rlzoo.envs.surroundings import Surroundings
 from rlzoo.errors import ExitCode, RlzooError, line_of
 
@@ -29,8 +30,6 @@ N_WATCHED = 64
 """Steps of an environment after which its surroundings are looked at; later it is one step of so many."""
 
 Take = Callable[[Any], Any]
-
-_HINT = "https://gymnasium.farama.org/api/env says what each method takes and returns"
 
 
 class ContractError(RlzooError):
@@ -59,15 +58,20 @@ class Contract(gymnasium.Wrapper):
         self._surroundings = surroundings or Surroundings()
         self._n_steps = 0
         self._names = {} if around_ours else {name: f"env.{name}" for name in OURS}
-        self._take: Take = self._taker("observation_space")
-        self._taker("action_space")
+        for name in ("observation_space", "action_space"):
+            if not isinstance(getattr(env, name, None), gymnasium.Space):
+                message = f"{name} must be a space of gymnasium.spaces once the environment is made"
+                raise self._error("__init__", [returns.Misfit("space", message)])
+        self._take = taker(env.observation_space)
 
     def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[Any, dict[str, Any]]:
         with self._surroundings:
             result: Any = self.env.reset(seed=seed, options=options)
-        if not isinstance(result, tuple | list) or len(result) != 2:
-            raise self._error("reset", f"returned {_kind(result)}, not observation and info")
-        return self._observation("reset", result[0]), self._info("reset", result[1])
+        try:
+            observation, info = result
+            return self._take(observation), self._copied(info)
+        except (_MisfitError, TypeError, ValueError):
+            raise self._error("reset", returns.of_reset(result, self.env.observation_space)[0]) from None
 
     def step(self, action: Any) -> tuple[Any, SupportsFloat, bool, bool, dict[str, Any]]:
         if type(action) is np.ndarray:
@@ -79,22 +83,25 @@ class Contract(gymnasium.Wrapper):
                 result = self.env.step(action)
         else:
             result = self.env.step(action)
-        if not isinstance(result, tuple | list) or len(result) != 5:
-            what = "observation, reward, terminated, truncated and info"
-            raise self._error("step", f"returned {_kind(result)}, not {what}")
-        observation, reward, terminated, truncated, info = result
-        observation = self._observation("step", observation)
-        if type(reward) is not float:
-            reward = self._reward(reward)
-        if type(terminated) is not bool:
-            terminated = self._flag("terminated", terminated)
-        if type(truncated) is not bool:
-            truncated = self._flag("truncated", truncated)
-        return observation, reward, terminated, truncated, self._info("step", info)
+        try:
+            observation, reward, terminated, truncated, info = result
+            observation = self._take(observation)
+            if type(reward) is not float:
+                reward = _number(reward)
+            if type(terminated) is not bool:
+                terminated = _flag(terminated)
+            if type(truncated) is not bool:
+                truncated = _flag(truncated)
+            return observation, reward, terminated, truncated, self._copied(info)
+        except (_MisfitError, TypeError, ValueError):
+            raise self._error("step", returns.of_step(result, self.env.observation_space)[0]) from None
 
     def render(self) -> Any:
         with self._surroundings:
-            return self.env.render()
+            picture = self.env.render()
+        if self.render_mode == "rgb_array" and not isinstance(picture, np.ndarray):
+            raise self._error("render", list(returns.of_render(picture)))
+        return picture
 
     def close(self) -> None:
         with self._surroundings:
@@ -105,34 +112,9 @@ class Contract(gymnasium.Wrapper):
         check = {"action_masks": self._masks, "compute_reward": self._rewards}.get(name)
         return partial(check, found) if check is not None and callable(found) else found
 
-    def _taker(self, name: str) -> Take:
-        space = getattr(self.env, name, None)
-        if not isinstance(space, gymnasium.Space):
-            raise self._error("__init__", f"left {name} {_kind(space) if space is not None else 'unset'}, not a space")
-        return taker(space)
-
-    def _observation(self, method: str, observation: Any) -> Any:
-        try:
-            return self._take(observation)
-        except _MisfitError as misfit:
-            raise self._error(method, f"returned an observation that is {misfit}") from None
-
-    def _reward(self, reward: Any) -> float:
-        try:
-            if isinstance(reward, np.ndarray) or not isinstance(reward, str | bytes):
-                return float(reward.item() if isinstance(reward, np.ndarray) else reward)
-        except (TypeError, ValueError, RuntimeError):
-            pass
-        raise self._error("step", f"returned a reward that is {_kind(reward)}, not one number")
-
-    def _flag(self, name: str, flag: Any) -> bool:
-        if isinstance(flag, bool | np.bool_ | int | np.integer) or (isinstance(flag, np.ndarray) and flag.size == 1):
-            return bool(flag)
-        raise self._error("step", f"returned {name} that is {_kind(flag)}, not True or False")
-
-    def _info(self, method: str, info: Any) -> dict[str, Any]:
+    def _copied(self, info: Any) -> dict[str, Any]:
         if not isinstance(info, Mapping):
-            raise self._error(method, f"returned an info that is {_kind(info)}, not a dict")
+            raise _MisfitError
         plain: dict[str, Any] = {}
         for key, value in info.items():
             if type(value) not in PLAIN:
@@ -145,31 +127,33 @@ class Contract(gymnasium.Wrapper):
         return plain
 
     def _masks(self, method: Callable[..., Any], *arguments: Any) -> np.ndarray:
-        found = method(*arguments)
-        n_actions = int(np.sum(_n_actions(self.env.action_space)))
-        masks = np.array(found, dtype=object)
-        if masks.size != n_actions or not all(isinstance(each, bool | np.bool_ | int | float) for each in masks.flat):
-            raise self._error("action_masks", f"returned {_kind(found)}, not {n_actions} times True or False")
-        return masks.astype(bool)
+        with self._surroundings:
+            found = method(*arguments)
+        if misfits := [
+            each for each in returns.of_masks(found, self.env.action_space) if "no action" not in each.message
+        ]:
+            raise self._error("action_masks", misfits)
+        return np.array(found).astype(bool)
 
     def _rewards(self, method: Callable[..., Any], achieved: Any, desired: Any, info: Any) -> Any:
-        found = method(achieved, desired, info)
+        with self._surroundings:
+            found = method(achieved, desired, info)
         goal = getattr(self.env.observation_space, "spaces", {}).get("achieved_goal")
         shape = np.shape(achieved)[: np.ndim(achieved) - len(goal.shape)] if goal is not None else np.shape(found)
-        rewards = _as_array(found)
-        if rewards is None or rewards.shape != shape:
-            n_goals = f"{shape[0]} rewards for {shape[0]} goals" if shape else "one reward for one goal"
-            raise self._error("compute_reward", f"returned {_kind(found)}, not {n_goals}")
-        return rewards
+        rewards, n_goals = _as_array(found), int(np.prod(shape))
+        if rewards is None or rewards.size != n_goals:
+            raise self._error("compute_reward", list(returns.of_goal_rewards(found, [0.0] * n_goals)))
+        return rewards.reshape(shape)
 
-    def _error(self, method: str, what: str) -> ContractError:
+    def _error(self, method: str, misfits: list[returns.Misfit]) -> ContractError:
+        """What is wrong, with the line where the author's method begins."""
         author: Any = self.env
         while getattr(type(author), "transparent", False):
             author = author.env
         line = line_of(getattr(type(author), method, None))
-        name = type(author).__name__ if method == "__init__" else f"{method}() of {type(author).__name__}"
-        where = f" ({line})" if line else ""
-        return ContractError(f"{name} {what}{where}", _HINT, ExitCode.TRAINING_FAILED)
+        found = [misfit for misfit in misfits if misfit.is_grave and misfit.topic != "finite"]
+        message, hint = (found[0].message, found[0].hint) if found else (f"{method}() returns what nobody can use", "")
+        return ContractError(f"{message} ({line})" if line else message, hint, ExitCode.TRAINING_FAILED)
 
 
 _said: set[str] = set()
@@ -191,7 +175,7 @@ def left_out(key: Any, error: Exception) -> str:
 def taker(space: gymnasium.Space) -> Take:
     """What looks at a value of a space and copies it; it raises where the value has another form."""
     if isinstance(space, spaces.Discrete):
-        return partial(_take_number, int(space.start), int(space.n))
+        return partial(_take_index, int(space.start), int(space.n))
     if isinstance(space, spaces.Box | spaces.MultiDiscrete | spaces.MultiBinary):
         return _take_array(space)
     if isinstance(space, spaces.Dict):
@@ -202,7 +186,7 @@ def taker(space: gymnasium.Space) -> Take:
 
 
 class _MisfitError(Exception):
-    """Says what a value is that should be another."""
+    """A value is of another form than its space; `returns` says how."""
 
 
 def _take_array(space: gymnasium.Space) -> Take:
@@ -212,42 +196,46 @@ def _take_array(space: gymnasium.Space) -> Take:
         if type(value) is np.ndarray and value.shape == shape and value.dtype.kind in "fuib":
             return value.copy()
         array = _as_array(value)
-        if array is not None and array.size == 1 and array.shape != shape and shape in ((), (1,)):
+        if array is not None and array.size == 1 and shape in ((), (1,)):
             array = array.reshape(shape)
         if array is None or array.shape != shape:
-            raise _MisfitError(f"{_kind(value)}, not one of {space}")
+            raise _MisfitError
         return array
 
     return take
 
 
-def _take_number(start: int, n: int, value: Any) -> Any:
-    number = value.item() if isinstance(value, np.ndarray) and value.size == 1 else value
-    if isinstance(number, int | np.integer) and start <= number < start + n:
-        return number
-    if isinstance(number, float | np.floating) and number.is_integer() and start <= number < start + n:
-        return int(number)
-    raise _MisfitError(f"{_kind(value)}, not a whole number from {start} to {start + n - 1}")
+def _take_index(start: int, n: int, value: Any) -> Any:
+    index = value.item() if isinstance(value, np.ndarray) and value.size == 1 else value
+    if isinstance(index, float | np.floating) and index.is_integer():
+        index = int(index)
+    if isinstance(index, int | np.integer) and start <= index < start + n:
+        return index
+    raise _MisfitError
 
 
 def _take_dict(parts: Mapping[str, Take], value: Any) -> dict[str, Any]:
-    if not isinstance(value, Mapping):
-        raise _MisfitError(f"{_kind(value)}, not a dict of {', '.join(map(repr, parts))}")
-    taken = {}
-    for key, take in parts.items():
-        if key not in value:
-            raise _MisfitError(f"a dict without {key!r}")
-        try:
-            taken[key] = take(value[key])
-        except _MisfitError as misfit:
-            raise _MisfitError(f"a dict in which {key!r} is {misfit}") from None
-    return taken
+    if not isinstance(value, Mapping) or any(key not in value for key in parts):
+        raise _MisfitError
+    return {key: take(value[key]) for key, take in parts.items()}
 
 
 def _take_tuple(parts: list[Take], value: Any) -> tuple[Any, ...]:
     if not isinstance(value, tuple | list | np.ndarray) or len(value) != len(parts):
-        raise _MisfitError(f"{_kind(value)}, not a tuple of {len(parts)}")
+        raise _MisfitError
     return tuple(take(part) for take, part in zip(parts, value, strict=True))
+
+
+def _number(reward: Any) -> float:
+    if isinstance(reward, str | bytes):
+        raise _MisfitError
+    return float(reward.item() if isinstance(reward, np.ndarray) else reward)
+
+
+def _flag(end: Any) -> bool:
+    if isinstance(end, bool | np.bool_ | int | np.integer) or (isinstance(end, np.ndarray) and end.size == 1):
+        return bool(end)
+    raise _MisfitError
 
 
 def _as_array(value: Any) -> np.ndarray | None:
@@ -261,21 +249,3 @@ def _as_array(value: Any) -> np.ndarray | None:
 
 def _is_plain_array(value: Any) -> bool:
     return isinstance(value, np.generic) or (type(value) is np.ndarray and value.dtype.kind != "O")
-
-
-def _n_actions(space: Any) -> Any:
-    """Entries of an action mask, of each part of the space."""
-    if isinstance(space, spaces.MultiBinary):
-        return 2 * int(np.prod(space.shape))
-    return space.nvec if isinstance(space, spaces.MultiDiscrete) else getattr(space, "n", 0)
-
-
-def _kind(value: Any) -> str:
-    """What something is, for people: `None`, `3 values`, `an array of shape (2,)`, `'text'`."""
-    if value is None or isinstance(value, bool | int | float | np.number):
-        return str(value)
-    if isinstance(value, np.ndarray):
-        return f"an array of {value.dtype.name} of shape {value.shape}"
-    if isinstance(value, tuple | list):
-        return f"{len(value)} value{'' if len(value) == 1 else 's'}"
-    return f"the text {value[:20]!r}" if isinstance(value, str) else f"a {type(value).__name__}"

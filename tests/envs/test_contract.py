@@ -2,16 +2,225 @@
 
 from __future__ import annotations
 
+import os
+import re
+import threading
 from pathlib import Path
+from typing import Any
 
+import gymnasium
+import numpy as np
 import pytest
+from gymnasium import spaces
 
 import rlzoo
 from rlzoo.config import env_names
+from rlzoo.envs import contract, make
+from rlzoo.envs.contract import Contract, ContractError
+from rlzoo.envs.monitor import EpisodeMonitor
 from rlzoo.runs import checkpoints
 from tests.small import SMALL
 
 TESTS = Path(__file__).parents[1]
+
+
+class Odd(gymnasium.Env):
+    """Returns from `step` what it was made with."""
+
+    observation_space: Any = spaces.Box(-1, 1, (2,), np.float32)
+    action_space: Any = spaces.Discrete(2)
+
+    def __init__(self, **answers: Any) -> None:
+        self.answers = answers
+
+    def reset(self, *, seed: int | None = None, options: dict | None = None) -> Any:
+        return self.answers.get("reset", (np.zeros(2, np.float32), {}))
+
+    def step(self, action: Any) -> Any:
+        given = {"observation": np.zeros(2, np.float32), "reward": 0.0, "terminated": False, "truncated": False}
+        return self.answers.get("step", tuple({**given, "info": {}, **self.answers}.values()))
+
+
+def line_of(method: str) -> str:
+    return f"{os.path.relpath(__file__)}:{getattr(Odd, method).__code__.co_firstlineno}"
+
+
+GARBAGE = [
+    ({"step": None}, "step() of Odd returned None, not observation, reward, terminated, truncated and info"),
+    ({"step": (0, 1.0, False)}, "step() of Odd returned 3 values, not observation, reward,"),
+    ({"step": 5}, "step() of Odd returned 5, not"),
+    ({"observation": None}, "step() of Odd returned an observation that is None, not one of Box(-1.0, 1.0, (2,)"),
+    ({"observation": np.zeros(3)}, "is an array of float64 of shape (3,), not one of Box("),
+    ({"observation": np.zeros((1, 2))}, "is an array of float64 of shape (1, 2), not one of Box("),
+    ({"observation": [0, "a"]}, "is 2 values, not one of Box("),
+    ({"observation": [[0, 1], [2]]}, "is 2 values, not one of Box("),
+    ({"observation": {"a": 1}}, "is a dict, not one of Box("),
+    ({"reward": None}, "step() of Odd returned a reward that is None, not one number"),
+    ({"reward": np.zeros(2)}, "a reward that is an array of float64 of shape (2,), not one number"),
+    ({"reward": "1.5"}, "a reward that is the text '1.5', not one number"),
+    ({"reward": [1.0]}, "a reward that is 1 value, not one number"),
+    ({"reward": 1j}, "a reward that is a complex, not one number"),
+    ({"terminated": None}, "step() of Odd returned terminated that is None, not True or False"),
+    ({"truncated": "no"}, "truncated that is the text 'no', not True or False"),
+    ({"truncated": np.array([True, False])}, "truncated that is an array of bool of shape (2,), not True"),
+    ({"terminated": {}}, "terminated that is a dict, not True or False"),
+    ({"info": None}, "step() of Odd returned an info that is None, not a dict"),
+    ({"info": [("a", 1)]}, "an info that is 1 value, not a dict"),
+    ({"reset": np.zeros(2)}, "reset() of Odd returned an array of float64 of shape (2,), not observation and info"),
+    ({"reset": (np.zeros(2), None)}, "reset() of Odd returned an info that is None, not a dict"),
+    ({"reset": (np.zeros(5), {})}, "reset() of Odd returned an observation that is an array of float64 of shape (5,)"),
+]
+
+
+@pytest.mark.parametrize(("answers", "words"), GARBAGE)
+def test_garbage_is_refused_in_the_words_of_the_contract(answers, words):
+    env = Contract(Odd(**answers))
+    with pytest.raises(ContractError) as caught:
+        env.reset()
+        env.step(0)
+    assert words in caught.value.message
+    assert caught.value.message.endswith(f"({line_of('reset' if 'reset' in answers else 'step')})")
+
+
+@pytest.mark.parametrize(
+    ("answers", "reward", "ends"),
+    [
+        ({"reward": np.array([2.5])}, 2.5, (False, False)),
+        ({"reward": np.array(2.5)}, 2.5, (False, False)),
+        ({"reward": np.float32(0.5), "terminated": np.bool_(True)}, 0.5, (True, False)),
+        ({"reward": True, "truncated": 1}, 1.0, (False, True)),
+        ({"reward": 3, "terminated": np.array([0]), "truncated": np.array(True)}, 3.0, (False, True)),
+        ({"observation": [1, 2]}, 0.0, (False, False)),
+        ({"observation": (np.float64(1), 2)}, 0.0, (False, False)),
+    ],
+)
+def test_what_only_resembles_a_number_becomes_one(answers, reward, ends):
+    env = Contract(Odd(**answers))
+    env.reset()
+    observation, *rest, info = env.step(0)
+    assert rest == [reward, *ends] and [type(part) for part in rest] == [float, bool, bool] and type(info) is dict
+    assert isinstance(observation, np.ndarray) and observation.shape == (2,)
+
+
+BOX = spaces.Box(0, 9, (2,), np.int16)
+TAKEN = [
+    (spaces.Discrete(3), 2, 2),
+    (spaces.Discrete(3, start=-1), np.int8(-1), -1),
+    (spaces.Discrete(3), np.array([1]), 1),
+    (spaces.Discrete(3), 2.0, 2),
+    (spaces.Box(0, 1, (1,)), 0.5, np.array([0.5])),
+    (spaces.Box(0, 1, ()), np.array([0.5]), np.array(0.5)),
+    (spaces.MultiDiscrete([2, 3]), [1, 2], np.array([1, 2])),
+    (spaces.MultiBinary(2), (True, False), np.array([True, False])),
+    (spaces.Dict(a=BOX, b=spaces.Discrete(2)), {"b": 1, "a": [1, 2], "c": "more"}, {"a": np.array([1, 2]), "b": 1}),
+    (spaces.Tuple([BOX, spaces.Tuple([BOX])]), [[1, 2], ([3, 4],)], (np.array([1, 2]), (np.array([3, 4]),))),
+    (spaces.Text(5), "abc", "abc"),
+]
+
+
+@pytest.mark.parametrize(("space", "value", "taken"), TAKEN)
+def test_observations_of_every_kind_of_space_are_taken(space, value, taken):
+    np.testing.assert_equal(contract.taker(space)(value), taken)
+
+
+@pytest.mark.parametrize(
+    ("space", "value", "words"),
+    [
+        (spaces.Discrete(3), 3, "3, not a whole number from 0 to 2"),
+        (spaces.Discrete(3), 1.5, "1.5, not a whole number from 0 to 2"),
+        (spaces.Discrete(3), float("nan"), "nan, not a whole number from 0 to 2"),
+        (spaces.Discrete(3), "1", "the text '1', not a whole number"),
+        (spaces.Dict(a=BOX), {"b": 1}, "a dict without 'a'"),
+        (
+            spaces.Dict(a=spaces.Dict(b=BOX)),
+            {"a": {"b": 5}},
+            "a dict in which 'a' is a dict in which 'b' is 5, not one",
+        ),
+        (spaces.Dict(a=BOX), [1, 2], "2 values, not a dict of 'a'"),
+        (spaces.Tuple([BOX]), ([1, 2], 3), "2 values, not a tuple of 1"),
+        (spaces.MultiBinary(2), np.array(["a", "b"]), "an array of str32 of shape (2,), not one of MultiBinary"),
+    ],
+)
+def test_observations_of_another_form_are_named(space, value, words):
+    with pytest.raises(Exception, match=re.escape(words)):
+        contract.taker(space)(value)
+
+
+def test_a_space_that_is_missing_is_named():
+    class Nowhere(Odd):
+        observation_space = None
+
+    with pytest.raises(ContractError, match=r"Nowhere left observation_space unset, not a space \("):
+        Contract(Nowhere())
+
+
+class Shared(Odd):
+    """Hands out the same things again and again."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.t, self.array, self.info = 0, np.zeros(2, np.float32), {"deep": {"array": np.zeros(1)}, "list": [0]}
+
+    def step(self, action: Any) -> Any:
+        self.t += 1
+        self.array += 1
+        action *= 0
+        self.info["deep"]["array"] += 1
+        self.info["list"][0] += 1
+        return self.array, 0.0, self.t % 3 == 0, False, self.info
+
+
+def test_nothing_that_came_out_is_changed_later_nor_what_went_in():
+    env = EpisodeMonitor(Contract(Shared()))
+    action, seen = np.array([3, 4]), []
+    for _ in range(3):
+        env.reset()
+        seen += [env.step(action) for _ in range(3)]
+    assert [observation.tolist() for observation, *_ in seen] == [[t, t] for t in range(1, 10)]
+    assert [(info["deep"]["array"][0], info["list"][0]) for *_, info in seen] == [(t, t) for t in range(1, 10)]
+    assert ["episode" in info for *_, info in seen] == [False, False, True] * 3
+    assert action.tolist() == [3, 4] and "episode" not in env.unwrapped.info
+
+
+def test_names_of_rlzoos_own_are_moved_aside():
+    info = {"episode": 7, "terminal_observation": "x", "TimeLimit.truncated": [1], "is_success": True}
+    env = EpisodeMonitor(Contract(Odd(info=info, terminated=True)))
+    env.reset()
+    found = env.step(0)[4]
+    assert found.pop("episode")["l"] == 1
+    aside = {"env.episode": 7, "env.terminal_observation": "x", "env.TimeLimit.truncated": [1], "is_success": True}
+    assert found == aside
+
+
+class Talks(gymnasium.Wrapper):
+    """A wrapper of a user's own, around the monitor."""
+
+    def step(self, action: Any) -> Any:
+        *result, info = self.env.step(action)
+        self.info = {**info, "episode": "mine"}
+        return *result, self.info
+
+
+gymnasium.register(
+    "Talkative-v0", lambda **_: Odd(terminated=True, info={"lock": threading.Lock(), "f": lambda: 0, "n": 1})
+)
+
+
+@pytest.mark.parametrize("vec_env", ["dummy", "subproc"])
+def test_what_cannot_be_copied_or_sent_is_left_out_and_said_once(env_config, vec_env, capsys, monkeypatch):
+    monkeypatch.setattr(contract, "_said", set())
+    cfg = env_config("gym", id=f"{__name__}:Talkative-v0", wrappers={f"{__name__}:Talks": {}}, vec_env=vec_env)
+    env = make(cfg, n_envs=2, seed=0)
+    env.reset()
+    for _ in range(3):
+        infos = env.step(np.zeros(2, int))[3]
+    env.close()
+    for info in infos:
+        assert info["n"] == 1 and info["episode"]["l"] == 1 and "lock" not in info
+        assert ("f" in info) == (vec_env == "dummy")
+    said = capsys.readouterr().err
+    assert said.count("info['lock'] of the environment is left out") == 1
+    assert said.count("info['f'] of the environment is left out") == (1 if vec_env == "subproc" else 0)
 
 
 def learned(words: tuple[str, ...], tmp_path: Path, *extra: str) -> list[tuple[str, ...]]:

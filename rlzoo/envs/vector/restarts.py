@@ -59,7 +59,7 @@ class Fault:
     def of(cls, error: BaseException, where: str = "", *, mends: bool = True) -> Self:
         """An error that an environment raised, sys.exit among them."""
         line = errors.author_line(error)
-        words = [str(error), f"({line})" if line else ""]
+        words = [str(error), f"({line})" if line and str(error) else line or ""]
         return cls(
             what="called sys.exit" if isinstance(error, SystemExit) else f"raised {type(error).__name__}",
             where=where,
@@ -152,6 +152,8 @@ class Restarting(gymnasium.Wrapper):
         self._n_steps = 0
         try:
             made = self._made("starting")
+        except RlzooError:
+            raise
         except BaseException as error:
             fault = self._fault(error, "while starting", mends=False)
             raise blueprint.error(fault) from error
@@ -197,7 +199,7 @@ class Restarting(gymnasium.Wrapper):
 
     def get_wrapper_attr(self, name: str) -> Any:
         found = super().get_wrapper_attr(name)
-        return partial(self._call, name, found) if ismethod(found) else found
+        return partial(self._call, name, found) if ismethod(found) or isinstance(found, partial) else found
 
     def set_episode_seeds(self, seeds: Sequence[int]) -> None:
         """As the monitor's, and for environments made anew."""
@@ -235,7 +237,7 @@ class Restarting(gymnasium.Wrapper):
         line = author_line(self._calls)
         hint = f"env.vec_env=subproc makes it anew; env.step_timeout={10 * self._step_timeout:g} waits longer"
         text, trace = "" if line is None else f"it is in {line}", stack_text(self._calls)
-        return Fault(f"did not answer for {self._calls.limit:g} s", where, text, trace, hint, mends=False)
+        return Fault(f"did not answer for {self._calls.took:g} s", where, text, trace, hint, mends=False)
 
     def _made(self, doing: str) -> gymnasium.Env:
         with self._calls.of(doing, max(START_SECONDS, RESET_FACTOR * self._step_timeout)):

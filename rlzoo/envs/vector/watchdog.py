@@ -45,13 +45,14 @@ class Calls:
         count: odd while there is one; whoever calls adds one before, and one after.
         doing, limit: what is called if nothing else is said, and how many seconds it may take.
         on_end: called before the process is ended.
-        stack: where it was when it took too long.
+        stack, took: where it was when it took too long, and how long that was.
     """
 
     def __init__(self, limit: float) -> None:
         self.count = 0
         self.doing, self.limit = "step", limit
         self.stack: list[FrameType] = []
+        self.took = limit
         self._seen, self._seconds = 0, 0.0
         self._thread = threading.get_ident()
         _start(self)
@@ -129,7 +130,7 @@ def _end(calls: Calls) -> None:
     count, frames = calls.count, calls.frames()
     if any(frame.f_globals.get("__name__", "").startswith(DEBUGGERS) for frame in frames):
         return
-    calls.stack, _hung = frames, (calls, count)
+    calls.stack, calls.took, _hung = frames, calls.limit, (calls, count)
     deadline = time.monotonic() + LAST_SECONDS
     while calls.count == count and time.monotonic() < deadline:
         if calls.is_interruptible:
@@ -154,7 +155,7 @@ def _interrupt(number: int, frame: FrameType | None) -> None:
 def described(calls: Calls) -> str:
     """What a call did that took too long, and where."""
     line = author_line(calls)
-    return f"the environment did not answer for {calls.limit:g} s in {calls.doing}" + (f" ({line})" if line else "")
+    return f"the environment did not answer for {calls.took:g} s in {calls.doing}" + (f" ({line})" if line else "")
 
 
 def author_line(calls: Calls) -> str | None:

@@ -1,0 +1,249 @@
+"""What the code of an environment does to the process that it runs in: put back, or a failure like any other."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import signal
+import sys
+import time
+import warnings
+from pathlib import Path
+from typing import Any
+
+import gymnasium
+import numpy as np
+import pytest
+import torch
+
+from rlzoo import errors
+from rlzoo.envs import make
+from rlzoo.envs.vector import watchdog
+from rlzoo.errors import ExitCode, RlzooError
+from tests.misbehaving import METHODS, Masked
+
+CHANGES = {
+    "directory": lambda: Path.cwd().name == "elsewhere" or os.chdir("elsewhere"),
+    "interrupt": lambda: signal.signal(signal.SIGINT, signal.SIG_IGN),
+    "terminate": lambda: signal.signal(signal.SIGTERM, lambda *_: None),
+    "alarm": lambda: signal.signal(signal.SIGALRM, lambda *_: None),
+    "warnings": lambda: warnings.simplefilter("error", ImportWarning),
+    "permissions": lambda: os.umask(0o777),
+    "output": lambda: setattr(sys, "stdout", None),
+    "hook": lambda: setattr(sys, "excepthook", print),
+    "logging": lambda: logging.disable(logging.CRITICAL),
+    "numpy": lambda: np.seterr(all="raise"),
+    "dtype": lambda: torch.set_default_dtype(torch.float64),
+    "gradients": lambda: torch.set_grad_enabled(False),
+    "threads": lambda: torch.set_num_threads(torch.get_num_threads() + 1),
+}
+
+
+def state() -> tuple[Any, ...]:
+    umask = os.umask(0o022)
+    os.umask(umask)
+    handlers = [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGALRM)]
+    of_python = sys.stdout, sys.excepthook, logging.root.manager.disable, list(warnings.filters)
+    of_torch = torch.get_default_dtype(), torch.is_grad_enabled(), torch.get_num_threads()
+    return Path.cwd(), umask, handlers, of_python, np.geterr(), of_torch
+
+
+class Changing(Masked):
+    """Does what `DOES` says, in the method that it says."""
+
+    def misbehaves(self, method: str) -> bool:
+        if DOES.get("where") == method:
+            DOES["places"].append(Path.cwd().name)
+            DOES["what"]()
+        return False
+
+
+DOES: dict[str, Any] = {}
+gymnasium.register("Changing-v0", Changing)
+
+
+@pytest.fixture
+def begin(env_config, workdir):
+    """`begin("step", what)`: such environments, in this process."""
+    made = []
+
+    def begin(where: str, what: Any, n_envs: int = 2, **changes: Any) -> Any:
+        DOES.update(where=where, what=what, places=[])
+        settings = {"render_mode": "rgb_array"} if where == "render" else {}
+        cfg = env_config("gym", id=f"{__name__}:Changing-v0", **changes)
+        made.append(make(cfg, n_envs=n_envs, seed=0, **settings))
+        return made[-1]
+
+    (workdir / "elsewhere" / "elsewhere").mkdir(parents=True)
+    yield begin
+    DOES["what"] = lambda: None
+    for env in made:
+        env.close()
+    DOES.clear()
+
+
+def play(env: Any, where: str, n_steps: int = 12) -> None:
+    env.reset()
+    for _ in range(n_steps):
+        env.step(np.zeros(env.num_envs, int))
+    if where == "action_masks":
+        env.env_method("action_masks")
+    if where == "render":
+        env.get_images()
+    if where == "close":
+        env.close()
+
+
+@pytest.mark.parametrize("where", METHODS[:5])
+@pytest.mark.parametrize("what", CHANGES)
+def test_what_is_changed_is_put_back(begin, where, what):
+    play(begin("", None), "close")
+    before = state()
+    env = begin(where, CHANGES[what], n_envs=1)
+    play(env, where)
+    assert DOES["places"] and state() == before
+
+
+@pytest.mark.parametrize("where", ["constructor", "reset", "step"])
+def test_an_environment_is_again_where_it_went(begin, where, workdir):
+    def go() -> None:
+        if Path.cwd() == workdir:
+            os.chdir("elsewhere")
+
+    env = begin(where, go, n_envs=1)
+    play(env, where)
+    DOES.update(where="reset", what=lambda: None, places=[])
+    play(env, where)
+    assert set(DOES["places"]) == {"elsewhere"} and Path.cwd() == workdir
+
+
+def test_where_an_environment_was_may_be_gone(begin, workdir):
+    def go() -> None:
+        os.chdir("elsewhere/elsewhere")
+        Path.cwd().rmdir()
+
+    env = begin("reset", go, n_envs=1)
+    env.reset()
+    DOES["what"] = lambda: None
+    play(env, "reset")
+    assert Path.cwd() == workdir
+
+
+class Odd(BaseException):
+    pass
+
+
+def raising(error: BaseException) -> Any:
+    def do() -> None:
+        raise error
+
+    return do
+
+
+ENDS = {
+    "exit": (lambda: sys.exit(0), r"called sys\.exit"),
+    "exit with words": (lambda: sys.exit("closed"), r"called sys\.exit .*closed"),
+    "interrupt": (raising(KeyboardInterrupt()), "raised KeyboardInterrupt"),
+    "generator": (raising(GeneratorExit()), "raised GeneratorExit"),
+    "cancelled": (raising(asyncio.CancelledError()), "raised CancelledError"),
+    "odd": (raising(Odd("my own")), "raised Odd .*my own"),
+    "stop": (raising(StopIteration()), "raised StopIteration"),
+}
+
+
+@pytest.fixture
+def ours():
+    """Ctrl-C as a command or a training handles it, which tells it from what others raise."""
+
+    def handle(number: int, frame: Any) -> None:
+        raise errors.Interrupted
+
+    handle.tells = True
+    before = signal.signal(signal.SIGINT, handle)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.parametrize("end", ENDS)
+@pytest.mark.parametrize("where", METHODS[:6])
+def test_whatever_ends_it_is_a_failure_of_the_environment(begin, ours, where, end, capsys):
+    what, words = ENDS[end]
+    if where == "close":
+        play(begin(where, what), where)
+        assert capsys.readouterr().err.count("in close") == 2  # of two environments
+        return
+    with pytest.raises(RlzooError, match=words) as caught:
+        play(begin(where, what, max_restarts=2, n_envs=1), where)
+    assert caught.value.code is ExitCode.TRAINING_FAILED
+    assert f"{__file__}:" in caught.value.message
+    assert capsys.readouterr().err.count("restarted") == (2 if where in ("reset", "step") else 0)
+    assert ("max_restarts" in caught.value.hint) == (where in ("reset", "step"))
+
+
+def test_a_real_interrupt_is_one(begin, ours, capsys):
+    env = begin("step", lambda: signal.raise_signal(signal.SIGINT))
+    with pytest.raises(errors.Interrupted):
+        play(env, "step")
+    assert "restarted" not in capsys.readouterr().err
+
+
+def test_an_interrupt_that_nobody_tells_apart_is_believed(begin, capsys):
+    env = begin("step", raising(KeyboardInterrupt()))
+    with pytest.raises(KeyboardInterrupt):
+        play(env, "step")
+    assert "restarted" not in capsys.readouterr().err
+
+
+def swallow() -> None:
+    while True:
+        try:
+            time.sleep(1000)
+        except BaseException:
+            DOES["swallowed"] = DOES.get("swallowed", 0) + 1
+            if DOES["swallowed"] > 2:
+                raise
+
+
+def spin() -> None:
+    while True:
+        pass
+
+
+HANGS = {"sleep": lambda: time.sleep(1000), "spin": spin, "swallow": swallow}
+
+
+@pytest.mark.parametrize("hang", HANGS)
+@pytest.mark.parametrize("where", ["reset", "step", "render", "close", "action_masks"])
+def test_a_call_that_hangs_ends(begin, where, hang, capsys, monkeypatch):
+    monkeypatch.setattr(watchdog, "LAST_SECONDS", 2.0)
+    env = begin(where, HANGS[hang], step_timeout=0.2, n_envs=1)
+    if where == "close":
+        play(env, where)
+        assert f"did not answer for 0.2 s in close: it is in {__file__}:" in capsys.readouterr().err
+        return
+    words = r"environment 0 did not answer for 0\.[26]\d* s .*it is in .*test_foreign_code\.py:"
+    with pytest.raises(RlzooError, match=words) as caught:
+        play(env, where)
+    assert caught.value.code is ExitCode.TRAINING_FAILED
+    assert "env.vec_env=subproc makes it anew; env.step_timeout=2 waits longer" in caught.value.hint
+    assert "max_restarts" not in caught.value.hint and "restarted" not in capsys.readouterr().err
+
+
+def test_a_constructor_that_hangs_ends(begin, monkeypatch):
+    monkeypatch.setattr("rlzoo.envs.vector.restarts.START_SECONDS", 0.3)
+    with pytest.raises(RlzooError, match=r"environment 0 did not answer for 0\.3 s while starting"):
+        begin("constructor", HANGS["sleep"], step_timeout=0.01)
+
+
+def test_slow_is_not_hung(begin):
+    env = begin("step", lambda: time.sleep(0.15), step_timeout=0.5)
+    play(env, "step", n_steps=4)
+
+
+def test_a_debugger_may_take_its_time(begin):
+    source = "import time\ndef interaction():\n    time.sleep(0.6)\n"
+    there: dict[str, Any] = {"__name__": "pdb"}
+    exec(source, there)
+    env = begin("step", there["interaction"], step_timeout=0.2, n_envs=1)
+    play(env, "step", n_steps=1)
