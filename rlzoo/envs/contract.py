@@ -229,7 +229,7 @@ def _take_tuple(parts: list[Take], value: Any) -> tuple[Any, ...]:
 def _number(reward: Any) -> float:
     if isinstance(reward, str | bytes):
         raise _MisfitError
-    return float(reward.item() if isinstance(reward, np.ndarray) else reward)
+    return float(np.asarray(reward).item() if isinstance(reward, np.ndarray | list | tuple) else reward)
 
 
 def _flag(end: Any) -> bool:

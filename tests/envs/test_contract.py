@@ -45,30 +45,32 @@ def line_of(method: str) -> str:
     return f"{os.path.relpath(__file__)}:{getattr(Odd, method).__code__.co_firstlineno}"
 
 
+FIVE = "step() must return five values, (observation, reward, terminated, truncated, info), not"
 GARBAGE = [
-    ({"step": None}, "step() of Odd returned None, not observation, reward, terminated, truncated and info"),
-    ({"step": (0, 1.0, False)}, "step() of Odd returned 3 values, not observation, reward,"),
-    ({"step": 5}, "step() of Odd returned 5, not"),
-    ({"observation": None}, "step() of Odd returned an observation that is None, not one of Box(-1.0, 1.0, (2,)"),
-    ({"observation": np.zeros(3)}, "is an array of float64 of shape (3,), not one of Box("),
-    ({"observation": np.zeros((1, 2))}, "is an array of float64 of shape (1, 2), not one of Box("),
-    ({"observation": [0, "a"]}, "is 2 values, not one of Box("),
-    ({"observation": [[0, 1], [2]]}, "is 2 values, not one of Box("),
-    ({"observation": {"a": 1}}, "is a dict, not one of Box("),
-    ({"reward": None}, "step() of Odd returned a reward that is None, not one number"),
-    ({"reward": np.zeros(2)}, "a reward that is an array of float64 of shape (2,), not one number"),
-    ({"reward": "1.5"}, "a reward that is the text '1.5', not one number"),
-    ({"reward": [1.0]}, "a reward that is 1 value, not one number"),
-    ({"reward": 1j}, "a reward that is a complex, not one number"),
-    ({"terminated": None}, "step() of Odd returned terminated that is None, not True or False"),
-    ({"truncated": "no"}, "truncated that is the text 'no', not True or False"),
-    ({"truncated": np.array([True, False])}, "truncated that is an array of bool of shape (2,), not True"),
-    ({"terminated": {}}, "terminated that is a dict, not True or False"),
-    ({"info": None}, "step() of Odd returned an info that is None, not a dict"),
-    ({"info": [("a", 1)]}, "an info that is 1 value, not a dict"),
-    ({"reset": np.zeros(2)}, "reset() of Odd returned an array of float64 of shape (2,), not observation and info"),
-    ({"reset": (np.zeros(2), None)}, "reset() of Odd returned an info that is None, not a dict"),
-    ({"reset": (np.zeros(5), {})}, "reset() of Odd returned an observation that is an array of float64 of shape (5,)"),
+    ({"step": None}, f"{FIVE} nothing"),
+    ({"step": (0, 1.0, False)}, f"{FIVE} 3 values"),
+    ({"step": 5}, f"{FIVE} 5"),
+    ({"observation": None}, "step(): observation is None, and observation_space is a Box of shape (2,) and float32"),
+    ({"observation": np.zeros(3)}, "step(): observation has shape (3,), and observation_space says (2,)"),
+    ({"observation": np.zeros((1, 2))}, "step(): observation has shape (1, 2), and"),
+    ({"observation": [0, "a"]}, "step(): observation is a list of 2, and"),
+    ({"observation": [[0, 1], [2]]}, "step(): observation is a list of 2, and"),
+    ({"observation": {"a": 1}}, "step(): observation is a dict, and"),
+    ({"reward": None}, "step() must return one number as the reward, not None"),
+    ({"reward": np.zeros(2)}, "one number as the reward, not a numpy.ndarray of shape (2,)"),
+    ({"reward": "1.5"}, "one number as the reward, not the text '1.5'"),
+    ({"reward": [1.0, 2.0]}, "one number as the reward, not a list of 2"),
+    ({"reward": 1j}, "one number as the reward, not a complex"),
+    ({"terminated": None}, "step() must return True or False as terminated, not None"),
+    ({"truncated": "no"}, "True or False as truncated, not the text 'no'"),
+    ({"truncated": np.array([True, False])}, "True or False as truncated, not a numpy.ndarray"),
+    ({"terminated": {}}, "True or False as terminated, not a dict"),
+    ({"info": None}, "where info is a dict, not None"),
+    ({"info": [("a", 1)]}, "where info is a dict, not a list of 1"),
+    ({"reset": np.zeros(3)}, "reset() must return two values, (observation, info), not a numpy.ndarray alone"),
+    ({"reset": (np.zeros(2), None)}, "where info is a dict, not None"),
+    ({"reset": (np.zeros(5), {})}, "reset(): observation has shape (5,), and observation_space says (2,)"),
+    ({"reset": None}, "reset() must return two values, (observation, info), not nothing"),
 ]
 
 
@@ -86,6 +88,7 @@ def test_garbage_is_refused_in_the_words_of_the_contract(answers, words):
     ("answers", "reward", "ends"),
     [
         ({"reward": np.array([2.5])}, 2.5, (False, False)),
+        ({"reward": [2.5]}, 2.5, (False, False)),
         ({"reward": np.array(2.5)}, 2.5, (False, False)),
         ({"reward": np.float32(0.5), "terminated": np.bool_(True)}, 0.5, (True, False)),
         ({"reward": True, "truncated": 1}, 1.0, (False, True)),
@@ -126,32 +129,54 @@ def test_observations_of_every_kind_of_space_are_taken(space, value, taken):
 @pytest.mark.parametrize(
     ("space", "value", "words"),
     [
-        (spaces.Discrete(3), 3, "3, not a whole number from 0 to 2"),
-        (spaces.Discrete(3), 1.5, "1.5, not a whole number from 0 to 2"),
-        (spaces.Discrete(3), float("nan"), "nan, not a whole number from 0 to 2"),
-        (spaces.Discrete(3), "1", "the text '1', not a whole number"),
-        (spaces.Dict(a=BOX), {"b": 1}, "a dict without 'a'"),
-        (
-            spaces.Dict(a=spaces.Dict(b=BOX)),
-            {"a": {"b": 5}},
-            "a dict in which 'a' is a dict in which 'b' is 5, not one",
-        ),
-        (spaces.Dict(a=BOX), [1, 2], "2 values, not a dict of 'a'"),
-        (spaces.Tuple([BOX]), ([1, 2], 3), "2 values, not a tuple of 1"),
-        (spaces.MultiBinary(2), np.array(["a", "b"]), "an array of str32 of shape (2,), not one of MultiBinary"),
+        (spaces.Discrete(3), 3, "observation is 3, and observation_space allows from 0 to 2"),
+        (spaces.Discrete(3), 1.5, "observation is float64, and observation_space says int64: it loses its fractions"),
+        (spaces.Discrete(3), "1", "observation is the text '1', and"),
+        (spaces.Dict(a=BOX), {"b": 1}, "observation lacks 'a', which observation_space has"),
+        (spaces.Dict(a=spaces.Dict(b=BOX)), {"a": {"b": 5}}, "observation['a']['b'] has shape (), and"),
+        (spaces.Dict(a=BOX), [1, 2], "observation is a list of 2, and observation_space is a Dict of 'a'"),
+        (spaces.Tuple([BOX]), ([1, 2], 3), "observation has 2, and observation_space is a Tuple of 1 parts"),
+        (spaces.MultiBinary(2), np.array(["a", "b"]), "observation is a numpy.ndarray, and"),
     ],
 )
 def test_observations_of_another_form_are_named(space, value, words):
-    with pytest.raises(Exception, match=re.escape(words)):
-        contract.taker(space)(value)
+    env = Odd(observation=value)
+    env.observation_space = space
+    with pytest.raises(ContractError, match=re.escape(words)):
+        Contract(env).step(0)
 
 
 def test_a_space_that_is_missing_is_named():
     class Nowhere(Odd):
         observation_space = None
 
-    with pytest.raises(ContractError, match=r"Nowhere left observation_space unset, not a space \("):
+    with pytest.raises(ContractError, match=r"observation_space must be a space .*test_contract\.py:\d+\)"):
         Contract(Nowhere())
+
+
+@pytest.mark.parametrize("masks", ["yes", None, [True], np.ones(3, bool), ["a", "b"]])
+def test_masks_that_are_none_are_named(masks):
+    env = Odd()
+    env.action_masks = lambda: masks
+    with pytest.raises(ContractError, match=r"action_masks\(\) must return 2 times True or False"):
+        Contract(env).get_wrapper_attr("action_masks")()
+
+
+@pytest.mark.parametrize(
+    ("rewards", "taken"), [(np.ones((2, 1)), [1, 1]), ([1, 2], [1, 2]), (3, None), ("no", None), (np.ones(3), None)]
+)
+def test_rewards_of_goals_are_one_for_each(rewards, taken):
+    env = Odd()
+    env.observation_space = spaces.Dict(achieved_goal=BOX)
+    env.compute_reward = lambda *_: rewards
+    compute_reward = Contract(env).get_wrapper_attr("compute_reward")
+    if taken is not None:
+        assert compute_reward(np.zeros((2, 2)), np.zeros((2, 2)), [{}, {}]).tolist() == taken
+        return
+    with pytest.raises(
+        ContractError, match=r"compute_reward\(\) must return an array of 2 rewards for 2 goals at once"
+    ):
+        compute_reward(np.zeros((2, 2)), np.zeros((2, 2)), [{}, {}])
 
 
 class Shared(Odd):

@@ -148,7 +148,7 @@ def test_what_speaks_no_api_is_refused_before_anything_starts(tmp_path, monkeypa
 @pytest.mark.parametrize("vec_env", ["dummy", "subproc"])
 def test_what_turns_out_later_is_not_made_anew(begin, vec_env, capsys):
     env = begin("Later", vec_env, n_envs=2)
-    with pytest.raises(RlzooError, match=r"step\(\) of Later returned 3 values, not .*old_envs.py:138") as caught:
+    with pytest.raises(RlzooError, match=r"step\(\) must return five values.*old_envs.py:138") as caught:
         play(env)
     assert "max_restarts" not in str(caught.value)
     assert "restarted" not in capsys.readouterr().err
