@@ -1,9 +1,9 @@
-"""Trains every algorithm of rlzoo's own on a small environment and writes its learning curve to `results/curves/`.
+"""Trains algorithms of rlzoo's own on a small environment and writes their learning curves to `results/curves/`.
 
 Usage: `python benchmarks/curves.py [algo ...] [--seeds 0,1,2] [--jobs 1] [--runs-dir runs/curves]`
 
 A curve is a CSV file with what every seed measured, and the command and the versions in comments above. `make docs`
-draws it on the page of the algorithm. A row for a new algorithm goes into `CURVES`.
+draws it on the page of the algorithm. An algorithm is measured if it has a row in `CURVES`.
 """
 
 from __future__ import annotations
@@ -18,7 +18,6 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from rlzoo.algos.specs import ALGOS
 from rlzoo.runs.run import Run, find_runs
 
 RESULTS = Path(__file__).parent / "results" / "curves"
@@ -45,8 +44,7 @@ FROZEN_LAKE = "env=FrozenLake env.kwargs.is_slippery=false total_timesteps=5_000
 SEARCH = "env=CartPole total_timesteps=40_000 eval.freq=2_000 eval.n_episodes=10"
 CART_POLE = "env=CartPole total_timesteps=100_000 eval.freq=5_000 eval.n_episodes=10"
 VALUES = Curve("env=FrozenLake total_timesteps=50_000", "train/value_mean", "mean_value_of_states")
-PLANS = "computed from the transition table, without a training to draw"
-CURVES: dict[str, Curve | str] = {
+CURVES = {
     "q_learning": Curve(FROZEN_LAKE),
     "sarsa": Curve(FROZEN_LAKE),
     "expected_sarsa": Curve(FROZEN_LAKE),
@@ -54,8 +52,6 @@ CURVES: dict[str, Curve | str] = {
     "dyna_q": Curve(FROZEN_LAKE),
     "mc_prediction": VALUES,
     "td0": VALUES,
-    "value_iteration": PLANS,
-    "policy_iteration": PLANS,
     "reinforce": Curve(CART_POLE),
     "actor_critic": Curve(CART_POLE),
     "ppo_scratch": Curve(CART_POLE),
@@ -65,13 +61,12 @@ CURVES: dict[str, Curve | str] = {
     "cem": Curve(SEARCH),
     "evolution_strategies": Curve(SEARCH),
 }
-"""How each algorithm is measured, or why there is no curve of it."""
+"""How algorithms are measured. Planning has no training to draw."""
 
 
 def main() -> None:
-    measured = [name for name, curve in CURVES.items() if name in ALGOS and isinstance(curve, Curve)]
     parser = argparse.ArgumentParser()
-    parser.add_argument("names", nargs="*", default=measured, choices=[*measured, []])
+    parser.add_argument("names", nargs="*", default=list(CURVES), choices=[*CURVES, []])
     parser.add_argument("--seeds", default="0,1,2")
     parser.add_argument("--jobs", type=int, default=1)
     parser.add_argument("--runs-dir", default="runs/curves")
@@ -84,7 +79,6 @@ def main() -> None:
 def measure(name: str, seeds: str, jobs: int, folder: Path) -> None:
     """Train one algorithm and write its curve; the runs stay in `folder`."""
     curve = CURVES[name]
-    assert isinstance(curve, Curve)
     words = ["train", "-m", f"algo={name}", *curve.words.split(), f"seed={seeds}"]
     subprocess.run(
         [sys.executable, "-m", "rlzoo", *words, f"n_jobs={jobs}", "logger=csv", f"runs_dir={folder}"], check=True
