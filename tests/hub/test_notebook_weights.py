@@ -102,7 +102,6 @@ def test_a_process_without_rlzoo_plays_them(packages, observations, tmp_path):
 def test_every_network_of_our_own_has_its_names():
     own = [spec for spec in ALGOS.values() if spec.backend == "rlzoo" and spec.family not in ("tabular", "planning")]
     searches = {spec.name for spec in own if issubclass(registry.load(spec.entry_point), PolicySearch)}
-    assert searches == {"hill_climbing", "simulated_annealing", "evolution_strategies", "cem"}
     assert {spec.name for spec in own} - searches == PARTS.keys()
 
 

@@ -68,9 +68,9 @@ class PolicySearch(ABC):
     def tell(self, candidates: np.ndarray, returns: np.ndarray) -> None:
         """Learn from what candidates (n_candidates, n_weights) returned, (n_candidates,)."""
 
-    @abstractmethod
     def metrics(self) -> dict[str, float]:
-        """Numbers for the log."""
+        """Numbers for the log, besides the returns."""
+        return {}
 
     @property
     def num_timesteps(self) -> int:
