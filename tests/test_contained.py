@@ -14,8 +14,7 @@ from pathlib import Path
 import pytest
 
 from rlzoo import contained
-from rlzoo.cli import validate
-from rlzoo.cli.commands import list as listing
+from rlzoo.cli import listing, validate
 from rlzoo.config import assignments
 from rlzoo.console import LogFile
 from rlzoo.course import certificate

@@ -20,6 +20,7 @@ from rlzoo.config import files
 from rlzoo.config.fields import Field
 from rlzoo.config.files import read_choice, read_comments
 from rlzoo.config.paths import root
+from rlzoo.console import print_lines, print_pairs, print_table
 from rlzoo.redaction import redact_values
 
 ENVS = ("CartPole", "FrozenLake", "Pendulum")
@@ -83,6 +84,43 @@ class Explanation:
     hyperparameters: tuple[Hyperparameter, ...]
     tuned_sets: tuple[str, ...]
     commands: dict[str, str]
+
+    def show(self) -> None:
+        """Print it for people."""
+        rows = [(row.name, as_yaml(row.default), row.range, row.meaning) for row in self.hyperparameters]
+        print_pairs([(self.algo, self.summary)])
+        print()
+        print_pairs([(name, value) for name, value in self._facts().items() if value])
+        print_table(("hyperparameter", "default", "range", "meaning"), rows)
+        width = max(map(len, self.commands))
+        for command, what in self.commands.items():
+            print_lines(f"  {command:{width}}  # {what}")
+
+    def _facts(self) -> dict[str, str]:
+        """What is said before the hyperparameters; what is empty does not apply."""
+        flags = {
+            "its policy has a memory": self.recurrent,
+            "takes masks of the valid actions": self.masked,
+            "learns from a dataset": self.offline,
+        }
+        backends = {"sb3": "of Stable-Baselines3", "sb3_contrib": "of sb3-contrib", "rlzoo": "of rlzoo itself"}
+        is_custom = self.backend == "custom"
+        entry_point = self.entry_point if is_custom else self.entry_point.partition(":")[2]
+        tuned = (f"{name} (every game)" if name == "atari" else name for name in self.tuned_sets)
+        spaces = "what its class takes" if is_custom else "any that its networks take"
+        return {
+            "also called": ", ".join(self.aliases),
+            "runs": self.name if self.name not in (self.algo, self.entry_point) else "",
+            "class": f"{entry_point} {backends.get(self.backend, '')}".strip(),
+            "file": self.file,
+            "settings": self.settings,
+            "page": self.page,
+            "paper": self.paper,
+            "kind": ", ".join([self.family.replace("_", "-"), *(flag for flag, holds in flags.items() if holds)]),
+            "observations": ", ".join(self.observation_spaces) or spaces,
+            "actions": ", ".join(self.action_spaces) or spaces,
+            "tuned for": ", ".join(tuned) or "no environment yet",
+        }
 
 
 def is_known(algo: str) -> bool:

@@ -9,9 +9,11 @@ from typing import Any, TypeVar
 from rlzoo.algos.specs import ALGOS, ALIASES
 from rlzoo.config import aliases, assignments, env_names, files
 from rlzoo.config.files import read_choice
+from rlzoo.config.schema import LeaderboardConfig
+from rlzoo.console import print_lines, print_table, say, warn
 from rlzoo.course.scores import LeftOut, Score, course_envs, variant_of
 from rlzoo.errors import Problem
-from rlzoo.evaluation.evaluate import OverSeeds, checkpoint_text
+from rlzoo.evaluation.evaluate import MIN_SEEDS, OverSeeds, checkpoint_text
 from rlzoo.registry import did_you_mean
 
 RUN_COLUMNS = (
@@ -23,6 +25,10 @@ ALGO_COLUMNS = (
     *("rank", "algo", "differs in", "seeds", "mean over seeds", "std over seeds", "seeds' means, or IQM [95 % CI]"),
     *("episodes", "checkpoint"),
 )
+SPARE = ("date", "episodes", "seed", "trained", "IQM [95 % CI]", "checkpoint")
+"""Columns that a narrow terminal goes without, the first of them first."""
+SHOWN = 5
+"""Runs without a result that are named; all of them are in --json."""
 S = TypeVar("S", Score, LeftOut)
 R = TypeVar("R")
 
@@ -242,3 +248,42 @@ def _title(env: str, variant: str) -> str:
     ]
     name = f"{env} ({variant})" if variant else env or "no environment named"
     return f"{name} | {'; '.join(asked)}" if asked else name
+
+
+def show(boards: Sequence[Board | GroupBoard], left_out: Sequence[LeftOut], cfg: LeaderboardConfig) -> None:
+    """Print them for people, and below them what has no result."""
+    for board in boards:
+        print_table(*board.table(cfg.n), title=board.title, spare=SPARE)
+    for board in boards:
+        if len(board.rows) > cfg.n:
+            print_lines(f"{board.env}: {cfg.n} of {len(board.rows)}; n={len(board.rows)} shows all")
+    if boards:
+        print_lines(_meaning(cfg))
+    for found in left_out:
+        if found.damaged:
+            warn(f"left out: {found.where}: {found.reason}")
+    without = [found for found in left_out if not found.damaged]
+    for found in without[:SHOWN]:
+        say(f"without a result: {found.where}: {found.reason}")
+    if len(without) > SHOWN:
+        say(f"and {len(without) - SHOWN} more without a result")
+    if not boards:
+        where = "on the Hub" if cfg.source == "hub" or cfg.user else f"below {cfg.runs_dir}"
+        wanted = " ".join(f"{key}={value}" for key, value in (("algo", cfg.algo), ("env", cfg.env)) if value)
+        print_lines(f"no results {where}{f' of {wanted}' if wanted else ''}")
+
+
+def _meaning(cfg: LeaderboardConfig) -> str:
+    if cfg.by == "algo":
+        which = "the checkpoint that ships" if cfg.checkpoint == "ships" else "the last checkpoint"
+        return (
+            f"Evaluations of {which}, in order of the mean over training seeds. Runs that differ in more than their "
+            f"seeds are kept apart; an interval needs {MIN_SEEDS} seeds."
+        )
+    if cfg.source == "hub" or cfg.user is not None:
+        return "What the authors of the models state; nobody has checked it."
+    which = "the last checkpoint" if cfg.checkpoint == "last" else "the checkpoint that ships"
+    return (
+        f"Evaluations of {which}, of at least {cfg.n_episodes} episodes; spread and interval are over episodes of that "
+        "one policy."
+    )

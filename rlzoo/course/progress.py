@@ -5,11 +5,13 @@ from __future__ import annotations
 import shlex
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from rlzoo.algos.specs import ALGOS
 from rlzoo.config import assignments as course
 from rlzoo.config.assignments import Assignment
+from rlzoo.console import print_lines, print_pairs, print_table, warn
 from rlzoo.course.scores import LeftOut, Score, env_of, read_models, read_runs
 from rlzoo.evaluation.evaluate import checkpoint_text
 from rlzoo.runs.run import Run
@@ -110,6 +112,38 @@ class Report:
             "assignments": [standing.as_data() for standing in self.standings],
             "damaged": [asdict(left) for left in self.damaged],
         }
+
+    def show(self, written: Sequence[Path], *, wants: bool) -> None:
+        """Print it for people; `written` are the files of the certificate, `wants` whether one is asked for."""
+        for left in self.damaged:
+            warn(f"left out: {left.where}: {left.reason}")
+        title = "The Deep RL Course: mean - std over episodes, and the bar for it; (in brackets: not certified)"
+        print_table(COLUMNS, [standing.cells() for standing in self.standings], title=title)
+        found = [standing for standing in self.standings if standing.where and standing.state != "open"]
+        if found:
+            print("these are of:")
+            print_pairs((standing.title, standing.agent) for standing in found)
+        if any(standing.stated for standing in found):
+            print("* as the card of a model on the Hub states it; nobody has measured it again")
+        n_passed, total = len(self.passed), len(course.certified())
+        print_lines(f"{n_passed} of {total} passed ({n_passed / total:.0%}){self._level()}")
+        still = [one for one in self.standings if one.state != "passed" and one.assignment.certified]
+        if still:
+            print("still to do:")
+            print_pairs((standing.title, standing.next) for standing in still)
+        if written:
+            print_lines(f"certificate: {' and '.join(map(str, written))}")
+        elif wants:
+            missing = course.LEVELS[-1].needed - n_passed
+            print_lines(f"no certificate yet: {missing} more {'is' if missing == 1 else 'are'} needed")
+        elif self.level is not None:
+            print("rlzoo certify name='Ada Lovelace' writes the certificate")
+
+    def _level(self) -> str:
+        if self.level is not None:
+            return f": {self.level.name}"
+        lowest = course.LEVELS[-1]
+        return f"; {lowest.needed} ({lowest.share:.0%}) are {lowest.name}, all of them {course.LEVELS[0].name}"
 
 
 def assess(runs: Iterable[Run] = (), models: Iterable[Model] = ()) -> Report:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import secrets
+import shlex
 import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -12,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from rlzoo import contained
 from rlzoo.config.paths import at_home
-from rlzoo.console import say
+from rlzoo.console import print_lines, print_pairs, say, warn
 from rlzoo.errors import ConfigError, ExitCode, Problem, RlzooError, clean
 from rlzoo.hub import client
 from rlzoo.hub.formats import read as layouts
@@ -98,6 +99,26 @@ def describe(run: Run) -> dict[str, Any]:
         "num_timesteps": run.find_checkpoint().num_timesteps,
         **{key: value for key, value in about.items() if key != "wishes"},
     }
+
+
+def show(found: dict[str, Any]) -> None:
+    """Print what `describe` says for people."""
+    steps, commit = found["num_timesteps"], found["commit"][:8]
+    print_pairs(
+        [
+            ("run", found["run"]),
+            ("agent", f"{found['algo']} on {found['env']}{f', {steps:,} steps' if steps else ''}"),
+            ("from", f"{found['repo_id']} at commit {commit}, {found['file']}"),
+            ("layout", layouts.FORMATS[found["layout"]].title),
+            ("published", found["published"] or "no score"),
+        ]
+    )
+    for text in found["assumed"]:
+        print_lines(f"assumed: {text}")
+    for record in found["trusted"]:
+        warn(f"unpickled on trust: {record['file']}, SHA-256 {record['sha256'][:16]}…")
+    for command in ("evaluate", "enjoy", "record"):
+        print_lines("  " + shlex.join(("rlzoo", command, f"run={found['run']}")))
 
 
 def _listing(api: HfApi, repo_id: str, revision: str | None) -> tuple[Origin, dict[str, int]]:

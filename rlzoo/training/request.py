@@ -11,9 +11,10 @@ from rlzoo.config.compose import Composition, compose, expand_jobs
 from rlzoo.config.overrides import key_of
 from rlzoo.config.parse import dump, parse
 from rlzoo.config.quoting import unquoted
-from rlzoo.console import say
+from rlzoo.console import print_lines, say
 from rlzoo.envs import probe
 from rlzoo.errors import ConfigError, Problem, RlzooError
+from rlzoo.redaction import redact_values
 from rlzoo.runs.config import RunConfig
 from rlzoo.runs.run import Run, write_text
 from rlzoo.training import resume
@@ -113,6 +114,31 @@ def check_all(compositions: Sequence[Composition]) -> list[Request]:
     if problems:
         raise ConfigError(list(problems.values()))
     return requests
+
+
+def show_plan(requests: Sequence[Request], *, trust: bool) -> None:
+    """Print every job's configuration, tuned sets, memory and estimated time; nothing is written."""
+    from rlzoo.training.estimate import estimates
+    from rlzoo.training.train import rehearse
+
+    for index, request in enumerate(requests):
+        if len(requests) > 1:
+            print_lines(f"--- job {index + 1} of {len(requests)}")
+        config = request.config
+        if config.init_from is not None:
+            rehearse(dataclasses.replace(config, seed=config.seed or 0), trust=trust)
+        print_lines(*as_yaml(dump(config)).split("\n"))
+        tuned = request.composition.hyperparams
+        print_lines(f"tuned hyperparameters: {', '.join(tuned) if tuned else 'none: algorithm defaults'}")
+        print_lines(*estimates(config))
+    print("every check passed; nothing was started or written")
+
+
+def as_yaml(values: Mapping[str, Any]) -> str:
+    """A configuration as its file says it, without secrets."""
+    import yaml
+
+    return str(yaml.safe_dump(redact_values(values), sort_keys=False, allow_unicode=True))
 
 
 def job_of(request: Request, own: Mapping[str, str] | None = None) -> dict[str, Any]:

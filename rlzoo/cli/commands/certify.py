@@ -7,12 +7,10 @@ from datetime import datetime
 from pathlib import Path
 
 from rlzoo.cli.command import Answer, Call, command
-from rlzoo.config import assignments as course
 from rlzoo.config.paths import at_home
 from rlzoo.config.schema import CertifyConfig
-from rlzoo.console import print_lines, print_pairs, print_table, warn
 from rlzoo.course import certificate
-from rlzoo.course.progress import COLUMNS, Report, assess
+from rlzoo.course.progress import assess
 from rlzoo.course.scores import runs_named
 from rlzoo.errors import Problem, RlzooError
 
@@ -39,7 +37,7 @@ def main(call: Call[CertifyConfig]) -> Answer:
         today = datetime.now().astimezone().date()
         written = certificate.write(cfg.name, report.level, certified, at_home(cfg.folder), today)
     data = {**report.as_data(), "certificate": [str(path) for path in written]}
-    return Answer(data, lambda: _print(report, written, wants=cfg.name is not None))
+    return Answer(data, lambda: report.show(written, wants=cfg.name is not None))
 
 
 def _cross_problems(cfg: CertifyConfig, named: Sequence[str]) -> list[Problem]:
@@ -56,36 +54,3 @@ def _cross_problems(cfg: CertifyConfig, named: Sequence[str]) -> list[Problem]:
         except RlzooError as error:
             problems.append(Problem("name", error.message.removeprefix("name: "), error.hint))
     return problems
-
-
-def _print(report: Report, written: Sequence[Path], *, wants: bool) -> None:
-    for left in report.damaged:
-        warn(f"left out: {left.where}: {left.reason}")
-    title = "The Deep RL Course: mean - std over episodes, and the bar for it; (in brackets: not certified)"
-    print_table(COLUMNS, [standing.cells() for standing in report.standings], title=title)
-    found = [standing for standing in report.standings if standing.where and standing.state != "open"]
-    if found:
-        print("these are of:")
-        print_pairs((standing.title, standing.agent) for standing in found)
-    if any(standing.stated for standing in found):
-        print("* as the card of a model on the Hub states it; nobody has measured it again")
-    n_passed, total = len(report.passed), len(course.certified())
-    print_lines(f"{n_passed} of {total} passed ({n_passed / total:.0%}){_level(report)}")
-    still = [one for one in report.standings if one.state != "passed" and one.assignment.certified]
-    if still:
-        print("still to do:")
-        print_pairs((standing.title, standing.next) for standing in still)
-    if written:
-        print_lines(f"certificate: {' and '.join(map(str, written))}")
-    elif wants:
-        missing = course.LEVELS[-1].needed - n_passed
-        print_lines(f"no certificate yet: {missing} more {'is' if missing == 1 else 'are'} needed")
-    elif report.level is not None:
-        print("rlzoo certify name='Ada Lovelace' writes the certificate")
-
-
-def _level(report: Report) -> str:
-    if report.level is not None:
-        return f": {report.level.name}"
-    lowest = course.LEVELS[-1]
-    return f"; {lowest.needed} ({lowest.share:.0%}) are {lowest.name}, all of them {course.LEVELS[0].name}"

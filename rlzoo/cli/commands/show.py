@@ -6,10 +6,10 @@ import json
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
-from rlzoo.algos.explain import Explanation, as_yaml, explain, is_known
+from rlzoo.algos.explain import explain, is_known
 from rlzoo.cli.command import Answer, Entry
 from rlzoo.config.overrides import key_of
-from rlzoo.console import print_lines, print_pairs, print_table, say
+from rlzoo.console import print_table, say
 from rlzoo.errors import ConfigError, ExitCode
 from rlzoo.redaction import redact_values
 
@@ -26,7 +26,7 @@ def _show(arguments: Arguments) -> Answer | int:
     key, _, value = arguments.words[0].partition("=") if len(arguments.words) == 1 else ("", "", "")
     if key == "algo" and is_known(value):
         about = explain(value)
-        return Answer(asdict(about), lambda: _print_algorithm(about), allow_nan=True)
+        return Answer(asdict(about), about.show, allow_nan=True)
     return _show_configuration(arguments.words)
 
 
@@ -48,47 +48,6 @@ def _show_configuration(words: list[str]) -> Answer:
 
     data = [{"key": key, "value": value, "from": origin} for key, value, origin in rows]
     return Answer(data, show, allow_nan=True)
-
-
-def _print_algorithm(about: Explanation) -> None:
-    rows = [(row.name, as_yaml(row.default), row.range, row.meaning) for row in about.hyperparameters]
-    print_pairs([(about.algo, about.summary)])
-    print()
-    print_pairs([(name, value) for name, value in _facts(about).items() if value])
-    print_table(("hyperparameter", "default", "range", "meaning"), rows)
-    width = max(map(len, about.commands))
-    for command, what in about.commands.items():
-        print_lines(f"  {command:{width}}  # {what}")
-
-
-def _facts(about: Explanation) -> dict[str, str]:
-    """What is said before the hyperparameters; what is empty does not apply."""
-    flags = {
-        "its policy has a memory": about.recurrent,
-        "takes masks of the valid actions": about.masked,
-        "learns from a dataset": about.offline,
-    }
-    backends = {"sb3": "of Stable-Baselines3", "sb3_contrib": "of sb3-contrib", "rlzoo": "of rlzoo itself"}
-    is_custom = about.backend == "custom"
-    entry_point = about.entry_point if is_custom else about.entry_point.partition(":")[2]
-    spaces = "what its class takes" if is_custom else "any that its networks take"
-    return {
-        "also called": ", ".join(about.aliases),
-        "runs": about.name if about.name not in (about.algo, about.entry_point) else "",
-        "class": f"{entry_point} {backends.get(about.backend, '')}".strip(),
-        "file": about.file,
-        "settings": about.settings,
-        "page": about.page,
-        "paper": about.paper,
-        "kind": ", ".join([about.family.replace("_", "-"), *(flag for flag, holds in flags.items() if holds)]),
-        "observations": ", ".join(about.observation_spaces) or spaces,
-        "actions": ", ".join(about.action_spaces) or spaces,
-        "tuned for": ", ".join(_tuned(name) for name in about.tuned_sets) or "no environment yet",
-    }
-
-
-def _tuned(name: str) -> str:
-    return f"{name} (every game)" if name == "atari" else name
 
 
 def _print_remarks(composition: Composition) -> ExitCode:

@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from rlzoo.cli.command import Entry
 from rlzoo.config.compose import Composition
-from rlzoo.config.parse import dump
 from rlzoo.console import print_lines, say
 from rlzoo.errors import ConfigError, ExitCode, RlzooError
 from rlzoo.evaluation.evaluate import print_results
-from rlzoo.redaction import redact_values
 from rlzoo.training import resume
 from rlzoo.training.preflight import Request
-from rlzoo.training.request import AUTO, check_all, job_of, plan, run_job, split
+from rlzoo.training.request import AUTO, as_yaml, check_all, job_of, plan, run_job, show_plan, split
 
 if TYPE_CHECKING:
     from rlzoo.cli.main import Arguments
@@ -34,7 +31,8 @@ def _train(arguments: Arguments) -> int:
     for notice in dict.fromkeys(notice for request in requests for notice in request.notices):
         say(f"note: {notice}")
     if arguments.dry_run:
-        return _print_plan(requests, trust=own.get("trust") == "true")
+        show_plan(requests, trust=own.get("trust") == "true")
+        return ExitCode.DONE
     if len(requests) == 1 and requests[0].config.launcher["name"] == "local":
         return _train_one(requests[0], own)
     from rlzoo.training.sweep import train_many
@@ -68,30 +66,5 @@ def _print_config(compositions: Sequence[Composition]) -> int:
     problems = {str(p): p for c in compositions for p in map(c.locate, c.problems)}
     if problems:
         raise ConfigError(list(problems.values()))
-    print_lines(*"---\n".join(_as_yaml(c.values) for c in compositions).removesuffix("\n").split("\n"))
+    print_lines(*"---\n".join(as_yaml(c.values) for c in compositions).removesuffix("\n").split("\n"))
     return ExitCode.DONE
-
-
-def _print_plan(requests: Sequence[Request], *, trust: bool) -> int:
-    """Print every job's configuration, tuned sets, memory and estimated time; nothing is written."""
-    from rlzoo.training.estimate import estimates
-    from rlzoo.training.train import rehearse
-
-    for index, request in enumerate(requests):
-        if len(requests) > 1:
-            print_lines(f"--- job {index + 1} of {len(requests)}")
-        config = request.config
-        if config.init_from is not None:
-            rehearse(dataclasses.replace(config, seed=config.seed or 0), trust=trust)
-        print_lines(*_as_yaml(dump(config)).split("\n"))
-        tuned = request.composition.hyperparams
-        print_lines(f"tuned hyperparameters: {', '.join(tuned) if tuned else 'none: algorithm defaults'}")
-        print_lines(*estimates(config))
-    print("every check passed; nothing was started or written")
-    return ExitCode.DONE
-
-
-def _as_yaml(values: Mapping[str, Any]) -> str:
-    import yaml
-
-    return str(yaml.safe_dump(redact_values(values), sort_keys=False, allow_unicode=True))

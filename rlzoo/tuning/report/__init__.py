@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from rlzoo import contained
+from rlzoo.console import print_pairs, print_table, say
 from rlzoo.errors import ExitCode, RlzooError
 
 if TYPE_CHECKING:
@@ -33,6 +34,11 @@ class Written(NamedTuple):
     pictures: dict[str, Path]
     not_drawn: dict[str, str]
     missing: str = ""
+
+    def as_data(self) -> dict[str, object]:
+        """For programs."""
+        pictures = {name: str(path) for name, path in self.pictures.items()}
+        return {"report": str(self.page), "pictures": pictures, "not_drawn": self.not_drawn}
 
 
 def write(report: Report, importance: Importance, folder: Path) -> Written:
@@ -67,6 +73,41 @@ def write(report: Report, importance: Importance, folder: Path) -> Written:
         raise RlzooError(f"cannot write the report to {folder}: {error.strerror}", hint, ExitCode.STORAGE) from error
     reasons = {each.name: each.reason for each in pictures if each.png is None}
     return Written(folder / PAGE, found, reasons, missing)
+
+
+def show(report: Report, written: Written, n: int) -> None:
+    """Print the `n` best trials of a report, what went wrong, and where the page is."""
+    from rlzoo.tuning.final import print_final, spent
+
+    second = [report.second] if report.second else []
+    columns = ("trial", "score", *second, "values")
+    rows = [
+        (
+            each.number,
+            each.score,
+            *([each.second] if second else []),
+            " ".join(f"{name}={cell.text}" for name, cell in each.values.items()),
+        )
+        for each in report.best[:n]
+    ]
+    if rows:
+        print_table(columns, rows, title="Pareto front" if second else "best trials")
+    if report.comparison is not None:
+        print_final(report.comparison.final, report.second, report.comparison.verdict)
+    if report.failed:
+        print_table(("trial", "error"), [(each.number, each.note) for each in report.failed[:n]], title="failures")
+    for name, reason in written.not_drawn.items():
+        say(f"not drawn: {name}: {reason}")
+    if written.missing:
+        say(f"note: {written.missing}")
+    print_pairs(
+        [
+            ("trials", ", ".join(f"{count} {name}" for name, count in report.counts.items()) or "none yet"),
+            ("finished", f"{report.n_finished} of {report.n_trials}"),
+            ("search cost", spent(report.cost)),
+            ("report", written.page),
+        ]
+    )
 
 
 def _replace(path: Path, data: bytes) -> None:
