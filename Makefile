@@ -42,7 +42,7 @@ lint: $(VENV)/.test ## ruff: rules and format
 	@$(BIN)/ruff check
 	@$(BIN)/ruff format --check
 
-format: $(VENV)/.test ## let ruff mend what it can
+format: $(VENV)/.test ## let ruff fix what it can
 	@$(BIN)/ruff check --fix-only
 	@$(BIN)/ruff format
 

@@ -249,7 +249,7 @@ def _console(*, file: IO[str] | None = None, width: int | None = None) -> Consol
 
     output = Output(file=file, width=width, highlight=False, markup=False, emoji=False)
     is_narrow = output.width < NARROWEST
-    if is_narrow:  # any other one goes on following its terminal
+    if is_narrow:  # any other one keeps following its terminal
         output.width = NARROWEST
     return output
 

@@ -122,14 +122,14 @@ def read(path: Path, home: Path, limit: int) -> bytes:
         limit: bytes that it may have.
 
     Raises:
-        OSError: if it cannot be read, or is no file but a pipe, say, which would never end.
+        OSError: if it cannot be read, or is not a file but a pipe, say, which would never end.
         ValueError: if it is larger.
         RlzooError: with exit code 7, if a link leads out of `home`.
     """
     require(path, home)
     with os.fdopen(os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0)), "rb") as file:
         if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
-            raise OSError("it is no file")
+            raise OSError("it is not a file")
         data = file.read(limit + 1)
     if len(data) > limit:
         raise ValueError(f"it is larger than {limit // 2**20} MiB")
@@ -191,5 +191,5 @@ def _plain_file(path: str, flags: int) -> int:
     handle = os.open(path, flags | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0), 0o666)
     if not stat.S_ISREG(os.fstat(handle).st_mode):
         os.close(handle)
-        raise OSError(errno.EINVAL, "it is no file", path)
+        raise OSError(errno.EINVAL, "it is not a file", path)
     return handle

@@ -238,7 +238,7 @@ def open_player(
         return Player(opened, changed_config(opened, words, cfg.trust), tuple(words))
     given = {"run": run, "checkpoint": cfg.checkpoint, "algo": cfg.algo, "file": cfg.file}
     problems = [
-        Problem(key, f"is not for policy={cfg.policy}, which is no agent of a run", "leave one of them out")
+        Problem(key, f"is not for policy={cfg.policy}, which is not the agent of a run", "leave one of them out")
         for key, value in given.items()
         if value is not None
     ]

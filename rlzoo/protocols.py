@@ -104,7 +104,7 @@ class Resumable(Protocol):
     """An algorithm that resumes exactly where it stopped: its `state()` holds all that this takes."""
 
     def begin_episodes(self, observation: Any, rows: np.ndarray) -> None:
-        """Begin anew the episodes of environments that could not be restored.
+        """Restart the episodes of environments that could not be restored.
 
         Args:
             observation: first observations, (n_envs, *observation_shape) or a dict of these.
@@ -126,7 +126,7 @@ class HasRolloutState(Protocol):
         ...
 
     def restore_exploration(self) -> None:
-        """Restore what `learn` has drawn anew by its first boundary."""
+        """Restore what `learn` has drawn again by its first boundary."""
         ...
 
     def unproven(self) -> list[str]:

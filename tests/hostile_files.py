@@ -481,7 +481,7 @@ def _renamed(content: bytes, old: bytes, new: bytes) -> bytes:
 
 
 def _marked(content: bytes, mode: int) -> bytes:
-    """Give the first entry, `data`, the mode of something that is no file."""
+    """Give the first entry, `data`, the mode of something that is not a file."""
     at = _directory(content)
     assert content[at + 46 :].startswith(b"data")
     return _patched(_patched(content, at + 5, b"\x03"), at + 38, struct.pack("<L", mode << 16))

@@ -157,7 +157,7 @@ def test_a_pipe_in_the_place_of_a_file_is_not_waited_for(run):
         LogFile(run.log_file)
     reader = os.open(run.log_file, os.O_RDONLY | os.O_NONBLOCK)
     for mode in ("ab", "rb", "r+b"):
-        with pytest.raises(OSError, match="it is no file"):
+        with pytest.raises(OSError, match="it is not a file"):
             contained.opened(run.log_file, mode)
     os.close(reader)
 

@@ -1,4 +1,4 @@
-"""`rlzoo doctor`: what is broken is found by trying it, whatever it is, and every row has the line that mends it."""
+"""`rlzoo doctor`: what is broken is found by trying it, whatever it is, and every row has the line that fixes it."""
 
 import json
 import os
@@ -75,7 +75,7 @@ def test_a_package_that_ends_the_process_hides_no_other(sick):
 def test_runs_that_cannot_be_written_are_a_failure(sick):
     runs = sick[1]["runs"]
     assert runs["state"] == "broken"
-    assert "is no folder" in runs["detail"]
+    assert "is not a folder" in runs["detail"]
     assert "runs_dir=" in runs["fix"]
 
 

@@ -68,7 +68,7 @@ def test_resume_auto_knows_its_run_by_whatever_was_the_newest_then(source, capsy
     run = rlzoo.train(*words)
     run.update_info(status="interrupted")
     assert main(["train", *words, "resume=auto"]) == 0
-    assert f"going on with {run.path}" in capsys.readouterr().err
+    assert f"resuming {run.path}" in capsys.readouterr().err
     source.update_info(status="interrupted")  # it began with no weights: another training
     assert main(["train", *words, "resume=auto"]) == 0
     assert "starting one" in capsys.readouterr().err
@@ -130,7 +130,7 @@ def test_the_statistics_beside_a_zip_are_taken_over(workdir):
     [
         (["algo=a2c", "env=CartPole", "init_from={run}"], "holds weights of ppo, not of a2c"),
         (["algo=ppo", "env=CartPole", "init_from=nowhere"], "there is no run 'nowhere'"),
-        (["algo=ppo", "env=CartPole", "init_from={run}/config.yaml"], "is no run, no checkpoint, no zip"),
+        (["algo=ppo", "env=CartPole", "init_from={run}/config.yaml"], "is not a run, a checkpoint, a zip"),
         (["algo=ppo", "env=CartPole", "init_from={run}/checkpoints"], "holds not one zip but: none"),
         (["algo=ppo", "env=CartPole", "trust=yes"], "trust: must be true or false"),
     ],
@@ -220,7 +220,7 @@ def test_resume_auto_goes_on_with_its_own_run_or_starts_one(workdir, capsys):
     assert other == 0 and "starting one" in capsys.readouterr().err
     assert main(["train", *words, "resume=auto"]) == 0
     said = capsys.readouterr()
-    assert f"going on with {run.path} from step 128" in said.err
+    assert f"resuming {run.path} from step 128" in said.err
     assert run.read_info()["status"] == "finished"
     assert str(run.path) in said.out
     assert main(["train", *words, "resume=auto"]) == 0  # finished: another one begins

@@ -30,7 +30,7 @@ def test_an_older_run(
     steps = run.read_config()["total_timesteps"]
     assert main(["train", f"resume={name}", f"total_timesteps={2 * steps}"]) == 0
     said = capsys.readouterr().err
-    assert f"going on with {name}" in said
+    assert f"resuming {name}" in said
     _, _, reasons = run.read_info()["resume"].partition(": ")
     told = [reason for reason in filter(None, reasons.split("; ")) if not MAY_DIFFER.match(reason)]
     assert told == []

@@ -47,7 +47,7 @@ def start(words: list[str], root: Path):
     return cfg, run
 
 
-def test_what_cannot_be_put_back_begins_its_episode_anew_and_says_so(tmp_path, monkeypatch, capsys):
+def test_what_cannot_be_restored_restarts_its_episode_and_says_so(tmp_path, monkeypatch, capsys):
     (tmp_path / "forgetful.py").write_text(
         "import gymnasium as gym, random\n"
         "from gymnasium.envs.classic_control.cartpole import CartPoleEnv\n"
@@ -113,7 +113,7 @@ def test_a_killed_process_goes_on_in_a_new_one(tmp_path, monkeypatch, capsys):
     assert run.read_info()["status"] == "running"
     assert main(["train", f"resume={run.path}"]) == 0
     errors = capsys.readouterr().err
-    assert "going on with" in errors and "resume: exact" in errors
+    assert "resuming" in errors and "resume: exact" in errors
     assert run.read_info()["resume"] == "exact"
     assert run.metrics_file.read_bytes() == whole.metrics_file.read_bytes()
     assert run.read_info()["status"] == "finished"
@@ -136,7 +136,7 @@ def test_a_killed_process_goes_on_in_a_new_one(tmp_path, monkeypatch, capsys):
     "setting", [["algo=ppo", "env=CartPole"], ["algo=dqn", "env=CartPole", "algo.learning_starts=100"]]
 )
 def test_a_signal_loses_nothing(setting, tmp_path, monkeypatch, capsys):
-    """The training ends at the next boundary; going on from there gives what it would have given."""
+    """The training ends at the next boundary; resuming from there gives what it would have given."""
     monkeypatch.chdir(tmp_path)
     words = [*setting, "seed=1", "total_timesteps=4000", "eval.freq=1500", "eval.n_episodes=2", "env.max_steps=60"]
     whole = rlzoo.train(*words, "runs_dir=whole")
@@ -166,7 +166,7 @@ def test_without_its_replay_buffer_a_training_warms_up_again(words, workdir, cap
         train(cfg, run, [Cut(1200)])
     n_updates = n_updates_of(run)
     assert main(["train", f"resume={run.path}"]) == 0
-    assert "the replay buffer was not saved and is filled anew" in capsys.readouterr().err
+    assert "the replay buffer was not saved and is filled again" in capsys.readouterr().err
     warm_up = int(cfg.algo.hyperparams["learning_starts"])
     assert 0 < n_updates_of(run) - n_updates <= (2000 - warm_up) // 4 + 1  # one every four steps
 

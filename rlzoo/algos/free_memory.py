@@ -82,7 +82,7 @@ def _left_in_group(line: str, root: Path) -> Iterator[int]:
         if not group.is_relative_to(mount):
             return
         try:
-            bound = int((group / limit).read_text())  # "max" is no number: no limit
+            bound = int((group / limit).read_text())  # "max" is not a number: no limit
             stat = dict(line.split() for line in (group / "memory.stat").read_text().splitlines())
             yield max(0, bound - int((group / used).read_text()) + int(stat.get(cache, 0)))
         except (OSError, ValueError):

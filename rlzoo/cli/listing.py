@@ -112,7 +112,7 @@ def hub(user: str = "", tag: str = "", env: str = "", algo: str = "", n: str = s
     from rlzoo.hub.listing import find_models, unknown_algo
 
     if not (n.isascii() and n.isdigit() and int(n[:9]) >= 1):
-        raise RlzooError(f"n={n} is no number of models", "n=20")
+        raise RlzooError(f"n={n} is not a number of models", "n=20")
     if algo and (near := unknown_algo(algo)):
         raise RlzooError(near, "rlzoo list algos")
     found = find_models(user or None, tag or None, env or None, algo or None)

@@ -39,7 +39,7 @@ first steps:
   rlzoo train algo=ppo env=CartPole
   rlzoo evaluate run=latest
   rlzoo record run=latest
-  rlzoo train resume=latest    # go on after an interruption
+  rlzoo train resume=latest    # resume after an interruption
 """
 
 

@@ -44,8 +44,8 @@ COMMANDS = {
         function="rlzoo.training.request:train",
         composes="train",
         own={
-            "resume": "a run to go on with; auto goes on with the newest unfinished run of this request, or starts one",
-            "trust": "true opens what init_from names, or goes on with a run of others, which may run their code",
+            "resume": "a run to resume; auto resumes the newest unfinished run of this request, or starts one",
+            "trust": "true opens what init_from names, or resumes a run of others, which may run their code",
         },
     ),
     "tune": Row(
@@ -114,7 +114,7 @@ Words without `=` are runs, or folders with runs in them. A run counts with its 
 (`rlzoo evaluate run=… n_episodes=100`), a model of the Hub with what its card states.""",
     ),
     "doctor": Row(
-        "what is installed and what is missing, each with the line that mends it",
+        "what is installed and what is missing, each with the line that fixes it",
         "[runs_dir=...]",
         about="""\
 Packages are loaded to see whether they work, which takes some seconds. The exit code is 3 if something is broken or
@@ -125,7 +125,7 @@ missing that every command needs; runs_dir= says where runs are to be written.""
         "[run=...] [key=value ...]",
     ),
     "verify-resume": Row(
-        "whether a run's training goes on exactly, tried on a short twin: rlzoo verify-resume run=latest",
+        "whether a run's training can be resumed exactly, tried on a short twin: rlzoo verify-resume run=latest",
         "[run=...] [key=value ...]",
     ),
     "list": Row(

@@ -167,7 +167,7 @@ def _check_foreign(file: YamlFile) -> None:
         raise RlzooError(f"{at}: defaults must be a list, not {defaults!r}")
     for entry in defaults:
         if not isinstance(entry, str | dict):
-            raise RlzooError(f"{at}: {entry!r} is no name of a file in defaults")
+            raise RlzooError(f"{at}: {entry!r} is not the name of a file in defaults")
         text = " ".join(f"{k} {v}" for k, v in entry.items()) if isinstance(entry, dict) else str(entry)
         if "hydra" in text or ".." in text or "${" in text:
             raise RlzooError(f"{at}: {text!r} is not allowed in defaults")

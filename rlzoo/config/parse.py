@@ -61,7 +61,7 @@ def dump(config: TrainConfig) -> dict[str, Any]:
 
 
 def fingerprint(config: TrainConfig) -> str:
-    """A hash of everything that a training may not go on with changed."""
+    """A hash of everything that may not change when a training is resumed."""
     values = redact_values(dump(config))  # as config.yaml holds them
     fixed = {key: value for key, value in values.items() if key not in (*CHANGEABLE, *WHERE)}
     return hashlib.sha256(json.dumps(fixed, sort_keys=True).encode()).hexdigest()

@@ -302,7 +302,7 @@ def _strange(value: Any) -> str:
             if isinstance(one, int) and abs(one) > LARGEST:
                 return "it holds a number beyond 10^18"
             if isinstance(one, str) and not _is_text(one):
-                return f"it holds {show(one)}, which is no text"
+                return f"it holds {show(one)}, which is not text"
             if isinstance(one, Mapping):
                 below += [*one.keys(), *one.values()]
             elif isinstance(one, Sequence) and not isinstance(one, str):

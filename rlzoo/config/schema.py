@@ -107,7 +107,7 @@ ADDED = {"eval": {"selection_n_episodes": 20}}
 """Settings that runs of earlier versions do not have, with what they mean there."""
 
 CHANGEABLE = ("total_timesteps", "eval", "checkpoint", "stop", "logger", "signal_grace", "on_nan")
-"""Settings that a training may go on with changed; all others are what it was started with."""
+"""Settings that may change when a training is resumed; all others stay as it was started."""
 
 WHERE = ("runs_dir", "n_seeds", "n_jobs", "launcher")
 """Settings that say where and beside what a training runs: two runs may differ in them and be the same training."""

@@ -180,7 +180,7 @@ class _Reader:
     def comment(self, key: yaml.Node, value: yaml.Node) -> str:
         """The comment at the end of the key's line (after its value), else the lines of comment right above it.
 
-        Lines below go on with the former if their `#` stands under its own; those above stand in the key's column.
+        Lines below continue the former if their `#` stands under its own; those above stand in the key's column.
         """
         line = key.start_mark.line
         end = value.end_mark.column if value.end_mark.line == line else key.end_mark.column

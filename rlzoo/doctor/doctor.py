@@ -1,4 +1,4 @@
-"""What is installed and what is missing on this machine, each with the one line that mends it.
+"""What is installed and what is missing on this machine, each with the one line that fixes it.
 
 Standard library only at import: what is broken may be any of the packages. Child processes (`probe.py`) load them,
 which takes a few seconds.
@@ -95,7 +95,7 @@ HUB_SECONDS = 6.0
 
 @dataclass(frozen=True)
 class Check:
-    """One row: what was looked at, its state, what was found, and the line that mends it."""
+    """One row: what was looked at, its state, what was found, and the line that fixes it."""
 
     name: str
     state: State
@@ -435,7 +435,7 @@ def write_problem(folder: Path) -> str | None:
     """
     nearest = _nearest(folder)
     if not nearest.is_dir():
-        return f"{nearest} is no folder"
+        return f"{nearest} is not a folder"
     try:
         with tempfile.TemporaryFile(dir=nearest) as file:
             file.write(b"rlzoo")

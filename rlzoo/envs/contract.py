@@ -33,7 +33,7 @@ Take = Callable[[Any], Any]
 
 
 class ContractError(RlzooError):
-    """An environment that does not do what Gymnasium's API says, which making it anew does not mend."""
+    """An environment that does not do what Gymnasium's API says, which a restart does not fix."""
 
 
 class Contract(gymnasium.Wrapper):

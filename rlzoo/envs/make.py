@@ -54,7 +54,7 @@ def make(  # noqa: PLR0913 - whatever one of its callers decides
         unlimited_max_steps: step limit of an environment that has none.
         on_nan: what NaN or infinity from an environment, or in an action, does; None does not look for it.
 
-    An environment that fails later is made anew, up to `cfg.max_restarts` times: see `restarts`.
+    An environment that fails later is restarted, up to `cfg.max_restarts` times: see `restarts`.
 
     Raises:
         RlzooError: if the environment is not known, not installed or cannot be made like this.

@@ -491,7 +491,7 @@ def _check_kwargs(spec: Any, kwargs: Mapping[str, Any]) -> list[Problem]:
     if any(parameter.kind is inspect.Parameter.VAR_KEYWORD for parameter in parameters.values()):
         return []
     return [
-        Problem(f"env.kwargs.{key}", f"is no keyword of {spec.id}{did_you_mean(key, parameters)}")
+        Problem(f"env.kwargs.{key}", f"is not a keyword of {spec.id}{did_you_mean(key, parameters)}")
         for key in kwargs
         if key not in parameters
     ]

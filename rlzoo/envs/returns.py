@@ -23,7 +23,7 @@ class Misfit:
     Attributes:
         topic: what it is about: `reset`, `step`, `shape`, `dtype`, `bounds`, `finite`, `reward`, `end`, `info`, `mask`.
         message: what was returned, and what has to be.
-        hint: what mends it.
+        hint: what fixes it.
         is_grave: whether a training with it fails or learns from other numbers than the environment's.
     """
 

@@ -89,7 +89,7 @@ def parse(text: str) -> Space:
         raise RlzooError(f"{text!r} is not a space", "write Box(8), Box(4, 84, 84) uint8, Discrete(4), …")
     kind, inside, dtype = match.groups()
     if kind not in KINDS:
-        raise RlzooError(f"{kind!r} is no kind of space{did_you_mean(kind, KINDS)}", f"known: {', '.join(KINDS)}")
+        raise RlzooError(f"{kind!r} is not a kind of space{did_you_mean(kind, KINDS)}", f"known: {', '.join(KINDS)}")
     if dtype and kind != "Box":
         raise RlzooError(f"{text!r}: only a Box can be uint8")
     items = _split(inside)

@@ -212,7 +212,7 @@ def check(wrappers: Mapping[str, Any]) -> list[Problem]:
             continue
         if name not in WRAPPERS:
             hint = f"known: {', '.join(WRAPPERS)}, or package.module:Class of your own"
-            problems.append(Problem(key, f"is no known wrapper{did_you_mean(name, WRAPPERS)}", hint))
+            problems.append(Problem(key, f"is not a known wrapper{did_you_mean(name, WRAPPERS)}", hint))
             continue
         problems += fields.problems(WRAPPERS[name].options, options, key)
         for module in WRAPPERS[name].requires:

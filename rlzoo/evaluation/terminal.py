@@ -170,7 +170,7 @@ def _view(asked: Render) -> Render:
         hint = "render=terminal draws here; rlzoo record makes a film"
         raise RlzooError("there is no display to open a window on", hint, ExitCode.MISSING)
     if asked == "terminal" and not is_terminal():
-        raise RlzooError("standard output is no terminal to draw in", "render=none prints the scores alone")
+        raise RlzooError("standard output is not a terminal to draw in", "render=none prints the scores alone")
     return asked
 
 

@@ -80,7 +80,7 @@ def _split(text: str) -> tuple[_Front | None, str]:
         values = yaml.safe_load(match[2])
     except yaml.YAMLError as error:
         reason = str(error).partition("\n")[0]
-        hint = "mend the lines between the two --- at its top"
+        hint = "fix the lines between the two --- at its top"
         raise RlzooError(f"the metadata of the published README.md is no YAML: {reason}", hint) from error
     if values is not None and not isinstance(values, dict):
         return None, text  # a text between two rules

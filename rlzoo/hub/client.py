@@ -145,7 +145,7 @@ def check_repo_id(repo_id: str) -> Problem | None:
         re.fullmatch(r"[A-Za-z0-9_]([\w.-]*[A-Za-z0-9_])?", part, re.ASCII) for part in parts
     )
     if not good or "--" in repo_id or ".." in repo_id or repo_id.endswith(".git") or len(parts[-1]) > 96:
-        return Problem("repo_id", f"{repo_id!r} is no name of a repository", hint)
+        return Problem("repo_id", f"{repo_id!r} is not the name of a repository", hint)
     return None
 
 

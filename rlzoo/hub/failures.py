@@ -86,7 +86,7 @@ def explain(error: Exception, repo_id: str, endpoint: str) -> RlzooError | None:
 
     for one in chain(error):
         if isinstance(one, errors.HFValidationError):
-            return RlzooError(f"{repo_id or 'repo_id'} is no name of a repository: {one}", "repo_id=owner/name")
+            return RlzooError(f"{repo_id or 'repo_id'} is not the name of a repository: {one}", "repo_id=owner/name")
         if isinstance(one, errors.OfflineModeIsEnabled):
             return offline()
         if isinstance(one, errors.LocalTokenNotFoundError | errors.OIDCError):
@@ -149,7 +149,7 @@ def _of_status(error: Exception, status: int, repo_id: str, endpoint: str) -> tu
     login, write = LOGIN.format(endpoint=endpoint), WRITE_TOKEN.format(endpoint=endpoint)
     wait = seconds_asked(error)
     later = f"it asks to wait {wait:.0f} seconds" if wait is not None else "wait a while"
-    changing = f"{answer}: somebody else is changing it", "the same command again goes on from what is there then"
+    changing = f"{answer}: somebody else is changing it", "the same command again starts from what is there then"
     known = {
         401: (
             f"the Hub does not accept your token (401{what}): it is wrong, expired or revoked",
@@ -161,7 +161,7 @@ def _of_status(error: Exception, status: int, repo_id: str, endpoint: str) -> tu
         429: ("the Hub has had too many requests from you (429)", f"{later}, then the same command again"),
     }
     if status >= 500:
-        return answer, "the Hub is in trouble (https://status.huggingface.co); the same command again goes on"
+        return answer, "the Hub is in trouble (https://status.huggingface.co); try the same command later"
     return _not_found(error, words, repo_id, endpoint) or known.get(status) or (answer, f"{endpoint}/{repo_id}")
 
 

@@ -52,7 +52,7 @@ class Model:
         id: `owner/name`.
         algo: rlzoo's name of its algorithm where it has one, else the card's, else "".
         env: the environment's id of today, or the card's own name for it.
-        mean, std: of the returns, as the card says; None where it does not say or the text is no number.
+        mean, std: of the returns, as the card says; None where it does not say or the text is not a number.
         tags: in small letters, with the name of the library.
         date: of its last change, as the Hub writes it.
     """

@@ -201,7 +201,7 @@ def package_problems(values: Mapping[str, Any]) -> list[Problem]:
         problems.append(Problem("repo_id", f"{repo_id!r} names no owner", f"repo_id=owner/{repo_id}"))
     if isinstance(license, str) and not LICENSE.fullmatch(license):
         hint = "mit, apache-2.0, cc-by-4.0, other: https://huggingface.co/docs/hub/repositories-licenses"
-        problems.append(Problem("license", f"{license!r} is no identifier of the Hub's", hint))
+        problems.append(Problem("license", f"{license!r} is not an identifier of the Hub's", hint))
     return problems
 
 

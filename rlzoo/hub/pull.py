@@ -158,7 +158,7 @@ def _there(target: Path, repo_id: str) -> Run | None:
     hint = "choose another place with folder="
     run = Run(target)
     if not target.is_dir() or target.is_symlink() or not run.info_file.is_file():
-        raise RlzooError(f"{target} is in the way: it is no agent from the Hub", hint, ExitCode.STORAGE)
+        raise RlzooError(f"{target} is in the way: it is not an agent from the Hub", hint, ExitCode.STORAGE)
     of = _about(run).get("repo_id")
     if of != repo_id:
         what = f"it holds {of}" if of else "it is a run that was not loaded from the Hub"

@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 OF_PUSH = ("run", "folder", "repo_id", "runs_dir")
 """Words of a package that mean something where it is there already."""
 README = "README.md"
-README_HINT = "mend the lines between the two --- at the top of README.md, here or on the Hub"
+README_HINT = "fix the lines between the two --- at the top of README.md, here or on the Hub"
 NOT_OURS = (README, ".gitattributes")
 """Files of a repository that are never deleted."""
 
@@ -100,7 +100,7 @@ def push_to_hub(  # noqa: PLR0913 - the keys of conf/push-to-hub.yaml
 
     Args:
         run: a run, its directory, `"latest"` or `"algo/env"`, or a package's folder or a file of weights, which is
-            evaluated anew; None uploads the package `folder` as it is.
+            evaluated again; None uploads the package `folder` as it is.
         repo_id: `owner/name`, or `name` for one's own; the repository is made if it is not there.
         env: the environment of a package or a file that does not say it.
         algo: the algorithm, likewise.
@@ -398,5 +398,5 @@ def _kept(error: RlzooError, folder: Path, repo_id: str, cfg: PushToHubConfig) -
     words = ["rlzoo", "push-to-hub", "run=null", f"folder={folder}", f"repo_id={repo_id}"]
     words += [] if cfg.private is None else [f"private={str(cfg.private).lower()}"]
     words += [] if cfg.commit_message is None else [f"commit_message={cfg.commit_message}"]
-    message = f"{error.message}\nnothing is lost, the package is in {folder}; to go on:\n{shlex.join(words)}"
+    message = f"{error.message}\nnothing is lost, the package is in {folder}; to try again:\n{shlex.join(words)}"
     return RlzooError(message, error.hint, error.code)

@@ -71,7 +71,7 @@ class CsvLogger:
         return State(values=values)
 
     def restore(self, state: State) -> None:
-        """Forget what was logged after the checkpoint that training goes on from."""
+        """Forget what was logged after the checkpoint that training resumes from."""
         for name, table in self._tables.items():
             table.truncate(state.values[f"{name}_rows"], state.values.get(f"{name}_columns"))
         if "episodes" in state.values:
@@ -285,7 +285,7 @@ class EpisodeTable:
         return {"rows": self._table.rows_on_disk(), "columns": len(self._table.columns), "seconds": seconds}
 
     def restore(self, state: Mapping[str, Any]) -> None:
-        """Forget what came after the checkpoint that training goes on from."""
+        """Forget what came after the checkpoint that training resumes from."""
         self._table.truncate(state["rows"], state["columns"])
         self._began = time.monotonic() - state["seconds"]
 

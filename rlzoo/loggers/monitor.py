@@ -42,7 +42,7 @@ class MonitorLogger:
         return State(values=self._episodes.state())
 
     def restore(self, state: State) -> None:
-        """Forget what came after the checkpoint that training goes on from."""
+        """Forget what came after the checkpoint that training resumes from."""
         self._episodes.restore(state.values)
 
 

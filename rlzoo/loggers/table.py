@@ -93,7 +93,7 @@ def open_loggers(
 
 
 class Loggers:
-    """Hands every metric to every logger. One that fails is left out with a warning: training goes on."""
+    """Hands every metric to every logger. One that fails is left out with a warning: training continues."""
 
     def __init__(self, loggers: Mapping[str, MetricLogger]) -> None:
         self._loggers = dict(loggers)
@@ -146,10 +146,10 @@ class Loggers:
         if name != "csv":
             self._loggers.pop(name, None)
             self._of_episodes.pop(name, None)
-            console.warn(f"the {name} log stops here, training goes on: {_reason(error)}")
+            console.warn(f"the {name} log stops here, training continues: {_reason(error)}")
         elif not self._csv_failed:  # a full disk may be emptied: the run's own numbers are tried again every time
             self._csv_failed = True
-            console.warn(f"metrics could not be written, training goes on: {_reason(error)}")
+            console.warn(f"metrics could not be written, training continues: {_reason(error)}")
 
 
 @lru_cache(maxsize=4096)

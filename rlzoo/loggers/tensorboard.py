@@ -39,7 +39,7 @@ def open_logger(run: Run, config: Mapping[str, Any], *, flush_seconds: float = 3
 class TensorBoardLogger:
     """One scalar for each metric, and the config as text; of `ppo_scratch` also by the names of `NOTEBOOK`.
 
-    A training that goes on writes one more file, which begins by saying from which step on the earlier ones hold no
+    A resumed training writes one more file, which begins by saying from which step on the earlier ones hold no
     longer: TensorBoard forgets those events, and the curve does not run back.
     """
 
@@ -85,7 +85,7 @@ class TensorBoardLogger:
         return State(values={"last_step": self._last_step})
 
     def restore(self, state: State) -> None:
-        """Forget what was logged after the checkpoint that training goes on from."""
+        """Forget what was logged after the checkpoint that training resumes from."""
         self._last_step = state.values["last_step"]
         self._begin(self._last_step + 1)
 

@@ -155,7 +155,7 @@ def promote(run: Run, candidate: Checkpoint, selection: Mapping[str, Any]) -> Ch
 
 
 def retract_best(run: Run) -> None:
-    """Take away the `best` of an earlier selection: the training has gone on, and none is better than `last` now."""
+    """Take away the `best` of an earlier selection: the training has continued, and none is better than `last` now."""
     best = run.checkpoint("best")
     if best.was_selected and _written_by(run, best):
         remove(best)
@@ -207,7 +207,7 @@ def read(checkpoint: Checkpoint, only: Collection[str] | None = None) -> Content
 
 @contextmanager
 def restoring(contents: Contents) -> Iterator[None]:
-    """What a checkpoint holds is put back; where it is not what rlzoo would have written, this is said.
+    """What a checkpoint holds is restored; where it is not what rlzoo would have written, this is said.
 
     Raises:
         RlzooError: with exit code 5 in place of whatever it comes to.

@@ -93,7 +93,7 @@ def read_evaluations(path: Path) -> list[EvaluationRow]:
                 raise ValueError
             found.append(EvaluationRow(steps, float(row["mean_reward"]), returns, tuple(map(int, lengths))))
         except (KeyError, OverflowError, RecursionError, TypeError, ValueError):
-            raise contained.damaged(path, f"row {number} is no evaluation") from None
+            raise contained.damaged(path, f"row {number} is not an evaluation") from None
     return found
 
 

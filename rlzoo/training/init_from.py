@@ -1,7 +1,7 @@
 """`init_from=`: the weights that a training begins with, out of a run, a checkpoint, an SB3 zip or a Q-table.
 
 Networks, learned coefficients and normalisation statistics are taken over; optimizers, counters, buffers and random
-generators begin anew.
+generators start afresh.
 """
 
 from __future__ import annotations
@@ -74,7 +74,9 @@ def find(text: str, runs_dir: str) -> Source:
         zips = sorted(path.glob("*.zip"))
         if len(zips) != 1:
             names = ", ".join(file.name for file in zips) or "none"
-            raise RlzooError(f"{path} is no run, no checkpoint, and holds not one zip but: {names}", "name the file")
+            raise RlzooError(
+                f"{path} is neither a run nor a checkpoint, and has no single zip: {names}", "name the file"
+            )
         return _file(zips[0])
     return Source(Run.open(text, runs_dir).find_checkpoint())
 
@@ -182,7 +184,7 @@ def _file(path: Path) -> Source:
     if path.suffix == ".pkl" and path.name not in STATISTICS:
         return Source(q_table=path)
     if path.suffix != ".zip":
-        raise RlzooError(f"{path} is no run, no checkpoint, no zip of Stable-Baselines3 and no q-learning.pkl")
+        raise RlzooError(f"{path} is not a run, a checkpoint, a zip of Stable-Baselines3 or a q-learning.pkl")
     if (path.parent / "manifest.json").is_file():  # beside it is all that it leaves out, the statistics too
         return Source(Checkpoint(path.parent.resolve()))
     places = (folder / name for folder in (path.parent, path.with_suffix("")) for name in STATISTICS)

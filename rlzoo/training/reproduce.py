@@ -168,12 +168,12 @@ def _check(run: Run, cfg: TrainConfig, info: Mapping[str, Any]) -> list[str]:
     changes = [change for change in changes if change.partition(":")[0].partition(".")[0] not in HARMLESS]
     if changes:
         hint = "train its config.yaml as a new run: a training in one go, which can be reproduced"
-        raise RlzooError(f"{run.path} went on with other settings on the way: {'; '.join(changes)}", hint)
+        raise RlzooError(f"{run.path} was resumed with other settings on the way: {'; '.join(changes)}", hint)
     if problems := check_stored(cfg):
         raise ConfigError(problems)
     remarks = []
     if not str(info.get("resume", "exact")).startswith("exact"):
-        remarks.append(f"this run was cut and went on {info['resume']}: the numbers after that will differ")
+        remarks.append(f"this run was interrupted and resumed {info['resume']}: the numbers after that will differ")
     if cfg.stop.minutes is not None:
         remarks.append("stop.minutes ends this training by the clock, not always at the same step")
     return remarks

@@ -21,7 +21,7 @@ from rlzoo.training import resume
 from rlzoo.training.preflight import Request, check
 
 AUTO = "auto"
-"""`resume=auto` goes on with the newest unfinished run of the same configuration, or starts one."""
+"""`resume=auto` resumes the newest unfinished run of the same configuration, or starts one."""
 
 OWN_WORDS = ("resume", "trust")
 """Words that belong to one call of the command, never to the configuration that a run keeps."""
@@ -46,7 +46,7 @@ def train(*words: str) -> Run:
     own, rest = split(words)
     if own.get("resume", AUTO) != AUTO:
         run, cfg, changes = resume.request(words)
-        resume.go_on(run, cfg, changes)
+        resume.resume_run(run, cfg, changes)
         return run
     requests = check_all(plan(rest, multirun=False))
     if len(requests) > 1:
@@ -157,7 +157,7 @@ def job_of(request: Request, own: Mapping[str, str] | None = None) -> dict[str, 
 
 
 def run_job(job: dict[str, Any]) -> dict[str, Any]:
-    """Create the run of a job, or find the one to go on with, and train it; the entry point of every launcher."""
+    """Create the run of a job, or find the one to resume, and train it; the entry point of every launcher."""
     import rlzoo.algos.sb3.adapter  # noqa: F401  # takes seconds, in which a signal leaves no run behind yet
     from rlzoo.runs import lock
     from rlzoo.runs.info import collect, git_diff
@@ -172,7 +172,7 @@ def run_job(job: dict[str, Any]) -> dict[str, Any]:
             stored = RunConfig.open(found)
             before = parse(stored.file.values)  # but for the seed, and which weights were the newest, as asked for now
             begun_with = before.init_from if stored.is_own else job.get("init_from", cfg.init_from)
-            resume.go_on(found, dataclasses.replace(cfg, seed=before.seed, init_from=begun_with))
+            resume.resume_run(found, dataclasses.replace(cfg, seed=before.seed, init_from=begun_with))
             return _answer(found)
         say("resume=auto: no unfinished run of this configuration, starting one")
     cfg = dataclasses.replace(cfg, init_from=job.get("init_from", cfg.init_from))

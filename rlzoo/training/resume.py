@@ -1,4 +1,4 @@
-"""`rlzoo train resume=…`: go on with a training in its own directory, from its newest whole checkpoint."""
+"""`rlzoo train resume=…`: resume a training in its own directory, from its newest whole checkpoint."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from rlzoo.training import init_from
 from rlzoo.training.preflight import check_stored, secret_problems
 
 
-def go_on(run: Run, cfg: TrainConfig, changes: Sequence[str] = ()) -> bool:
+def resume_run(run: Run, cfg: TrainConfig, changes: Sequence[str] = ()) -> bool:
     """Train on as `cfg` says; False if the run had finished already.
 
     Raises:
@@ -54,7 +54,7 @@ def go_on(run: Run, cfg: TrainConfig, changes: Sequence[str] = ()) -> bool:
         for change in changes:
             say(f"changed: {change}")
         where = f"from step {checkpoint.num_timesteps:,} of {cfg.total_timesteps:,}"
-        say(f"going on with {run.path} {'with the evaluation at the end' if is_trained else where}")
+        say(f"resuming {run.path} {'with the evaluation at the end' if is_trained else where}")
         run.write_config(dump(cfg))
         resumed = [*run.read_info().get("resumed", []), {"from": checkpoint.num_timesteps, "changes": list(changes)}]
         run.update_info(status="running", resumed=resumed)
@@ -66,7 +66,7 @@ def request(words: Sequence[str]) -> tuple[Run, TrainConfig, list[str]]:
     """The run, its configuration with the changes asked for, and these changes as text.
 
     Raises:
-        ConfigError: naming every change that a run cannot go on with.
+        ConfigError: naming every change that a run cannot be resumed with.
     """
     named = [word for word in words if overrides.key_of(word) in ("resume", "runs_dir", "trust")]
     places = {overrides.key_of(word): unquoted(word.partition("=")[2]) for word in named}
@@ -93,7 +93,7 @@ def request(words: Sequence[str]) -> tuple[Run, TrainConfig, list[str]]:
         changes.append(f"{key}: {json.dumps(redact_values(old))} -> {json.dumps(redact_values(new))}")
         if key.split(".")[0] not in CHANGEABLE and key not in named_already:
             hint = f"these may change: {', '.join(CHANGEABLE)}; for anything else start a new run"
-            problems.append(Problem(key, "cannot change in a run that goes on", hint))
+            problems.append(Problem(key, "cannot change when a run is resumed", hint))
     if cfg is not None and not problems:
         cfg = stored.here(cfg, trust=trust)
         problems += check_stored(cfg)
@@ -101,7 +101,7 @@ def request(words: Sequence[str]) -> tuple[Run, TrainConfig, list[str]]:
 
 
 def find_unfinished(cfg: TrainConfig) -> Run | None:
-    """The newest run of this configuration that has not finished, is not in use, and has something to go on from.
+    """The newest run of this configuration that has not finished, is not in use, and has something to resume from.
 
     A configuration without a seed is that of a run with any seed, and one that begins with the weights of the newest
     run is that of a run that began with any weights.
@@ -156,9 +156,9 @@ def newest_boundary(run: Run) -> Checkpoint:
     have = ", ".join(checkpoint.name for checkpoint in run.checkpoints())
     hint = f"its checkpoints: {have}; only those written between two rollouts hold all that is needed"
     if not have:
-        hint = "it ended before the first was written, or they were removed: start the training anew"
+        hint = "it ended before the first was written, or they were removed: start the training again"
     raise RlzooError(
-        f"{run.path} has no checkpoint to go on from",
+        f"{run.path} has no checkpoint to resume from",
         "\n  ".join([*(error.message for error in damaged), hint]),
         ExitCode.TRAINING_FAILED,
     )

@@ -47,7 +47,7 @@ def train(
         cfg: a checked configuration whose seed is set.
         run: a new run; its config.yaml and info.json are written.
         callbacks: more callbacks, called after rlzoo's own; one with `log` and `close` hears of the metrics too.
-        resume_from: a checkpoint of this run to go on from, one that was written at a boundary.
+        resume_from: a checkpoint of this run to resume from, one that was written at a boundary.
         trust: that `init_from` may be unpickled, which runs what its author put into it.
         final: False leaves out the evaluation at the end where there was one on the way.
 
@@ -156,7 +156,7 @@ def _learn(
     interrupt: Interrupt,
     changed: Sequence[Changed],
 ) -> Evaluation | None:
-    """Learn to the end, with everything that watches, and going on from `contents` if there are any.
+    """Learn to the end, with everything that watches, and resuming from `contents` if there are any.
 
     `changed` is what is not as it was when these were written.
 
@@ -394,15 +394,15 @@ def _not_written(error: RlzooError, run: Run) -> RlzooError:
 
 
 def _what_is_kept(run: Run) -> str:
-    """The checkpoints and how to go on with them; empty if there are none."""
+    """The checkpoints and how to resume from them; empty if there are none."""
     kept = [checkpoint.name for checkpoint in run.checkpoints()]
-    return f"kept: {', '.join(kept)}; to go on: rlzoo train {shell(f'resume={run.path}')}" if kept else ""
+    return f"kept: {', '.join(kept)}; to resume: rlzoo train {shell(f'resume={run.path}')}" if kept else ""
 
 
 def _interrupted(run: Run, number: int | None) -> RlzooError:
     code = errors.code_of_signal(number)
     if not run.checkpoints():
-        return RlzooError("interrupted before there was anything to save", "start the training anew", code)
+        return RlzooError("interrupted before there was anything to save", "start the training again", code)
     return RlzooError(
-        "interrupted; the last checkpoint is kept", f"to go on: rlzoo train {shell(f'resume={run.path}')}", code
+        "interrupted; the last checkpoint is kept", f"to resume: rlzoo train {shell(f'resume={run.path}')}", code
     )

@@ -1,4 +1,4 @@
-"""Does a training go on exactly? A short twin of it is trained in one go, and once more, cut off by a crash."""
+"""Can a training be resumed exactly? A short twin of it is trained in one go, and once more, cut off by a crash."""
 
 from __future__ import annotations
 
@@ -46,10 +46,10 @@ class Verification:
     """How the cut twin compares with the uncut one.
 
     Attributes:
-        level: what the half that went on said of itself: `exact`, or what is not, and why.
+        level: what the resumed half said of itself: `exact`, or what is not, and why.
         total_timesteps: steps of the twin.
         cut_at: the step at which it was cut off.
-        resumed_from: the step of the checkpoint that it went on from.
+        resumed_from: the step of the checkpoint that it was resumed from.
         parts: each part of a training, with the first difference, or None where both are the same byte for byte.
         seconds: wall clock of it all.
     """
@@ -74,22 +74,22 @@ class Verification:
         """For people."""
         print_table(("part", "", "first difference (in one go | cut)"), difference_rows(self.parts))
         print_lines(f"resume: {self.level}")
-        cut = f"cut at step {self.cut_at:,} of {self.total_timesteps:,}, went on from {self.resumed_from:,}"
+        cut = f"cut at step {self.cut_at:,} of {self.total_timesteps:,}, resumed from {self.resumed_from:,}"
         print_lines(f"{cut}; {self.seconds:.0f} s", *self._meaning())
 
     def _meaning(self) -> list[str]:
         if self.identical:
-            return ["identical: a training of this configuration that is cut off goes on as if it had not been"]
+            return ["identical: a training of this configuration that is cut off is resumed as if it had not been"]
         if self.level.startswith("restarted-episodes"):
-            mend = "give it get_state() and set_state(state), and this can be exact"
-            return [f"the environment cannot be put back: {mend}"]
+            fix = "give it get_state() and set_state(state), and this can be exact"
+            return [f"the environment cannot be restored: {fix}"]
         if self.level == "exact":
             return [
                 "it calls itself exact and is not: something draws numbers or reads a clock that no checkpoint knows"
                 " of,",
                 "the environment most likely; keep=<folder> keeps both trainings to look into",
             ]
-        return ["a training of this configuration goes on, with other numbers than it would have had without the cut"]
+        return ["a training of this configuration can be resumed, but with other numbers than without the cut"]
 
 
 def verify_resume(
@@ -107,7 +107,7 @@ def verify_resume(
 
     Raises:
         ConfigError: if `total_timesteps` leaves no room for updates on both sides of the cut.
-        RlzooError: if the twin cannot be trained, or cannot go on at all.
+        RlzooError: if the twin cannot be trained, or cannot be resumed at all.
     """
     run = run if isinstance(run, Run) else Run.open(run)
     started = time.monotonic()
@@ -125,7 +125,7 @@ def verify_resume(
             raise RlzooError("the twin ended before it could be cut off", hint, ExitCode.TRAINING_FAILED)
         if result.exit_code != CRASHED:
             _expect(result, "the twin could not be trained")
-        _expect(_train(twin, pieces, resume=True), "the twin could not go on")
+        _expect(_train(twin, pieces, resume=True), "the twin could not be resumed")
         info = pieces.read_info()
         return Verification(
             level=str(info.get("resume", "it does not say")),
@@ -164,13 +164,13 @@ def compare_runs(first: Run, second: Run) -> dict[str, Difference | None]:
 
 def train_part(part: dict[str, Any]) -> dict[str, Any]:
     """One half of a training, or all of it; what each process is started with. Says nothing: its log has it all."""
-    from rlzoo.training.resume import go_on
+    from rlzoo.training.resume import resume_run
     from rlzoo.training.train import train
 
     cfg, run = parse(part["config"]), Run(Path(part["run"]))
     with Path(os.devnull).open("w") as nowhere, contextlib.redirect_stderr(nowhere):
         if part["resume"]:
-            go_on(run, cfg)
+            resume_run(run, cfg)
         else:
             train(cfg, run, [Crash(run, part["cut_after"], part["unit"])] if part["cut_after"] else [])
     return {"run": part["run"]}

@@ -1,6 +1,6 @@
 """The end of a study: its best trials race on fresh seeds, and on others the first of them and the defaults compare.
 
-What is chosen on some seeds is judged on others: a score that decided who goes on is partly luck.
+What is chosen on some seeds is judged on others: a score that decided who advances is partly luck.
 """
 
 from __future__ import annotations
@@ -156,7 +156,7 @@ def decide(study: Study, words: Sequence[str], say: Callable[[str], None]) -> Fi
     """Train the candidates that have not been trained yet, and compare them; None where none are asked for.
 
     Raises:
-        RlzooError: if a signal ended it; what was trained is kept, and the same call goes on.
+        RlzooError: if a signal ended it; what was trained is kept, and the same call resumes it.
     """
     config = study.request.config
     progress = study.queue.progress()
@@ -222,7 +222,7 @@ def _is_defaults(trial: Any) -> bool:
 
 
 def _name(study: Study, finalist: Candidate) -> None:
-    """Write down who goes on to the comparison."""
+    """Write down who advances to the comparison."""
     path = study.folder / "final" / FINALIST
     path.parent.mkdir(parents=True, exist_ok=True)
     write_text(path, json.dumps({"trial": finalist.trial}) + "\n")

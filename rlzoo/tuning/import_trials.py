@@ -107,7 +107,7 @@ def _place(storage: str) -> tuple[Store, str | None]:
     if kind is not None and is_study(path.parent):
         return find_study(str(path.parent), path.parent, kind).store, None
     if not path.is_file():
-        what = "is no study's folder" if path.is_dir() else "is not there"
+        what = "is not a study's folder" if path.is_dir() else "is not there"
         raise RlzooError(f"storage: {path} {what}", f"storage= takes {WHERE}")
     try:
         with path.open("rb") as file:

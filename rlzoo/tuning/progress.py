@@ -1,7 +1,7 @@
 """What the trials of a study amount to: how many are finished, which slot is free, and what has to be run again.
 
 A study has `n_trials` slots, from 0. A slot is finished by a trial that is complete, or pruned by the pruner; until
-then further trials take it: one that was drawn against a constraint is drawn anew, as is one whose training failed,
+then further trials take it: one that was drawn against a constraint is drawn again, as is one whose training failed,
 and one whose worker was lost is run again with the same values. Seeds and proposals follow from the slot, so they are
 the same whether or not something came between.
 """
@@ -146,7 +146,7 @@ def score(objective: str, means: Sequence[float], final: float | None, *, n_last
         n_last: how many evaluations count as the last ones.
 
     Raises:
-        RlzooError: if there is none: no evaluation, or one that is no number.
+        RlzooError: if there is none: no evaluation, or one that is not a number.
     """
     if objective in NEEDS_EVALUATIONS and not means:
         raise RlzooError(

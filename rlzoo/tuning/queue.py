@@ -167,7 +167,7 @@ def failures_are_too_many(progress: StudyProgress, max_failures: int, since: int
     if len(row) > max_failures:
         first = row[0]
         message = f"{len(row)} trials in a row failed; the first, trial {first.number}: {first.user_attrs[ERROR]}"
-        hint = "the same command tries again once that is mended; max_failures= lets more of them fail"
+        hint = "the same command tries again once that is fixed; max_failures= lets more of them fail"
         raise RlzooError(message, hint, ExitCode.TRAINING_FAILED)
 
 

@@ -1,4 +1,4 @@
-"""Which of a study's best trials goes on: seeds are added to the better half of them, round by round.
+"""Which of a study's best trials advances: seeds are added to the better half of them, round by round.
 
 Successive halving (Jamieson and Talwalkar, 2016, https://arxiv.org/abs/1502.07943) over training seeds in place of
 training steps. `benchmarks/tuning_choice.py` compares it with other rules.

@@ -32,7 +32,7 @@ class Engine:
         options: given unless the request gives others.
         package: what else has to be installed.
         summary: one line.
-        exact: a study that was interrupted goes on as if it had not been, with one worker and a fixed seed.
+        exact: an interrupted study is resumed as if it had not been, with one worker and a fixed seed.
         several: it can search for two objectives at once.
     """
 
@@ -81,7 +81,7 @@ PRUNERS: dict[str, Engine] = {
         "worse than a percentile at its step",
         {"percentile": 25.0, "n_startup_trials": 5, "n_warmup_steps": 2},
     ),
-    "successive_halving": Engine("optuna.pruners:SuccessiveHalvingPruner", "the better part goes on", {}),
+    "successive_halving": Engine("optuna.pruners:SuccessiveHalvingPruner", "the better part continues", {}),
     "hyperband": Engine("optuna.pruners:HyperbandPruner", "several successive halvings", {}, exact=False),
     "wilcoxon": Engine(
         "optuna.pruners:WilcoxonPruner", "worse than the best over the same seeds (needs SciPy)", {}, "scipy"
@@ -125,7 +125,7 @@ def notices(key: str, named: Named) -> list[str]:
     if engine is None or engine.exact:
         return []
     fetched = "its code is fetched from OptunaHub; " if name == "auto" else ""
-    return [f"{key}={name}: {fetched}a study that is interrupted goes on, but with other values than without"]
+    return [f"{key}={name}: {fetched}an interrupted study is resumed, but with other values than without"]
 
 
 def _refused(key: str, name: str, engine: Engine, given: Mapping[str, Any]) -> list[Problem]:

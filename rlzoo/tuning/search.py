@@ -96,20 +96,20 @@ def tune(*words: str) -> Tuned:
 
     Raises:
         ConfigError: naming everything that is wrong with the request; nothing was started or written.
-        RlzooError: if it was stopped or failed; the same call goes on.
+        RlzooError: if it was stopped or failed; the same call resumes it.
     """
     return search(plan(words), words)
 
 
 def search(request: TuneRequest, words: Sequence[str]) -> Tuned:
-    """Run the study of a request to its end, or go on with it.
+    """Run the study of a request to its end, or resume it.
 
     Args:
         request: the checked request.
         words: it was made of; other processes make it of them again.
 
     Raises:
-        RlzooError: if it was stopped, too many trials failed or the storage fails, with the command that goes on.
+        RlzooError: if it was stopped, too many trials failed or the storage fails, with the command that resumes it.
     """
     with ready(request.train.launcher), closing(begin(request)) as study:
         return _search(study, words)
@@ -139,14 +139,14 @@ def _search(study: Study, words: Sequence[str]) -> Tuned:
     except RlzooError as error:
         if error.code in BY_SIGNAL:
             raise _stopped(study, words, error.code) from None
-        go_on = f"to go on: {command(words)}"
-        raise RlzooError(error.message, f"{error.hint}; {go_on}" if error.hint else go_on, error.code) from error
+        again = f"to resume: {command(words)}"
+        raise RlzooError(error.message, f"{error.hint}; {again}" if error.hint else again, error.code) from error
     saved = save(study, final) if study.request.config.save and final is not None else None
     return _tuned(study, progress, final, saved)
 
 
 def command(words: Sequence[str]) -> str:
-    """The command that goes on with the study."""
+    """The command that resumes the study."""
     return f"rlzoo tune {redact_command(words)}"
 
 
@@ -186,7 +186,7 @@ def _stopped(study: Study, words: Sequence[str], code: ExitCode) -> RlzooError:
     study.queue.sweep()
     progress = study.queue.progress()
     write_records(study, progress)
-    return RlzooError(f"stopped: {summary(progress)}", f"to go on: {command(words)}", code)
+    return RlzooError(f"stopped: {summary(progress)}", f"to resume: {command(words)}", code)
 
 
 def _tuned(study: Study, progress: StudyProgress, final: Final | None, saved: Path | None) -> Tuned:

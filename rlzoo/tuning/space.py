@@ -132,7 +132,7 @@ class PowerOfTwo:
     def raw(self, value: Any) -> int:
         number = _whole(value)
         if not self.low <= number <= self.high or number & (number - 1):
-            raise ValueError(f"{value} is no power of two from {self.low} to {self.high}")
+            raise ValueError(f"{value} is not a power of two from {self.low} to {self.high}")
         return number.bit_length() - 1
 
     def nearest(self, value: Any) -> int:
@@ -278,7 +278,7 @@ def _suggest(trial: optuna.trial.BaseTrial, name: str, distribution: BaseDistrib
 
 def _number(value: Any) -> float:
     if isinstance(value, bool) or not isinstance(value, int | float):
-        raise ValueError(f"{value!r} is no number")
+        raise ValueError(f"{value!r} is not a number")
     return float(value)
 
 
@@ -292,7 +292,7 @@ def _positive(value: Any) -> float:
 def _whole(value: Any) -> int:
     number = _number(value)
     if not number.is_integer():
-        raise ValueError(f"{value!r} is no whole number")
+        raise ValueError(f"{value!r} is not a whole number")
     return int(number)
 
 
@@ -353,7 +353,7 @@ class Constraint:
 
 def _parsed(text: Any) -> ast.expr:
     if not isinstance(text, str) or len(text) > MAX_LENGTH:
-        raise ValueError(f"is no text of at most {MAX_LENGTH} characters")
+        raise ValueError(f"is not text of at most {MAX_LENGTH} characters")
     try:
         return ast.parse(text.strip(), mode="eval").body
     except (SyntaxError, ValueError, MemoryError, RecursionError):

@@ -85,7 +85,7 @@ def _when(path: str, when: Any, before: Sequence[Parameter], problems: list[Prob
     known = {parameter.name: parameter for parameter in before}
     for name, allowed in when.items():
         if name not in known:
-            message = f"{name!r} is no parameter that is drawn before{did_you_mean(str(name), known)}"
+            message = f"{name!r} is not a parameter that is drawn before{did_you_mean(str(name), known)}"
             problems.append(Problem(f"{path}.when", message, f"before it: {', '.join(known) or 'none'}"))
             continue
         for value in _listed(allowed):

@@ -44,7 +44,7 @@ FREE = (
     "seed n_seeds n_jobs runs_dir launcher logger device torch_threads signal_grace checkpoint stop.minutes"
     " env.vec_env env.step_timeout env.max_restarts env.summary eval.n_envs"
 ).split()
-"""Settings that a study may go on with changed, as scores stay comparable: these, and those below them."""
+"""Settings that may change when a study is resumed, as scores stay comparable: these, and those below them."""
 AT_THE_END = ("eval.selection_n_episodes", "eval.final_n_episodes", "eval.seeds")
 """Likewise, unless the evaluation at the end is the score."""
 FIXED = ("objective", "n_last", "second_objective", "seeds_per_trial")
@@ -83,7 +83,7 @@ class Study:
 
 
 def begin(request: TuneRequest) -> Study:
-    """Make the study that is asked for, or go on with the one of that name.
+    """Make the study that is asked for, or resume the one of that name.
 
     Raises:
         RlzooError: if that one has another request, its storage fails, or it is not this user's own (exit code 7).
@@ -131,7 +131,7 @@ def _check_free(folder: Path) -> None:
         return
     kept, _ = read_yaml(folder)
     whose = f"of the study {kept['study']}, which is kept in {kept['search']['storage']}," if kept else "of a study"
-    hint = "a study goes on under its own name and storage=; give a new one a name of its own, study=…"
+    hint = "a study is resumed under its own name and storage=; give a new one a name of its own, study=…"
     raise RlzooError(f"trials {whose} are in {folder} already", hint)
 
 

@@ -126,7 +126,7 @@ def _statistics(root: Any) -> State:
     norm_obs = _flag(values, "norm_obs")
     keys = values.get("norm_obs_keys")
     if keys is not None and not (isinstance(keys, list) and all(type(key) is str for key in keys)):
-        raise UnreadableError("norm_obs_keys is no list of names")
+        raise UnreadableError("norm_obs_keys is not a list of names")
     settings: dict[str, Any] = {
         "norm_obs": norm_obs,
         "norm_reward": _flag(values, "norm_reward"),
@@ -159,7 +159,7 @@ def _q_learning(root: Any) -> QLearning:
         raise UnreadableError("it has no qtable")
     qtable = to_array(root["qtable"])
     if qtable.ndim != 2 or qtable.dtype.kind not in "fiu":
-        raise UnreadableError("its qtable is no table of numbers")
+        raise UnreadableError("its qtable is not a table of numbers")
     return QLearning(qtable, _plain({key: value for key, value in root.items() if key != "qtable"}, [MAX_NODES]))
 
 
@@ -181,7 +181,7 @@ def _number(values: Mapping[str, Any], name: str, infinite: bool = False) -> flo
     array = to_array(values.get(name))
     number = float(array) if array.shape == () else float("nan")
     if isnan(number) or number < 0 or not (infinite or isfinite(number)):
-        raise UnreadableError(f"{name} is no number of at least 0")
+        raise UnreadableError(f"{name} is not a number of at least 0")
     return number
 
 

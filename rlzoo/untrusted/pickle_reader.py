@@ -163,26 +163,26 @@ class _Machine:
     def call(self) -> None:
         function, args = self.pop(2)
         if not isinstance(function, Global) or not isinstance(args, tuple):
-            raise UnreadableError("it calls what is no function")
+            raise UnreadableError("it calls what is not a function")
         self.stack.append(Record(function.name, args))
 
     def build(self) -> None:
         (state,) = self.pop(1)
         record = self.stack[-1]
         if not isinstance(record, Record) or record.state is not None:
-            raise UnreadableError("it changes what is no object")
+            raise UnreadableError("it changes what is not an object")
         record.state = state
 
     def extend(self, items: Sequence[Any]) -> None:
         target = self.stack[-1]
         if type(target) is not list:
-            raise UnreadableError("it appends to what is no list")
+            raise UnreadableError("it appends to what is not a list")
         target.extend(items)
 
     def put(self, pairs: Sequence[Any]) -> None:
         target = self.stack[-1].items if isinstance(self.stack[-1], Record) else self.stack[-1]
         if type(target) is not dict or len(pairs) % 2:
-            raise UnreadableError("it puts items into what is no mapping")
+            raise UnreadableError("it puts items into what is not a mapping")
         for key, value in zip(pairs[::2], pairs[1::2], strict=True):
             if type(key) not in (str, int):  # nested tuples take for ever to hash
                 raise UnreadableError("a mapping has keys that are neither text nor numbers")

@@ -126,7 +126,7 @@ def _load(raw: bytes, name: str) -> dict[str, Any]:
     except RecursionError as error:
         raise refused(name, "its data is nested too deeply") from error
     except ValueError as error:  # also of text that is no UTF-8, and of numbers with thousands of digits
-        raise refused(name, "its data is no proper JSON") from error
+        raise refused(name, "its data is not proper JSON") from error
     if not isinstance(fields, dict):
         raise refused(name, "its data holds no fields")
     return fields
@@ -216,7 +216,7 @@ def _policy_kwargs(value: Any, keywords: Fields, name: str) -> tuple[dict[str, A
     if value is None:
         return {}, []
     if not isinstance(value, Mapping):
-        raise refused(name, "its policy_kwargs are no mapping")
+        raise refused(name, "its policy_kwargs are not a mapping")
     taken: dict[str, Any] = {}
     unknown = []
     for key, given in value.items():
@@ -275,13 +275,13 @@ def _counters(fields: Mapping[str, Any], name: str) -> dict[str, int | float]:
     for key in COUNTERS:
         value = fields.get(key, 0)
         if type(value) is not int or not 0 <= value <= MAX_COUNT:
-            raise refused(name, f"its {key} is no count")
+            raise refused(name, f"its {key} is not a count")
         found[key] = value
     for key in SHARES:
         value = fields.get(key)
         if value is not None:
             if type(value) not in (int, float) or not -1 <= value <= 1:
-                raise refused(name, f"its {key} is no share")
+                raise refused(name, f"its {key} is not a share")
             found[key] = value
     return found
 

@@ -60,7 +60,7 @@ class Archive:
         except _RefusedError as error:
             raise refused(name, str(error)) from None
         except (zipfile.BadZipFile, struct.error, ValueError, NotImplementedError, EOFError) as error:
-            raise refused(name, "it is no zip file, or damaged") from error
+            raise refused(name, "it is not a zip file, or is damaged") from error
         self.sizes = {name: entry.file_size for name, entry in self._entries.items()}
 
     def __contains__(self, name: str) -> bool:
@@ -141,12 +141,12 @@ def _check_end(file: io.BufferedIOBase, limits: Limits) -> None:
     """Check the end of the file, before the table of contents is read into memory."""
     size = file.seek(0, io.SEEK_END)
     if size < END.size:
-        raise _RefusedError("it is no zip file, or damaged")
+        raise _RefusedError("it is not a zip file, or is damaged")
     at = size - END.size
     file.seek(at)
     magic, disk, first_disk, here, count, length, offset, comment = END.unpack(file.read(END.size))
     if magic != b"PK\x05\x06" or comment:
-        raise _RefusedError("it is no zip file, or damaged")
+        raise _RefusedError("it is not a zip file, or is damaged")
     if at >= END64_LOCATOR.size + END64.size:
         file.seek(at - END64_LOCATOR.size)
         if file.read(4) == b"PK\x06\x07":
@@ -154,7 +154,7 @@ def _check_end(file: io.BufferedIOBase, limits: Limits) -> None:
             file.seek(at)
             magic, _, _, _, disk, first_disk, here, count, length, offset = END64.unpack(file.read(END64.size))
             if magic != b"PK\x06\x06":
-                raise _RefusedError("it is no zip file, or damaged")
+                raise _RefusedError("it is not a zip file, or is damaged")
     if disk or first_disk or here != count or offset + length != at:
         raise _RefusedError("its table of contents is not where it should be")
     if count > limits.entries or length > 1024 * limits.entries:

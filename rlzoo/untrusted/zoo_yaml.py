@@ -209,4 +209,4 @@ def _evaluated(node: ast.expr, text: str, depth: int) -> Any:
 
 
 def _no_data(text: str) -> RlzooError:
-    return RlzooError(f"{text[:80]!r} is no plain data, and is not evaluated", code=ExitCode.UNSAFE)
+    return RlzooError(f"{text[:80]!r} is not plain data, and is not evaluated", code=ExitCode.UNSAFE)

@@ -107,7 +107,7 @@ def test_a_saved_and_loaded_agent_acts_the_same(sb3_case: Case, make_env: MakeEn
 
 
 def test_a_state_is_all_there_is(case: Case, make_env: MakeEnv, tmp_path: Path) -> None:
-    """It survives files, and the training that goes on; the same seed gives the same, another one not."""
+    """It survives files, and the training that is resumed; the same seed gives the same, another one not."""
     algorithm = trained(case, make_env)
     before = algorithm.state()
     arrays = {name: torch.as_tensor(tensor).clone() for name, tensor in before.tensors.items()}

@@ -98,7 +98,7 @@ def test_a_sum_tree() -> None:
     assert tree.find(np.array([1.0, 8.5])).tolist() == [2, 4]  # nothing of index 1; the total itself is of the last
 
 
-def test_a_sum_tree_built_anew_is_the_same_to_the_last_bit() -> None:
+def test_a_sum_tree_rebuilt_is_the_same_to_the_last_bit() -> None:
     rng = np.random.default_rng(0)
     tree, copy = SumTree(1000), SumTree(1000)
     for _ in range(100):

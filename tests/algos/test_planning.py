@@ -19,7 +19,7 @@ from rlzoo.errors import ConfigError, RlzooError
 from rlzoo.runs.checkpoints import read_manifest
 from rlzoo.runs.run import Run
 from rlzoo.training.callbacks.progress import Progress
-from rlzoo.training.resume import go_on, newest_boundary
+from rlzoo.training.resume import newest_boundary, resume_run
 from tests.algos.tabular import exact_values, greedy
 
 LEFT, RIGHT, UP, DOWN = range(4)
@@ -134,7 +134,7 @@ def test_a_training_that_is_done_early_has_finished(tmp_path: Path, capsys: pyte
     assert f"training is done at step {last.num_timesteps}: no value has changed by theta=1e-10" in log
     assert f"{last.num_timesteps}/{last.num_timesteps} steps (100%)" in log
     before = run.log_file.read_bytes()
-    assert go_on(run, parse(run.read_config())) is False
+    assert resume_run(run, parse(run.read_config())) is False
     assert run.log_file.read_bytes() == before
 
 

@@ -198,7 +198,7 @@ def test_every_environment_gives_its_share_of_whole_episodes_played_with_the_sam
     assert algorithm.n_updates == 3
 
 
-def test_an_episode_that_begins_anew_is_learnt_from_from_there_on() -> None:
+def test_an_episode_that_restarts_is_learnt_from_from_there_on() -> None:
     algorithm = Seen(DummyVecEnv([lambda: Script(4)]), seed=0)
     algorithm.learn(3)
     algorithm.begin_episodes(algorithm.env.reset(), np.array([True]))

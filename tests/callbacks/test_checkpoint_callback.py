@@ -176,7 +176,7 @@ def test_a_full_disk_warns_keeps_the_last_and_is_an_error_only_at_the_end(run):
         check=True,
     )
     assert result.stdout == "500 STORAGE\n"
-    assert result.stderr.count("the previous one is as it was; the training goes on") == 2
+    assert result.stderr.count("the previous one is as it was; the training continues") == 2
     assert checkpoints.read(run.checkpoint("last")).num_timesteps == 200
     assert {path.name for path in run.checkpoints_dir.iterdir()} == {"100", "200", "last"}
 

@@ -66,7 +66,8 @@ def test_the_training_runs_on_to_the_next_boundary(number, capsys):
         learner = learn(interrupt, {13: lambda: signal.raise_signal(number)}, watch)
     assert (interrupt.signal, interrupt.ends, interrupt.left) == (number, True, False)
     assert learner.num_timesteps == 16 and watch.ends == [16]
-    assert capsys.readouterr().err.count(f"{number.name}: ending where a training can go on exactly, saving") == 1
+    said = f"{number.name}: ending where the training can be resumed exactly, saving"
+    assert capsys.readouterr().err.count(said) == 1
 
 
 def test_without_a_signal_nothing_is_different():

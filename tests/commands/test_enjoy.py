@@ -95,7 +95,7 @@ def test_all_checkpoints_one_after_the_other(run):
     ("options", "expected", "code"),
     [
         ({"render": "window"}, "there is no display to open a window on", ExitCode.MISSING),
-        ({"render": "terminal"}, "standard output is no terminal", ExitCode.WRONG_REQUEST),
+        ({"render": "terminal"}, "standard output is not a terminal", ExitCode.WRONG_REQUEST),
         ({"render": "human"}, "render: must be auto, window", ExitCode.WRONG_REQUEST),
         ({"fps": -1}, "fps: must be greater than 0", ExitCode.WRONG_REQUEST),
         ({"seeds": []}, "seeds: must be a list of 1 or more", ExitCode.WRONG_REQUEST),

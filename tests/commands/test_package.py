@@ -70,7 +70,7 @@ def test_the_film_is_of_the_first_episode(run, tmp_path, capsys):
             2,
             ["n_episodes: must be at least 1", "license:", "repo_id:"],
         ),
-        (["repo_id=../pole"], 2, ["repo_id: '../pole' is no name of a repository"]),
+        (["repo_id=../pole"], 2, ["repo_id: '../pole' is not the name of a repository"]),
         (["checkpoint=nope"], 2, ["no checkpoint 'nope'", "it has: last"]),
         (["foldr=x"], 2, ["foldr", "folder"]),
         (["device=cuda:99"], 2, ["is not there"]),

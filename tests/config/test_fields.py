@@ -82,7 +82,7 @@ def test_values_as_code_wants_them() -> None:
 def open_tool(
     run: str, *, rate: float, tags: Sequence[str] = (), more: Mapping[str, str] | None = None, f: Any = 1
 ) -> None:
-    """Keywords of which the last is no plain data."""
+    """Keywords of which the last is not plain data."""
 
 
 def test_keywords_of_a_function() -> None:

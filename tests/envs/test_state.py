@@ -1,4 +1,4 @@
-"""Putting environments back: what stands around them, and what happens to those that cannot be put back."""
+"""Restoring environments: what stands around them, and what happens to those that cannot be restored."""
 
 import random
 from collections import OrderedDict, deque
@@ -59,7 +59,7 @@ class Hidden(Walk):
 
 
 class Own(Walk):
-    """Knows how to be put back."""
+    """Knows how to be restored."""
 
     def get_state(self):
         return {"t": self.t, "at": np.float64(self.at)}
@@ -155,7 +155,7 @@ def test_an_environment_of_ones_own_goes_on_and_is_not_called_exact(gym_config, 
         ("Global-v0", "replaying it led to another observation"),
         ("Hidden-v0", "replaying it led to another observation"),
         ("Forgetful-v0", "its observation was not the one stored"),
-        ("Raising-v0", "it could not be put back (RuntimeError: cannot go back)"),
+        ("Raising-v0", "it could not be restored (RuntimeError: cannot go back)"),
         ("Opaque-v0", "its state could not be stored (CannotEncodeError: Opaque cannot be stored)"),
     ],
 )
@@ -186,7 +186,7 @@ def test_a_restart_draws_from_the_stored_generator(gym_config, tmp_path):
 
 
 def test_one_restarted_environment_among_others(gym_config, tmp_path):
-    """Around it: its discounted return begins anew, its stack holds the new frame only; the others go on."""
+    """Around it: its discounted return starts again, its stack holds the new frame only; the others go on."""
     cfg = gym_config("Walk-v0", normalize=True, frame_stack=3)
     env = stepped(cfg, 13)
     state = snapshot(env)

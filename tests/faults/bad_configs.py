@@ -13,7 +13,7 @@ from rlzoo.config.compose import compose
 from rlzoo.errors import ExitCode
 
 RUN = "runs/ppo/CartPole-v1/20260101-000000_seed1_abcd"
-"""A run of PPO that bad requests go on with."""
+"""A run of PPO that bad requests resume."""
 CHILD = (
     "import sys; from rlzoo.cli.main import main; code = main(sys.argv[1:]); "
     "sys.exit(code + 64 * ('torch' in sys.modules))"
@@ -195,17 +195,17 @@ CROSS = [
     Bad("an unknown algorithm", "algo=pppo", "algo", "did you mean 'ppo'"),
     _env("an unknown wrapper", "'flatten'", ":3", f"{_HEAD}wrappers: {{flaten: {{}}}}\n", "env.wrappers.flaten"),
     Bad(
-        "to go on as another algorithm",
+        "to resume as another algorithm",
         f"resume={RUN} algo.name=a2c",
         "algo.name",
-        "cannot change in a run that goes on",
+        "cannot change when a run is resumed",
     ),
 ]
 KINDS = {"syntax": SYNTAX, "unknown keys": UNKNOWN, "types": TYPES, "ranges": RANGES, "cross checks": CROSS}
 
 
 def lay_out(case: Bad, folder: Path) -> None:
-    """Write what the case needs: the user's files, and the run where it goes on with one."""
+    """Write what the case needs: the user's files, and the run where it resumes one."""
     files = dict(case.files)
     if "resume=" in case.words:
         files[f"{RUN}/config.yaml"] = yaml_file.dump(compose("train", ["algo=ppo", "env=CartPole"]).values)

@@ -130,7 +130,7 @@ WORDS += ["algo.policy_kwargs={net_arch: [8]}"]
 
 
 def test_a_training_on_a_disk_that_fills_up(disk, warm: Warm, tmp_path, full, record_property):
-    """It ends well or with exit code 5 and a message; with room again it goes on to the end of an undisturbed one."""
+    """It ends well or with exit code 5 and a message; with room again it resumes to the end of an undisturbed one."""
     child = warm.start("train", *WORDS, f"runs_dir={tmp_path / 'whole'}", cwd=tmp_path)
     assert child.wait() == 0, child.output
     whole = Run.open("latest", tmp_path / "whole")
@@ -149,7 +149,7 @@ def test_a_training_on_a_disk_that_fills_up(disk, warm: Warm, tmp_path, full, re
             assert run.read_info()["status"] in ("running", "failed", "finished")
             names = [checkpoints.read(checkpoint).manifest["at_boundary"] for checkpoint in run.checkpoints()]
             if codes[-1] and names:
-                assert f"to go on: rlzoo train resume={run.path}" in child.output, child.output
+                assert f"to resume: rlzoo train resume={run.path}" in child.output, child.output
             _remove_ballast(disk)
             if codes[-1] and any(names):
                 child = warm.start("train", f"resume={run.path}", cwd=tmp_path)
@@ -191,7 +191,7 @@ def test_folders_that_take_no_run_are_refused_before_training(disk, warm: Warm, 
 
 
 def test_a_disk_that_came_back_read_only(disk, warm: Warm, tmp_path):
-    """As a drive does that failed: going on is refused, and works when the drive is well again."""
+    """As a drive does that failed: resuming is refused, and works when the drive is well again."""
     words = [*WORDS, "checkpoint.freq=100"]
     child = warm.start("train", *words, f"runs_dir={tmp_path / 'whole'}", cwd=tmp_path)
     assert child.wait() == 0, child.output

@@ -1,4 +1,4 @@
-"""However a training has ended, one that goes on from there is the training that never ended."""
+"""However a training has ended, one that is resumed from there is the training that never ended."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A training that is killed and goes on in a new process ends with the weights and curves of one left alone."""
+"""A training that is killed and resumed in a new process ends with the weights and curves of one left alone."""
 
 from __future__ import annotations
 

@@ -60,7 +60,7 @@ def test_killed_at_random_moments(name, warm: Warm, tmp_path, count, record_prop
         if kills == goal:
             break
         folder = tmp_path / f"runs{training}"
-        while child := _start_or_go_on(warm, words, tmp_path, folder):
+        while child := _start_or_resume(warm, words, tmp_path, folder):
             time.sleep(pick.uniform(0.1, took / 2))
             if child.poll() is None and kills < goal:
                 child.kill()
@@ -99,8 +99,8 @@ def test_killed_in_the_evaluation_at_the_end(warm: Warm, tmp_path):
     assert run.read_info()["status"] == "finished"
 
 
-def _start_or_go_on(warm, words, tmp_path, folder):
-    """A run of which a checkpoint was written goes on; one that was killed before is begun anew."""
+def _start_or_resume(warm, words, tmp_path, folder):
+    """A run of which a checkpoint was written is resumed; one that was killed before is started again."""
     (tmp_path / "step").unlink(missing_ok=True)
     runs = [run for run in find_runs(folder) if run.checkpoints()]
     more = [f"resume={runs[0].path}"] if runs else [*words, f"runs_dir={folder}"]

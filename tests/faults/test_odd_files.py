@@ -78,7 +78,7 @@ def test_every_odd_value_is_an_error_for_the_user(file, run, tmp_path, monkeypat
         ("checkpoints/last/manifest.json", ("num_timesteps",), "digits", "a number beyond 10^18"),
         ("config.yaml", ("algo", "name"), "empty", "config.yaml is damaged: algo.name must be text, not []"),
         ("evaluations.csv", (1, 0), "text", ""),
-        ("evaluations.csv", (1, 0), "nan", "evaluations.csv is damaged: row 1 is no evaluation"),
+        ("evaluations.csv", (1, 0), "nan", "evaluations.csv is damaged: row 1 is not an evaluation"),
     ],
 )
 def test_the_file_and_the_field_are_named(file, path, name, said, run, tmp_path):

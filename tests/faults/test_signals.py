@@ -1,4 +1,4 @@
-"""Signals to real trainings at random moments of every phase: they end in time, say how to go on, and go on exactly."""
+"""Signals to real trainings at random moments of every phase: they end in time and are resumed exactly."""
 
 from __future__ import annotations
 
@@ -153,14 +153,14 @@ class Training:
         return only_run(self.cwd / "runs")
 
     def check_record(self, code: int) -> None:
-        """Exit code, status, and the command that goes on."""
+        """Exit code, status, and the command that resumes it."""
         assert self.child.returncode == code, self.child.output
         assert self.run.read_info()["status"] == "interrupted"
-        assert f"to go on: rlzoo train resume={self.run.path.relative_to(self.cwd)}" in self.child.output
+        assert f"to resume: rlzoo train resume={self.run.path.relative_to(self.cwd)}" in self.child.output
         assert "Traceback" not in self.child.output
 
     def check_resumes(self, whole: Run) -> None:
-        """That it goes on, to exactly where the undisturbed training came."""
+        """That it is resumed, to exactly where the undisturbed training came."""
         child = self._warm.start("train", f"resume={self.run.path}", cwd=self.cwd)
         assert child.wait() == 0, child.output
         first, second = read(whole.checkpoint("last")), read(self.run.checkpoint("last"))

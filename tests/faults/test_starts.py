@@ -1,4 +1,4 @@
-"""Twenty starts in the same moment: twenty runs; and of twenty that go on with one run, one does."""
+"""Twenty starts in the same moment: twenty runs; and of twenty that resume one run, one does."""
 
 from __future__ import annotations
 

@@ -603,7 +603,7 @@ def _metadata(text: str) -> dict[str, Any]:
     match = re.match(r"\A\ufeff?\s*---\r?\n(.*?)\r?\n---\s*(?:\r?\n|\Z)", text, re.DOTALL)
     found = yaml.safe_load(match[1]) if match else None
     if match and not isinstance(found, dict):
-        raise yaml.YAMLError("the metadata is no mapping")
+        raise yaml.YAMLError("the metadata is not a mapping")
     return found or {}
 
 

@@ -157,7 +157,7 @@ def test_a_missing_extra_names_its_install_line(monkeypatch: pytest.MonkeyPatch)
         (401, ["401", "hf auth login"]),
         (403, ["403", "for me/ppo", "told so", "kind Write"]),
         (404, ["404", "me/ppo"]),
-        (409, ["409", "somebody else", "goes on"]),
+        (409, ["409", "somebody else", "starts from"]),
         (413, ["413", "told so"]),
         (429, ["429", "asks to wait 400 seconds"]),
         (500, ["500", "told so", "status.huggingface.co"]),

@@ -112,7 +112,7 @@ def test_what_is_made_is_a_strangers_run_for_every_command(cartpole, workdir, ca
     assert begun.read_info()["init_from"]["num_timesteps"] == 64
     PPO.load(run.checkpoint("last").model_zip)  # other tools find their file
     assert main(["train", f"resume={run.path}"]) == ExitCode.TRAINING_FAILED
-    assert "no checkpoint to go on from" in capsys.readouterr().err
+    assert "no checkpoint to resume from" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

@@ -186,8 +186,8 @@ def test_list_hub_prints_and_answers_as_json(hub, capsys):
 @pytest.mark.parametrize(
     ("words", "expected"),
     [
-        (["n=0"], "n=0 is no number"),
-        (["n=many"], "n=many is no number"),
+        (["n=0"], "n=0 is not a number"),
+        (["n=many"], "n=many is not a number"),
         (["algo=ppoo"], "did you mean 'ppo'"),
         (["runs_dir=x"], "say what to list"),
         (["colour=red"], "user=… tag=… env=… algo=… n=…"),

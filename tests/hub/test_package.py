@@ -431,7 +431,7 @@ def test_what_is_in_the_way_is_refused_and_left_alone(q_learning, ppo, tmp_path)
     undo_last_result(q_learning)
     for folder, expected in (
         (full, "no package of rlzoo's"),
-        (file, "it is no folder"),
+        (file, "it is not a folder"),
         (other, "holds the package q_learning"),
     ):
         with pytest.raises(RlzooError, match=expected) as caught:
@@ -462,7 +462,7 @@ def test_an_environment_without_pictures_needs_no_film(root, tmp_path):
 
 
 def test_a_strangers_run(ppo, tmp_path):
-    """Its zip is not passed on: it is made anew from the weights. What it would import is refused."""
+    """Its zip is not passed on: it is rebuilt from the weights. What it would import is refused."""
     run = Run(tmp_path / "run")
     shutil.copytree(ppo.path, run.path)
     run.config_file.write_text(yaml.safe_dump(run.read_config()))

@@ -109,7 +109,7 @@ def test_dry_run_contacts_nobody_and_makes_what_would_be_uploaded(
     ("words", "said"),
     [
         ([], "repo_id: needs a value"),
-        (["repo_id=a/b/c"], "repo_id: 'a/b/c' is no name of a repository"),
+        (["repo_id=a/b/c"], "repo_id: 'a/b/c' is not the name of a repository"),
         (["repo_id=https://huggingface.co/me/ppo"], "repo_id=me/ppo"),
         (["repo_id=me/x", "n_episodes=0"], "n_episodes"),
         (["repo_id=me/x", "seeds=[]"], "seeds: must be a list of 1 or more whole numbers or null"),
@@ -134,7 +134,7 @@ def test_a_wrong_request_contacts_nobody(hub: HubServer, run: Run, words: list[s
 @pytest.mark.parametrize("dry_run", ["dry_run=false", "dry_run=true"])
 @pytest.mark.parametrize(
     ("folder", "said"),
-    [("home", "home is no package of rlzoo's"), ("none", "none is not there"), ("a", "a is no folder")],
+    [("home", "home is not a package of rlzoo's"), ("none", "none is not there"), ("a", "a is not a folder")],
 )
 def test_only_a_package_is_published(
     hub: HubServer, workdir: Path, dry_run: str, folder: str, said: str, capfd: Any
@@ -180,7 +180,7 @@ def test_a_failed_upload_is_kept_and_goes_on(hub: HubServer, hurried: None, run:
     assert main(["push-to-hub", f"repo_id={REPO}", "private=true", *FEW]) == 6
     error = capfd.readouterr().err
     folder = run.path / "hub" / "ppo-CartPole-v1"
-    assert f"nothing is lost, the package is in {folder}; to go on:" in error
+    assert f"nothing is lost, the package is in {folder}; to try again:" in error
     assert "503" in error
     assert "was created and is still empty" in error
     line = next(line.strip() for line in error.splitlines() if line.startswith("  rlzoo push-to-hub"))

@@ -9,7 +9,7 @@ from rlzoo.launchers.job import interrupted, stopped_by
 
 @pytest.fixture(autouse=True)
 def _environment(monkeypatch):
-    monkeypatch.setenv("RLZOO_PLAIN", "0")  # put back after run_job has set it
+    monkeypatch.setenv("RLZOO_PLAIN", "0")  # restored after run_job has set it
 
 
 def job(function, **config):

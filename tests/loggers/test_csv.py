@@ -120,7 +120,7 @@ def test_a_full_disk_leaves_whole_rows_and_warns_once(run):
     result = subprocess.run(
         [sys.executable, "-c", textwrap.dedent(code), str(run.path)], capture_output=True, text=True, check=True
     )
-    assert result.stderr.count("warning: metrics could not be written, training goes on") == 1
+    assert result.stderr.count("warning: metrics could not be written, training continues") == 1
     assert run.metrics_file.read_text() == "step,a\n0,0.5\n1,0.5\n2,0.5\n"  # 25 bytes; a fourth row would make 31
 
 

@@ -70,7 +70,7 @@ def test_a_killed_training_that_goes_on_has_one_curve(workdir):
 
 
 def test_what_follows_the_checkpoint_is_forgotten(tmp_path):
-    """Also what came at the very step at which the training goes on, and what it will never log again."""
+    """Also what came at the very step at which the training resumes, and what it will never log again."""
     run = Run.create(tmp_path, algo="ppo", env_id="CartPole-v1", seed=0)
     first = open_logger(run, {"gamma": 0.9})
     first.log({"a": 1.0}, 100)

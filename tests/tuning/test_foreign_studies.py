@@ -363,7 +363,7 @@ def test_a_yaml_that_is_none(foreign: Path, capsys: pytest.CaptureFixture[str]) 
     path.unlink()
     os.mkfifo(path)  # which nobody ever writes to
     assert main(["tune", "report"]) == 5
-    assert "it is no file" in capsys.readouterr().err
+    assert "it is not a file" in capsys.readouterr().err
 
 
 def test_no_file_names_a_server() -> None:

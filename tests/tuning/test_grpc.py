@@ -138,6 +138,6 @@ def test_where_nobody_answers_it_is_said(monkeypatch: pytest.MonkeyPatch) -> Non
     "url", ["grpc://", "grpc://host", "grpc://host:x", "grpc://me:geheim99@host:1", "grpc://h:1/x"]
 )
 def test_what_is_no_address_is_refused(url: str) -> None:
-    with pytest.raises(ConfigError, match="is no address of a proxy") as found:
+    with pytest.raises(ConfigError, match="is not the address of a proxy") as found:
         plan([*SHORT, f"storage={url}"])
     assert "geheim99" not in str(found.value)

@@ -148,7 +148,7 @@ def test_of_another_algorithm_what_both_have(toy: Toy, capsys: pytest.CaptureFix
     [
         (["storage=away.db"], "storage: away.db is not there\n  storage= takes a study's folder, an SQLite file"),
         (["storage=sqlite:///away.db"], "storage: away.db is not there"),
-        (["storage=."], "storage: . is no study's folder"),
+        (["storage=."], "storage: . is not a study's folder"),
         (["storage=text"], "text is neither an SQLite file nor a journal of Optuna's"),
         (["storage=empty.db"], "there is no study in that storage"),
         (["n_best=0"], "storage: says where the other study is, and is missing"),

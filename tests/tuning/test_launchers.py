@@ -104,7 +104,7 @@ def test_a_worker_whose_time_is_over_is_put_back_and_goes_on() -> None:
 
 
 @pytest.mark.slow  # submitit waits 15 s for the result of each job that ended without one
-def test_ctrl_c_ends_the_workers_and_says_how_to_go_on() -> None:
+def test_ctrl_c_ends_the_workers_and_says_how_to_resume() -> None:
     pytest.importorskip("submitit")
     words = ("n_trials=2", "workers=2", "total_timesteps=500000", *SUBMITIT)
     pids = watched(*words)
@@ -113,7 +113,7 @@ def test_ctrl_c_ends_the_workers_and_says_how_to_go_on() -> None:
     process.send_signal(signal.SIGINT)
     _, errors = process.communicate(timeout=60)
     assert process.returncode == 130, errors
-    assert "to go on: rlzoo tune algo=q_learning" in errors
+    assert "to resume: rlzoo tune algo=q_learning" in errors
     assert "launcher=submitit_slurm" in errors
     assert not any(Path(f"/proc/{pid}").exists() for pid in own)
     progress = started(*words).queue.progress()

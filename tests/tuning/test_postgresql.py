@@ -83,7 +83,7 @@ def test_eight_workers_and_three_killed(n_trials: int, lasts: float, heartbeat: 
     deaths.check(processes[3:], study, killed, n_trials)
 
 
-def test_connections_that_the_server_dropped_are_made_anew(url: str, port: int, toy: Toy) -> None:
+def test_connections_that_the_server_dropped_are_reopened(url: str, port: int, toy: Toy) -> None:
     study = started(f"storage={url}", "n_trials=3", "study=dropped")
     worker.run_one(study, "w")
     assert terminate(port, "datname = 'studies'")

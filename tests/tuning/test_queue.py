@@ -90,7 +90,7 @@ def test_a_lost_trial_is_run_again_with_its_values_before_anything_new(toy: Toy)
     assert len(progress.finished) == 4
 
 
-def test_a_failed_trial_is_drawn_anew_and_not_counted(toy: Toy) -> None:
+def test_a_failed_trial_is_drawn_again_and_not_counted(toy: Toy) -> None:
     toy.fail = lambda values: len(toy.done) == 2 and not toy.fail_once.append(1) and len(toy.fail_once) == 1
     toy.fail_once = []
     progress = go("n_trials=5")
@@ -108,7 +108,7 @@ def test_too_many_failures_in_a_row_end_it_with_the_first(toy: Toy) -> None:
     assert found.value.code == 4
     since = len(started("n_trials=9").queue.progress().trials)
     toy.fail = lambda values: False
-    study = join(plan([*SHORT, "n_trials=9", "max_failures=2"]), since=since)  # the next command starts counting anew
+    study = join(plan([*SHORT, "n_trials=9", "max_failures=2"]), since=since)  # the next command starts counting again
     OPEN.append(study)
     worker.run_trials(study, "w", lambda: False)
     assert len(study.queue.progress().finished) == 9

@@ -115,7 +115,7 @@ def test_all_that_is_wrong_is_reported_at_once() -> None:
 
 def test_those_that_do_not_go_on_exactly_are_named() -> None:
     [notice] = [n for n in plan([*SHORT, "pruner=hyperband"]).notices if "pruner" in n]
-    assert notice == "pruner=hyperband: a study that is interrupted goes on, but with other values than without"
+    assert notice == "pruner=hyperband: an interrupted study is resumed, but with other values than without"
     assert not [n for n in plan([*SHORT, "pruner=median"]).notices if "interrupted" in n]
     [notice] = samplers.notices("sampler", {"auto": {}})
     assert "its code is fetched from OptunaHub" in notice

@@ -175,7 +175,7 @@ def test_every_mistake_of_a_space_is_said_at_once() -> None:
         "batch_size.stepp": "unknown keyword; did you mean 'step'?",
         "clip_range.values": "has to be given",
         "net_arch.values": "[64] needs a name",
-        "vf_coef.when": "'normalise' is no parameter that is drawn before",
+        "vf_coef.when": "'normalise' is not a parameter that is drawn before",
         "max_grad_norm": "must say what is searched, not 3",
         "speed.key": "must name a setting of algo or env, not 'total_timesteps'",
         "target_kl.high": "must lie above 0 and up to 0.5: it is the distance from 1",
@@ -191,7 +191,7 @@ def test_constraints_compare_and_nothing_else() -> None:
     assert Constraint.parse("n_steps * 2 % batch_size == 0").holds({"n_steps": 32, "batch_size": 64})
     assert constraint.holds({"batch_size": None, "n_steps": 16, "n_envs": 4})  # not for this to judge
     for text in ("f(x) < 1", "x.y < 1", "x < 1 < 2", "x if y else z", "[1] < 2", "x ** 9 < 1", "a and b", "x" * 300, 3):
-        with pytest.raises(ValueError, match=r"is not one|holds|cannot be read|is no text"):
+        with pytest.raises(ValueError, match=r"is not one|holds|cannot be read|is not text"):
             Constraint.parse(text)
 
 
@@ -308,5 +308,5 @@ def test_the_nearest_that_can_be_drawn() -> None:
     assert OneMinus(0.001, 0.1).nearest(1.0) == 0.999
     assert OneMinus(0.001, 0.1).nearest(0.5) == 0.9
     for sign in (-1, {"linear": 0.1}, float("nan"), None, True):
-        with pytest.raises(ValueError, match=r"is no number|nothing is near"):
+        with pytest.raises(ValueError, match=r"is not a number|nothing is near"):
             PowerOfTwo(1, 64).nearest(sign)

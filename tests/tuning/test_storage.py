@@ -73,7 +73,7 @@ def test_which_driver_is_meant() -> None:
     )  # fmt: skip
     found = storage.database_problems("postgresql+psycopg2://h/s")
     assert found == [] or (found[0].missing and found[0].hint == "pip install psycopg2-binary")
-    assert "pg8000 is no driver" in storage.database_problems("postgresql+pg8000://h/s")[0].message
+    assert "pg8000 is not a known driver" in storage.database_problems("postgresql+pg8000://h/s")[0].message
 
 
 def test_the_environment_may_name_it_with_a_password(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -109,7 +109,7 @@ def test_one_that_stays_locked_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(RlzooError, match=r"the storage studies/s/study.db fails: database is locked") as found:
         started("n_trials=2")
     assert found.value.code == 5
-    assert "the same command goes on later" in found.value.hint
+    assert "try the same command later" in found.value.hint
     held.close()
     assert started("n_trials=2").queue.progress().trials == []
 

@@ -1,4 +1,4 @@
-"""A study goes on under its name, with the same request; another one is refused with what differs."""
+"""A study is resumed under its name, with the same request; another one is refused with what differs."""
 
 from __future__ import annotations
 

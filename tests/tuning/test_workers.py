@@ -90,7 +90,7 @@ def test_a_stopped_search_says_how_to_go_on_and_goes_on() -> None:
     process.send_signal(signal.SIGINT)
     _, errors = process.communicate(timeout=120)
     assert process.returncode == 130, errors
-    assert "to go on: rlzoo tune algo=q_learning env=FrozenLake" in errors
+    assert "to resume: rlzoo tune algo=q_learning env=FrozenLake" in errors
     assert "rlzoo: stopped: " in errors
     progress = study.queue.progress()
     assert not progress.running

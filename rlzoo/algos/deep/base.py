@@ -145,7 +145,7 @@ class TorchAgent(ABC):
             restore_module(network, name, state.tensors)
 
     def begin_episodes(self, observation: Any, rows: np.ndarray) -> None:
-        """Begin anew the episodes of environments that could not be restored: `rows` (n_envs,) says which."""
+        """Restart the episodes of environments that could not be restored: `rows` (n_envs,) says which."""
 
         def replace(old: np.ndarray, new: np.ndarray) -> np.ndarray:
             replaced = np.array(old)

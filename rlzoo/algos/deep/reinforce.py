@@ -101,7 +101,7 @@ class Reinforce(TorchAgent):
     ) -> None:
         """Train until `num_timesteps` has reached `total_timesteps`, or a callback says stop.
 
-        A rollout that has begun by then is kept, for a training that goes on.
+        A rollout that has begun by then is kept, for a training that is resumed.
 
         Raises:
             ValueError: if all returns that are standardised together would be the same.

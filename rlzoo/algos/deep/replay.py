@@ -117,7 +117,7 @@ class Replay:
             self.tree.set(indices.ravel(), np.broadcast_to(priorities, indices.shape).ravel())
 
     def cut(self, observation: Any, rows: np.ndarray) -> None:
-        """Episodes of some environments, `rows` (n_envs,), will not go on from `observation`: they are truncated."""
+        """Episodes of some environments, `rows` (n_envs,), will not continue from `observation`: they are truncated."""
         last = (self.pos - 1) % self.buffer_size
         for environment in np.flatnonzero(rows).tolist():
             if self.size and not (self.terminated[last, environment] or self.truncated[last, environment]):
@@ -224,7 +224,7 @@ def stacked_frames(env: VecEnv) -> int:
 class SumTree:
     """Draws an index in proportion to its priority: a binary tree of sums by pairs, fours, eights, ... up to the total.
 
-    Schaul et al. 2016, appendix B.2.1. Every sum is that of its two children, added anew, so it depends on the
+    Schaul et al. 2016, appendix B.2.1. Every sum is that of its two children, added up again, so it depends on the
     priorities alone and not on how they came about.
 
     Attributes:

@@ -57,7 +57,7 @@ class SB3Algorithm:
     ) -> None:
         """Train until `num_timesteps` has reached `total_timesteps`, or a callback says stop.
 
-        Schedules run over `total_timesteps`, and a further call goes on where the last one ended: two calls with 500
+        Schedules run over `total_timesteps`, and a further call continues where the last one ended: two calls with 500
         and 1000 take 1000 steps. A whole rollout (off-policy: one step of every environment) is the least it does.
         """
         self.model.set_logger(Logger(folder=None, output_formats=[] if logger is None else [_Metrics(logger)]))
@@ -67,7 +67,7 @@ class SB3Algorithm:
         bridge = _Bridge(self, callbacks, logger if isinstance(logger, EpisodeLogger) else None)
         logging: dict[str, Any] = {}
         if self.spec.family == "on_policy":
-            # these count rollouts from the start of this call; a training that goes on would log other ones
+            # these count rollouts from the start of this call; a resumed training would log other ones
             bridge.log_interval = signature(self.model.learn).parameters["log_interval"].default
             logging = {"log_interval": None}
         try:
@@ -154,7 +154,7 @@ class SB3Algorithm:
         return found if device == "cpu" else [*found, f"resuming exactly was not proven on {device}"]
 
     def begin_episodes(self, observation: Any, rows: np.ndarray) -> None:
-        """Begin anew the episodes of environments that could not be restored; see `sb3_state.begin_episodes`."""
+        """Restart the episodes of environments that could not be restored; see `sb3_state.begin_episodes`."""
         sb3_state.begin_episodes(self.model, observation, rows)
 
     def warm_up_again(self) -> None:

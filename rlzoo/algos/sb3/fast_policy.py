@@ -1,4 +1,4 @@
-"""Stable-Baselines3's policies on flat observations, without what they do anew in every step and every minibatch.
+"""Stable-Baselines3's policies on flat observations, without what they repeat in every step and every minibatch.
 
 That walks through all modules, looks at shapes and makes a distribution, which takes longer than the networks of a
 small policy. The operations on numbers, and on random numbers, are the same ones in the same order, and so are the

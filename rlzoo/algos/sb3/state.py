@@ -2,7 +2,7 @@
 
 `state` holds what was learned (networks, optimizers, coefficients) and the counters. `rollout_state` holds where the
 training stands between two rollouts: the last observations, recent episodes, numbers not yet logged.
-`exploration_state` holds what Stable-Baselines3 draws anew when `learn` begins, so that it is restored after that:
+`exploration_state` holds what Stable-Baselines3 draws again when `learn` begins, so that it is restored after that:
 action noise and gSDE matrices.
 """
 
@@ -203,16 +203,16 @@ def restore_rollout(model: BaseAlgorithm, state: State) -> None:
 
 
 def begin_episodes(model: BaseAlgorithm, observation: Any, rows: np.ndarray) -> None:
-    """Take the first observations of environments that could not be restored, and begin their episodes anew.
+    """Take the first observations of environments that could not be restored, and restart their episodes.
 
     Args:
         model: between two rollouts.
         observation: what the vectorised environment returned, (n_envs, ...) or a mapping of these.
         rows: (n_envs,) bool, which environments.
     """
-    anew: Any = model
+    untyped: Any = model
     for name, new in (("_last_obs", observation), ("_last_original_obs", None)):
-        old = getattr(anew, name, None)
+        old = getattr(untyped, name, None)
         if old is None:
             continue
         if new is None:
@@ -220,7 +220,7 @@ def begin_episodes(model: BaseAlgorithm, observation: Any, rows: np.ndarray) -> 
         for key in old if isinstance(old, Mapping) else (None,):
             target, source = (old, new) if key is None else (old[key], new[key])
             target[rows] = np.asarray(source)[rows]
-    anew._last_episode_starts[rows] = True
+    untyped._last_episode_starts[rows] = True
 
 
 def n_updates(model: BaseAlgorithm) -> int:

@@ -141,7 +141,7 @@ class PolicySearch(ABC):
         self.weights = self.policy.checked(state.tensors[self.WEIGHTS])
 
     def begin_episodes(self, observation: Any, rows: np.ndarray) -> None:
-        """Begin anew the episodes of environments that could not be restored: `rows` (n_envs,) says which."""
+        """Restart the episodes of environments that could not be restored: `rows` (n_envs,) says which."""
         self._trials.begin_episodes(observation, rows)
 
 
@@ -211,7 +211,7 @@ class Trials:
             self.recent = []
 
     def begin_episodes(self, observation: Any, rows: np.ndarray) -> None:
-        """Begin anew the episodes of environments that could not be restored: `rows` (n_envs,) says which."""
+        """Restart the episodes of environments that could not be restored: `rows` (n_envs,) says which."""
         self._observation[rows] = np.asarray(observation)[rows]
 
     def state(self) -> State:

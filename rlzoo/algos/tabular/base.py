@@ -124,7 +124,7 @@ class TabularAgent(ABC):
     def choose(self, states: np.ndarray, *, deterministic: bool) -> np.ndarray:
         """Actions outside of the training, for states of any shape.
 
-        Chance is drawn from NumPy's global generator: the training goes on the same, whatever is played beside it.
+        Chance is drawn from NumPy's global generator: the training continues the same, whatever is played beside it.
         """
         actions = self.q_values[states].argmax(axis=-1)
         if deterministic or self.epsilon <= 0:
@@ -253,7 +253,7 @@ class TabularAgent(ABC):
             setattr(self, name, restored_table(state, name, getattr(self, name)))
 
     def begin_episodes(self, observation: Any, rows: np.ndarray) -> None:
-        """Begin anew the episodes of environments that could not be restored: `rows` (n_envs,) says which."""
+        """Restart the episodes of environments that could not be restored: `rows` (n_envs,) says which."""
         assert self._states is not None
         self._states[rows] = np.asarray(observation)[rows]
         self._length, self._total = 0, 0.0

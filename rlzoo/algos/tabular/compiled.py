@@ -31,7 +31,7 @@ def compiled(function: F) -> F:
     Not in a folder with settings for numba, which are not ours to follow.
 
     The machine code is kept beside the source, or in the user's cache folder where that cannot be written. It is made
-    anew when the file of the function changes; after a change in another file that it calls, `make clean` is due.
+    again when the file of the function changes; after a change in another file that it calls, `make clean` is due.
     """
     return function if njit is None else njit(cache=True)(function)  # type: ignore[return-value]
 

@@ -58,7 +58,7 @@ class Episodes:
         return {**parts, "episode_lengths": self.lengths.copy()}
 
     def restore(self, tensors: Mapping[str, Any], n_envs: int, n_states: int, n_actions: int) -> None:
-        """Go on from what `tensors` gave.
+        """Resume from what `tensors` gave.
 
         Raises:
             ValueError: if they are not what it gives of so many environments, states and actions.

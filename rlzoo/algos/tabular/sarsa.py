@@ -99,7 +99,7 @@ def play(
     settings: tuple[float, float, float, float, float],
     generator: np.random.Generator,
 ) -> tuple[int, LoopState, int]:
-    """Sarsa in a table of dynamics, with the action to begin with, and to go on with; see `TabularAgent.play`."""
+    """Sarsa in a table of dynamics, with the action to begin with, and to continue with; see `TabularAgent.play`."""
     learning_rate, gamma, max_epsilon, min_epsilon, decay_rate = settings
     table, max_steps = dynamics
     state, length, total, n_episodes, ended = loop

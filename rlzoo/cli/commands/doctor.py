@@ -1,4 +1,4 @@
-"""`rlzoo doctor`: what is installed and what is missing, each with the line that mends it."""
+"""`rlzoo doctor`: what is installed and what is missing, each with the line that fixes it."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from rlzoo.cli.main import Arguments
     from rlzoo.doctor.doctor import Check
 
-COLUMNS = ("what", "state", "found", "what mends it")
+COLUMNS = ("what", "state", "found", "what fixes it")
 
 
 def _doctor(arguments: Arguments) -> Answer:

@@ -22,7 +22,7 @@ def _train(arguments: Arguments) -> int:
     own, words = split(arguments.words)
     if own.get("resume") not in (None, AUTO):
         if arguments.multirun or arguments.dry_run or arguments.config:
-            raise RlzooError("resume= goes on with one run as it is", "leave out -m, --dry-run and --cfg")
+            raise RlzooError("resume= takes one run as it is", "leave out -m, --dry-run and --cfg")
         return _resume(arguments.words)
     compositions = plan(words, multirun=arguments.multirun, resumes="resume" in own)
     if arguments.config:
@@ -53,10 +53,10 @@ def _train_one(request: Request, own: Mapping[str, str]) -> int:
 
 
 def _resume(words: Sequence[str]) -> int:
-    """Go on with the run that `resume=` names; the other words change its settings."""
+    """Resume the run that `resume=` names; the other words change its settings."""
     run, cfg, changes = resume.request(words)
     before = len(run.read_results())
-    if resume.go_on(run, cfg, changes):
+    if resume.resume_run(run, cfg, changes):
         print_results(run.read_results()[before:])
         print_lines(f"run: {run.path}")
     return ExitCode.DONE

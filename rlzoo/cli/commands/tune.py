@@ -1,4 +1,4 @@
-"""`rlzoo tune`: search hyperparameters in a study that many workers share and that goes on where it stopped."""
+"""`rlzoo tune`: search hyperparameters in a study that many workers share and that is resumed where it stopped."""
 
 from __future__ import annotations
 

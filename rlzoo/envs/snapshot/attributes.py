@@ -87,7 +87,7 @@ def save_generators(chain: Sequence[gymnasium.Env], name: str, tensors: dict[str
 def load_generators(
     chain: Sequence[gymnasium.Env], saved: Sequence[Mapping[str, Any]], tensors: Mapping[str, np.ndarray]
 ) -> None:
-    """Put back what `save_generators` took."""
+    """Restore what `save_generators` took."""
     for layer, attributes in zip(chain, saved, strict=True):
         load(layer, attributes, tensors)
 
@@ -113,7 +113,7 @@ def save_space(space: gymnasium.Space, name: str, tensors: dict[str, np.ndarray]
 
 
 def load_space(space: gymnasium.Space, saved: Mapping[str, Any], tensors: Mapping[str, np.ndarray]) -> None:
-    """Put back what `save_space` took."""
+    """Restore what `save_space` took."""
     _load_space(space, saved["space"], tensors)
 
 

@@ -1,4 +1,4 @@
-"""One environment with all its wrappers: taken out, put back and checked, in the process where the environment is."""
+"""One environment with all its wrappers: saved, restored and checked, in the process where the environment is."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class Restored:
     """How one environment came back.
 
     Attributes:
-        level: `exact`, on an environment for which this was proven; `unproven`, put back and nothing looked wrong;
+        level: `exact`, on an environment for which this was proven; `unproven`, restored and nothing looked wrong;
             `restarted`, a new episode.
         reason: why it is not exact.
         observation: the last one, or the first of the new episode.
@@ -69,7 +69,7 @@ def load(outer: gymnasium.Env, monitor: EpisodeMonitor, state: State) -> Restore
             doubt = _put_back(chain, monitor, state)
         except Exception as error:
             reason = (
-                str(error) if isinstance(error, _NotRestoredError) else f"it could not be put back ({_message(error)})"
+                str(error) if isinstance(error, _NotRestoredError) else f"it could not be restored ({_message(error)})"
             )
         else:
             doubt = doubt or _doubt(chain, state)

@@ -1,4 +1,4 @@
-"""For which environments it is proven that they go on exactly as they would have: a test runs over this table."""
+"""For which environments it is proven that they continue exactly as they would have: a test runs over this table."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def passes_observations(layer: gymnasium.Env) -> bool:
 
 
 def doubt(chain: list[gymnasium.Env]) -> str:
-    """Why an environment that was put back must not be called exact; empty if it may.
+    """Why an environment that was restored must not be called exact; empty if it may.
 
     Args:
         chain: from the outermost wrapper to the core.

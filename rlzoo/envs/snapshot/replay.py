@@ -36,7 +36,7 @@ class Mark:
 
 
 class Recording:
-    """The running episode of an environment that is put back by replay; of others nothing is kept.
+    """The running episode of an environment that is restored by replay; of others nothing is kept.
 
     Emulators are replayed as well, because a clone lacks the screen, parts of which stay from earlier frames: from a
     clone not long ago (`near`), or, where that was not all there is to a game, from the reset.

@@ -1,4 +1,4 @@
-"""The core of an environment: which way its state can be taken out and put back, and that way.
+"""The core of an environment: which way its state can be saved and restored, and that way.
 
 `own`         its own `get_state()` and `set_state(state)`
 `mujoco`      the state that MuJoCo integrates, and what it derived on the last step

@@ -1,8 +1,8 @@
-"""Vectorised environments put back exactly: every environment, its wrappers, and what stands around them.
+"""Vectorised environments restored exactly: every environment, its wrappers, and what stands around them.
 
 `snapshot` between two steps; `restore` into new environments made from the same configuration, in any process. Each
 environment is taken out the best way it has (`simulators`), and checked when it is back: the observation and the random
-numbers have to be those stored. One that cannot be put back begins a new episode, and the result says so.
+numbers have to be those stored. One that cannot be restored begins a new episode, and the result says so.
 """
 
 from __future__ import annotations
@@ -86,7 +86,7 @@ def snapshot(env: VecEnv) -> State:
 
 
 def restore(env: VecEnv, state: State) -> Restoration:
-    """Put back what `snapshot` took, into environments of the same configuration; they need not have been reset.
+    """Restore what `snapshot` took, into environments of the same configuration; they need not have been reset.
 
     Normalisation statistics have to be there before: observations are shown through them.
 
@@ -117,7 +117,7 @@ def restore(env: VecEnv, state: State) -> Restoration:
 
 def _on_each(env: VecEnv, method: str, *arguments: Any, index: int | None = None) -> list[Any]:
     if not env.has_attr(method):
-        raise RlzooError("only environments made by rlzoo.envs.make can be put back")
+        raise RlzooError("only environments made by rlzoo.envs.make can be restored")
     return env.env_method(method, *arguments, indices=index)
 
 

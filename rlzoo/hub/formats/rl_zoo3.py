@@ -416,9 +416,9 @@ def _array(archive: Archive, name: str) -> np.ndarray:
     try:
         found = np.load(io.BytesIO(archive.read(f"{name}.npy", MAX_BYTES)), allow_pickle=False)
     except (ValueError, EOFError, OSError, MemoryError) as error:
-        raise refused(EVALUATIONS, f"its {name} is no array of numbers") from error
+        raise refused(EVALUATIONS, f"its {name} is not an array of numbers") from error
     if not isinstance(found, np.ndarray) or found.dtype.kind not in "fiu" or not np.isfinite(found).all():
-        raise refused(EVALUATIONS, f"its {name} is no array of numbers")
+        raise refused(EVALUATIONS, f"its {name} is not an array of numbers")
     return found
 
 

@@ -91,7 +91,7 @@ def require_free(folder: Path, name: str) -> str:
         return ""
     hint = "choose another place with folder="
     if folder.is_symlink() or not folder.is_dir():
-        raise RlzooError(f"{folder} is in the way: it is no folder", hint, ExitCode.STORAGE)
+        raise RlzooError(f"{folder} is in the way: it is not a folder", hint, ExitCode.STORAGE)
     package = _package(folder)
     if package is None:
         raise RlzooError(f"{folder} is not empty and no package of rlzoo's", hint, ExitCode.STORAGE)
@@ -120,7 +120,11 @@ def require_package(folder: Path) -> None:
     contained.require_way(folder)
     if _package(folder) is None:
         what = (
-            "is no package of rlzoo's" if folder.is_dir() else "is not there" if not folder.exists() else "is no folder"
+            "is not there"
+            if not folder.exists()
+            else "is not a package of rlzoo's"
+            if folder.is_dir()
+            else "is not a folder"
         )
         raise RlzooError(
             f"{folder} {what}", f"rlzoo package {shell(f'folder={folder}')} makes one", ExitCode.WRONG_REQUEST

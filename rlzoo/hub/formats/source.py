@@ -279,7 +279,7 @@ def defaults(algo: str, env_id: str) -> dict[str, Any]:
     name = find_spec(algo).name
     if name == "custom" or name not in {path.stem for path in (paths.root() / "conf" / "algo").glob("*.yaml")}:
         raise RlzooError(
-            f"{name} is no algorithm of rlzoo's, and nothing downloaded names a class", code=ExitCode.UNSAFE
+            f"{name} is not an algorithm of rlzoo's, and nothing downloaded names a class", code=ExitCode.UNSAFE
         )
     short = env_names.short_names().get(env_id)
     env = _shipped(f"env/{short or ('atari' if is_atari(env_id) else 'gym')}")

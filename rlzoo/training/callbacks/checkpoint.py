@@ -104,7 +104,7 @@ class Checkpoints(Callback):
         except RlzooError as error:
             if not self._goes_on(error):
                 raise
-            console.warn(f"{error}; the training goes on")
+            console.warn(f"{error}; the training continues")
         self._written_at = time.monotonic()
 
     def on_end(self, algorithm: Algorithm) -> None:
@@ -149,9 +149,7 @@ class Checkpoints(Callback):
         step, kept = algorithm.num_timesteps, resume.kept
         back = kept.step if kept is not None else self._on_disk
         if back is not None and back < step:
-            console.say(
-                f"going back to step {back:,}, where a training can go on exactly: {step - back:,} steps are lost"
-            )
+            console.say(f"going back to step {back:,}, where it can be resumed exactly: {step - back:,} steps are lost")
         if kept is not None:
             resume.roll_back()
             self._save_last(algorithm, at_boundary=True, others=kept.parts)
@@ -203,6 +201,6 @@ def _keeps_buffer(cfg: TrainConfig, run: Run, env: VecEnv) -> bool:
         return True
     console.say(
         f"checkpoints leave out the replay buffer: it grows to {size(needed)}, and {size(free)} are free on the disk; "
-        "a training that goes on fills it anew (checkpoint.replay_buffer=always writes it)"
+        "a resumed training fills it again (checkpoint.replay_buffer=always saves it)"
     )
     return False

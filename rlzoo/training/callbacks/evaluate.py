@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 class Evaluations(Callback):
     """Plays `eval.n_episodes` at the first step at or after every multiple of `eval.freq` environment steps.
 
-    It has an environment of its own, seeds of its own for every evaluation, and puts back every generator it uses.
+    It has an environment of its own, seeds of its own for every evaluation, and restores every generator it uses.
     Results go to evaluations.csv and as `eval/...` to the logger. The checkpoints with the best means so far (of equals
     the later ones) are kept as candidates: at the end of the training one of them may turn out to be better than the
     last checkpoint (`rlzoo.evaluation.selection`).

@@ -1,6 +1,6 @@
 """Turns the first SIGINT, SIGTERM or SIGHUP into a clean end of the training; a second SIGINT leaves at once.
 
-A training goes on exactly only from between two rollouts. So it runs on to the next such boundary and is saved there,
+Only between two rollouts can a training be resumed exactly. So it runs on to the next such boundary and is saved there,
 as one does that a callback ends. Where none comes soon enough after a signal (a long rollout or update, an environment
 that hangs) a timer takes it out of wherever it is, and what is saved is the last boundary.
 """
@@ -166,7 +166,7 @@ class Interrupt:
         if self.signal is not None and not self._said:
             self._said = True
             again = "; Ctrl-C again leaves at once" if self.signal == signal.SIGINT else ""
-            console.say(f"{self.signal.name}: ending where a training can go on exactly, saving{again}")
+            console.say(f"{self.signal.name}: ending where the training can be resumed exactly, saving{again}")
 
     def _handle(self, number: int, frame: FrameType | None) -> None:
         if self.deaf:

@@ -100,7 +100,7 @@ class NanGuard(Callback):
             raise error
         if not self._said:
             self._said = True
-            console.warn(f"{error.message}; the training goes on (on_nan=warn), but no such model is saved")
+            console.warn(f"{error.message}; the training continues (on_nan=warn), but no such model is saved")
 
     def _find(self, algorithm: Algorithm) -> list[str]:
         losses, self._losses = self._losses, {}
@@ -116,7 +116,7 @@ class NanGuard(Callback):
     def _diverged(self, found: list[str], algorithm: Algorithm, *, after_failure: bool = False) -> RlzooError:
         where = "in the update after" if after_failure else "at"
         text = f"the training diverged {where} step {algorithm.num_timesteps:,}: {', '.join(found)}"
-        hint = "going on would diverge again: begin anew with a smaller algo.learning_rate"
+        hint = "resuming would diverge again: start over with a smaller algo.learning_rate"
         if names := _names(self._run):
             hint += f", and from what is kept ({names}) with init_from={self._run.path}"
         return DivergedError(text, hint, ExitCode.TRAINING_FAILED)
@@ -135,7 +135,7 @@ def _kept(run: Run) -> str:
     names = _names(run)
     if not names:
         return "no checkpoint had been written yet"
-    return f"kept: {names}; to go on: rlzoo train {shell(f'resume={run.path}')}"
+    return f"kept: {names}; to resume: rlzoo train {shell(f'resume={run.path}')}"
 
 
 def _names(run: Run) -> str:

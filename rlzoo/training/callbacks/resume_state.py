@@ -111,7 +111,7 @@ class ResumeState(Callback):
         why = self._algorithm.unproven() if isinstance(self._algorithm, HasRolloutState) else []
         why += [f"{changed.what} was {changed.then}, is {changed.now}" for changed in self._changed]
         if self._buffer is not None and BUFFER not in contents.parts:
-            why.append("the replay buffer was not saved and is filled anew (checkpoint.replay_buffer)")
+            why.append("the replay buffer was not saved and is filled again (checkpoint.replay_buffer)")
         if contents.manifest.get("training", "") != self._training:
             why.append("the settings in config.yaml are not those that the checkpoint was trained with")
         if contents.manifest.get("total_timesteps") != self._total:

@@ -1,6 +1,6 @@
 """Ends a training early: when it is good enough, has played its episodes, or its time is up.
 
-It ends at the next boundary, from where it can go on exactly: after the update that follows the rollout, which for
+It ends at the next boundary, from which it can be resumed exactly: after the update that follows the rollout, which for
 most algorithms is a few steps away.
 """
 
@@ -35,7 +35,7 @@ class Stop(Callback):
         self._started = time.monotonic()
 
     def on_boundary(self, algorithm: Algorithm) -> None:
-        """One that goes on after it has played its episodes takes no step."""
+        """One that is resumed after it has played its episodes takes no step."""
         if not self.reason and self._has_played(algorithm):
             raise Ended
 

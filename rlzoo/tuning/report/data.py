@@ -307,7 +307,7 @@ class Comparison:
 def compare(folder: Path, request: Mapping[str, Any], seed: int) -> Comparison | None:
     """What was trained on fresh seeds below `folder`; None if nothing was.
 
-    Results count that were made for this request's budget and score, and judged alike: a study that went on with other
+    Results count that were made for this request's budget and score, and judged alike: a study resumed with other
     evaluations leaves the old ones behind.
     """
     search = request["search"]

@@ -245,7 +245,7 @@ def _opened(store: Store) -> Iterator[BaseStorage]:
     from optuna.storages import RDBStorage
 
     if store.file is not None and not store.file.is_file():
-        hint = "storage= names a study's storage where it is no file; has its first trial begun?"
+        hint = "storage= names a study's storage where it is not a file; has its first trial begun?"
         raise RlzooError(f"there is no {store.file}", hint)
     with ExitStack() as stack:
         if store.kind == "sqlite":

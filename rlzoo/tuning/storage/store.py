@@ -84,7 +84,7 @@ def _proxy_problems(storage: str) -> list[Problem]:
         complete = False
     if not complete or "@" in storage or parts.path.strip("/") or parts.query:
         hint = "grpc://host:13000; the database's name and password are with the proxy"
-        return [Problem("storage", f"{redact(storage)} is no address of a proxy", hint)]
+        return [Problem("storage", f"{redact(storage)} is not the address of a proxy", hint)]
     if util.find_spec("grpc") is None:
         return [Problem("storage", "gRPC is not installed", 'pip install "hydra-rlzoo[grpc]"', code=ExitCode.MISSING)]
     return []
@@ -106,7 +106,7 @@ def database_problems(url: str, *, may_hold_password: bool = False) -> list[Prob
         return [Problem("storage", f"{backend} is not known as a database: studies are in SQLite or PostgreSQL", hint)]
     driver = driver or next(iter(DRIVERS))
     if driver not in DRIVERS:
-        return [Problem("storage", f"{driver} is no driver that is known here", f"one of: {', '.join(DRIVERS)}")]
+        return [Problem("storage", f"{driver} is not a known driver", f"one of: {', '.join(DRIVERS)}")]
     if found.password is not None and not may_hold_password:
         hint = f"PGPASSWORD or ~/.pgpass, or the whole URL in {VARIABLE}"
         return [Problem("storage", "holds a password, which would be seen in process lists and histories", hint)]
@@ -226,7 +226,7 @@ class Store:
 
     @property
     def engine_options(self) -> dict[str, Any]:
-        """What SQLAlchemy opens it with; connections that a server has dropped are made anew.
+        """What SQLAlchemy opens it with; connections that a server has dropped are reopened.
 
         A file is opened by its path: in a URL its signs would mean something, which differs between versions.
         """
@@ -366,17 +366,17 @@ def explained(store: Store) -> Iterator[None]:
     except Exception as error:
         if store.kind == "journal" and _is_damage(error):
             why = f"no sense can be made of it: {type(error).__name__}: {error}".splitlines()[0]
-            hint = "remove the line that is no whole record; finished trials are also kept in trials/*.json"
+            hint = "remove the line that is not a whole record; finished trials are also kept in trials/*.json"
             raise RlzooError(f"{store.name} is damaged: {why}", hint, ExitCode.STORAGE) from error
         reason = _reason(error, store)
         if reason is None:
             raise
-        hint = "is there room, and may you write there? The same command goes on afterwards"
+        hint = "is there room, and may you write there? Then the same command resumes the study"
         if "locked" in reason:
-            hint = "another process keeps it locked; the same command goes on later"
+            hint = "another process keeps it locked; try the same command later"
         elif store.file is None:
             what = "Optuna's proxy" if store.is_proxy else "the server"
-            hint = f"is {what} up, and may you write there? The same command goes on afterwards"
+            hint = f"is {what} up, and may you write there? Then the same command resumes the study"
         raise RlzooError(f"the storage {store.name} fails: {reason}", hint, ExitCode.STORAGE) from error
 
 
