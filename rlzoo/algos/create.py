@@ -12,7 +12,7 @@ from inspect import signature
 from typing import TYPE_CHECKING, Any
 
 from rlzoo.algos.schema.check import Signature, find_signature, is_sb3, load_class, verify_versions
-from rlzoo.algos.schema.combinations import choose_policy
+from rlzoo.algos.schema.space_rules import choose_policy
 from rlzoo.algos.schema.types import CLASSES, NOISES, SCHEDULES, named_numbers
 from rlzoo.algos.specs import AlgoSpec, find_spec
 from rlzoo.config.fields import Fields

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import re
 import sys
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
@@ -208,18 +206,13 @@ def check_normalized_space(observation: spaces.Space, normalize: Any) -> list[Pr
         parts = {key: part for key, part in parts.items() if keys is None or key in keys}
     hint = "env.normalize={norm_obs: false} normalises rewards only"
     if boxes := [key for key, part in observation.parts if part.kind == "Box" and not part.is_image]:
-        only = shell(f"env.normalize={{norm_obs_keys: [{', '.join(map(_quoted, boxes))}]}}")
+        only = shell(f"env.normalize={{norm_obs_keys: [{', '.join(map(spaces.quoted, boxes))}]}}")
         hint = f"{only} normalises what can be; {hint}"
     if any(part.kind != "Box" for part in parts.values()):
         return [Problem("env.normalize", f"only Box observations can be normalised, not {observation}", hint)]
     if any(part.is_image for part in parts.values()):
         return [Problem("env.normalize", "images are scaled by the policy itself, not by running statistics", hint)]
     return []
-
-
-def _quoted(key: str) -> str:
-    """A key as Hydra reads it on the command line."""
-    return key if re.fullmatch(r"[A-Za-z_]\w*", key, re.ASCII) else json.dumps(key, ensure_ascii=False)
 
 
 def _declared(env_id: str, env: Mapping[str, Any]) -> EnvCheck:

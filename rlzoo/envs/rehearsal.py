@@ -126,17 +126,18 @@ class _Rehearsal:
         env = self.wrapped(made)
         if env is None:
             return
-        observation = spaces.of(env.observation_space)
-        if self.env["frame_stack"]:
-            try:
+        key, observation = "env.frame_stack", spaces.of(env.observation_space)
+        try:
+            if self.env["frame_stack"]:
                 observation = spaces.stacked(observation, int(self.env["frame_stack"]))
-            except RlzooError as error:
-                self.tell_problems([Problem("env.frame_stack", error.message)])
-                return
-        observation = spaces.channels_first(observation)
+            key = "env.wrappers"
+            observation = spaces.channels_first(observation)
+        except RlzooError as error:
+            self.tell_problems([Problem(key, error.message)])
+            return
         self.line.tell(
             observation_space=str(observation),
-            action_space=str(spaces.of(env.action_space)),
+            action_space=str(spaces.of(env.action_space, acts=True)),
             masked=env.has_wrapper_attr("action_masks"),
         )
         self.tell_problems(check.check_normalized_space(observation, self.env["normalize"]))

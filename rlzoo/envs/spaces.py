@@ -1,10 +1,12 @@
 """Spaces as text: `Box(8)`, `Box(4, 84, 84) uint8`, `Discrete(4)`, `Dict(a: Box(3), b: Discrete(2))`, read and written.
 
-A Box of whole bytes says `uint8`, and is an image if it has three axes; other element types are not written.
+A Box of whole bytes says `uint8`, and is an image if it has three axes; other element types are not written. A word
+behind a space is a trait that some algorithms cannot take: `Box(2) unbounded`.
 """
 
 from __future__ import annotations
 
+import json
 import re
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
@@ -16,6 +18,15 @@ if TYPE_CHECKING:
     import gymnasium
 
 KINDS = ("Box", "Discrete", "MultiDiscrete", "MultiBinary", "Dict", "Tuple")
+TRAITS = ("bounded", "integer", "unbounded", "fixed", "wide", "array")
+"""Of bytes with three axes: their bounds are not 0 and 255, so that they are no image to a policy (`bounded`). Of a Box
+of actions: its numbers are whole (`integer`), a bound is infinite (`unbounded`), an entry has one value only (`fixed`),
+or the distance of two bounds is infinite in its type (`wide`). A MultiDiscrete of several axes, and as actions a
+MultiBinary that was declared by its shape, are an `array`.
+"""
+RANK, MAX_BYTE = 3, 255
+"""Of an image."""
+_QUOTED = r'"(?:[^"\\]|\\.)*"'
 
 
 @dataclass(frozen=True)
@@ -26,8 +37,9 @@ class Space:
         kind: one of `KINDS`, or the name of another Gymnasium space.
         shape: a Box's or MultiBinary's shape, (n,) of a Discrete, the sizes of a MultiDiscrete.
         uint8: whether a Box holds bytes.
-        parts: name and space of the parts of a Dict; of a Tuple, whose names are empty.
+        parts: name and space of those of a Dict, `<1>` for a key that is no text; of a Tuple, whose names are empty.
         start: the least number of a Discrete, the first one of a MultiDiscrete that is not 0.
+        trait: one of `TRAITS`, or empty.
     """
 
     kind: str
@@ -35,21 +47,28 @@ class Space:
     uint8: bool = False
     parts: tuple[tuple[str, Space], ...] = ()
     start: int = 0
+    trait: str = ""
 
     @property
     def is_image(self) -> bool:
-        """Whether policies see it as an image: bytes with three axes."""
-        return self.kind == "Box" and self.uint8 and len(self.shape) == 3
+        """Whether policies see it as an image: bytes from 0 to 255 with three axes."""
+        return self.kind == "Box" and self.uint8 and len(self.shape) == RANK and self.trait != "bounded"
+
+    @property
+    def is_channels_first(self) -> bool:
+        """Whether an image's channels, the shortest axis, are the first one."""
+        return self.shape.index(min(self.shape)) == 0
 
     def __str__(self) -> str:
         if self.kind == "Dict":
-            return f"Dict({', '.join(f'{name}: {part}' for name, part in self.parts)})"
+            return f"Dict({', '.join(f'{quoted(name)}: {part}' for name, part in self.parts)})"
         if self.kind == "Tuple":
             return f"Tuple({', '.join(str(part) for _, part in self.parts)})"
         if self.kind not in KINDS:
             return self.kind
         start = f", start={self.start}" if self.start else ""
-        return f"{self.kind}({', '.join(map(str, self.shape))}{start}){' uint8' if self.uint8 else ''}"
+        words = f"{' uint8' if self.uint8 else ''}{' ' if self.trait else ''}{self.trait}"
+        return f"{self.kind}({', '.join(map(str, self.shape))}{start}){words}"
 
 
 def describe(space: gymnasium.Space) -> str:
@@ -57,25 +76,43 @@ def describe(space: gymnasium.Space) -> str:
     return str(of(space))
 
 
-def of(space: gymnasium.Space) -> Space:
-    """A Gymnasium space, reduced to what is written."""
+def of(space: gymnasium.Space, *, acts: bool = False) -> Space:
+    """A Gymnasium space, reduced to what is written; `acts` says whether it is one of actions."""
     from gymnasium import spaces
 
     if isinstance(space, spaces.Box):
-        return Space("Box", tuple(map(int, space.shape)), uint8=space.dtype == "uint8")
+        shape, uint8 = tuple(map(int, space.shape)), space.dtype == "uint8" and not acts
+        is_bounded = uint8 and len(shape) == RANK and bool((space.low != 0).any() or (space.high != MAX_BYTE).any())
+        return Space("Box", shape, uint8=uint8, trait=_trait(space) if acts else "bounded" if is_bounded else "")
     if isinstance(space, spaces.Discrete):
         return Space("Discrete", (int(space.n),), start=int(space.start))
     if isinstance(space, spaces.MultiDiscrete):
         starts = space.start.flatten().tolist()
         start = next((number for number in starts if number), 0)
-        return Space("MultiDiscrete", tuple(int(size) for size in space.nvec.flatten()), start=start)
+        sizes = tuple(int(size) for size in space.nvec.flatten())
+        return Space("MultiDiscrete", sizes, start=start, trait="array" if space.nvec.ndim > 1 else "")
     if isinstance(space, spaces.MultiBinary):
-        return Space("MultiBinary", tuple(map(int, space.shape)))
+        trait = "array" if acts and not isinstance(space.n, int) else ""
+        return Space("MultiBinary", tuple(map(int, space.shape)), trait=trait)
     if isinstance(space, spaces.Dict):
-        return Space("Dict", parts=tuple(sorted((key, of(part)) for key, part in space.spaces.items())))
+        named = {key if isinstance(key, str) else f"<{key!r}>": part for key, part in space.spaces.items()}
+        return Space("Dict", parts=tuple((name, of(named[name])) for name in sorted(named)))
     if isinstance(space, spaces.Tuple):
         return Space("Tuple", parts=tuple(("", of(part)) for part in space.spaces))
     return Space(type(space).__name__)
+
+
+def _trait(actions: gymnasium.spaces.Box) -> str:
+    import numpy as np
+
+    low, high = actions.low, actions.high
+    if actions.dtype is None or actions.dtype.kind != "f":
+        return "integer"
+    if not (np.isfinite(low).all() and np.isfinite(high).all()):
+        return "unbounded"
+    with np.errstate(over="ignore"):
+        is_wide = not np.isfinite(high - low).all()
+    return "wide" if is_wide else "fixed" if (low == high).any() else ""
 
 
 def parse(text: str) -> Space:
@@ -84,27 +121,30 @@ def parse(text: str) -> Space:
     Raises:
         RlzooError: if it is none.
     """
-    match = re.fullmatch(r"\s*(\w+)\((.*)\)\s*(uint8)?\s*", text, re.DOTALL)
+    if re.fullmatch(r"[A-Za-z_]\w*", text.strip()) and text.strip() not in KINDS:
+        return Space(text.strip())
+    match = re.fullmatch(rf"\s*(\w+)\((.*)\)\s*(uint8)?\s*({'|'.join(TRAITS)})?\s*", text, re.DOTALL)
     if match is None:
         raise RlzooError(f"{text!r} is not a space", "write Box(8), Box(4, 84, 84) uint8, Discrete(4), …")
-    kind, inside, dtype = match.groups()
+    kind, inside, dtype, trait = match.groups(default="")
     if kind not in KINDS:
         raise RlzooError(f"{kind!r} is not a kind of space{did_you_mean(kind, KINDS)}", f"known: {', '.join(KINDS)}")
     if dtype and kind != "Box":
         raise RlzooError(f"{text!r}: only a Box can be uint8")
     items = _split(inside)
     if kind == "Dict":
-        named = [item.partition(":") for item in items]
-        return Space(kind, parts=tuple(sorted((name.strip(), parse(part)) for name, _, part in named)))
+        named = dict(_named(item) for item in items)
+        return Space(kind, parts=tuple((name, parse(named[name])) for name in sorted(named)))
     if kind == "Tuple":
         return Space(kind, parts=tuple(("", parse(item)) for item in items))
     start = 0
     if kind in ("Discrete", "MultiDiscrete") and items and (found := re.fullmatch(r"start=(-?\d+)", items[-1])):
         start = int(found[1])
         items.pop()
-    if not all(re.fullmatch(r"[1-9]\d*", item) for item in items) or (kind == "Discrete" and len(items) != 1):
+    number = r"\d+" if kind in ("Box", "MultiBinary") else r"[1-9]\d*"
+    if not all(re.fullmatch(number, item) for item in items) or (kind == "Discrete" and len(items) != 1):
         raise RlzooError(f"{text!r}: a {kind} holds whole numbers", f"{kind}({'4' if kind == 'Discrete' else '4, 4'})")
-    return Space(kind, tuple(map(int, items)), uint8=bool(dtype), start=start)
+    return Space(kind, tuple(map(int, items)), uint8=bool(dtype), start=start, trait=trait)
 
 
 def stacked(space: Space, n: int) -> Space:
@@ -113,31 +153,53 @@ def stacked(space: Space, n: int) -> Space:
         return replace(space, parts=tuple((name, stacked(part, n)) for name, part in space.parts))
     if space.kind != "Box" or not space.shape:
         raise RlzooError(f"only Box observations can be stacked, not {space}")
-    axis = 0 if space.is_image and _channels_first(space) else len(space.shape) - 1
-    return replace(space, shape=tuple(size * n if at == axis else size for at, size in enumerate(space.shape)))
+    axis = 0 if space.is_image and space.is_channels_first else len(space.shape) - 1
+    found = replace(space, shape=tuple(size * n if at == axis else size for at, size in enumerate(space.shape)))
+    if space.is_image and found.is_channels_first != space.is_channels_first:
+        raise RlzooError(f"makes {found} of {space}, and what is a channel can only be told while these are fewest")
+    return found
 
 
 def channels_first(space: Space) -> Space:
     """The space with its images' channels in front, where policies expect them."""
     if space.kind == "Dict":
+        images = [part for _, part in space.parts if part.is_image]
+        if len({part.is_channels_first for part in images}) > 1:
+            raise RlzooError(f"has images with the channels first and others with the channels last: {space}")
         return replace(space, parts=tuple((name, channels_first(part)) for name, part in space.parts))
-    if not space.is_image or _channels_first(space):
+    if not space.is_image or space.is_channels_first:
         return space
     height, width, channels = space.shape
     return replace(space, shape=(channels, height, width))
 
 
-def _channels_first(image: Space) -> bool:
-    return image.shape.index(min(image.shape)) == 0
+def quoted(name: str) -> str:
+    """The name of a part as it is written, here and on the command line: in quotes if it is no plain word."""
+    plain = is_other(name) or re.fullmatch(r"[A-Za-z_]\w*", name, re.ASCII)
+    return name if plain else json.dumps(name, ensure_ascii=False)
+
+
+def is_other(name: str) -> bool:
+    """Whether the key of a part is no text."""
+    return name.startswith("<") and name.endswith(">")
+
+
+def _named(item: str) -> tuple[str, str]:
+    """Name and text of a part of a Dict."""
+    match = re.match(rf"({_QUOTED})\s*:", item)
+    if match is not None:
+        return json.loads(match[1]), item[match.end() :]
+    name, _, part = item.rpartition(">:") if item.startswith("<") else item.partition(":")
+    return (f"{name}>" if item.startswith("<") else name.strip()), part
 
 
 def _split(text: str) -> list[str]:
-    """The parts between the commas that are in no parenthesis."""
+    """The parts between the commas that are in no parenthesis and no quotes."""
     items, depth, start = [], 0, 0
-    for at, letter in enumerate(text):
-        depth += (letter == "(") - (letter == ")")
-        if letter == "," and depth == 0:
-            items.append(text[start:at].strip())
-            start = at + 1
+    for token in re.finditer(rf"{_QUOTED}|[(),]", text):
+        depth += (token[0] == "(") - (token[0] == ")")
+        if token[0] == "," and depth == 0:
+            items.append(text[start : token.start()].strip())
+            start = token.end()
     last = text[start:].strip()
     return [*items, last] if last or items else []

@@ -10,7 +10,7 @@ from math import prod
 from typing import TYPE_CHECKING, Any
 
 from rlzoo.algos.schema.check import Signature, check_values, find_signature
-from rlzoo.algos.schema.combinations import choose_policy
+from rlzoo.algos.schema.space_rules import choose_policy
 from rlzoo.algos.schema.types import CLASSES
 from rlzoo.algos.specs import ALGOS, AlgoSpec, find_spec
 from rlzoo.config.fields import Fields

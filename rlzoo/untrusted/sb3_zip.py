@@ -155,7 +155,7 @@ def _hyperparams(saved: SavedModel, env: VecEnv) -> dict[str, Any]:
     from gymnasium.spaces import Dict
 
     from rlzoo.algos.schema.check import find_signature
-    from rlzoo.algos.schema.combinations import choose_policy
+    from rlzoo.algos.schema.space_rules import choose_policy
 
     signature = find_signature(saved.data.spec)
     values = {key: field.default for key, field in signature.keywords.items() if field.default is not None}

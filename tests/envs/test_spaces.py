@@ -16,6 +16,10 @@ TEXTS = {
     "Dict(a: Box(3), b: Dict(c: Discrete(2), d: Box(2, 2)))": gs.Dict(
         {"b": gs.Dict({"d": gs.Box(0, 1, (2, 2)), "c": gs.Discrete(2)}), "a": gs.Box(0, 1, (3,))}
     ),
+    'Dict("": Box(0), <1>: Text, "a, (b: ": MultiDiscrete(3, 2, 2, 4) array)': gs.Dict(
+        {"": gs.Box(0, 1, (0,)), "a, (b: ": gs.MultiDiscrete([[3, 2], [2, 4]]), 1: gs.Text(3)}
+    ),
+    "Box(4, 4, 3) uint8 bounded": gs.Box(0, 1, (4, 4, 3), np.uint8),
     "Tuple(Discrete(32), Discrete(11), Discrete(2))": gs.Tuple((gs.Discrete(32), gs.Discrete(11), gs.Discrete(2))),
 }
 
@@ -27,6 +31,23 @@ def test_there_and_back(text, space):
     assert spaces.parse(text) == spaces.of(space)
 
 
+@pytest.mark.parametrize(
+    ("text", "space"),
+    [
+        ("Box(2)", gs.Box(-1, 1, (2,))),
+        ("Box(2) unbounded", gs.Box(0, np.inf, (2,))),
+        ("Box(2) fixed", gs.Box(np.float32([0, 1]), np.float32([1, 1]))),
+        ("Box(2) wide", gs.Box(-3e38, 3e38, (2,))),
+        ("Box(2) integer", gs.Box(0, 9, (2,), np.uint8)),
+        ("MultiBinary(3)", gs.MultiBinary(3)),
+        ("MultiBinary(3) array", gs.MultiBinary([3])),
+    ],
+)
+def test_what_actions_are_like(text, space):
+    assert str(spaces.of(space, acts=True)) == text
+    assert spaces.parse(text) == spaces.of(space, acts=True)
+
+
 def test_other_spaces_have_their_name():
     assert spaces.describe(gs.Text(5)) == "Text"
 
@@ -36,7 +57,7 @@ def test_blanks_do_not_matter():
 
 
 @pytest.mark.parametrize(
-    "text", ["", "Box", "Box()x", "Box(a)", "Box(0)", "Box(-1)", "Box(2.5)", "Discrete()", "Discrete(2, 3)", "Bxo(3)",
+    "text", ["", "Box", "Box()x", "Box(a)", "Box(-1)", "Box(2.5)", "Discrete()", "Discrete(2, 3)", "Bxo(3)",
              "Discrete(3) uint8", "Dict(a)", "Dict(a: Boxx(3))", "Tuple(3)", "8"]
 )  # fmt: skip
 def test_what_is_no_space_is_refused(text):
@@ -84,6 +105,13 @@ def test_channels_go_first():
     assert str(spaces.channels_first(spaces.parse("Box(96, 96, 3) uint8"))) == "Box(3, 96, 96) uint8"
     assert str(spaces.channels_first(spaces.parse("Box(3, 96, 96) uint8"))) == "Box(3, 96, 96) uint8"
     assert str(spaces.channels_first(spaces.parse("Box(96, 96, 3)"))) == "Box(96, 96, 3)"
+
+
+def test_channels_have_one_place():
+    with pytest.raises(RlzooError, match="others with the channels last"):
+        spaces.channels_first(spaces.parse("Dict(a: Box(96, 96, 3) uint8, b: Box(3, 96, 96) uint8)"))
+    with pytest.raises(RlzooError, match="while these are fewest"):
+        spaces.stacked(spaces.parse("Box(40, 40, 3) uint8"), 16)
 
 
 def test_only_boxes_stack():

@@ -12,7 +12,7 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
-from math import sqrt
+from math import prod, sqrt
 from types import SimpleNamespace
 from typing import Annotated, Any, Literal
 
@@ -335,7 +335,7 @@ class Samples:
 
 
 def _flat(array: np.ndarray) -> np.ndarray:
-    return array.reshape(-1, *array.shape[2:])
+    return array.reshape(prod(array.shape[:2]), *array.shape[2:])
 
 
 def _empty(space: Space[Any], shape: tuple[int, ...]) -> Any:

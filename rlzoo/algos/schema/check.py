@@ -6,23 +6,24 @@ The table `signatures.json` is compiled from the installed packages by `rlzoo.al
 from __future__ import annotations
 
 import inspect
-import json
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache
-from pathlib import Path
 from typing import Any
 
 from rlzoo.algos.schema import combinations
-from rlzoo.algos.schema.combinations import BY_KIND
+from rlzoo.algos.schema.request import Notice, Request
+from rlzoo.algos.schema.space_rules import BY_KIND, observation_kind
+from rlzoo.algos.schema.table import table
 from rlzoo.algos.schema.types import NOT_HYPERPARAMETERS, WORDS
 from rlzoo.algos.specs import AlgoSpec, find_spec
 from rlzoo.config import fields
 from rlzoo.config.fields import KINDS, Field, Fields
+from rlzoo.envs import spaces
+from rlzoo.envs.spaces import Space
 from rlzoo.errors import Problem, RlzooError
 from rlzoo.registry import did_you_mean, load
-
-TABLE = Path(__file__).with_name("signatures.json")
 
 KINDS.update(WORDS)
 
@@ -69,13 +70,6 @@ class Signature:
                 chosen = values.get(class_key) or keywords[class_key].default or fallback
                 return part(tables).get(chosen) if isinstance(chosen, str) else None
         return None
-
-
-@cache
-def table() -> dict[str, Any]:
-    """The compiled table."""
-    found: dict[str, Any] = json.loads(TABLE.read_text())
-    return found
 
 
 @cache
@@ -181,19 +175,26 @@ def check(
     policy = algo.get("policy", "auto")
     wrong = {problem.key.split(".")[1] for problem in problems}
     defaults = {key: field.default for key, field in signature.keywords.items()}
-    request = combinations.Request(
+    request = Request(
         spec=spec,
         values={key: value for key, value in {**defaults, **hyperparams, "policy": policy}.items() if key not in wrong},
         policies=tuple(signature.policies),
-        observation=observation_space,
-        action=action_space,
+        observation=_space(observation_space),
+        action=_space(action_space),
         n_envs=n_envs,
         total_timesteps=total_timesteps,
         typed=typed,
     )
     findings = list(combinations.find(request))
     problems += [finding for finding in findings if isinstance(finding, Problem)]
-    return problems, [finding.text for finding in findings if isinstance(finding, combinations.Notice)]
+    return problems, [finding.text for finding in findings if isinstance(finding, Notice)]
+
+
+def _space(text: str | None) -> Space | None:
+    """What a text says of a space; nothing if it cannot be read, which is said elsewhere."""
+    with suppress(RlzooError):
+        return None if text is None else spaces.parse(text)
+    return None
 
 
 def check_values(algo: Mapping[str, Any], observation_space: str | None = None, *, whole: bool = True) -> list[Problem]:
@@ -233,7 +234,8 @@ def _policy_for(policy: Any, signature: Signature, observation: str | None) -> s
     """The policy whose keywords `policy_kwargs` holds; they hardly differ where the observation is not known."""
     if isinstance(policy, str) and policy in signature.policies:
         return policy
-    kind = combinations.observation_kind(observation) if observation is not None else "vector"
+    space = _space(observation)
+    kind = observation_kind(space) if space is not None else "vector"
     fitting = [name for name in BY_KIND.get(kind, ()) if name in signature.policies]
     return next(iter((*fitting, *signature.policies)), "")
 

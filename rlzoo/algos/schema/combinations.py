@@ -1,190 +1,19 @@
-"""What can be wrong with keywords taken together, or with an algorithm on an environment, though each alone is fine."""
+"""What can be wrong with keywords taken together, though each alone is fine."""
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Mapping, Sequence
 
-from rlzoo.algos.specs import ALGOS, AlgoSpec
-from rlzoo.errors import Problem, RlzooError
-
-BY_KIND = {
-    "image": ("CnnPolicy", "CnnLstmPolicy"),
-    "dict": ("MultiInputPolicy", "MultiInputLstmPolicy"),
-    "vector": ("MlpPolicy", "MlpLstmPolicy"),
-}
-"""Kind of observation to the policies made for it: an image is a uint8 Box of rank 3, a vector anything flat."""
-
-SMALLEST_IMAGE = 36
-"""Pixels a side that the convolutions of CnnPolicy need at least."""
-GOAL_PARTS = ("observation", "achieved_goal", "desired_goal")
-
-
-@dataclass(frozen=True)
-class Notice:
-    """Something that the user should hear about and that is not wrong."""
-
-    text: str
-
-
-@dataclass(frozen=True)
-class Request:
-    """What the rules look at.
-
-    Attributes:
-        spec: the algorithm.
-        values: its keywords with valid values, and the defaults of the others; invalid ones are absent.
-        policies: names of the algorithm's policies; empty if they are not known.
-        observation: the observation space as text, `Box(4, 84, 84) uint8`, or None if it is not known.
-        action: the action space as text, or None.
-        n_envs: environments side by side.
-        total_timesteps: environment steps of the training.
-        typed: whether the user wrote the value of a key, instead of a tuned set that came with rlzoo.
-    """
-
-    spec: AlgoSpec
-    values: Mapping[str, Any]
-    policies: Sequence[str]
-    observation: str | None
-    action: str | None
-    n_envs: int
-    total_timesteps: int
-    typed: Callable[[str], bool]
-
-    def get(self, key: str) -> Any:
-        """A keyword's value, or None if the algorithm has no such keyword or its value is invalid."""
-        return self.values.get(key)
-
-    def nested(self, parent: str, key: str) -> Any:
-        """A value inside a mapping such as `policy_kwargs`, or None."""
-        return (self.values.get(parent) or {}).get(key)
-
-
-def choose_policy(policies: Sequence[str], kind: str) -> str:
-    """The policy that `policy: auto` stands for.
-
-    Raises:
-        RlzooError: if the algorithm has none for this kind of observation.
-    """
-    for name in BY_KIND[kind]:
-        if name in policies:
-            return name
-    raise RlzooError(f"there is no policy for {kind} observations", f"it has: {', '.join(policies)}")
-
-
-Findings = Iterator[Problem | Notice]
+from rlzoo.algos.schema import space_rules
+from rlzoo.algos.schema.request import Findings, Notice, Request
+from rlzoo.algos.schema.space_rules import observation_kind
+from rlzoo.errors import Problem
 
 
 def find(request: Request) -> Findings:
     """Everything that the rules have to say."""
     for rule in _RULES:
         yield from rule(request)
-
-
-def observation_kind(observation: str) -> str:
-    """`image`, `dict`, `tuple` or `vector`, by the text of an observation space."""
-    kind = observation.partition("(")[0].strip()
-    if kind in ("Dict", "Tuple"):
-        return kind.lower()
-    return "image" if observation.endswith("uint8") and len(_shape(observation)) == 3 else "vector"
-
-
-def _shape(space: str) -> list[int]:
-    return [int(size) for size in re.findall(r"\d+", space.partition("(")[2].partition(")")[0])]
-
-
-def _action_space(request: Request) -> Findings:
-    if request.action is None or not request.spec.action_spaces:
-        return
-    kind = request.action.partition("(")[0].strip()
-    if kind not in request.spec.action_spaces:
-        fitting = [spec.name for spec in ALGOS.values() if kind in spec.action_spaces]
-        yield Problem(
-            "algo.name",
-            f"{request.spec.name} takes {' or '.join(request.spec.action_spaces)} actions, "
-            f"and this environment has {request.action}",
-            f"for {kind} actions: {', '.join(fitting)}" if fitting else "no algorithm takes such actions",
-        )
-    elif kind != "Box" and request.get("use_sde"):
-        yield Problem("algo.use_sde", f"explores in continuous actions only, and this environment has {request.action}")
-
-
-def _observation_space(request: Request) -> Findings:
-    allowed = request.spec.observation_spaces
-    if request.observation is None or not allowed or request.observation.partition("(")[0].strip() in allowed:
-        return
-    yield Problem(
-        "algo.name",
-        f"{request.spec.name} takes {' or '.join(allowed)} observations, and this environment has "
-        f"{request.observation}",
-        "rlzoo list algos shows which algorithms there are",
-    )
-
-
-def _policy(request: Request) -> Findings:
-    takes_any = request.spec.backend == "rlzoo" and not request.spec.observation_spaces
-    if request.observation is None or not (request.policies or takes_any):
-        return
-    kind = observation_kind(request.observation)
-    if kind == "tuple":
-        hint = "flatten them: 'env.wrappers={flatten: {}}'"
-        yield Problem(
-            "env.wrappers", f"{request.spec.name} takes no Tuple observations, as {request.observation}", hint
-        )
-        return
-    if not request.policies:
-        if kind == "image" and request.spec.family != "evolution" and _is_small(request.observation):
-            text = f"{request.spec.name} needs images of at least 36 x 36 pixels, not {request.observation}"
-            yield Problem("env.wrappers", text, "flatten them: 'env.wrappers={flatten: {}}'")
-        return
-    policy = request.get("policy")
-    if policy == "auto":
-        try:
-            policy = choose_policy(request.policies, kind)
-        except RlzooError as error:
-            yield Problem("algo.policy", f"{request.spec.name}: {error.message}: {request.observation}", error.hint)
-            return
-    elif isinstance(policy, str) and not _fits(policy, kind, request):
-        yield Problem(
-            "algo.policy",
-            f"{policy} is not made for the {_NAMES[kind]} of this environment, {request.observation}",
-            "algo.policy=auto chooses by the observation",
-        )
-        return
-    if kind == "image" and str(policy).startswith("Cnn") and _is_small(request.observation):
-        yield Problem("algo.policy", f"{policy} needs images of at least 36 x 36 pixels, not {request.observation}")
-
-
-def _is_small(image: str) -> bool:
-    return min(sorted(_shape(image))[1:]) < SMALLEST_IMAGE
-
-
-def _numbering(request: Request) -> Findings:
-    """Only the searches that know no networks take discrete numbers that do not start at 0, and scalars."""
-    if request.spec.backend == "custom" or (request.spec.backend == "rlzoo" and request.spec.family == "evolution"):
-        return
-    for what, space in (("observations", request.observation), ("actions", request.action)):
-        if space is not None and "start=" in space:
-            text = f"{request.spec.name} takes {what} that are counted from 0, not {space}"
-            yield Problem("algo.name", text, "a wrapper of your own around the environment can count from 0")
-    if request.observation == "Box()":
-        yield Problem("algo.name", f"{request.spec.name} takes no scalars: Box()", "'env.wrappers={flatten: {}}'")
-
-
-_NAMES = {"image": "images", "dict": "Dict observations", "vector": "flat observations"}
-
-
-def _fits(policy: str, kind: str, request: Request) -> bool:
-    if policy.startswith("MultiInput"):
-        return kind == "dict"
-    if policy.startswith("Cnn"):
-        float_images = request.nested("policy_kwargs", "normalize_images") is False
-        return kind == "image" or (float_images and len(_shape(request.observation or "")) == 3)
-    if kind == "image":
-        return request.nested("policy_kwargs", "features_extractor_class") == "nature_cnn"
-    return kind == "vector"
 
 
 def _policy_kwargs(request: Request) -> Findings:
@@ -259,13 +88,7 @@ def _replay_buffer(request: Request) -> Findings:
         return
     is_dict = request.observation is not None and observation_kind(request.observation) == "dict"
     known = request.observation is not None
-    if chosen == "her" and known and not all(re.search(rf"\b{part}:", str(request.observation)) for part in GOAL_PARTS):
-        yield Problem(
-            "algo.replay_buffer_class",
-            f"her needs a Dict of {', '.join(GOAL_PARTS)}, not {request.observation}",
-            "algo.replay_buffer_class=null, or a goal environment such as env=BitFlipping",
-        )
-    elif chosen is not None and known and is_dict != (chosen in ("dict", "her")):
+    if chosen is not None and chosen != "her" and known and is_dict != (chosen == "dict"):
         hint = "algo.replay_buffer_class=null chooses by the observation"
         yield Problem("algo.replay_buffer_class", f"{chosen} does not store {request.observation}", hint)
     if n_steps > 1 and (chosen is not None or is_dict):
@@ -351,7 +174,7 @@ def _search(request: Request) -> Findings:
         yield Problem("algo.min_temperature", f"is {last:g}, more than algo.initial_temperature={first:g}")
     if request.spec.backend != "rlzoo" or request.action is None:
         return
-    is_box = request.action.startswith("Box")
+    is_box = request.action.kind == "Box"
     if is_box and request.get("sample_actions"):
         yield Problem("algo.sample_actions", f"draws discrete actions, and this environment has {request.action}")
     if not is_box and request.get("squash_output"):
@@ -377,10 +200,10 @@ def _planning(request: Request) -> Findings:
 
 def _fixed_policy(request: Request) -> Findings:
     actions = request.get("actions")
-    if request.spec.family != "tabular" or actions is None or None in (request.observation, request.action):
+    if request.spec.family != "tabular" or actions is None or request.observation is None or request.action is None:
         return
     listed = actions if isinstance(actions, Sequence) else [actions]
-    (n_states, *_), (n_actions, *_) = _shape(str(request.observation)), _shape(str(request.action))
+    (n_states, *_), (n_actions, *_) = request.observation.shape, request.action.shape
     if len(listed) != n_states:
         yield Problem("algo.actions", f"has {len(listed)} actions, and there are {n_states} states: one for each")
     elif any(action != int(action) or action >= n_actions for action in listed):
@@ -388,10 +211,9 @@ def _fixed_policy(request: Request) -> Findings:
 
 
 _RULES = (
-    _action_space,
-    _observation_space,
-    _numbering,
-    _policy,
+    space_rules.actions,
+    space_rules.observations,
+    space_rules.goals,
     _policy_kwargs,
     _off_policy,
     _replay_buffer,

@@ -119,6 +119,8 @@ _NOISE_OWN = ("dtype",)
 
 def compile_table() -> dict[str, Any]:
     """The whole table, from the installed packages."""
+    from torch.nn import ModuleDict
+
     policies: dict[str, Any] = {}
     algorithms = {}
     for spec in ALGOS.values():
@@ -137,6 +139,7 @@ def compile_table() -> dict[str, Any]:
         "noises": _all(words.NOISES, "action_noise", _NOISE_OWN),
         "optimizers": _all(words.OPTIMIZERS, "optimizer_kwargs", _OPTIMIZER_OWN),
         "features_extractors": _all(words.FEATURES_EXTRACTORS, "features_extractor_kwargs", _POLICY_OWN),
+        "names_of_modules": sorted(dir(ModuleDict())),
     }
 
 

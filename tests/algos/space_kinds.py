@@ -1,0 +1,245 @@
+"""One space of every kind that an environment may have, an environment with any two of them, and short trainings."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import gymnasium
+import numpy as np
+from gymnasium.spaces import Box, Dict, Discrete, Graph, MultiBinary, MultiDiscrete, OneOf, Sequence, Space, Text, Tuple
+
+
+def box(*shape: int, low: float = -1, high: float = 1, dtype: type = np.float32) -> Box:
+    return Box(low, high, shape, dtype)
+
+
+def image(*shape: int, high: int = 255) -> Box:
+    return Box(0, high, shape, np.uint8)
+
+
+class Own(Space):
+    """A kind of space that its author has thought up."""
+
+    def __init__(self) -> None:
+        super().__init__(None, None)
+
+    def sample(self, mask: Any = None, probability: Any = None) -> Any:
+        return self
+
+    def contains(self, x: Any) -> bool:
+        return True
+
+
+class OwnBox(Box):
+    """A Box, if by another name."""
+
+
+_NODES = Graph(node_space=Box(-1, 1, (2,)), edge_space=None)
+
+UNSIZED: dict[str, Space] = {
+    "text": Text(5),
+    "sequence": Sequence(box(2)),
+    "sequence-stacked": Sequence(Discrete(3), stack=True),
+    "graph": _NODES,
+    "one-of": OneOf((Discrete(2), box(2))),
+    "own": Own(),
+}
+"""Kinds that no algorithm takes, as observations or as actions."""
+
+VECTORS: dict[str, Space] = {
+    "box": box(3),
+    "box-float64": box(3, dtype=np.float64),
+    "box-float16": box(3, dtype=np.float16),
+    "box-int8": box(3, low=-9, high=9, dtype=np.int8),
+    "box-int64": box(3, low=0, high=9, dtype=np.int64),
+    "box-uint8": image(3),
+    "box-uint16": box(3, low=0, high=9, dtype=np.uint16),
+    "box-uint64": box(3, low=0, high=9, dtype=np.uint64),
+    "box-bool": box(3, low=0, high=1, dtype=np.bool_),
+    "box-0d": box(),
+    "box-0d-int64": box(low=0, high=9, dtype=np.int64),
+    "box-1": box(1),
+    "box-2-axes": box(3, 4),
+    "box-4-axes": box(2, 2, 2, 2),
+    "box-empty": box(0),
+    "box-empty-axis": box(2, 0),
+    "box-unbounded": box(3, low=-np.inf, high=np.inf),
+    "box-half": box(3, low=0, high=np.inf),
+    "box-constant": box(3, low=1, high=1),
+    "box-own": OwnBox(-1, 1, (3,)),
+    "discrete": Discrete(3),
+    "discrete-start": Discrete(3, start=1),
+    "discrete-negative": Discrete(3, start=-1),
+    "discrete-int32": Discrete(3, dtype=np.int32),
+    "discrete-uint8": Discrete(3, dtype=np.uint8),
+    "discrete-1": Discrete(1),
+    "multi-discrete": MultiDiscrete([3, 2]),
+    "multi-discrete-1": MultiDiscrete([3]),
+    "multi-discrete-ones": MultiDiscrete([1, 1]),
+    "multi-discrete-start": MultiDiscrete([3, 2], start=[0, 1]),
+    "multi-discrete-2-axes": MultiDiscrete([[3, 2], [2, 4]]),
+    "multi-discrete-3-axes": MultiDiscrete([[[3, 2]]]),
+    "multi-discrete-uint8": MultiDiscrete([3, 2], dtype=np.uint8),
+    "multi-binary": MultiBinary(4),
+    "multi-binary-1": MultiBinary(1),
+    "multi-binary-2-axes": MultiBinary([2, 3]),
+    "multi-binary-1-axis": MultiBinary([3]),
+    "multi-discrete-empty": MultiDiscrete([]),
+    "tuple": Tuple((Discrete(3), Discrete(2))),
+    "tuple-empty": Tuple(()),
+    "dict": Dict(a=box(3), b=Discrete(3)),
+    "dict-empty": Dict({}),
+}
+"""Kinds that may be observations or actions."""
+
+IMAGES: dict[str, Space] = {
+    "image": image(40, 44, 3),
+    "image-first": image(3, 40, 44),
+    "image-grey": image(40, 40, 1),
+    "image-2-channels": image(40, 40, 2),
+    "image-7-channels": image(40, 40, 7),
+    "image-between": image(40, 3, 44),
+    "image-many-channels": image(40, 40, 48),
+    "image-cube": image(40, 40, 40),
+    "image-small": image(20, 24, 3),
+    "image-36": image(36, 36, 3),
+    "image-35": image(36, 35, 3),
+    "image-flat": image(40, 1, 1),
+    "image-bits": image(40, 40, 3, high=1),
+    "image-2-axes": image(40, 40),
+    "image-4-axes": image(2, 40, 40, 3),
+    "image-float": box(40, 40, 3, low=0),
+    "image-float-first": box(3, 40, 40, low=0),
+    "image-int64": box(40, 40, 3, low=0, high=255, dtype=np.int64),
+    "image-int8": box(40, 40, 3, low=0, high=100, dtype=np.int8),
+}
+
+_PARTS: dict[str, Space] = {
+    "box-0d": box(),
+    "box-empty": box(0),
+    "box-unbounded": box(2, low=-np.inf, high=np.inf),
+    "box-int64": box(2, low=0, high=9, dtype=np.int64),
+    "box-bool": box(2, low=0, high=1, dtype=np.bool_),
+    "box-2-axes": box(2, 3),
+    "discrete-start": Discrete(3, start=1),
+    "multi-discrete": MultiDiscrete([3, 2]),
+    "multi-discrete-2-axes": MultiDiscrete([[3, 2], [2, 4]]),
+    "multi-binary": MultiBinary(3),
+    "multi-binary-2-axes": MultiBinary([2, 3]),
+    "image": image(40, 40, 3),
+    "image-small": image(20, 20, 3),
+    "image-bits": image(40, 40, 3, high=1),
+    "image-float": box(40, 40, 3, low=0),
+    "image-between": image(40, 3, 44),
+    "dict": Dict(c=box(2)),
+    "dict-empty": Dict({}),
+    "multi-discrete-empty": MultiDiscrete([]),
+    "tuple": Tuple((Discrete(3),)),
+    **UNSIZED,
+}
+_KEYS = ("a.b", "", " ", "a b", "a:b", "a, b", "(a", "ä", "keys", "type", "forward", "training", "_modules", "1")
+DICTS: dict[str, Space] = {
+    "dict-1": Dict(a=box(3)),
+    "dict-2-images": Dict(a=image(40, 40, 3), b=image(1, 36, 36)),
+    "dict-start-alone": Dict(a=Discrete(3, start=1)),
+    "dict-key-whole-number": Dict({1: box(2), 2: box(2)}),
+    **{f"dict-of-{name}": Dict(a=part, b=box(2)) for name, part in _PARTS.items()},
+    **{f"dict-key-{key}": Dict({key: box(2), "z": Discrete(2)}) for key in _KEYS},
+}
+
+
+def goals(part: Space, observation: Space | None = None, **more: Space) -> Dict:
+    return Dict(observation=observation or part, achieved_goal=part, desired_goal=part, **more)
+
+
+GOALS: dict[str, Space] = {
+    "box": goals(box(3)),
+    "box-unbounded": goals(box(3, low=-np.inf, high=np.inf, dtype=np.float64)),
+    "box-2-axes": goals(box(2, 3)),
+    "box-0d": goals(box()),
+    "box-int64": goals(box(3, low=0, high=9, dtype=np.int64)),
+    "box-empty": goals(box(0)),
+    "discrete": goals(Discrete(3)),
+    "discrete-start": goals(Discrete(3, start=1)),
+    "multi-discrete": goals(MultiDiscrete([3, 2])),
+    "multi-discrete-2-axes": goals(MultiDiscrete([[3, 2], [2, 4]])),
+    "multi-binary": goals(MultiBinary(3)),
+    "multi-binary-2-axes": goals(MultiBinary([2, 3])),
+    "image": goals(image(40, 40, 3)),
+    "image-small": goals(image(20, 20, 3)),
+    "image-observed": goals(box(2), image(40, 40, 3)),
+    "no-observation": Dict(achieved_goal=box(2), desired_goal=box(2)),
+    "observation-only": Dict(observation=box(2)),
+    "unlike": Dict(observation=box(2), achieved_goal=box(2), desired_goal=box(3)),
+    "more": goals(box(2), more=box(1)),
+    "nested": goals(Dict(a=box(2)), box(2)),
+    "text": goals(box(2), Text(4)),
+    "no-dict": box(3),
+}
+"""Observations for hindsight experience replay."""
+
+OBSERVATIONS: dict[str, Space] = {**VECTORS, **IMAGES, **DICTS, **UNSIZED}
+OBSERVATIONS |= {"tuple-of-box": Tuple((box(2), Discrete(2))), "dict-goals": goals(box(2))}
+ACTIONS: dict[str, Space] = {**VECTORS, **UNSIZED, "box-wide": box(2, low=-1e6, high=1e6), "discrete-2": Discrete(2)}
+ACTIONS |= {"box-lopsided": box(2, low=0.5, high=7), "box-half-below": box(2, low=-np.inf, high=0)}
+ACTIONS |= {"box-one-end": Box(np.array([-1, -np.inf], np.float32), np.array([1, 1], np.float32))}
+ACTIONS |= {"box-part-constant": Box(np.array([-1, 1], np.float32), np.array([1, 1], np.float32))}
+ACTIONS |= {
+    "box-huge": box(2, low=-3e38, high=3e38),
+    "box-huge-float64": box(2, low=-1e300, high=1e300, dtype=np.float64),
+}
+ACTIONS |= {
+    "image": image(2, 3, 3),
+}
+
+
+class AnySpaces(gymnasium.Env):
+    """Draws its observations from a space, and takes nothing for an action that is not in the other.
+
+    Episodes take five steps and end both ways. Discrete states have dynamics (each leads to the next), finite actions
+    have masks that allow all, goals have rewards.
+    """
+
+    def __init__(self, observation: Space, action: Space, length: int = 5) -> None:
+        self.observation_space, self.action_space, self.length = observation, action, length
+        self.observation_space.seed(0)
+        self.episodes = 0
+        if isinstance(observation, Discrete) and isinstance(action, Discrete) and observation.n * action.n < 100:
+            n, n_actions = int(observation.n), int(action.n)
+            moves = [[(1.0, (state + 1) % n, 1.0, state == n - 1)] for state in range(n)]
+            self.P = {state: {move: moves[state] for move in range(n_actions)} for state in range(n)}
+            self.initial_state_distrib = np.full(n, 1 / n)
+
+    def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[Any, dict[str, Any]]:
+        super().reset(seed=seed)
+        self.t, self.episodes = 0, self.episodes + 1
+        return self.observation_space.sample(), {}
+
+    def step(self, action: Any) -> tuple[Any, float, bool, bool, dict[str, Any]]:
+        assert holds(self.action_space, action), f"{action!r} is not in {self.action_space}"
+        self.t += 1
+        over = self.t >= self.length
+        terminated = over and self.episodes % 2 == 0
+        return self.observation_space.sample(), float(self.np_random.random()), terminated, over and not terminated, {}
+
+    def compute_reward(self, achieved: np.ndarray, desired: np.ndarray, infos: Any) -> np.ndarray:
+        different = np.asarray(achieved) != np.asarray(desired)
+        return -different.reshape(len(different), -1).any(axis=1).astype(np.float32)
+
+    def action_masks(self) -> np.ndarray:
+        space = self.action_space
+        if isinstance(space, MultiDiscrete):
+            return np.ones(int(space.nvec.sum()), dtype=bool)
+        n = int(space.n) if isinstance(space, Discrete) else 2 * int(np.prod(space.shape or ()))
+        return np.ones(n, dtype=bool)
+
+
+def holds(space: Space, action: Any) -> bool:
+    """Whether an action is what the space holds, whatever the type that its numbers are in."""
+    given = np.asarray(action)
+    if isinstance(space, Box):
+        slack = 1e-5 * np.maximum(1, np.abs(given)) if space.dtype.kind == "f" else 0
+        inside = np.all(given >= space.low.astype(float) - slack) and np.all(given <= space.high.astype(float) + slack)
+        whole = space.dtype.kind == "f" or np.all(given == np.round(given))
+        return given.shape == space.shape and bool(inside) and bool(whole)
+    return space.contains(given.astype(space.dtype) if space.dtype is not None and given.dtype.kind in "iu" else action)
