@@ -277,7 +277,7 @@ def evaluate_player(player: Player, cfg: EvaluateConfig) -> Evaluated:
     details |= {"trusted": True} if cfg.trust else {}
     steps = actor.num_timesteps if isinstance(actor, Agent) else None
     trained = None if player.run is None or steps is None else player.run.trained_timesteps(steps)
-    entry = result_entry(evaluation, "evaluate", actor.name, steps, trained, **details)
+    entry = result_entry(evaluation, "evaluate", actor.name, steps, trained, **details, **actor.random_play())
     if player.run is not None:
         player.run.append_result(entry)
     return Evaluated(evaluation, entry)

@@ -141,8 +141,8 @@ def hub(user: str = "", tag: str = "", env: str = "", algo: str = "", n: str = s
 def _run_row(run: Run) -> dict[str, Any]:
     from rlzoo.runs import lock
 
-    columns = ("run", "algo", "env", "seed", "status", "trained", "checkpoint", "mean", "std", "mean - std")
-    row: dict[str, Any] = dict.fromkeys(columns)
+    about, scored = ("run", "algo", "env", "seed", "status", "trained"), ("mean", "std", "mean - std", "random play")
+    row: dict[str, Any] = dict.fromkeys((*about, "checkpoint", *scored))
     row |= {"run": str(run.path), "status": "damaged"}
     try:
         config, info, results = run.read_config(), run.read_info(), run.read_results()
@@ -158,4 +158,5 @@ def _run_row(run: Run) -> dict[str, Any]:
     steps = entry.get("num_timesteps")
     scores = {"mean": "mean_reward", "std": "std_reward", "mean - std": "result"}
     name = checkpoint_text(str(entry.get("checkpoint")), steps if isinstance(steps, int) else None)
-    return row | {"checkpoint": name} | {column: entry.get(key) for column, key in scores.items()}
+    row |= {"checkpoint": name, "random play": (entry.get("random") or {}).get("mean_reward")}
+    return row | {column: entry.get(key) for column, key in scores.items()}

@@ -133,6 +133,21 @@ class Package(TypedDict):
     files: Words
 
 
+class RandomPlay(TypedDict, total=False):
+    """What random play scores in the same environment."""
+
+    n_episodes: Count
+    mean_reward: Number | None
+    std_reward: Number | None
+    result: Number | None
+    median_reward: Number | None
+    iqm: Number | None
+    iqm_ci: Annotated[list[Number | None], Field(min_length=2, max_length=2)]
+    min_reward: Number | None
+    max_reward: Number | None
+    mean_length: Number | None
+
+
 class Result(TypedDict, total=False):
     """One entry of results.json: an evaluation; what was not finite, or is not known, is null."""
 
@@ -160,6 +175,7 @@ class Result(TypedDict, total=False):
     lengths: list[Count]
     n_cut: Count
     max_steps: Count
+    random: RandomPlay
 
 
 def _file_name(text: Any) -> Any:

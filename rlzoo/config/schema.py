@@ -81,6 +81,7 @@ class EvalConfig:
     seed: Seed
     seeds: tuple[Seed, ...] | None
     max_steps: Positive | None
+    random: bool
 
     @property
     def n_final(self) -> int:
@@ -103,7 +104,7 @@ class StopConfig:
     minutes: Requested[Annotated[float, Gt(0)] | None]
 
 
-ADDED = {"eval": {"selection_n_episodes": 20}}
+ADDED = {"eval": {"selection_n_episodes": 20, "random": True}}
 """Settings that runs of earlier versions do not have, with what they mean there."""
 
 CHANGEABLE = ("total_timesteps", "eval", "checkpoint", "stop", "logger", "signal_grace", "on_nan")

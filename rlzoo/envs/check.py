@@ -11,6 +11,7 @@ from rlzoo import registry
 from rlzoo.config import aliases, env_names, fields
 from rlzoo.config.fields import Field
 from rlzoo.envs import probe, registration, spaces, wrappers
+from rlzoo.envs.baseline import RandomPlay
 from rlzoo.errors import ExitCode, Problem, RlzooError
 from rlzoo.redaction import shell
 from rlzoo.registry import did_you_mean
@@ -40,6 +41,7 @@ class Use:
         films: asks it for pictures.
         nan: takes NaN and infinity.
         checkers: asks the environment checkers of Gymnasium and Stable-Baselines3 too.
+        plays: plays whole episodes at random, for their scores and what they show.
         asks: a name and `"module:function"`, which is called with the environment and the values of its section, and
             gives plain values.
     """
@@ -49,6 +51,7 @@ class Use:
     films: bool = False
     nan: bool = False
     checkers: bool = False
+    plays: bool = False
     asks: Mapping[str, str] = field(default_factory=dict)
 
 
@@ -64,6 +67,7 @@ class EnvCheck:
         action_space: None if it could not be found out.
         masked: whether the environment says which actions are valid, None if that is not known.
         answers: to what `Use.asks`.
+        play: what random play has shown, None if it was not played.
     """
 
     id: str
@@ -73,6 +77,7 @@ class EnvCheck:
     action_space: str | None = None
     masked: bool | None = None
     answers: dict[str, Any] = field(default_factory=dict)
+    play: RandomPlay | None = None
 
 
 def check_env(env: Mapping[str, Any], *, declared_holds: bool, use: Use | None = None) -> EnvCheck:
@@ -114,13 +119,14 @@ def _tried(env_id: str, env: Mapping[str, Any], use: Use, *, makes: bool) -> Env
     told, end = heard.told, heard.end
     problems = [Problem(**{**each, "code": ExitCode(each["code"])}) for each in told.get("problem", ())]
     notices = list(told.get("notice", ()))
-    if end is not None and end.during.startswith("close"):
+    if end is not None and end.during.startswith(("close", "random play")):
         notices.append(f"{end.during} {end.how} [{end.where}]")
     elif end is not None:
         hint = f"env.step_timeout={10 * env['step_timeout']:g} waits longer" if end.is_hang else ""
         problems.append(Problem("env.id", f"{end.during} {end.how}", hint, end.where))
+    play = RandomPlay.from_data(told["play"][-1]) if "play" in told else None
     seen = {name: told[name][-1] for name in ("observation_space", "action_space", "masked") if name in told}
-    return EnvCheck(env_id, problems, notices, **seen, answers=dict(told.get("answer", ())))
+    return EnvCheck(env_id, problems, notices, **seen, answers=dict(told.get("answer", ())), play=play)
 
 
 def _registered(env_id: str) -> Any:

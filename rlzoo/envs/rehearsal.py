@@ -20,7 +20,7 @@ from gymnasium.envs.registration import load_env_creator
 
 from rlzoo import errors, registry
 from rlzoo.config.schema import MAX_UNLIMITED
-from rlzoo.envs import check, old_gym, registration, returns, spaces, wrappers
+from rlzoo.envs import baseline, check, old_gym, registration, returns, spaces, wrappers
 from rlzoo.envs.make import has_step_limit, make_raw
 from rlzoo.envs.probe import RESET_FACTOR, START_SECONDS, Line
 from rlzoo.errors import Problem, RlzooError
@@ -78,6 +78,7 @@ class _Rehearsal:
         self.is_known = False  # whether it is of a library, whose lines are its author's
         self.has_problems = self.has_raised = False
         self.is_close = True  # whether what is returned is looked at
+        self.is_watched = True  # whether it is seen how a call ends, and in what time
         self.returned = 0  # the line that the method which is watched returned at
         self._seen: set[tuple[str, str]] = set()
         self._folder = str(Path.cwd())
@@ -156,6 +157,8 @@ class _Rehearsal:
             with self.calling(f"the look at its {name}", self.start_seconds):
                 answer = registry.load(reference)(made, self.env)
             self.line.tell(answer=(name, answer))
+        if self.use.plays and not self.has_problems:
+            self.play_at_random(made)
 
     def wrapped(self, env: gymnasium.Env) -> gymnasium.Env | None:
         for name, options in self.env["wrappers"].items():
@@ -253,6 +256,22 @@ class _Rehearsal:
                 self.tell_problems([Problem("env.id", text, where=self.where(_creator(self.env_id)))])
             else:
                 self.line.tell(notice=text)
+
+    def play_at_random(self, made: gymnasium.Env) -> None:
+        """Whole episodes, whose scores are kept for later."""
+        from rlzoo.envs.random_play import SECONDS, play
+
+        self.is_watched = False  # it has been, and that costs time
+        self.line.begin("random play", SECONDS + RESET_FACTOR * float(self.env["step_timeout"]))
+        try:
+            found = play(made, self.env["wrappers"], seconds=SECONDS)
+        except BaseException as error:  # not grave: an environment that fails now and then is made anew
+            self.tell_raised("random play", error, grave=False)
+            return
+        finally:
+            self.is_watched = True
+        self.line.tell(play=found.as_data())
+        baseline.keep(baseline.shape(self.env), found)
 
     @contextmanager
     def calling(self, what: str, seconds: float, *, method: Any = None, grave: bool = True) -> Iterator[None]:
@@ -374,6 +393,8 @@ class Look(gymnasium.Wrapper):
         return self.env.spec
 
     def reset(self, **given: Any) -> tuple[Any, dict[str, Any]]:
+        if not self._rehearsal.is_watched:
+            return self.env.reset(**given)
         method = self._methods[0]
         with self._rehearsal.calling("reset()", RESET_FACTOR * self._seconds, method=method):
             result = self.env.reset(**given)
@@ -384,6 +405,8 @@ class Look(gymnasium.Wrapper):
         return values if not self._old or _UNREADABLE.intersection(each.topic for each in misfits) else result
 
     def step(self, action: Any) -> tuple[Any, SupportsFloat, bool, bool, dict[str, Any]]:
+        if not self._rehearsal.is_watched:
+            return self.env.step(action)
         method = self._methods[1]
         with self._rehearsal.calling("step()", self._seconds, method=method):
             result = self.env.step(action)

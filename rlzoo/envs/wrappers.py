@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -196,6 +196,11 @@ def preview(env: gymnasium.Env, wrappers: Mapping[str, Mapping[str, Any]]) -> gy
             env = gymnasium.Wrapper(env)
             env.observation_space = space
     return env
+
+
+def imports_torch(wrappers: Iterable[str]) -> bool:
+    """Whether one of them would, as far as is known."""
+    return any(name in WRAPPERS and WRAPPERS[name].space is not None for name in wrappers)
 
 
 def check(wrappers: Mapping[str, Any]) -> list[Problem]:

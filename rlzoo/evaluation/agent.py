@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -74,6 +74,10 @@ def _build(config: TrainConfig, contents: checkpoints.Contents, device: str, whe
         return algorithm, env.action_space
 
 
+RAW = ("deterministic", "seeds", "returns", "lengths")
+"""Of an evaluation's numbers, what is not kept of random play: it can be played again."""
+
+
 class Actor:
     """A policy and the environment that it acts in.
 
@@ -139,6 +143,19 @@ class Actor:
         """Whether actions are greedy: as asked, else as the run's `eval.deterministic`, else as its environment is."""
         asked = self.config.eval.deterministic if deterministic == "auto" else deterministic
         return not self.config.env.stochastic_eval if asked == "auto" else asked
+
+    def random_play(self) -> dict[str, Any]:
+        """What random play scores in the same environment, as `random` of results.json's entries; {} if not known."""
+        if not self.config.eval.random:
+            return {}
+        from rlzoo.envs.random_play import score
+        from rlzoo.evaluation.evaluate import summary
+
+        play = score(asdict(self.config.env), self.config.eval.max_steps)
+        if play is None or not play.returns:
+            return {}
+        numbers = summary(Evaluation(play.returns, play.lengths, (), deterministic=False))
+        return {"random": {key: numbers[key] for key in numbers if key not in RAW}}
 
     def evaluate(
         self,
@@ -313,6 +330,10 @@ class Random(Actor):
     def is_deterministic(self, deterministic: bool | Literal["auto"] = "auto") -> bool:
         """Never."""
         return False
+
+    def random_play(self) -> dict[str, Any]:
+        """It is that itself."""
+        return {}
 
 
 def _read(run: Run, name: str | None) -> tuple[Checkpoint, checkpoints.Contents]:

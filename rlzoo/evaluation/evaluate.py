@@ -247,9 +247,9 @@ def print_results(entries: Sequence[Mapping[str, Any]]) -> None:
     """Print evaluations as a table: raw scores of whole episodes."""
     from rlzoo.console import print_table
 
-    print_table(
-        COLUMNS, [_row(entry) for entry in entries], title="evaluation: raw scores of whole episodes", turn=True
-    )
+    at_random = dict.fromkeys(_row(_of_random_play(entry["random"])) for entry in entries if "random" in entry)
+    rows = [*map(_row, entries), *at_random]
+    print_table(COLUMNS, rows, title="evaluation: raw scores of whole episodes", turn=True)
     print("Spread and interval are over episodes of this one policy, not over training seeds.")
 
 
@@ -259,6 +259,10 @@ def checkpoint_text(name: str, steps: int | None, trained: int | None = None) ->
         return name
     of = f" of {trained:,}" if trained is not None and trained != steps else ""
     return f"{name} ({steps:,}{of} steps)"
+
+
+def _of_random_play(numbers: Mapping[str, Any]) -> dict[str, Any]:
+    return {"checkpoint": "random play", "num_timesteps": None, "deterministic": False, **numbers}
 
 
 def _row(entry: Mapping[str, Any]) -> tuple[object, ...]:

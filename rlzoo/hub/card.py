@@ -339,6 +339,7 @@ def _evaluation(result: Mapping[str, Any], agent: Agent) -> str:
         ("mean length", f"{_number(result['mean_length'])} steps"),
         ("episodes", f"{result['n_episodes']}{cut_text(result)}"),
         ("actions", "deterministic" if result["deterministic"] else "sampled"),
+        *([("random play", _random(result["random"]))] if "random" in result else []),
         ("checkpoint", f"{cell(result['checkpoint'])}, after {result['num_timesteps']:,} steps"),
         ("steps of the training", f"{result['trained_timesteps']:,}"),
         ("date", str(result["date"])),
@@ -351,6 +352,10 @@ def _evaluation(result: Mapping[str, Any], agent: Agent) -> str:
         f"Seeds of the episodes: {_seeds(result['seeds'])}. Every return is in [results.json](results.json).\n"
         f"{_selection(agent)}"
     ).rstrip()
+
+
+def _random(play: Mapping[str, Any]) -> str:
+    return f"{_number(play['mean_reward'])} ± {_number(play['std_reward'])} over {play['n_episodes']} episodes"
 
 
 def _selection(agent: Agent) -> str:

@@ -165,9 +165,10 @@ def _stage(run: Run, folder: Path, cfg: PackageConfig) -> Staged:
     console.say(f"run {run.path}, checkpoint {agent.checkpoint.name}, {actions} actions")
     with contained.replacing(folder, hint="choose another place with folder=") as new:
         evaluation = agent.evaluate(seeds=_seeds(agent, cfg.n_episodes, cfg.seeds), deterministic=greedy)
-        steps, trusted = agent.num_timesteps, {"trusted": True} if cfg.trust else {}
+        steps, details = agent.num_timesteps, {"trusted": True} if cfg.trust else {}
+        details |= agent.random_play()
         trained = run.trained_timesteps(steps)
-        result = result_entry(evaluation, "package", agent.checkpoint.name, steps, trained, **trusted)
+        result = result_entry(evaluation, "package", agent.checkpoint.name, steps, trained, **details)
         _write_agent(new, name, agent, evaluation)
         _write_results(new, result)
         if video:  # the first episode, as it was played

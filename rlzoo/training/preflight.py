@@ -23,12 +23,13 @@ from rlzoo.config.parse import NOT_SET
 from rlzoo.config.parse import check as check_schema
 from rlzoo.config.paths import short_path
 from rlzoo.config.schema import TrainConfig
-from rlzoo.envs import spaces
+from rlzoo.envs import baseline, spaces, wrappers
 from rlzoo.envs.check import EnvCheck, Use, check_env
 from rlzoo.errors import Problem, RlzooError
 from rlzoo.launchers import check as check_launcher
 from rlzoo.loggers import check as check_loggers
 from rlzoo.redaction import redact, secret_keys
+from rlzoo.training import notices as unlikely
 from rlzoo.training.train import cuda_devices
 
 SPACES = ("env.observation_space", "env.action_space")
@@ -104,7 +105,10 @@ def _find_problems(
         return config, problems, notices
 
     use = _use(values)
-    env = _check_env(composition, use, make_env=make_env) if not _keys(problems, "env") else None
+    env = None
+    if not _keys(problems, "env"):
+        plays = config is not None and config.eval.random
+        env = _check_env(composition, use, make_env=make_env, plays=plays)
     if env is not None:
         problems += env.problems
         notices += env.notices
@@ -113,6 +117,8 @@ def _find_problems(
     notices += algo_notices
     if "dynamics" in use.asks and env is not None and make_env and not problems:
         problems += _dynamics_problems(values, env)
+    if not problems and env is not None and config is not None:
+        notices += _unlikely(composition, env)
     if isinstance(values.get("logger"), dict):
         problems += check_loggers(values["logger"])
     launcher = values.get("launcher") or {}  # `launcher:` with nothing behind it is an empty mapping
@@ -182,11 +188,15 @@ def _use(values: Mapping[str, Any]) -> Use:
     return use
 
 
-def _check_env(composition: Composition, use: Use, *, make_env: bool) -> EnvCheck | None:
+def _check_env(composition: Composition, use: Use, *, make_env: bool, plays: bool) -> EnvCheck | None:
     declared = all(_from_env_file(composition, key) for key in DECLARED)
     if not (declared or make_env):
         return None
-    found = check_env(composition.values["env"], declared_holds=declared and not (use.asks and make_env), use=use)
+    env = composition.values["env"]
+    known = baseline.find(baseline.shape(env)) if plays else None
+    use = replace(use, plays=plays and known is None and not wrappers.imports_torch(env["wrappers"]))
+    found = check_env(env, declared_holds=declared and not (use.asks and make_env), use=use)
+    found = replace(found, play=found.play or known)
     for key, space in zip(SPACES, (found.observation_space, found.action_space), strict=True):
         said = composition.values["env"][key.removeprefix("env.")]
         if composition.typed(key) and None not in (said, space) and str(said) != space:
@@ -237,6 +247,13 @@ def _check_algo(
         problems.append(Problem("env.id", f"{algo['name']} needs action masks, which this environment has not", hint))
     known = {problem.key for problem in so_far}
     return problems + [problem for problem in found if problem.key not in known], notices
+
+
+def _unlikely(composition: Composition, env: EnvCheck) -> list[str]:
+    """What makes learning unlikely, by the request and by what is known of random play in its environment."""
+    shipped = baseline.shipped(baseline.shape(composition.values["env"]))
+    found = unlikely.find(composition.values, play=env.play, shipped=shipped is not None, typed=composition.typed)
+    return [notice.text for notice in found]
 
 
 def _dynamics_problems(values: dict[str, Any], env: EnvCheck) -> list[Problem]:

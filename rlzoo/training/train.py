@@ -198,6 +198,7 @@ def evaluate_final(cfg: TrainConfig, run: Run, should_stop: Callable[[], bool]) 
         The evaluation of the one that ships, or None if `should_stop` cut it short: what was played up to then is no
         fair sample and is not kept.
     """
+    from rlzoo.evaluation.agent import load
     from rlzoo.evaluation.evaluate import result_entry
 
     selection = _select(cfg, run, should_stop)
@@ -207,23 +208,17 @@ def evaluate_final(cfg: TrainConfig, run: Run, should_stop: Callable[[], bool]) 
     trained = run.checkpoint("last").num_timesteps
     entries = []
     for name in dict.fromkeys(("last", ships)):
-        evaluation = _played(cfg, run, name, should_stop)
+        agent = load(run, name, device=cfg.device, config=cfg)
+        evaluation = agent.evaluate(n_episodes=cfg.eval.n_final, n_envs=cfg.eval.n_envs, should_stop=should_stop)
         if should_stop():
             return None
-        details: dict[str, Any] = {"ships": name == ships}
+        details: dict[str, Any] = {"ships": name == ships, **agent.random_play()}
         details |= {"selection": selection} if name == ships and selection is not None else {}
         steps = run.checkpoint(name).num_timesteps
         entries.append(result_entry(evaluation, "train", name, steps, trained, **details))
     for entry in entries:
         run.append_result(entry)
     return evaluation
-
-
-def _played(cfg: TrainConfig, run: Run, name: str, should_stop: Callable[[], bool]) -> Evaluation:
-    from rlzoo.evaluation.agent import load
-
-    agent = load(run, name, device=cfg.device, config=cfg)
-    return agent.evaluate(n_episodes=cfg.eval.n_final, n_envs=cfg.eval.n_envs, should_stop=should_stop)
 
 
 def _select(cfg: TrainConfig, run: Run, should_stop: Callable[[], bool]) -> dict[str, Any] | None:

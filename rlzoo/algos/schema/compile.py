@@ -1,7 +1,7 @@
 """Reads constructors into the table `signatures.json`, and writes the YAML of rlzoo's own algorithms from theirs.
 
-Run as `python -m rlzoo.algos.schema.compile` after an upgrade, and after a change of an algorithm's constructor. What
-the table is for: `rlzoo.algos.schema.check`.
+Run as `python -m rlzoo.algos.schema.compile` after an upgrade, and after a change of an algorithm's constructor or of a
+tuned set, whose ranges are compiled too. What the tables are for: `rlzoo.algos.schema.check`, `rlzoo.training.notices`.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+from rlzoo.algos.schema import tuned_ranges
 from rlzoo.algos.schema import types as words
 from rlzoo.algos.schema.types import NOT_HYPERPARAMETERS
 from rlzoo.algos.specs import ALGOS, AlgoSpec
@@ -305,4 +306,5 @@ if __name__ == "__main__":
     for each in ALGOS.values():
         if each.backend == "rlzoo":
             (paths.root() / "conf" / "algo" / f"{each.name}.yaml").write_text(as_yaml(each))
-    print(f"wrote {TABLE} and the YAML of rlzoo's own algorithms")
+    tuned_ranges.TABLE.write_text(tuned_ranges.as_text(tuned_ranges.compile_ranges(list(tuned_ranges.tuned_sets()))))
+    print(f"wrote {TABLE}, {tuned_ranges.TABLE} and the YAML of rlzoo's own algorithms")

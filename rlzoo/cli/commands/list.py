@@ -39,7 +39,7 @@ main = Entry(_list)
 
 def _print(kind: str, rows: Rows) -> None:
     columns = list(rows[0]) if rows else []
-    spare = SPARE if kind == "hub" else ()
+    spare = {"hub": SPARE, "runs": ("random play",)}.get(kind, ())
     print_table(columns, [[_cell(row[column]) for column in columns] for row in rows], spare=spare)
     print_lines(f"{len(rows)} {'models' if kind == 'hub' else kind}")
     if kind == "runs" and rows:
