@@ -58,7 +58,7 @@ wheel: $(VENV)/.test ## build the wheel, install it into a clean environment, us
 validate: $(VENV)/.train ## check every shipped configuration file
 	@$(BIN)/rlzoo validate
 
-signatures: $(VENV)/.test ## compile the table of algorithm keywords, and the YAML of our own algorithms, from constructors
+signatures: $(VENV)/.test ## compile the tables of algorithm keywords and tuned ranges, and the YAML of our own algorithms
 	@$(BIN)/python -m rlzoo.algos.schema.compile
 
 docs: $(VENV)/.test ## write docs/algorithms/ from docstrings, conf/algo/ and the measured curves
