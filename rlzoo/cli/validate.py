@@ -25,19 +25,20 @@ PLACEHOLDERS = {"gym": "env.id=CartPole-v1", "atari": "env.id=PongNoFrameskip-v4
 
 @dataclass(frozen=True)
 class Finding:
-    """One mistake in a configuration file."""
+    """One mistake in a configuration file, or a note on what is none."""
 
     file: str
     key: str
     problem: str
     value: Any = None
+    is_note: bool = False
 
 
 def validate(targets: Sequence[Path] = ()) -> tuple[int, list[Finding]]:
     """Check files, or everything that rlzoo ships and the user has if none is named.
 
     Returns:
-        How many files were checked, and what is wrong in them.
+        How many files were checked, and what is wrong in them, or worth a note.
 
     Raises:
         RlzooError: if a target does not exist.
@@ -74,9 +75,12 @@ def check_file(path: Path) -> Iterator[Finding]:
         for problem in find_tuning(composition)[3]:
             yield _finding(composition, problem, path)
         return
-    for problem in _problems(composition, imports=not _would_import(composition)):
+    problems, notices = _checked(composition, imports=not _would_import(composition))
+    for problem in problems:
         if not problem.missing:  # a package that is not installed here is no mistake in the file
             yield _finding(composition, problem, path)
+    if not path.resolve().is_relative_to(paths.root()):
+        yield from (Finding(short_path(path), "", notice, is_note=True) for notice in notices)
 
 
 def _check_course(path: Path) -> Iterator[Finding]:
@@ -90,7 +94,8 @@ def _check_course(path: Path) -> Iterator[Finding]:
     for assignment in (each for each in found if each.words):
         try:
             composition = compose("train", list(assignment.words))
-            problems = _problems(composition, imports=shipped or not registry.modules_named(composition.values))
+            imports = shipped or not registry.modules_named(composition.values)
+            problems, _ = _checked(composition, imports=imports)
         except RlzooError as error:
             yield Finding(short_path(path), f"{assignment.name}.words", str(error))
             continue
@@ -98,12 +103,12 @@ def _check_course(path: Path) -> Iterator[Finding]:
             yield Finding(short_path(path), f"{assignment.name}.words", str(problem))
 
 
-def _problems(composition: Composition, *, imports: bool) -> list[Problem]:
-    """What is wrong with a request to train; without `imports`, as far as can be said without its modules."""
+def _checked(composition: Composition, *, imports: bool) -> tuple[list[Problem], list[str]]:
+    """What is wrong with a request to train, and notices; without `imports`, what can be said without its modules."""
     if imports:
-        return find_problems(composition)[1]
+        return find_problems(composition)[1:]
     found = check_schema(TrainConfig, composition.values)[1]
-    return [*composition.problems, *secret_problems(composition), *found]
+    return [*composition.problems, *secret_problems(composition), *found], []
 
 
 def _would_import(composition: Composition) -> bool:

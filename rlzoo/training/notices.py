@@ -8,7 +8,7 @@ user has changed what it is about.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -27,6 +27,10 @@ class Notice(NamedTuple):
 
     rule: str
     text: str
+
+
+Facts = Iterator[tuple[str, str]]
+"""A fact, and what to try."""
 
 
 @dataclass(frozen=True)
@@ -71,6 +75,9 @@ class Asked:
         return bool(chosen.get(what, True)) if isinstance(chosen, Mapping) else bool(chosen)
 
 
+Rule = Callable[[Asked], Facts]
+
+
 def find(
     values: Mapping[str, Any],
     *,
@@ -78,6 +85,7 @@ def find(
     shipped: bool,
     typed: Callable[[str], bool],
     tuned: Ranges | None = None,
+    rules: Sequence[Rule] = (),
 ) -> list[Notice]:
     """Everything that the rules have to say of a request that passed its checks.
 
@@ -87,6 +95,7 @@ def find(
         shipped: as above.
         typed: as above.
         tuned: as above; by default those of all shipped sets.
+        rules: some of `RULES`, by default all.
     """
     spec = find_spec(str(values["algo"]["name"]))
     if spec.family in ("custom", "planning"):
@@ -102,17 +111,11 @@ def find(
         typed=typed,
         tuned=ranges() if tuned is None else tuned,
     )
-    return [Notice(rule, f"{fact}; try {attempt}") for rule, fact, attempt in _everything(asked)]
-
-
-Facts = Iterator[tuple[str, str]]
-"""A fact, and what to try."""
-
-
-def _everything(asked: Asked) -> Iterator[tuple[str, str, str]]:
-    for rule in (*REQUEST, *(PLAYED if asked.play is not None else ())):
-        for fact, attempt in rule(asked):
-            yield rule.__name__.strip("_").replace("_", "-"), fact, attempt
+    return [
+        Notice(rule.__name__.strip("_").replace("_", "-"), f"{fact}; try {attempt}")
+        for rule in rules or RULES
+        for fact, attempt in rule(asked)
+    ]
 
 
 def _outside_tuned(asked: Asked) -> Facts:
@@ -227,7 +230,7 @@ def _learned_once(asked: Asked) -> Facts:
         yield text, "algo.gradient_steps=-1, as many updates as steps"
 
 
-REQUEST: tuple[Callable[[Asked], Facts], ...] = (
+REQUEST: tuple[Rule, ...] = (
     _outside_tuned,
     _target_network,
     _learning_starts,
@@ -349,7 +352,7 @@ def _gamma_short(asked: Asked) -> Facts:
         yield f"{text}{play.mean_steps:,.0f}", f"algo.gamma={1 - 1 / max(play.mean_steps, 100):.4g}"
 
 
-PLAYED: tuple[Callable[[Asked], Facts], ...] = (
+PLAYED: tuple[Rule, ...] = (
     _observation_scale,
     _observation_constant,
     _reward_sparse,
@@ -363,6 +366,8 @@ PLAYED: tuple[Callable[[Asked], Facts], ...] = (
     _gamma_short,
 )
 """Rules about what random play has shown."""
+
+RULES = (*REQUEST, *PLAYED)
 
 
 def _of(asked: Asked, *keys: str) -> RandomPlay | None:

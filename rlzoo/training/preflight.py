@@ -104,11 +104,8 @@ def _find_problems(
     if unknown or {"env", "algo"}.intersection(composition.unread):
         return config, problems, notices
 
-    use = _use(values)
-    env = None
-    if not _keys(problems, "env"):
-        plays = config is not None and config.eval.random
-        env = _check_env(composition, use, make_env=make_env, plays=plays)
+    use = replace(_use(values), plays=config is not None and config.eval.random)
+    env = _check_env(composition, use, make_env=make_env) if not _keys(problems, "env") else None
     if env is not None:
         problems += env.problems
         notices += env.notices
@@ -145,8 +142,20 @@ def check_environment(words: Sequence[str], use: Use | None = None) -> tuple[Tra
     problems = [*secret_problems(composition), *composition.problems, *problems]
     others = [key for key in map(key_of, words) if key != "env" and not key.startswith("env.")]
     problems += [Problem(key, "is not of the environment, which env= and env.* say") for key in others]
-    found = EnvCheck("", problems) if problems else check_env(composition.values["env"], declared_holds=False, use=use)
+    found = (
+        EnvCheck("", problems) if problems else _tried(composition.values["env"], use or Use(), declared_holds=False)
+    )
+    if found.play is not None and not found.problems:
+        found.notices.extend(_unlikely(composition, found, unlikely.PLAYED))
     return config, composition, replace(found, problems=[composition.locate(each) for each in found.problems])
+
+
+def _tried(env: Mapping[str, Any], use: Use, *, declared_holds: bool) -> EnvCheck:
+    """Check an environment, with its random play if `use` has it: played now, unless that is known."""
+    known = baseline.find(baseline.shape(env)) if use.plays else None
+    plays = use.plays and known is None and not wrappers.imports_torch(env["wrappers"])
+    found = check_env(env, declared_holds=declared_holds, use=replace(use, plays=plays))
+    return replace(found, play=found.play or known)
 
 
 def secret_problems(composition: Composition) -> list[Problem]:
@@ -188,15 +197,11 @@ def _use(values: Mapping[str, Any]) -> Use:
     return use
 
 
-def _check_env(composition: Composition, use: Use, *, make_env: bool, plays: bool) -> EnvCheck | None:
+def _check_env(composition: Composition, use: Use, *, make_env: bool) -> EnvCheck | None:
     declared = all(_from_env_file(composition, key) for key in DECLARED)
     if not (declared or make_env):
         return None
-    env = composition.values["env"]
-    known = baseline.find(baseline.shape(env)) if plays else None
-    use = replace(use, plays=plays and known is None and not wrappers.imports_torch(env["wrappers"]))
-    found = check_env(env, declared_holds=declared and not (use.asks and make_env), use=use)
-    found = replace(found, play=found.play or known)
+    found = _tried(composition.values["env"], use, declared_holds=declared and not (use.asks and make_env))
     for key, space in zip(SPACES, (found.observation_space, found.action_space), strict=True):
         said = composition.values["env"][key.removeprefix("env.")]
         if composition.typed(key) and None not in (said, space) and str(said) != space:
@@ -249,11 +254,11 @@ def _check_algo(
     return problems + [problem for problem in found if problem.key not in known], notices
 
 
-def _unlikely(composition: Composition, env: EnvCheck) -> list[str]:
+def _unlikely(composition: Composition, env: EnvCheck, rules: Sequence[unlikely.Rule] = unlikely.RULES) -> list[str]:
     """What makes learning unlikely, by the request and by what is known of random play in its environment."""
-    shipped = baseline.shipped(baseline.shape(composition.values["env"]))
-    found = unlikely.find(composition.values, play=env.play, shipped=shipped is not None, typed=composition.typed)
-    return [notice.text for notice in found]
+    values, typed = composition.values, composition.typed
+    shipped = baseline.shipped(baseline.shape(values["env"])) is not None
+    return [notice.text for notice in unlikely.find(values, play=env.play, shipped=shipped, typed=typed, rules=rules)]
 
 
 def _dynamics_problems(values: dict[str, Any], env: EnvCheck) -> list[Problem]:
