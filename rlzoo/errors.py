@@ -46,14 +46,11 @@ BY_SIGNAL = (ExitCode.INTERRUPTED, ExitCode.TERMINATED, ExitCode.HUNG_UP)
 def ending_signals() -> tuple[signal.Signals, ...]:
     """Ctrl-C, SIGTERM, CPU time that is up (SIGXCPU), and a terminal that closes (SIGHUP).
 
-    A SIGHUP that was inherited as ignored stays so: that is how `nohup` lets a command outlive its terminal.
+    What was inherited as ignored stays so: SIGHUP, by which `nohup` lets a command outlive its terminal, and SIGINT of
+    what a script runs in the background, where a Ctrl-C is for what is in the foreground.
     """
-    found = [signal.SIGINT, signal.SIGTERM]
-    if hasattr(signal, "SIGXCPU"):
-        found.append(signal.SIGXCPU)
-    if hasattr(signal, "SIGHUP") and signal.getsignal(signal.SIGHUP) != signal.SIG_IGN:
-        found.append(signal.SIGHUP)
-    return tuple(found)
+    found = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGXCPU", "SIGHUP") if hasattr(signal, name)]
+    return tuple(number for number in found if signal.getsignal(number) != signal.SIG_IGN)
 
 
 def code_of_signal(number: int | None) -> ExitCode:

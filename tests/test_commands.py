@@ -13,8 +13,8 @@ import pytest
 
 import rlzoo
 from rlzoo import play
-from rlzoo.cli.command import Entry, find_command, schemas
-from rlzoo.cli.main import main
+from rlzoo.cli.command import Answer, Entry, find_command, schemas
+from rlzoo.cli.main import Arguments, main
 from rlzoo.cli.table import COMMANDS, functions
 from rlzoo.config import paths, yaml_file
 from rlzoo.config.parse import text_fields
@@ -158,3 +158,20 @@ def test_words_of_one_call_are_those_that_the_request_takes_out():
 def test_what_is_played_is_checked_alike_from_python():
     with pytest.raises(RlzooError, match="3 problems"):
         play.evaluate(n_episodes=0, device="gpu", deterministic="maybe")
+
+
+def test_data_for_programs_is_made_for_programs_alone(capsys):
+    made = []
+    entry = Entry(lambda _: Answer(lambda: made.append("data") or {"n": 1}, lambda: print("for people")))
+    assert entry(Arguments([])) == 0
+    assert (capsys.readouterr().out, made) == ("for people\n", [])
+    assert entry(Arguments([], json=True)) == 0
+    assert (capsys.readouterr().out, made) == ('{"n": 1}\n', ["data"])
+
+
+def test_a_search_that_is_only_planned_is_told_to_people_and_programs(workdir, capsys):
+    words = ["tune", "algo=q_learning", "env=FrozenLake", "n_trials=3", "--dry-run"]
+    assert main([*words, "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["n_trials"] == 3
+    assert main(words) == 0
+    assert "{" not in capsys.readouterr().out.splitlines()[0]

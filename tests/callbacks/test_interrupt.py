@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import signal
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable
@@ -225,17 +228,26 @@ def test_a_schedulers_signal_is_raised_again_once_all_is_saved(monkeypatch):
         signal.signal(signal.SIGUSR2, before)
 
 
-@pytest.mark.skipif(not hasattr(signal, "SIGHUP"), reason="Unix")
-def test_a_hangup_that_is_ignored_stays_so():
-    """As `nohup` has it."""
-    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+@pytest.mark.parametrize("number", SIGNALS)
+def test_a_signal_that_is_ignored_stays_so(number):
+    """As `nohup` has it, and a shell for what its scripts run in the background."""
+    before = signal.signal(number, signal.SIG_IGN)
     try:
         with Interrupt() as interrupt, leaving_at_once("nothing was written"):
-            signal.raise_signal(signal.SIGHUP)
+            signal.raise_signal(number)
         assert not interrupt.asked()
-        assert signal.getsignal(signal.SIGHUP) == signal.SIG_IGN
+        assert signal.getsignal(number) == signal.SIG_IGN
     finally:
-        signal.signal(signal.SIGHUP, before)
+        signal.signal(number, before)
+
+
+@pytest.mark.skipif(not hasattr(signal, "SIGHUP"), reason="Unix")
+def test_a_process_that_was_started_to_ignore_a_signal_does():
+    code = "import os, signal; from rlzoo.training.callbacks.interrupt import leaving_at_once\n"
+    code += "with leaving_at_once('nothing'): os.kill(os.getpid(), signal.SIGINT)\nprint('to its end')"
+    shell = f"trap '' INT HUP; exec {sys.executable} -c \"$CODE\""
+    child = subprocess.run(["sh", "-c", shell], env={**os.environ, "CODE": code}, capture_output=True, check=False)
+    assert (child.returncode, child.stdout) == (0, b"to its end\n"), child.stderr
 
 
 @pytest.mark.parametrize("number", SIGNALS)
