@@ -131,7 +131,7 @@ def test_the_statistics_beside_a_zip_are_taken_over(workdir):
         (["algo=a2c", "env=CartPole", "init_from={run}"], "holds weights of ppo, not of a2c"),
         (["algo=ppo", "env=CartPole", "init_from=nowhere"], "there is no run 'nowhere'"),
         (["algo=ppo", "env=CartPole", "init_from={run}/config.yaml"], "is not a run, a checkpoint, a zip"),
-        (["algo=ppo", "env=CartPole", "init_from={run}/checkpoints"], "holds not one zip but: none"),
+        (["algo=ppo", "env=CartPole", "init_from={run}/checkpoints"], "has no single zip: none"),
         (["algo=ppo", "env=CartPole", "trust=yes"], "trust: must be true or false"),
     ],
 )
