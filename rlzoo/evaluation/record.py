@@ -16,6 +16,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Literal, Self
+from weakref import WeakSet
 
 from rlzoo import console, contained
 from rlzoo.envs import display, render
@@ -296,6 +297,13 @@ class Film:
             raise self._failure() from None
         self.n_frames += 1
 
+    def let_go(self) -> None:
+        """In a process that was forked from this one: the film ends for the encoder when it ends here."""
+        if self._process is not None and self._process.stdin is not None and not self._process.stdin.closed:
+            nothing = os.open(os.devnull, os.O_WRONLY)
+            os.dup2(nothing, self._process.stdin.fileno())
+            os.close(nothing)
+
     def _start(self, shape: tuple[int, ...]) -> None:
         height, width, _ = self._size = shape
         assert self.fps is not None
@@ -310,6 +318,7 @@ class Film:
             remove_leftovers(self.path.parent)
             self._part.touch()
             self._process = self._ffmpeg([*source, *coding, *form, str(self._part)], subprocess.PIPE)
+            _encoding.add(self)
         except OSError as error:
             reason = error.strerror or str(error)
             raise RlzooError(
@@ -387,6 +396,18 @@ class Film:
             else "it said nothing; a full disk or memory is the usual cause"
         )
         return RlzooError(message, said, ExitCode.STORAGE)
+
+
+_encoding: WeakSet[Film] = WeakSet()
+
+
+def _let_go() -> None:
+    for film in _encoding:
+        film.let_go()
+
+
+if hasattr(os, "register_at_fork"):  # an environment may fork, and what it has forked may stay
+    os.register_at_fork(after_in_child=_let_go)
 
 
 def ffmpeg() -> str:

@@ -9,12 +9,13 @@ import sys
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 
 import pytest
 
 from rlzoo.errors import RlzooError
 from rlzoo.protocols import Callback
-from rlzoo.training.callbacks.interrupt import Interrupt, leaving_at_once
+from rlzoo.training.callbacks.interrupt import TICK, Interrupt, leaving_at_once
 
 SIGNALS = {signal.SIGINT: 130, signal.SIGTERM: 143}
 if hasattr(signal, "SIGHUP"):
@@ -259,3 +260,22 @@ def test_work_that_leaves_nothing_behind_ends_at_once(number):
         raise AssertionError("it went on")
     assert caught.value.code == SIGNALS[number]
     assert signal.getsignal(number) == before
+
+
+@pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="Unix")
+def test_what_swallows_its_end_is_ended_again():
+    """As Python does where it forks, and an environment may; but nothing disturbs what is done on the way out."""
+    done = []
+    with pytest.raises(RlzooError, match="interrupted; nothing was written"), leaving_at_once("nothing was written"):
+        with suppress(BaseException):
+            signal.raise_signal(signal.SIGTERM)
+        try:
+            while True:
+                time.sleep(0.01)
+        finally:
+            try:
+                raise OSError
+            except OSError:
+                time.sleep(3 * TICK)
+            done.append(True)
+    assert done and signal.getitimer(signal.ITIMER_REAL) == (0, 0)

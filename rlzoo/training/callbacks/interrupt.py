@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import signal
+import sys
 import threading
 import time
 from collections import deque
@@ -279,26 +280,43 @@ class _Shielded:
 def leaving_at_once(what: str) -> Iterator[None]:
     """Within it the first signal that ends work raises an RlzooError with `what`: for work that leaves nothing behind.
 
-    Further ones but SIGINT change nothing. Signals reach the main thread alone; elsewhere it does nothing.
+    What swallows it (an environment, or Python where it forks) hears of it again. Further signals but SIGINT change
+    nothing. Signals reach the main thread alone; elsewhere it does nothing.
     """
     came: list[int] = []
 
     def handle(number: int, frame: FrameType | None) -> None:
         came.append(number)
+        if len(came) == 1 and hasattr(signal, "setitimer"):
+            before[signal.SIGALRM] = signal.signal(signal.SIGALRM, ring)
+            signal.setitimer(signal.ITIMER_REAL, TICK, TICK)
         if len(came) == 1 or number == signal.SIGINT:
+            raise StopTraining
+
+    def ring(number: int, frame: FrameType | None) -> None:
+        error = sys.exc_info()[1]
+        while error is not None and not isinstance(error, StopTraining):
+            error = error.__context__
+        if error is None and inside:  # it is not on its way out
             raise StopTraining
 
     handle.tells = True  # type: ignore[attr-defined]
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    before = {number: signal.signal(number, handle) for number in errors.ending_signals()}
+    inside, before = True, dict[int, Any]()
+    before |= {number: signal.signal(number, handle) for number in errors.ending_signals()}
     try:
-        yield
+        try:
+            yield
+        finally:
+            inside = False
     except StopTraining:
         code = errors.code_of_signal(signal.SIGINT if signal.SIGINT in came else came[0])
         raise RlzooError(f"interrupted; {what}", code=code) from None
     finally:
+        if signal.SIGALRM in before:
+            signal.setitimer(signal.ITIMER_REAL, 0)
         for number, handler in before.items():
             signal.signal(number, signal.SIG_DFL if handler is None else handler)
 
