@@ -83,7 +83,10 @@ def _put_back(state: tuple[Any, ...]) -> None:
     os.umask(umask)
     if threading.current_thread() is threading.main_thread():
         for number, handler in zip(SIGNALS, handlers, strict=True):
-            if handler is not None and signal.getsignal(number) is not handler:  # None: not installed from Python
+            now = signal.getsignal(number)
+            if getattr(now, "tells", False):  # rlzoo's own, for a signal that has come meanwhile
+                continue
+            if handler is not None and now is not handler:  # None: not installed from Python
                 signal.signal(number, handler)
     if list(warnings.filters) != filters:
         warnings.filters[:] = filters  # type: ignore[index]

@@ -109,7 +109,7 @@ def of_this(started: Path) -> list[psutil.Process]:
     return found
 
 
-def left(started: Path, seconds: float = 20) -> list[object]:
+def left(started: Path, seconds: float = 60) -> list[object]:
     """What still runs after so many seconds."""
     deadline = time.monotonic() + seconds
     while (found := of_this(started)) and time.monotonic() < deadline:

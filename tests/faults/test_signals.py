@@ -30,6 +30,10 @@ import gymnasium
 from gymnasium.envs.classic_control.cartpole import CartPoleEnv
 
 class Slow(CartPoleEnv):
+    def reset(self, **keywords):
+        time.sleep(float(os.environ.get("RESET_SECONDS", "0")))
+        return super().reset(**keywords)
+
     def step(self, action):
         time.sleep(float(os.environ.get("STEP_SECONDS", "0")))
         while Path("hang").exists():
@@ -410,3 +414,13 @@ def test_evaluate_records_nothing_by_halves(number, place, warm, whole):
     assert "rlzoo: interrupted; nothing was recorded" in training.child.output
     assert seconds <= 1
     assert run.results_file.read_bytes() == results
+
+
+def test_a_signal_in_the_middle_of_a_reset_is_one_as_any_other(place, warm):
+    """Where what an environment changes of its surroundings is put back, and what the signal has changed stays."""
+    words = ["train", *PPO, "signal_grace=0.2"]
+    training = Training(warm, place, "in-a-reset", *words, env={"RESET_SECONDS": "1", "STEP_SECONDS": "0"})
+    training.await_phase("rollout")
+    time.sleep(0.5)
+    training.end(training.signal(signal.SIGTERM))
+    training.check_record(143)

@@ -192,6 +192,8 @@ class Interrupt:
         if self._exposed and self.over():
             raise StopTraining
 
+    _ring.tells = True  # type: ignore[attr-defined]
+
     def _disarm(self) -> None:
         if self.signal is not None and hasattr(signal, "setitimer"):
             signal.setitimer(signal.ITIMER_REAL, 0)
@@ -300,7 +302,7 @@ def leaving_at_once(what: str) -> Iterator[None]:
         if error is None and inside:  # it is not on its way out
             raise StopTraining
 
-    handle.tells = True  # type: ignore[attr-defined]
+    handle.tells = ring.tells = True  # type: ignore[attr-defined]
     if threading.current_thread() is not threading.main_thread():
         yield
         return
