@@ -330,7 +330,7 @@ def test_canaries_are_found_nowhere(shop, tmp_path, record_property):
 
 def test_every_family_has_its_files(shop, record_property):
     from tests.hostile_files import attacks as files
-    from tests.test_legacy_attacks import FAMILIES as OTHERS
+    from tests.untrusted.test_attacks import FAMILIES as OTHERS
 
     counts = Counter(attack.family for attack in attacks(shop.run))
     counts += Counter(attack.family for attack in files(shop.folder))

@@ -20,7 +20,7 @@ from rlzoo.envs.vector.normalization import normalize_observation
 from rlzoo.errors import ExitCode, RlzooError
 from rlzoo.untrusted import sb3_zip
 from rlzoo.untrusted.pickle_files import read_vec_normalize
-from tests.legacy_models import BATCHES, MODELS, run_child
+from tests.untrusted.models import BATCHES, MODELS, run_child
 
 
 @pytest.fixture(scope="module")

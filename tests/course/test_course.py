@@ -14,7 +14,7 @@ from rlzoo.course.progress import command
 from rlzoo.course.scores import env_of
 from rlzoo.training.preflight import find_problems
 
-REPOSITORY = Path(__file__).resolve().parent.parent
+REPOSITORY = Path(__file__).resolve().parents[2]
 TRAINABLE = [assignment for assignment in course.assignments() if assignment.words]
 
 

@@ -122,8 +122,8 @@ def run_child(folder: Path, jobs: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """What reading these files did, in a process of its own under an audit hook."""
     jobs_file, results_file = folder / "jobs.json", folder / "results.json"
     jobs_file.write_text(json.dumps(jobs))
-    child = Path(__file__).with_name("hostile_child.py")
-    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parent.parent), "PYTHONWARNINGS": "ignore"}
+    child = Path(__file__).parents[1] / "hostile_child.py"
+    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2]), "PYTHONWARNINGS": "ignore"}
     result = subprocess.run(
         [sys.executable, child, jobs_file, results_file],
         cwd=folder,

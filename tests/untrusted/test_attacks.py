@@ -7,7 +7,7 @@ from pathlib import Path
 
 from rlzoo.errors import ExitCode
 from tests.hostile_files import attacks
-from tests.legacy_models import run_child
+from tests.untrusted.models import run_child
 
 FAMILIES = ("A1", "A2", "A3", "A4", "A5", "A6", "A7", "A8", "A14", "A15", "A16", "A17", "A20")
 

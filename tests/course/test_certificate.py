@@ -268,7 +268,7 @@ def test_without_matplotlib_it_is_said_what_to_install(tmp_path):
         "certificate.write('Ada', course.LEVELS[0], [Standing(a, 'passed') for a in course.certified()], "
         "Path('out'), date(2026, 1, 1))"
     )
-    path = os.pathsep.join((str(tmp_path), str(Path(__file__).resolve().parent.parent)))
+    path = os.pathsep.join((str(tmp_path), str(Path(__file__).resolve().parents[2])))
     environment = {**os.environ, "PYTHONPATH": path}
     command = [sys.executable, "-c", code]
     result = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, env=environment, check=False)
