@@ -38,7 +38,8 @@ class Use:
     Attributes:
         masks: asks it which actions are valid.
         goals: asks it for the rewards of other goals.
-        films: asks it for pictures.
+        goal_infos: and hands it the infos of the steps then.
+        films: asks it for pictures, where it says that it has them.
         nan: takes NaN and infinity.
         checkers: asks the environment checkers of Gymnasium and Stable-Baselines3 too.
         plays: plays whole episodes at random, for their scores and what they show.
@@ -48,6 +49,7 @@ class Use:
 
     masks: bool = False
     goals: bool = False
+    goal_infos: bool = False
     films: bool = False
     nan: bool = False
     checkers: bool = False
@@ -115,7 +117,8 @@ def _tried(env_id: str, env: Mapping[str, Any], use: Use, *, makes: bool) -> Env
     """What a process of its own found out about an environment, which makes and plays it, or only looks it up."""
     question = {"env_id": env_id, "env": env, "use": asdict(use), "makes": makes}
     starts = registration.may_start_processes(env_id, env["imports"], env["wrappers"])
-    heard = probe.ask("rlzoo.envs.rehearsal:rehearse", question, lambda: _registered(env_id), starts=starts)
+    name = repr((env_id, env, replace(use, plays=False), makes))  # what was played is known to the next
+    heard = probe.ask("rlzoo.envs.rehearsal:rehearse", question, lambda: _registered(env_id), starts=starts, name=name)
     told, end = heard.told, heard.end
     problems = [Problem(**{**each, "code": ExitCode(each["code"])}) for each in told.get("problem", ())]
     notices = list(told.get("notice", ()))

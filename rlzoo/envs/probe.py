@@ -113,7 +113,12 @@ def once() -> Iterator[None]:
 
 
 def ask(
-    reference: str, question: Mapping[str, Any], given: Callable[[], Any] | None = None, *, starts: bool = True
+    reference: str,
+    question: Mapping[str, Any],
+    given: Callable[[], Any] | None = None,
+    *,
+    starts: bool = True,
+    name: str = "",
 ) -> Heard:
     """Call a function in a process of its own.
 
@@ -122,11 +127,11 @@ def ask(
         question: plain values.
         given: objects that a new interpreter could not find by itself.
         starts: whether it may start processes; they end with it.
+        name: what the question is the same as another one by, for `once`.
     """
     kept = _kept.get()
-    key = json.dumps([reference, question], sort_keys=True, default=str)
-    if kept is not None and key in kept:
-        return kept[key]
+    if kept is not None and name in kept:
+        return kept[name]
     with tempfile.TemporaryFile() as output:
         reader, writer = os.pipe()
         try:
@@ -140,7 +145,7 @@ def ask(
             process.kill()
             os.close(reader)
     if kept is not None:
-        kept[key] = heard
+        kept[name] = heard
     return heard
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import inspect
-import os
 import re
 import sys
 import time
@@ -12,7 +11,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import FrameType
-from typing import Any, SupportsFloat
+from typing import Any, NamedTuple, SupportsFloat
 
 import gymnasium
 import numpy as np
@@ -21,10 +20,11 @@ from gymnasium.envs.registration import load_env_creator
 from rlzoo import errors, registry
 from rlzoo.config.schema import MAX_UNLIMITED
 from rlzoo.envs import baseline, check, old_gym, registration, returns, spaces, wrappers
+from rlzoo.envs.contract import Contract, ContractError
 from rlzoo.envs.make import has_step_limit, make_raw
 from rlzoo.envs.probe import RESET_FACTOR, START_SECONDS, Line
 from rlzoo.errors import Problem, RlzooError
-from rlzoo.registry import did_you_mean
+from rlzoo.registry import did_you_mean, nearest
 
 N_STEPS = 100
 """Steps that are played at most."""
@@ -37,8 +37,8 @@ CLOSE_SECONDS = 10.0
 """How long `close` may take at most: it is no reason not to train."""
 _OF_A_LIBRARY = 2
 """`errors.distance` of what the author of an environment has not written."""
-_UNREADABLE = {"reset", "step", "info"}
-"""What a wrapper cannot take apart."""
+_IMPORT = "the import of its modules"
+_SPACES = ("observation_space", "action_space")
 _GYMNASIUM_EXTRAS = {"gymnasium.envs.box2d": "box2d", "gymnasium.envs.mujoco": "mujoco"}
 
 
@@ -56,11 +56,10 @@ def rehearse(question: Mapping[str, Any], line: Line, spec: Any = None) -> None:
         _Rehearsal(question, line).run(spec)
 
 
-_SAID_BY_GYMNASIUM = {
-    r"must specify an? (\w+) space": r"__init__() must set self.\1_space, one of gymnasium.spaces",
-    r"(\w+) space does not inherit .* type: <class '(.*)'>": r"self.\1_space must be one of gymnasium.spaces, not a \2",
-    r"must inherit from the gymnasium.Env class, actual class: <class '(.*)'>": r"\1 must inherit from gymnasium.Env",
-}
+class _Step(NamedTuple):
+    observation: Any
+    reward: float
+    info: Mapping[str, Any]
 
 
 class _EndedError(Exception):
@@ -74,21 +73,19 @@ class _Rehearsal:
         self.makes: bool = question["makes"]
         self.use = check.Use(**question["use"])
         self.line = line
-        self.at = "env.kwargs" if self.env["kwargs"] else "env.id"
         self.is_known = False  # whether it is of a library, whose lines are its author's
         self.has_problems = self.has_raised = False
         self.is_close = True  # whether what is returned is looked at
         self.is_watched = True  # whether it is seen how a call ends, and in what time
         self.returned = 0  # the line that the method which is watched returned at
         self._seen: set[tuple[str, str]] = set()
-        self._folder = str(Path.cwd())
         self._watched: Any = None
         sys.stdout.write = self._heard  # type: ignore[method-assign]
 
     def run(self, spec: Any) -> None:
         if spec is not None:
             gymnasium.registry.setdefault(spec.id, spec)
-        self.line.begin("the import of its modules", self.start_seconds)
+        self.line.begin(_IMPORT, self.start_seconds)
         problems = _look_up(self.env_id, self.env) + wrappers.check_own(self.env["wrappers"])
         self.tell_problems(problems)
         made = self.make() if self.makes and not problems else None
@@ -99,7 +96,7 @@ class _Rehearsal:
         with suppress(_EndedError), self.calling("close()", min(CLOSE_SECONDS, self.env["step_timeout"]), grave=False):
             made.close()
         with suppress(_EndedError):
-            if self.use.films and not self.has_problems:
+            if self.use.films and not self.has_problems and "rgb_array" in (made.metadata.get("render_modes") or ()):
                 self.film()
             if self.use.checkers and not self.has_raised:
                 self.run_checkers()
@@ -149,7 +146,7 @@ class _Rehearsal:
         except Exception as error:  # of a wrapper that is given what the environment must not return
             if isinstance(error, _EndedError) or self.has_problems:
                 raise _EndedError from error
-            self.tell_raised("step()", error, grave=True)
+            self.tell_raised("step()", error)
         if old := old_gym.said_of(made):
             self.line.tell(notice=f"{self.env_id} {old}")
         self.is_close = False
@@ -165,7 +162,7 @@ class _Rehearsal:
             try:
                 env = wrappers.preview(env, {name: options})
                 if ":" in name:
-                    env = Look(env, self)
+                    env = _look_at(env, self)
                 if name == "action_masker":
                     env.reset(seed=0)
             except _EndedError:
@@ -181,11 +178,11 @@ class _Rehearsal:
         env.action_space.seed(0)
         env.reset(seed=0)
         begun, n_ended = time.process_time(), 0
-        steps: list[tuple[Any, float]] = []  # observation and reward
+        steps: list[_Step] = []
         keys: set[str] = set()
         for step in range(N_STEPS):
             observation, reward, terminated, truncated, info = env.step(self.action(env))
-            steps.append((observation, float(reward)))
+            steps.append(_Step(observation, float(np.asarray(reward).item()), info))
             if terminated or truncated:
                 n_ended, keys = n_ended + 1, keys.union(info)
                 env.reset()
@@ -205,9 +202,9 @@ class _Rehearsal:
     def action(self, env: gymnasium.Env) -> Any:
         """A random action; where masks are asked for, one that is valid."""
         space = env.action_space
-        if not (self.use.masks and env.has_wrapper_attr("action_masks")):
+        method = _own_method(env, "action_masks") if self.use.masks else None
+        if method is None:
             return space.sample()
-        method = env.get_wrapper_attr("action_masks")
         with self.calling("action_masks()", self.env["step_timeout"], method=method):
             masks = method()
         misfits = list(returns.of_masks(masks, space))
@@ -215,18 +212,25 @@ class _Rehearsal:
         is_plain = isinstance(space, gymnasium.spaces.Discrete) and not misfits
         return space.sample(mask=np.asarray(masks).astype(np.int8)) if is_plain else space.sample()
 
-    def goals(self, env: gymnasium.Env, steps: list[tuple[Any, float]]) -> None:
+    def goals(self, env: gymnasium.Env, steps: list[_Step]) -> None:
         """Ask for the rewards of the goals that these steps had, as hindsight does with others."""
-        if not env.has_wrapper_attr("compute_reward") or not all(isinstance(each, Mapping) for each, _ in steps):
+        method = _own_method(env, "compute_reward")
+        if method is None or not all(isinstance(step.observation, Mapping) for step in steps):
             return  # it is no environment of goals, which the algorithm says
-        method = env.get_wrapper_attr("compute_reward")
-        achieved, desired = (np.stack([each[key] for each, _ in steps]) for key in ("achieved_goal", "desired_goal"))
-        with self.calling("compute_reward()", self.env["step_timeout"], method=method):
-            rewards = method(achieved, desired, [{} for _ in steps])
-        self.tell_misfits(list(returns.of_goal_rewards(rewards, [reward for _, reward in steps])), method)
+        achieved, desired = (
+            np.stack([step.observation[key] for step in steps]) for key in ("achieved_goal", "desired_goal")
+        )
+        infos = [step.info if self.use.goal_infos else {} for step in steps]
+        given = (
+            "" if self.use.goal_infos else "its infos are empty unless algo.replay_buffer_kwargs.copy_info_dict=true"
+        )
+        with self.calling("compute_reward()", self.env["step_timeout"], method=method, given=given):
+            rewards = method(achieved, desired, infos)
+        self.tell_misfits(list(returns.of_goal_rewards(rewards, [step.reward for step in steps])), method)
 
     def film(self) -> None:
         """Make one that draws, and look at a picture of it."""
+        self.is_close = True
         made = self.make(render_mode="rgb_array")
         if made is None:
             return
@@ -245,17 +249,13 @@ class _Rehearsal:
         """What the checkers of others find that has not been said yet."""
         from rlzoo.envs.checkers import check as run
 
-        with self.calling("the checkers of gymnasium and Stable-Baselines3", self.start_seconds):
+        self.is_close = False
+        with self.calling("the check by Gymnasium and Stable-Baselines3", self.start_seconds):
             findings = list(run(lambda: _outermost_written(self.make_raw())))
         said = {topic for topic, _ in self._seen}
         for finding in findings:
-            text = f"{finding.text} ({finding.checker})"
-            if said.intersection(finding.topics()):
-                continue
-            if finding.fails:
-                self.tell_problems([Problem("env.id", text, where=self.where(_creator(self.env_id)))])
-            else:
-                self.line.tell(notice=text)
+            if not said.intersection(finding.topics()):
+                self.tell_notice(f"{finding.text} ({finding.checker})", self.where(_creator(self.env_id)))
 
     def play_at_random(self, made: gymnasium.Env) -> None:
         """Whole episodes, whose scores are kept for later."""
@@ -274,13 +274,16 @@ class _Rehearsal:
         baseline.keep(baseline.shape(self.env), found)
 
     @contextmanager
-    def calling(self, what: str, seconds: float, *, method: Any = None, grave: bool = True) -> Iterator[None]:
+    def calling(
+        self, what: str, seconds: float, *, method: Any = None, grave: bool = True, given: str = ""
+    ) -> Iterator[None]:
         """Around a call of what the author wrote: whatever is raised is told, and so is what it does besides.
 
         Raises:
             _EndedError: in place of what was raised.
         """
         self.line.begin(what, seconds)
+        around, folder = (sys.getprofile(), self._watched), Path.cwd()
         self._watched, self.returned = getattr(method, "__code__", None), 0
         sys.setprofile(self._profile if self.is_close else None)
         try:
@@ -289,43 +292,40 @@ class _Rehearsal:
             raise
         except BaseException as error:
             sys.setprofile(None)
-            self.tell_raised(what, error, method, grave=grave)
+            self.tell_raised(what, error, method, grave=grave, given=given)
             raise _EndedError from error
         finally:
-            sys.setprofile(None)
-        if str(Path.cwd()) != self._folder:
+            sys.setprofile(around[0])
+            self._watched = around[1]
+        if Path.cwd() != folder:
             self.notice("folder", what, f"changes the current folder to {Path.cwd()}", method)
-            os.chdir(self._folder)
 
-    def tell_raised(self, what: str, error: BaseException, method: Any = None, *, grave: bool) -> None:
+    def tell_raised(
+        self, what: str, error: BaseException, method: Any = None, *, grave: bool = True, given: str = ""
+    ) -> None:
+        at = "env.kwargs" if self.env["kwargs"] and what == "__init__()" else "env.id"
         where = errors.author_line(error) or ""
         is_of_library = where.startswith("<") or errors.distance(str(Path(where).absolute())) >= _OF_A_LIBRARY
         if is_of_library and not self.is_known:
             where = self.where(method)
-        if isinstance(error, RlzooError):
-            self.tell_problems([Problem(self.at, error.message, error.hint, where, error.code)])
+        if isinstance(error, RlzooError) and not isinstance(error, ContractError):
+            message = error.message.removesuffix(f" ({where})")
+            self.tell_problems([Problem(at, message, error.hint, where, error.code)])
             return
-        misfit = old_gym.explained(error)
-        text = " ".join(str(error).partition(" was raised from the environment creator")[0].split())
-        hint = ""
         self.has_raised = True
-        if misfit is not None:
-            message, hint = f"{what}: {misfit.message}", misfit.hint
-        elif isinstance(error, SystemExit):
-            message = f"{what} ends the process: sys.exit({error.code!r})"
-            hint = "raise an error where something is wrong; the end of an episode is terminated=True"
-        else:
-            message = f"{what} raises {type(error).__name__}{f': {text}' if text else ''}"
+        message, hint = _in_words(what, error)
         if what == "__init__()":
-            message = f"{self.env_id} cannot be made: {_in_our_words(text) if is_of_library else message}"
+            is_written = not (is_of_library or isinstance(error, ContractError))
+            said, hint = (message, hint) if is_written else _why_not_made(error, method)
+            message = f"{self.env_id} cannot be made: {said}"
         if grave:
-            self.tell_problems([Problem(self.at, message, hint, where)])
+            self.tell_problems([Problem(at, message, hint or given, where)])
         else:
             self.tell_notice(message, where)
 
     def tell_misfits(self, misfits: list[returns.Misfit], method: Any) -> None:
         for misfit in misfits:
-            if self._is_new(misfit.topic, misfit.message.partition("()")[0]):
+            if self._is_new(misfit.topic, misfit.part or misfit.message.partition("()")[0]):
                 where = self.where(method)
                 if misfit.is_grave and not (misfit.topic == "finite" and self.use.nan):
                     self.tell_problems([Problem("env.id", misfit.message, misfit.hint, where)])
@@ -350,11 +350,8 @@ class _Rehearsal:
         code = getattr(method, "__code__", None)
         if code is not None and errors.distance(code.co_filename) < _OF_A_LIBRARY:
             return errors.line_in(code.co_filename, self.returned or code.co_firstlineno)
-        with suppress(OSError, TypeError):  # what was not written in a file
-            # a class, or it has no such method: Gymnasium's own is all it has
-            kind = method if inspect.isclass(method) else type(getattr(method, "__self__", None))
-            return errors.line_in(str(inspect.getsourcefile(kind)), inspect.getsourcelines(kind)[1])
-        return ""
+        # a class, or it has no such method: Gymnasium's own is all it has
+        return _line_of_class(method if inspect.isclass(method) else type(getattr(method, "__self__", None)))
 
     def _is_new(self, topic: str, what: str) -> bool:
         is_new = (topic, what) not in self._seen
@@ -373,7 +370,8 @@ class _Rehearsal:
             frames.append((frame.f_code.co_filename, frame.f_lineno))
             frame = frame.f_back
         where = errors.author_frame(reversed(frames)) or ""
-        self.notice("print", self.line.doing, "prints to standard output", where=where)
+        if self.is_close:
+            self.notice("print", self.line.doing, "prints to standard output", where=where)
         return len(text)
 
 
@@ -402,19 +400,26 @@ class Look(gymnasium.Wrapper):
             return result
         misfits, values = returns.of_reset(result, self.env.observation_space, old=self._old)
         self._rehearsal.tell_misfits(misfits, method)
-        return values if not self._old or _UNREADABLE.intersection(each.topic for each in misfits) else result
+        return self._readable(result, values, misfits)
 
     def step(self, action: Any) -> tuple[Any, SupportsFloat, bool, bool, dict[str, Any]]:
         if not self._rehearsal.is_watched:
             return self.env.step(action)
         method = self._methods[1]
-        with self._rehearsal.calling("step()", self._seconds, method=method):
+        given = f"it was given the action {errors.show(action)}, of {errors.show(self.action_space)}"
+        with self._rehearsal.calling("step()", self._seconds, method=method, given=given):
             result = self.env.step(action)
         if not self._rehearsal.is_close:
             return result
         misfits, values = returns.of_step(result, self.env.observation_space, old=self._old)
         self._rehearsal.tell_misfits(misfits, method)
-        return values if not self._old or _UNREADABLE.intersection(each.topic for each in misfits) else result
+        return self._readable(result, values, misfits)
+
+    def _readable(self, result: Any, values: Any, misfits: list[returns.Misfit]) -> Any:
+        """What can be played on with: as it was returned, or what is made of it where that would be refused."""
+        if not any(misfit.is_grave for misfit in misfits):
+            return result if self._old else values
+        return self.observation_space.sample(), *values[1:]
 
 
 def _look_at(made: gymnasium.Env, rehearsal: _Rehearsal) -> gymnasium.Env:
@@ -439,7 +444,16 @@ def _written_layer(made: gymnasium.Env) -> tuple[gymnasium.Env, gymnasium.Wrappe
 def _outermost_written(made: gymnasium.Env) -> gymnasium.Env:
     """That part as an environment of Gymnasium's API."""
     layer, above = _written_layer(made)
-    return above if isinstance(above, old_gym.OldGym) else layer
+    return above if isinstance(above, old_gym.OldGym) and above.differences else layer
+
+
+def _own_method(env: Any, name: str) -> Any:
+    """A method of the outermost layer that has it, as it was written; None if none has."""
+    while env is not None:
+        if not isinstance(env, Contract) and hasattr(env, name):
+            return getattr(env, name)
+        env = env.env if isinstance(env, gymnasium.Wrapper) else None
+    return None
 
 
 def _written(env: Any, name: str) -> Any:
@@ -462,12 +476,48 @@ def _creator(env_id: str) -> Any:
     return None
 
 
-def _in_our_words(text: str) -> str:
-    """What Gymnasium says of a class that is no environment."""
-    for pattern, words in _SAID_BY_GYMNASIUM.items():
-        if match := re.search(pattern, text):
-            return match.expand(words)
-    return re.sub(r"\s*(See )?https?://\S*", "", text)
+def _line_of_class(kind: type) -> str:
+    """Where the constructor of a class begins, else the class."""
+    code = getattr(getattr(kind, "__init__", None), "__code__", None)
+    if code is not None and errors.distance(code.co_filename) < _OF_A_LIBRARY:
+        return errors.line_in(code.co_filename, code.co_firstlineno)
+    with suppress(OSError, TypeError):  # it was not written in a file
+        return errors.line_in(str(inspect.getsourcefile(kind)), inspect.getsourcelines(kind)[1])
+    return ""
+
+
+def _in_words(what: str, error: BaseException) -> tuple[str, str]:
+    """What a method did instead of returning, and what may help."""
+    if (misfit := old_gym.explained(error)) is not None:
+        return f"{what}: {misfit.message}", misfit.hint
+    if isinstance(error, SystemExit):
+        hint = "raise an error where something is wrong; the end of an episode is terminated=True"
+        return f"{what} ends the process: sys.exit({error.code!r})", hint
+    text = _text_of(error)
+    return f"{what} raises {type(error).__name__}{f': {text}' if text else ''}", ""
+
+
+def _why_not_made(error: BaseException, creator: Any) -> tuple[str, str]:
+    """What Gymnasium or Python says of a class that is no environment, in our words, and what may help."""
+    text = _text_of(error)
+    if match := re.search(r"^(\w+_space) must be a space", text):
+        name = match[1]
+        code = getattr(getattr(creator, "__init__", None), "__code__", None)
+        near = nearest(name, [each for each in getattr(code, "co_names", ()) if each not in _SPACES], 1)
+        instead = f", and sets self.{near[0]}" if near else ""
+        return f"__init__() must set self.{name} to one of gymnasium.spaces{instead}", ""
+    if match := re.search(r"must inherit from the gymnasium.Env class, actual class: <class '(.*)'>", text):
+        return f"{match[1]} must inherit from gymnasium.Env", ""
+    if match := re.search(r"missing \d+ required [\w-]+ arguments?: (.*)", text):
+        names = re.findall(r"'(\w+)'", match[1])
+        return text, " ".join(f"env.kwargs.{name}=…" for name in names) + " says it, or give it a default"
+    if isinstance(error, AttributeError) and inspect.ismodule(error.obj):
+        return f"its entry_point is wrong: {text}{did_you_mean(str(error.name), vars(error.obj))}", ""
+    return re.sub(r"\s*(See )?https?://\S*", "", text), ""
+
+
+def _text_of(error: BaseException) -> str:
+    return " ".join(str(error).partition(" was raised from the environment creator")[0].split())
 
 
 def _made_notices(made: Any, env: Mapping[str, Any]) -> list[str]:
@@ -489,10 +539,11 @@ def _look_up(env_id: str, env: Mapping[str, Any]) -> list[Problem]:
     try:
         registration.register([*env["imports"], *([prefix] if prefix else [])])
     except RlzooError as error:
-        return [Problem(key, error.message, error.hint, errors.author_line(error) or "", code=error.code)]
+        where = errors.author_line(error) or ""
+        return [Problem(key, error.message.removesuffix(f" ({where})"), error.hint, where, error.code)]
     except BaseException as error:
-        message = f"importing its modules ends the process: {type(error).__name__}({error})"
-        return [Problem(key, message, where=errors.author_line(error) or "")]
+        message, hint = _in_words(_IMPORT, error)
+        return [Problem(key, message, hint, errors.author_line(error) or "")]
     spec = gymnasium.registry.get(name)
     if spec is None:
         return [registration.unknown(name)]

@@ -6,7 +6,7 @@ https://gymnasium.farama.org/api/env/
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -21,7 +21,9 @@ class Misfit:
     """One difference between the contract and what was returned.
 
     Attributes:
-        topic: what it is about: `reset`, `step`, `shape`, `dtype`, `bounds`, `finite`, `reward`, `end`, `info`, `mask`.
+        topic: what it is about: `reset`, `step`, `shape`, `dtype`, `bounds`, `finite`, `reward`,
+            `terminated`, `truncated`, `info`, `mask`, `goals`, `picture`.
+        part: of the observation, where it is about that.
         message: what was returned, and what has to be.
         hint: what fixes it.
         is_grave: whether a training with it fails or learns from other numbers than the environment's.
@@ -31,6 +33,7 @@ class Misfit:
     message: str
     hint: str = ""
     is_grave: bool = True
+    part: str = ""
 
 
 def of_reset(result: Any, space: Space, *, old: bool = False) -> tuple[list[Misfit], tuple[Any, dict[str, Any]]]:
@@ -92,39 +95,43 @@ def of_step(
     return misfits, (observation, number, bool(np.any(terminated)), bool(np.any(truncated)), dict(info))
 
 
-def of_observation(value: Any, space: Space, method: str, name: str = "observation") -> Iterator[Misfit]:
+def of_observation(value: Any, space: Space, method: str, part: str = "observation") -> Iterator[Misfit]:
     """What of an observation is not as its space declares it.
 
     Args:
         value: the observation, or a part of it.
         space: its space.
         method: what returned it, for messages: `step()`.
-        name: of the part: `observation['goal']`.
+        part: what it is: `observation['goal']`.
     """
-    at = f"{method}: {name}"
-    declared = "observation_space" + name.removeprefix("observation")
+    at = f"{method}: {part}"
+    declared = "observation_space" + part.removeprefix("observation")
     if isinstance(space, spaces.Dict):
         if not isinstance(value, Mapping):
-            yield Misfit("shape", f"{at} is {_kind(value)}, and {declared} is a Dict of {_names(space.spaces)}")
+            message = f"{at} is {_kind(value)}, and {declared} is a Dict of {_names(space.spaces)}"
+            yield Misfit("shape", message, part=part)
             return
         if lacks := [key for key in space.spaces if key not in value]:
-            yield Misfit("shape", f"{at} lacks {_names(lacks)}, which {declared} has")
+            yield Misfit("shape", f"{at} lacks {_names(lacks)}, which {declared} has", part=part)
         if more := [key for key in value if key not in space.spaces]:
-            yield Misfit("shape", f"{at} has {_names(more)}, which {declared} has not", "declare it, or leave it out")
+            message = f"{at} has {_names(more)}, which {declared} has not"
+            yield Misfit("shape", message, "it is left out: declare it if the agent is to see it", False, part)
         for key in space.spaces:
             if key in value:
-                yield from of_observation(value[key], space[key], method, f"{name}[{key!r}]")
+                yield from of_observation(value[key], space[key], method, f"{part}[{key!r}]")
     elif isinstance(space, spaces.Tuple):
-        if not isinstance(value, tuple | list) or len(value) != len(space.spaces):
-            has = f"has {len(value)}" if isinstance(value, tuple | list) else f"is {_kind(value)}"
-            yield Misfit("shape", f"{at} {has}, and {declared} is a Tuple of {len(space.spaces)} parts")
+        is_sequence = isinstance(value, tuple | list | np.ndarray)
+        if not is_sequence or len(value) != len(space.spaces):
+            has = f"has {len(value)}" if is_sequence else f"is {_kind(value)}"
+            message = f"{at} {has}, and {declared} is a Tuple of {len(space.spaces)} parts"
+            yield Misfit("shape", message, part=part)
             return
-        for index, part in enumerate(space.spaces):
-            yield from of_observation(value[index], part, method, f"{name}[{index}]")
+        for index, each in enumerate(space.spaces):
+            yield from of_observation(value[index], each, method, f"{part}[{index}]")
     elif isinstance(space, spaces.Box | spaces.Discrete | spaces.MultiDiscrete | spaces.MultiBinary):
-        yield from _numbers(value, space, at, declared)
+        yield from (replace(each, part=part) for each in _numbers(value, space, at, declared))
     elif value not in space:
-        yield Misfit("shape", f"{at} is {_kind(value)}, which is not in {declared}: {space}")
+        yield Misfit("shape", f"{at} is {_kind(value)}, which is not in {declared}: {space}", part=part)
 
 
 def of_masks(masks: Any, space: Space) -> Iterator[Misfit]:
@@ -135,7 +142,7 @@ def of_masks(masks: Any, space: Space) -> Iterator[Misfit]:
         spaces.MultiBinary: lambda: 2 * int(np.prod(space.shape or ())),
     }
     size = next((size() for kind, size in sizes.items() if isinstance(space, kind)), 0)
-    array = np.asarray(masks)
+    array = _array(masks)
     if array.dtype.kind not in "biuf" or array.size != size:
         given = f"an array of shape {array.shape}" if isinstance(masks, np.ndarray) else _kind(masks)
         yield Misfit("mask", f"action_masks() must return {size} times True or False, one for each action, not {given}")
@@ -147,12 +154,13 @@ def of_goal_rewards(rewards: Any, paid: list[float]) -> Iterator[Misfit]:
     """What is wrong with what `compute_reward` returned for the goals of some steps, which paid so much."""
     must = f"compute_reward() must return an array of {len(paid)} rewards for {len(paid)} goals at once"
     hint = "def compute_reward(self, achieved_goal, desired_goal, info): ... with goals of shape (n, …)"
-    if not isinstance(rewards, np.ndarray) or rewards.size != len(paid) or rewards.dtype.kind not in "biuf":
+    array = _array(rewards).ravel()
+    if array.size != len(paid) or array.dtype.kind not in "biuf":
         given = f"one of shape {rewards.shape}" if isinstance(rewards, np.ndarray) else _kind(rewards)
         yield Misfit("goals", f"{must}, not {given}", hint)
-    elif not np.allclose(rewards.ravel(), paid, atol=1e-5):
-        index = int(np.argmax(np.abs(rewards.ravel() - paid)))
-        message = f"compute_reward() gives {rewards.ravel()[index]:g} for the goals of a step that paid {paid[index]:g}"
+    elif not np.allclose(array, paid, atol=1e-5):
+        index = int(np.argmax(np.abs(array - paid)))
+        message = f"compute_reward() gives {array[index]:g} for the goals of a step that paid {paid[index]:g}"
         yield Misfit("goals", message, "HER learns from what compute_reward says", is_grave=False)
 
 
@@ -166,17 +174,18 @@ def of_render(picture: Any) -> Iterator[Misfit]:
 
 
 def _numbers(value: Any, space: Any, at: str, declared: str) -> Iterator[Misfit]:
-    try:
-        array = np.asarray(value)
-    except ValueError:
-        array = np.asarray(None)
+    array = _array(value)
     if array.dtype.kind not in "biuf":
         yield Misfit("dtype", f"{at} is {_kind(value)}, and {declared} is {_text(space)}", "return a NumPy array of it")
         return
     if array.shape != space.shape:
         hint = f"return that shape, or declare shape {array.shape}"
-        yield Misfit("shape", f"{at} has shape {array.shape}, and {declared} says {space.shape}", hint)
-        return
+        is_one = array.size == 1 and space.shape in ((), (1,))
+        message = f"{at} has shape {array.shape}, and {declared} declares {space.shape}"
+        yield Misfit("shape", message, hint, is_grave=not is_one)
+        if not is_one:
+            return
+        array = array.reshape(space.shape)
     if array.dtype.kind == "f" and not np.isfinite(array).all():
         index = np.argwhere(~np.isfinite(array))[0]
         yield Misfit(
@@ -187,33 +196,28 @@ def _numbers(value: Any, space: Any, at: str, declared: str) -> Iterator[Misfit]
     outside = (array < low) | (array > high)
     if outside.any():
         index = tuple(np.argwhere(outside)[0])
-        limits = f"from {np.broadcast_to(low, array.shape)[index]} to {np.broadcast_to(high, array.shape)[index]}"
+        limits = f"{np.broadcast_to(low, array.shape)[index]:g} to {np.broadcast_to(high, array.shape)[index]:g}"
         hint = "keep it within them, or declare wider ones"
         is_grave = not isinstance(space, spaces.Box) or space.dtype.kind != "f"
-        message = f"{at}{_index(index)} is {array[index]}, and {declared} allows {limits}"
+        message = f"{at}{_index(index)} is {array[index]:g}, and {declared} declares {limits}"
         yield Misfit("bounds", message, hint, is_grave)
-    if not np.can_cast(array.dtype, space.dtype) and array.dtype != space.dtype:
-        is_grave = bool((array.astype(space.dtype) != array).any()) and space.dtype.kind != "f"
-        what = "loses its fractions" if array.dtype.kind == "f" and space.dtype.kind != "f" else "does not fit"
-        then = f": it {what} in it" if is_grave else ""
-        yield Misfit(
-            "dtype",
-            f"{at} is {array.dtype}, and {declared} says {space.dtype}{then}",
-            f"return it with .astype(np.{space.dtype}), or declare dtype=np.{array.dtype}",
-            is_grave,
-        )
-    elif isinstance(space, spaces.Box | spaces.MultiDiscrete | spaces.MultiBinary) and isinstance(value, list | tuple):
+    is_grave = space.dtype.kind != "f" and bool((array.astype(space.dtype) != array).any())
+    if isinstance(value, list | tuple) and not is_grave:
         yield Misfit("dtype", f"{at} is {_kind(value)}, not a NumPy array", f"np.array(…, np.{space.dtype})", False)
+    elif not np.can_cast(array.dtype, space.dtype):
+        what = "loses its fractions" if array.dtype.kind == "f" else "does not fit in"
+        then = f": it {what}" if is_grave else ""
+        message = f"{at} is {array.dtype}, and {declared} declares {space.dtype}{then}"
+        hint = f"return it with .astype(np.{space.dtype}), or declare dtype=np.{array.dtype}"
+        yield Misfit("dtype", message, hint, is_grave)
 
 
 def _reward(reward: Any) -> Iterator[Misfit]:
-    try:
-        array = np.asarray(reward)
-    except ValueError:
-        array = np.asarray(None)
+    array = _array(reward)
     if array.dtype.kind not in "biuf" or array.size != 1:
         shown = f"{_kind(reward)} of shape {array.shape}" if isinstance(reward, np.ndarray) else _kind(reward)
-        yield Misfit("reward", f"step() must return one number as the reward, not {shown}", "return float(reward)")
+        hint = "it is never set on one way through step()" if reward is None else "return float(reward)"
+        yield Misfit("reward", f"step() must return one number as the reward, not {shown}", hint)
     elif not np.isfinite(array).all():
         yield Misfit("finite", f"step(): reward is {array.item()}", "no algorithm learns from NaN or infinity")
 
@@ -225,7 +229,15 @@ def _end(name: str, value: Any) -> Iterator[Misfit]:
         return
     is_number = isinstance(value, int | np.integer) and value in (0, 1)
     hint = f"return bool({name})"
-    yield Misfit("end", f"step() must return True or False as {name}, not {_kind(value)}", hint, not is_number)
+    yield Misfit(name, f"step() must return True or False as {name}, not {_kind(value)}", hint, not is_number)
+
+
+def _array(value: Any) -> np.ndarray:
+    """As an array; what cannot be one is an array of one object."""
+    try:
+        return np.asarray(value)
+    except Exception:  # ragged lists, tensors on another device, whatever its own code raises
+        return np.asarray(None)
 
 
 def _bounds(space: Any) -> tuple[Any, Any]:

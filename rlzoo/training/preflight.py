@@ -187,9 +187,9 @@ def _incomplete_file(composition: Composition, problems: list[Problem]) -> list[
 def _use(values: Mapping[str, Any]) -> Use:
     """What the algorithm of a request does with its environment."""
     algo = values["algo"]
-    hyperparams = algo.get("hyperparams")
-    goals = isinstance(hyperparams, Mapping) and hyperparams.get("replay_buffer_class") == "her"
-    use = Use(goals=goals, nan=values.get("on_nan") == "warn")
+    buffer = algo.get("replay_buffer_kwargs")
+    infos = isinstance(buffer, Mapping) and bool(buffer.get("copy_info_dict"))
+    use = Use(goals=algo.get("replay_buffer_class") == "her", goal_infos=infos, nan=values.get("on_nan") == "warn")
     with suppress(RlzooError):
         spec = specs.find_spec(str(algo.get("name")))
         asks = {"dynamics": "rlzoo.algos.tabular.dynamics:shows_dynamics"} if spec.family == "planning" else {}

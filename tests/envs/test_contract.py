@@ -51,7 +51,7 @@ GARBAGE = [
     ({"step": (0, 1.0, False)}, f"{FIVE} 3 values"),
     ({"step": 5}, f"{FIVE} 5"),
     ({"observation": None}, "step(): observation is None, and observation_space is a Box of shape (2,) and float32"),
-    ({"observation": np.zeros(3)}, "step(): observation has shape (3,), and observation_space says (2,)"),
+    ({"observation": np.zeros(3)}, "step(): observation has shape (3,), and observation_space declares (2,)"),
     ({"observation": np.zeros((1, 2))}, "step(): observation has shape (1, 2), and"),
     ({"observation": [0, "a"]}, "step(): observation is a list of 2, and"),
     ({"observation": [[0, 1], [2]]}, "step(): observation is a list of 2, and"),
@@ -69,7 +69,7 @@ GARBAGE = [
     ({"info": [("a", 1)]}, "where info is a dict, not a list of 1"),
     ({"reset": np.zeros(3)}, "reset() must return two values, (observation, info), not a numpy.ndarray alone"),
     ({"reset": (np.zeros(2), None)}, "where info is a dict, not None"),
-    ({"reset": (np.zeros(5), {})}, "reset(): observation has shape (5,), and observation_space says (2,)"),
+    ({"reset": (np.zeros(5), {})}, "reset(): observation has shape (5,), and observation_space declares (2,)"),
     ({"reset": None}, "reset() must return two values, (observation, info), not nothing"),
 ]
 
@@ -129,8 +129,12 @@ def test_observations_of_every_kind_of_space_are_taken(space, value, taken):
 @pytest.mark.parametrize(
     ("space", "value", "words"),
     [
-        (spaces.Discrete(3), 3, "observation is 3, and observation_space allows from 0 to 2"),
-        (spaces.Discrete(3), 1.5, "observation is float64, and observation_space says int64: it loses its fractions"),
+        (spaces.Discrete(3), 3, "observation is 3, and observation_space declares 0 to 2"),
+        (
+            spaces.Discrete(3),
+            1.5,
+            "observation is float64, and observation_space declares int64: it loses its fractions",
+        ),
         (spaces.Discrete(3), "1", "observation is the text '1', and"),
         (spaces.Dict(a=BOX), {"b": 1}, "observation lacks 'a', which observation_space has"),
         (spaces.Dict(a=spaces.Dict(b=BOX)), {"a": {"b": 5}}, "observation['a']['b'] has shape (), and"),

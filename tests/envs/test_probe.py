@@ -1,12 +1,18 @@
 """An environment is played before a training begins, in a process of its own: what is wrong is told with its line."""
 
+import json
+import subprocess
+import sys
 import textwrap
+import time
 from pathlib import Path
 
+import psutil
 import pytest
 
-from rlzoo.envs.check import check_env
-from rlzoo.errors import ExitCode
+from rlzoo.config import yaml_file
+from rlzoo.config.paths import root
+from rlzoo.errors import ExitCode, Problem
 
 TEMPLATE = """\
 import os, signal, sys, time
@@ -43,26 +49,56 @@ gymnasium.register("Faulty-v0", Faulty, max_episode_steps=50)
 """
 
 
+SERVER = """\
+import dataclasses, json, os, sys
+import gymnasium, numpy
+from rlzoo.envs import probe
+from rlzoo.envs.check import Use, check_env
+probe.START_SECONDS = 1.0
+found_at = list(sys.path)
+for line in sys.stdin:
+    folder, env, use = json.loads(line)
+    os.chdir(folder)
+    sys.path[:] = [folder, *found_at]
+    print(json.dumps(dataclasses.asdict(check_env(env, declared_holds=False, use=Use(**use)))), flush=True)
+"""
+"""One process for all of this file, in which no library has started threads: it is copied for each environment."""
+
+
+@pytest.fixture(scope="module")
+def server():
+    options = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
+    with subprocess.Popen([sys.executable, "-c", SERVER], **options) as process:
+        yield process
+        process.stdin.close()
+
+
 @pytest.fixture
-def write(workdir, monkeypatch):
+def write(workdir):
     """`write("def step(self, action): ...")`: a module `faulty` with an environment whose methods are these."""
-    monkeypatch.syspath_prepend(workdir)
 
     def write(methods):
         text = TEMPLATE.replace("METHODS", textwrap.indent(textwrap.dedent(methods).strip(), "    ").strip())
-        (workdir / "faulty.py").write_text(text)
-        return text.splitlines()
+        Path("faulty.py").write_text(text)
 
     return write
 
 
 @pytest.fixture
-def tried(write, env_values):
-    """The check of an environment with these methods."""
+def tried(write, server):
+    """The check of an environment with these methods; `Use` by keywords that it has."""
 
-    def tried(methods, **section):
+    class Found:
+        def __init__(self, values):
+            vars(self).update(values)
+            self.problems = [Problem(*each) for each in self.problems]
+
+    def tried(methods, use=(), **section):
         write(methods)
-        return check_env(env_values("gym", **{"id": "faulty:Faulty-v0", **section}), declared_holds=False)
+        env = {**yaml_file.read(root() / "conf" / "env" / "gym.yaml").values, "id": "faulty:Faulty-v0", **section}
+        server.stdin.write(json.dumps([str(Path.cwd()), env, dict(use)]) + "\n")
+        server.stdin.flush()
+        return Found(json.loads(server.stdout.readline()))
 
     return tried
 
@@ -103,10 +139,9 @@ WAYS = {
 
 @pytest.mark.parametrize("way", WAYS)
 @pytest.mark.parametrize("method", RAISES)
-def test_what_a_method_does_instead_of_returning_is_told_with_its_line(tried, method, way, monkeypatch):
-    monkeypatch.setattr("rlzoo.envs.probe.START_SECONDS", 1.0)
+def test_what_a_method_does_instead_of_returning_is_told_with_its_line(tried, method, way):
     problem = only(tried(RAISES[method].format(way), step_timeout=0.3))
-    assert problem.key == "env.id" and problem.code is ExitCode.WRONG_REQUEST
+    assert problem.key == "env.id" and problem.code == ExitCode.WRONG_REQUEST
     assert f"{method}() {WAYS[way]}" in problem.message
     assert problem.where == line_of("# here")
     if "sleep" in way:
@@ -123,13 +158,13 @@ RETURNS = [
     ("step", "self.look(), 1.0, None, False, {}", "True or False as terminated", "not None"),
     ("step", "self.look(), 1.0, False, 'no', {}", "True or False as truncated", "the text 'no'"),
     ("step", "self.look(), 1.0, False, False, None", "where info is a dict", "not None"),
-    ("step", "self.look()[:2], 1.0, False, False, {}", "observation has shape (2,)", "says (3,)"),
+    ("step", "self.look()[:2], 1.0, False, False, {}", "observation has shape (2,)", "declares (3,)"),
     ("step", "self.look() * np.inf, 1.0, False, False, {}", "observation[0] is", "inf"),
     ("step", "'here', 1.0, False, False, {}", "observation is the text 'here'", "a Box of shape (3,)"),
     ("reset", "self.look(), {}, 1", "reset() must return two values, (observation, info)", "3 values"),
     ("reset", "None", "reset() must return two values", "not nothing"),
     ("reset", "self.look(), None", "where info is a dict", "not None"),
-    ("reset", "self.look()[None], {}", "observation has shape (1, 3)", "says (3,)"),
+    ("reset", "self.look()[None], {}", "observation has shape (1, 3)", "declares (3,)"),
 ]
 HEADS = {"step": "def step(self, action)", "reset": "def reset(self, *, seed=None, options=None)"}
 
@@ -140,3 +175,374 @@ def test_what_a_method_returns_is_told_in_the_words_of_the_contract(tried, metho
     problem = only(tried(f"{HEADS[method]}:\n    super().{method}({given_on})\n    return {value}  # here"))
     assert said in problem.message and given in problem.message
     assert problem.where == line_of("# here")
+
+
+BOOL = "return bool(terminated)"
+MIXED = """\
+def reset(self, *, seed=None, options=None):
+    super().reset(seed=seed)
+    return self.look()[:2], None  # reset
+
+def step(self, action):
+    super().step(action)
+    return self.look() * float("nan"), None, 1, None, {}  # step
+"""
+
+
+def test_all_that_is_wrong_is_told_at_once(tried):
+    found = tried(MIXED)
+    said = {problem.where: [] for problem in found.problems}
+    for problem in found.problems:
+        said[problem.where].append(problem.message)
+    assert set(said) == {line_of("# reset"), line_of("# step")}
+    assert len(said[line_of("# reset")]) == 2 and len(said[line_of("# step")]) == 3
+    assert found.notices == [f"step() must return True or False as terminated, not 1 [{line_of('# step')}]: {BOOL}"]
+
+
+HARMLESS = {
+    "an array of one number as the reward": "self.look(), np.ones(1), False, False, {}",
+    "whole numbers as the reward": "self.look(), 1, False, False, {}",
+    "NumPy's booleans": "self.look(), 1.0, np.bool_(False), np.array([False]), {}",
+    "a list": "[self.look(), 1.0, False, False, {}]",
+}
+
+
+@pytest.mark.parametrize("value", HARMLESS.values(), ids=HARMLESS)
+def test_what_does_no_harm_is_taken(tried, value):
+    found = tried(f"def step(self, action):\n    super().step(action)\n    return {value}")
+    assert (found.problems, found.notices) == ([], [])
+
+
+NOTICED = {
+    "observation is float64": "self.look().astype(np.float64), 1.0, False, False, {}",
+    "observation[1] is 3, and": "np.array([0, 3, 0], np.float32), 1.0, False, False, {}",
+    "observation is a list of 3, not a NumPy array": "[0.5, 0.5, 0.5], 1.0, False, False, {}",
+}
+
+
+@pytest.mark.parametrize("said", NOTICED)
+def test_what_a_training_copes_with_is_a_notice(tried, said):
+    found = tried(f"def step(self, action):\n    super().step(action)\n    return {NOTICED[said]}  # here")
+    assert found.problems == []
+    assert any(said in notice and line_of("# here") in notice for notice in found.notices)
+
+
+SPACES = {
+    "observation is 7, and observation_space declares 0 to 3": ("spaces.Discrete(4)", "7"),
+    "observation is 1.5, and": ("spaces.MultiDiscrete([3, 3])", "np.array([1.5, 0])"),
+    "observation[1] is 3, and": ("spaces.MultiBinary(3)", "np.array([1, 3, 0])"),
+    "lacks 'goal'": ("spaces.Dict(here=spaces.Discrete(3), goal=spaces.Discrete(3))", "{'here': 1}"),
+    "observation['here'] is 5": ("spaces.Dict(here=spaces.Discrete(3))", "{'here': 5}"),
+    "a Tuple of 2 parts": ("spaces.Tuple([spaces.Discrete(3)] * 2)", "(1, 2, 0)"),
+    "it loses its fractions": ("spaces.Box(0, 255, (2, 2, 3), np.uint8)", "np.full((2, 2, 3), 0.5)"),
+    "observation is -1, and": ("spaces.Discrete(4, start=1)", "-1"),
+}
+
+
+@pytest.mark.parametrize("said", SPACES)
+def test_every_kind_of_space_is_compared(tried, said):
+    space, value = SPACES[said]
+    found = tried(
+        f"def __init__(self, render_mode=None):\n    super().__init__()\n    self.observation_space = {space}\n"
+        f"def look(self):\n    return {value}\n"
+    )
+    if said == "observation is 1.5, and":
+        assert "loses its fractions" in found.problems[0].message
+    else:
+        assert said in found.problems[0].message
+
+
+BESIDES = {
+    "prints to standard output": "print('hello')  # here",
+    "changes the current folder": "os.chdir('/')  # here",
+}
+
+
+@pytest.mark.parametrize("said", BESIDES)
+@pytest.mark.parametrize("method", HEADS)
+def test_what_a_method_does_besides_is_a_notice(tried, method, said, capfd):
+    given_on = "action" if method == "step" else "seed=seed"
+    found = tried(f"{HEADS[method]}:\n    {BESIDES[said]}\n    return super().{method}({given_on})")
+    assert found.problems == []
+    (notice,) = found.notices
+    assert notice.startswith(f"{method}() {said}") and "faulty.py:" in notice
+    assert "hello" not in capfd.readouterr().out
+
+
+CLOSES = {
+    "raise ValueError('shut')": "close() raises ValueError: shut",
+    "sys.exit(4)": "close() ends the process: sys.exit(4)",
+    "os._exit(4)": "close() ends the process with exit code 4",
+    "time.sleep(1000)": "close() does not return within 0.3 s",
+}
+
+
+@pytest.mark.parametrize("way", CLOSES)
+def test_a_fault_in_close_is_a_notice(tried, way):
+    found = tried(f"def close(self):\n    {way}  # here", step_timeout=0.3)
+    assert found.problems == []
+    assert found.notices == [f"{CLOSES[way]} [{line_of('# here')}]"]
+
+
+IMPORTS = {
+    "raise ValueError('no licence')  # here": "importing faulty failed: ValueError: no licence",
+    "sys.exit(2)  # here": "importing faulty failed: sys.exit was called: 2",
+    "time.sleep(1000)  # here": "the import of its modules does not return within",
+    "os._exit(2)  # here": "the import of its modules ends the process with exit code 2",
+    "def def  # here": "importing faulty failed: SyntaxError",
+}
+
+
+@pytest.mark.parametrize("way", IMPORTS)
+def test_a_module_that_cannot_be_imported_is_told_with_its_line(tried, way, monkeypatch):
+    monkeypatch.setattr(sys.modules[__name__], "TEMPLATE", f"import os, sys, time\n{way}\n")
+    problem = only(tried("", step_timeout=0.3))
+    assert problem.message.startswith(IMPORTS[way]) and problem.where == line_of("# here")
+
+
+CLASSES = {
+    "": ("entry_point is wrong", "did you mean 'Faulty'"),
+    "def __init__(self, size):\n        pass": ("missing 1 required positional argument: 'size'", ""),
+    "def __init__(self):  # here\n        self.observations_space = 1; self.action_space = spaces.Discrete(2)": (
+        "__init__() must set self.observation_space",
+        "sets self.observations_space",
+    ),
+    "def __init__(self):  # here\n        self.observation_space = spaces.Discrete(2)": (
+        "must set self.action_space",
+        "",
+    ),
+    "def __init__(self):  # here\n        self.observation_space = [3]; self.action_space = spaces.Discrete(2)": (
+        "must set self.observation_space",
+        "",
+    ),
+}
+
+
+@pytest.mark.parametrize("methods", CLASSES)
+def test_a_class_that_is_no_environment_is_told_what_it_lacks(tried, methods, monkeypatch):
+    base = TEMPLATE.replace("class Faulty(Mine)", "class Faulty(gymnasium.Env)")
+    if not methods:
+        base = TEMPLATE.replace('"Faulty-v0", Faulty,', '"Faulty-v0", "faulty:Fault",')
+    monkeypatch.setattr(sys.modules[__name__], "TEMPLATE", base)
+    problem = only(tried(methods or "pass"))
+    for said in CLASSES[methods]:
+        assert said in problem.message
+    if "# here" in methods:
+        assert problem.where == line_of("# here")
+    assert "site-packages" not in str(problem)
+
+
+def test_a_method_that_is_not_written_is_the_class_s(tried, monkeypatch):
+    base = TEMPLATE.replace("class Faulty(Mine)", "class Faulty(gymnasium.Env)")
+    monkeypatch.setattr(sys.modules[__name__], "TEMPLATE", base)
+    found = tried("def __init__(self, render_mode=None):  # here\n        Mine.__init__(self)")
+    assert [problem.where for problem in found.problems] == [line_of("# here")] * 2
+    assert "reset() must return two values" in found.problems[0].message
+    assert "step() raises NotImplementedError" in found.problems[1].message
+
+
+MASKS = {
+    "np.array([False, False])": "allows no action at all",
+    "np.array([True])": "must return 2 times True or False, one for each action, not an array of shape (1,)",
+    "None": "must return 2 times True or False",
+    "1 / 0": "action_masks() raises ZeroDivisionError",
+}
+
+
+@pytest.mark.parametrize("value", MASKS)
+def test_masks_are_asked_for_where_the_algorithm_does(tried, value):
+    methods = f"def action_masks(self):\n    return {value}  # here"
+    problem = only(tried(methods, {"masks": True}))
+    assert MASKS[value] in problem.message and problem.where == line_of("# here")
+    assert tried(methods).problems == []
+
+
+def test_only_valid_actions_are_played_where_there_are_masks(tried):
+    found = tried(
+        "def action_masks(self):\n    return np.array([False, True])\n"
+        "def step(self, action):\n    assert action == 1\n    return super().step(action)",
+        {"masks": True},
+    )
+    assert found.problems == [] and found.masked
+
+
+GOALS = """\
+def __init__(self, render_mode=None):
+    super().__init__()
+    part = spaces.Box(-1, 1, (3,), np.float32)
+    self.observation_space = spaces.Dict(observation=part, achieved_goal=part, desired_goal=part)
+def look(self):
+    return {key: Mine.look(self) for key in self.observation_space.spaces}
+def step(self, action):
+    observation, _, *rest = super().step(action)
+    return observation, REWARD(observation["achieved_goal"], observation["desired_goal"]), *rest
+def compute_reward(self, achieved_goal, desired_goal, info):
+    return VALUE  # here
+"""
+DISTANCE = "-np.linalg.norm(achieved_goal - desired_goal, axis=-1)"
+REWARDS = {
+    DISTANCE: "",
+    "-np.linalg.norm(achieved_goal - desired_goal)": "must return an array of 8 rewards for 8 goals at once",
+    "0.0": "must return an array of 8 rewards for 8 goals at once, not 0.0",
+    "np.array([each['d'] for each in info])": "compute_reward() raises KeyError: 'd'",
+}
+
+
+@pytest.mark.parametrize("value", REWARDS)
+def test_the_rewards_of_goals_are_asked_for_where_the_algorithm_does(tried, value):
+    reward = f"(lambda achieved_goal, desired_goal: float({DISTANCE}))"
+    found = tried(GOALS.replace("VALUE", value).replace("REWARD", reward), {"goals": True})
+    if not REWARDS[value]:
+        assert (found.problems, found.notices) == ([], [])
+    else:
+        assert REWARDS[value] in only(found).message and only(found).where == line_of("# here")
+
+
+def test_rewards_of_goals_that_differ_from_those_paid_are_a_notice(tried):
+    found = tried(GOALS.replace("VALUE", DISTANCE).replace("REWARD", "(lambda *goals: 1.0)"), {"goals": True})
+    assert found.problems == [] and "of a step that paid 1" in found.notices[0]
+
+
+PICTURES = {
+    "None": "rgb_array, not None",
+    "np.zeros((4, 4), np.uint8)": "not (4, 4) of uint8",
+    "np.zeros((4, 4, 3))": "not (4, 4, 3) of float64",
+    "1 / 0": "render() raises ZeroDivisionError",
+}
+
+
+@pytest.mark.parametrize("value", PICTURES)
+def test_a_picture_is_asked_for_where_the_request_films(tried, value):
+    methods = f"metadata = {{'render_modes': ['rgb_array']}}\ndef render(self):\n    return {value}  # here"
+    problem = only(tried(methods, {"films": True}))
+    assert PICTURES[value] in problem.message and problem.where == line_of("# here")
+    assert tried(methods).problems == []
+
+
+WRAPPER = """\
+import gymnasium
+
+class Halved(gymnasium.Wrapper):
+    def step(self, action):
+        observation, *rest = self.env.step(action)
+        return observation[:1], *rest  # here
+"""
+
+
+def test_a_wrapper_of_one_s_own_is_looked_at_too(tried):
+    Path("halving.py").write_text(WRAPPER)
+    problem = only(tried("pass", wrappers={"halving:Halved": {}}))
+    assert "observation has shape (1,), and observation_space declares (3,)" in problem.message
+    assert problem.where == "halving.py:6"
+
+
+def test_an_info_keyword_that_never_comes_is_a_notice_with_what_there_is(tried):
+    methods = "def step(self, action):\n    return *super().step(action)[:4], {'won': True}"
+    found = tried(methods, monitor_kwargs={"info_keywords": ["is_success", "won"]})
+    assert found.problems == []
+    (notice,) = found.notices
+    assert notice.startswith("env.monitor_kwargs.info_keywords: the info that ended")
+    assert notice.endswith("has no 'is_success', only won")
+
+
+def test_what_an_environment_starts_ends_with_the_trial(tried):
+    methods = """\
+        def reset(self, *, seed=None, options=None):
+            import subprocess
+            started = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(1000)"], start_new_session=True)
+            with open("pid", "a") as file:
+                file.write(f"{started.pid} ")
+            return super().reset(seed=seed)
+        """
+    assert tried(methods).problems == []
+    pids = [int(each) for each in Path("pid").read_text().split()]
+    deadline = time.monotonic() + 10
+    while any(map(psutil.pid_exists, pids)) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert pids and not any(map(psutil.pid_exists, pids))
+
+
+def rlzoo(*words):
+    done = subprocess.run([sys.executable, "-m", "rlzoo", *words], capture_output=True, text=True, check=False)
+    assert "Traceback" not in done.stderr, done.stderr
+    return done
+
+
+FAULT = "def step(self, action):\n    print('noise')\n    return None  # here"
+
+
+def test_a_training_is_refused_and_nothing_is_made(write):
+    write(FAULT)
+    done = rlzoo("train", "algo=ppo", "env=faulty:Faulty-v0", "total_timesteps=300")
+    assert (done.returncode, done.stdout) == (ExitCode.WRONG_REQUEST, "")
+    assert "step() must return five values" in done.stderr and f"[{line_of('# here')}]" in done.stderr
+    assert "restarted" not in done.stderr
+    assert [path.name for path in Path().iterdir()] == ["faulty.py"]
+
+
+def test_the_jobs_of_a_sweep_try_their_environment_once(write):
+    write("def __init__(self, **kwargs):\n    Mine.__init__(self)\n    open('made', 'a').write('1')")
+    words = ["algo=ppo", "env=faulty:Faulty-v0", "n_seeds=3"]
+    code = f"from rlzoo.training.request import check_all, plan; check_all(plan({words}, multirun=False))"
+    subprocess.run([sys.executable, "-c", code], check=True)
+    assert len(Path("made").read_text()) == 1
+
+
+def test_validate_says_all_there_is_to_say_and_its_answer_alone_is_on_standard_output(write):
+    write("pass")
+    done = rlzoo("validate", "env=faulty:Faulty-v0")
+    assert done.returncode == 0
+    first, *_, last = done.stdout.splitlines()
+    assert (first, last) == ("faulty:Faulty-v0: observes Box(3), acts in Discrete(2)", "no problems")
+    write(FAULT)
+    done = rlzoo("validate", "env=faulty:Faulty-v0", "--json")
+    answer = json.loads(done.stdout)
+    assert done.returncode == ExitCode.WRONG_REQUEST
+    assert [problem["where"] for problem in answer["problems"]] == [line_of("# here")]
+    assert any("prints to standard output" in notice for notice in answer["notices"])
+
+
+def notices_about(text):
+    notices = json.loads(rlzoo("validate", "env=faulty:Faulty-v0", "--json").stdout)["notices"]
+    return [notice for notice in notices if text in notice]
+
+
+def test_validate_has_the_checkers_of_the_libraries_and_says_nothing_twice(write):
+    write(
+        "def reset(self, *, seed=None, options=None):\n    self.t = 0\n    return self.look(), {}\n"
+        "def look(self):\n    return np.random.default_rng().uniform(-1, 1, 3).astype(np.float32)"
+    )
+    (by_gymnasium,) = notices_about("check_env")
+    assert "does not call `super().reset(seed=seed)`" in by_gymnasium and "(gymnasium's check_env)" in by_gymnasium
+    write("def look(self):\n    return super().look().astype(float)")
+    (ours,) = notices_about("observation")
+    assert ours.startswith("reset(): observation is float64, and observation_space declares float32")
+
+
+@pytest.mark.parametrize("word", ["env.kwargs.colour=red", "env.kwargs.colour=red env.kwargs.sise=1"])
+def test_validate_and_train_refuse_the_same_keywords(write, word):
+    write("def __init__(self, size=3, render_mode=None):\n    super().__init__()")
+    words = ("env=faulty:Faulty-v0", *word.split())
+    told = [rlzoo(*command, *words) for command in (("train", "algo=ppo"), ("validate",))]
+    assert {done.returncode for done in told} == {ExitCode.WRONG_REQUEST}
+    problems = [[line for line in done.stderr.splitlines() if "is not a keyword of" in line] for done in told]
+    assert problems[0] == problems[1] and len(problems[0]) == len(word.split())
+
+
+SCRIPT = """\
+import threading, time
+threading.Thread(target=time.sleep, args=(1000,), daemon=True).start()  # no copy of this process is sound
+TEXT
+import rlzoo, rlzoo.errors
+try:
+    rlzoo.compose("algo=ppo", "env=gym", "env.id=Faulty-v0")
+except rlzoo.errors.RlzooError as error:
+    print(error)
+"""
+
+
+def test_a_script_without_a_guard_and_with_threads_has_its_own_classes_tried(workdir):
+    text = TEMPLATE.replace("METHODS", "def step(self, action):\n        return None  # here")
+    Path("script.py").write_text(SCRIPT.replace("TEXT", text))
+    done = subprocess.run([sys.executable, "script.py"], capture_output=True, text=True, check=True)
+    assert "step() must return five values" in done.stdout and "script.py:" in done.stdout
