@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import signal
 import subprocess
 import sys
@@ -147,3 +148,46 @@ def test_of_several_processes_of_environments_each_is_ended_with_what_it_started
         assert len(running(started)) == 3
     assert settled(started) == []
     assert process.returncode == 0
+
+
+ESCAPED = """
+import os, resource, subprocess, sys
+import gymnasium
+import starting
+
+def unlimited():
+    resource.setrlimit(resource.RLIMIT_RSS, (-1, -1))  # not to be found by its mark
+
+class Escaped(gymnasium.Env):
+    observation_space = gymnasium.spaces.Discrete(2)
+    action_space = gymnasium.spaces.Discrete(2)
+
+    def __init__(self):
+        words = ["sh", "-c", "echo the engine says this; exec sleep 4242"]
+        starting.note(subprocess.Popen(words, preexec_fn=unlimited, start_new_session=True).pid)
+        os.write(1, b"and a library this\\n")
+
+    def reset(self, *, seed=None, options=None):
+        return 0, {}
+
+    def step(self, action):
+        return 0, 1.0, True, False, {}
+
+gymnasium.register("Escaped-v0", Escaped)
+"""
+
+
+def test_what_is_started_has_no_hold_of_the_output(started: Path, tmp_path: Path) -> None:
+    """The reader of a pipe gets what the command prints, and its end, also where something stays."""
+    (tmp_path / "escaped.py").write_text(ESCAPED)
+    words = ["evaluate", "policy=random", "env=gym", "env.id=escaped:Escaped-v0", "env.imports=[starting]", "--json"]
+    (tmp_path / "starting.py").symlink_to(TESTS / "starting.py")
+    with (tmp_path / "err").open("w") as err:
+        command = [sys.executable, "-m", "rlzoo", *words, "n_episodes=2"]
+        with subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.PIPE, stderr=err, text=True) as process:
+            assert process.stdout is not None
+            found = json.loads(process.stdout.read())
+    assert process.returncode == 0 and found["returns"] == [1, 1]
+    assert running(started)
+    said = (tmp_path / "err").read_text()
+    assert "the engine says this" in said and "and a library this" in said
