@@ -6,6 +6,7 @@ and SHA-256, then one rename. Whoever is killed on the way leaves the previous c
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 import os
@@ -315,6 +316,8 @@ def _building(run: Run, name: str) -> Iterator[Path]:
     """A new directory to fill, which takes its place when the block ends without an error."""
     final = run.checkpoint(name).path
     try:
+        if not run.path.is_dir():
+            raise FileNotFoundError(errno.ENOENT, f"the folder {run.path} is not there")  # and is not made anew
         with contained.replacing(final, lambda: _sync(final.parent)) as folder:
             yield folder
     except OSError as error:

@@ -26,6 +26,8 @@ MAX_BYTES = 8 * 2**20
 """Of a run's small files; much larger ones are not what rlzoo wrote."""
 LEFTOVER = re.compile(r"\.(\d+|best|last)\.[0-9a-f]+\.(new|old)\Z")
 CANDIDATES = "candidates"
+_WRITTEN: dict[tuple[int, int] | None, str] = {}
+"""The text of each info.json that this process has written, by the folder that it is in, whatever that is called."""
 TEMPORARY = re.compile(r"\.[a-z]+\.(?:yaml|json|csv)\.(\d{1,9})\.tmp\Z")
 
 
@@ -301,7 +303,9 @@ class Run:
 
     def write_info(self, info: dict[str, Any]) -> None:
         text = json.dumps(redact_values(info), indent=2, default=str, ensure_ascii=False)
-        write_text(self.info_file, text.encode(errors="replace").decode() + "\n")  # a word may be no text at all
+        text = text.encode(errors="replace").decode()  # a word may be no text at all
+        write_text(self.info_file, text + "\n")
+        _WRITTEN[_identity(self.path)] = text
 
     def read_info(self) -> dict[str, Any]:
         from rlzoo.config.records import Info
@@ -310,7 +314,16 @@ class Run:
         return info
 
     def update_info(self, **changes: Any) -> None:
-        self.write_info({**self.read_info(), **changes})
+        """Change some of it; what this process wrote there before and has been lost since is written anew."""
+        try:
+            info = self.read_info()
+        except RlzooError as error:
+            text = _WRITTEN.get(_identity(self.path)) if error.code is ExitCode.STORAGE else None
+            if text is None:
+                raise
+            console.warn(f"{error.message}; it is written anew")
+            info = json.loads(text)
+        self.write_info({**info, **changes})
 
     def read_git_diff(self) -> str:
         """What was uncommitted; empty where nothing was."""
@@ -364,6 +377,15 @@ def _typed(text: str, root: Path) -> list[Run]:
             if any(word == env or env_names.name_of(word) == name for word in typed):
                 found.append(run)
     return found
+
+
+def _identity(folder: Path) -> tuple[int, int] | None:
+    """What a folder keeps when it is moved; None if it is not there."""
+    try:
+        found = folder.stat()
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino
 
 
 def candidate_name(step: int) -> str:

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
     from rlzoo.runs.checkpoints import Contents
     from rlzoo.runs.compare import Changed
-    from rlzoo.training.callbacks import Evaluations, Interrupt
+    from rlzoo.training.callbacks import Evaluations, InPlace, Interrupt
 
 log = logging.getLogger("rlzoo")
 
@@ -67,7 +67,8 @@ def train(
     from rlzoo.training.callbacks import Interrupt
 
     assert cfg.seed is not None
-    with Interrupt(cfg.signal_grace) as interrupt, _recorded(run, interrupt):
+    with Interrupt(cfg.signal_grace) as interrupt, _recorded(cfg, run, interrupt) as place:
+        run = Run(run.path.absolute())  # whatever becomes of the current folder
         set_threads(cfg)
         then = run.read_info()
         run.update_info(**device())
@@ -77,7 +78,7 @@ def train(
         with _learner(cfg, contents, trust=trust) as (algorithm, env, began_with):
             if began_with is not None:
                 run.update_info(init_from=began_with)
-            last = _learn(cfg, run, algorithm, env, contents, callbacks, interrupt, changed)
+            last = _learn(cfg, run, algorithm, env, contents, callbacks, place, interrupt, changed)
         evaluation = None
         if not interrupt.asked():
             evaluation = last if last is not None and not final else evaluate_final(cfg, run, interrupt.asked)
@@ -153,6 +154,7 @@ def _learn(
     env: VecEnv,
     contents: Contents | None,
     callbacks: Sequence[Callback],
+    place: InPlace,
     interrupt: Interrupt,
     changed: Sequence[Changed],
 ) -> Evaluation | None:
@@ -185,7 +187,7 @@ def _learn(
                 with restoring(contents):
                     for name, part in (saved | {"checkpoints": checkpoints}).items():
                         part.restore(contents.parts[name])
-            every = [*first, evaluations, checkpoints, Stop(cfg, evaluations), progress, *callbacks]
+            every = [place, *first, evaluations, checkpoints, Stop(cfg, evaluations), progress, *callbacks]
             with nan_guard.explaining(algorithm):
                 interrupt.learn(algorithm, cfg.total_timesteps, every, logger, cut=lambda: evaluations.cut)
     return evaluations.last
@@ -335,15 +337,19 @@ def cuda_devices() -> int:
 
 
 @contextmanager
-def _recorded(run: Run, interrupt: Interrupt) -> Iterator[None]:
-    """Keep info.json's status and train.log true, whatever happens inside."""
+def _recorded(cfg: TrainConfig, run: Run, interrupt: Interrupt) -> Iterator[InPlace]:
+    """Keep info.json's status and train.log true, whatever happens inside, to the folder too."""
+    from rlzoo.training.callbacks import InPlace
+
     started = time.monotonic()
+    place = InPlace(run)
     handler = LogFile(run.log_file)
     handler.setFormatter(LogFormatter())
     log.addHandler(handler)
     status = "failed"
     try:
-        yield
+        yield place
+        place.require()
         status = "finished"
     except Pruned as pruned:
         status = "pruned"
@@ -353,7 +359,7 @@ def _recorded(run: Run, interrupt: Interrupt) -> Iterator[None]:
         status = "interrupted" if error.code in errors.BY_SIGNAL else "failed"
         log.error("%s", error)
         if error.code is ExitCode.STORAGE:
-            raise _not_written(error, run) from error
+            raise _not_written(error, place) from error
         raise
     except BaseException as error:
         if errors.is_foreign(error):
@@ -366,14 +372,18 @@ def _recorded(run: Run, interrupt: Interrupt) -> Iterator[None]:
     finally:
         interrupt.deaf = True
         try:
-            run.update_info(
-                status=status,
-                finished=datetime.now(UTC).isoformat(timespec="seconds"),
-                wall_seconds=round(time.monotonic() - started, 3),
-            )
+            if (there := place.now()) is not None:
+                there.update_info(
+                    status=status,
+                    finished=datetime.now(UTC).isoformat(timespec="seconds"),
+                    wall_seconds=round(time.monotonic() - started, 3),
+                )
+                if not there.config_file.is_file():
+                    there.write_config(dump(cfg))
         except RlzooError as error:
-            raise _not_written(error, run) from error
+            raise _not_written(error, place) from error
         finally:
+            place.close()
             log.removeHandler(handler)
             handler.close()
 
@@ -383,9 +393,12 @@ def _failed(error: BaseException, run: Run) -> RlzooError:
     return RlzooError(f"training failed: {errors.said(error)}", hint, ExitCode.TRAINING_FAILED)
 
 
-def _not_written(error: RlzooError, run: Run) -> RlzooError:
-    """A disk that is full, say, with what is on it."""
-    return RlzooError(error.message, "; ".join(filter(None, (error.hint, _what_is_kept(run)))), error.code)
+def _not_written(error: RlzooError, place: InPlace) -> RlzooError:
+    """A disk that is full, say, with what is on it; of a folder that has gone, what it means."""
+    there, lost = place.now(), place.lost()
+    kept = "nothing is kept" if there is None else _what_is_kept(there)
+    hint = "" if lost else error.hint
+    return RlzooError(lost or error.message, "; ".join(filter(None, (hint, kept))), error.code)
 
 
 def _what_is_kept(run: Run) -> str:

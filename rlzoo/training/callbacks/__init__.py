@@ -2,6 +2,7 @@
 
 from rlzoo.training.callbacks.checkpoint import Checkpoints as Checkpoints
 from rlzoo.training.callbacks.evaluate import Evaluations as Evaluations
+from rlzoo.training.callbacks.in_place import InPlace as InPlace
 from rlzoo.training.callbacks.interrupt import Interrupt as Interrupt
 from rlzoo.training.callbacks.nan_guard import NanGuard as NanGuard
 from rlzoo.training.callbacks.progress import Progress as Progress

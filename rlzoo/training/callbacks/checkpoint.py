@@ -142,7 +142,7 @@ class Checkpoints(Callback):
     def _goes_on(self, error: RlzooError) -> bool:
         """Whether the training does, although this checkpoint could not be written."""
         is_not_finite = isinstance(error, checkpoints.NotFiniteError)
-        return self._on_nan == "warn" if is_not_finite else error.code == ExitCode.STORAGE
+        return self._on_nan == "warn" if is_not_finite else error.code == ExitCode.STORAGE and self._run.path.is_dir()
 
     def _save_boundary(self, algorithm: Algorithm, resume: ResumeState) -> None:
         """Write the last boundary, unless it is on disk already."""
