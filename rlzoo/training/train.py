@@ -396,7 +396,7 @@ def _failed(error: BaseException, run: Run) -> RlzooError:
 def _not_written(error: RlzooError, place: InPlace) -> RlzooError:
     """A disk that is full, say, with what is on it; of a folder that has gone, what it means."""
     there, lost = place.now(), place.lost()
-    kept = "nothing is kept" if there is None else _what_is_kept(there)
+    kept = "nothing is kept" if there is None else _what_is_kept(there if lost else place.run)
     hint = "" if lost else error.hint
     return RlzooError(lost or error.message, "; ".join(filter(None, (hint, kept))), error.code)
 

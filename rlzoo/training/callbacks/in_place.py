@@ -19,7 +19,7 @@ class InPlace(Callback):
     """Ends a training whose folder has gone. It is held open meanwhile, so that it is known again where it is now."""
 
     def __init__(self, run: Run) -> None:
-        self._run, self._path = run, run.path.absolute()
+        self.run, self._path = run, run.path.absolute()
         self._handle: int | None = None
         self._looked_at = time.monotonic()
         with suppress(OSError):  # Windows opens no folders, and moves none that is in use
@@ -43,15 +43,15 @@ class InPlace(Callback):
     def lost(self) -> str:
         """What became of the folder; nothing if it is where it was."""
         there = self.now()
-        if there is self._run:
+        if there is not None and there.path == self._path:
             return ""
         where = "is not there any more" if there is None else f"was moved to {there.path}"
-        return f"the folder of this run, {self._run.path}, {where}"
+        return f"the folder of this run, {self.run.path}, {where}"
 
     def now(self) -> Run | None:
         """The run where it is now; None if it is nowhere."""
         if self._is_here():
-            return self._run
+            return Run(self._path)
         found = None if self._handle is None else _path_of(self._handle)
         return None if found is None else Run(found)
 
@@ -67,7 +67,7 @@ class InPlace(Callback):
         except OSError:
             return False
         same = self._handle is None or os.path.samestat(here, os.fstat(self._handle))
-        return same or self._run.log_file.is_file()
+        return same or Run(self._path).log_file.is_file()
 
 
 def _path_of(handle: int) -> Path | None:
