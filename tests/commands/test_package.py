@@ -74,7 +74,7 @@ def test_the_film_is_of_the_first_episode(run, tmp_path, capsys):
         (["checkpoint=nope"], 2, ["no checkpoint 'nope'", "it has: last"]),
         (["foldr=x"], 2, ["foldr", "folder"]),
         (["device=cuda:99"], 2, ["is not there"]),
-        (["folder=taken"], 5, ["not empty and no package of rlzoo's", "folder="]),
+        (["folder=taken"], 5, ["not empty and is not a package of rlzoo's", "folder="]),
         (["run=nothing"], 2, ["there is no run 'nothing'"]),
     ],
 )

@@ -68,7 +68,7 @@ def test_what_cannot_be_repeated_is_refused(workdir, capsys):
     assert main(["train", "resume=latest", "total_timesteps=1200"]) == 0
     assert main(["reproduce", "run=latest"]) == 2
     errors = capsys.readouterr().err
-    assert "went on with other settings on the way: total_timesteps: 1000 -> 1200" in errors
+    assert "was resumed with other settings on the way: total_timesteps: 1000 -> 1200" in errors
     assert main(["reproduce", "run=latest", "total_timesteps=5"]) == 2
     assert len(list(workdir.glob("runs/*/*/*/config.yaml"))) == 1
 

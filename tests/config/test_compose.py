@@ -295,9 +295,9 @@ def test_no_logger_is_csv_alone(word):
     ("text", "expected"),
     [
         ("defaults: 5\n", "must be a list"),
-        ("defaults: [3]\n", "no name of a file"),
-        ("defaults: [null]\n", "no name of a file"),
-        ("defaults: [[gym]]\n", "no name of a file"),
+        ("defaults: [3]\n", "is not the name of a file"),
+        ("defaults: [null]\n", "is not the name of a file"),
+        ("defaults: [[gym]]\n", "is not the name of a file"),
         ("defaults: [Mine]\n", "in a circle"),
         ("defaults: [nowhere]\n", "Could not load 'env/nowhere'."),
     ],

@@ -190,7 +190,7 @@ def test_what_is_not_there_is_told_apart(hub: HubServer) -> None:
     refused(lambda: ask("you/secret"), "no repository you/secret", "private")
     refused(lambda: ask("me/ppo", "v9"), "no such branch, tag or commit", "v9")
     refused(lambda: ask("me/ppo", None, "b.txt"), "me/ppo", "tree/main")
-    refused(lambda: ask("no/t/one"), "no name of a repository", code=ExitCode.WRONG_REQUEST)
+    refused(lambda: ask("no/t/one"), "is not the name of a repository", code=ExitCode.WRONG_REQUEST)
 
 
 def test_what_passes_is_tried_again(

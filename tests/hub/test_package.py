@@ -430,7 +430,7 @@ def test_what_is_in_the_way_is_refused_and_left_alone(q_learning, ppo, tmp_path)
     rlzoo.package(q_learning, folder=other, n_episodes=1, video=False)
     undo_last_result(q_learning)
     for folder, expected in (
-        (full, "no package of rlzoo's"),
+        (full, "is not a package of rlzoo's"),
         (file, "it is not a folder"),
         (other, "holds the package q_learning"),
     ):

@@ -228,7 +228,7 @@ def test_what_is_found_before_anything_is_created(
     refused(lambda: push(tmp_path / "none", REPO), "no folder", code=ExitCode.WRONG_REQUEST)
     (tmp_path / "bare").mkdir()
     refused(lambda: push(tmp_path / "bare", REPO), "is empty", code=ExitCode.WRONG_REQUEST)
-    with pytest.raises(ConfigError, match="no name of a repository"):
+    with pytest.raises(ConfigError, match="is not the name of a repository"):
         push(folder, "a/b/c")
     (folder / "link").symlink_to("/etc/hostname")
     refused(lambda: push(folder, REPO), "link is a link", code=ExitCode.WRONG_REQUEST)

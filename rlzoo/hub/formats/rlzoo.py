@@ -94,7 +94,7 @@ def require_free(folder: Path, name: str) -> str:
         raise RlzooError(f"{folder} is in the way: it is not a folder", hint, ExitCode.STORAGE)
     package = _package(folder)
     if package is None:
-        raise RlzooError(f"{folder} is not empty and no package of rlzoo's", hint, ExitCode.STORAGE)
+        raise RlzooError(f"{folder} is not empty and is not a package of rlzoo's", hint, ExitCode.STORAGE)
     contained.require_whole(folder)
     if package.get("name") != name:
         raise RlzooError(f"{folder} holds the package {package.get('name')}, not {name}", hint, ExitCode.STORAGE)
