@@ -162,7 +162,8 @@ def test_what_is_in_the_way_is_never_replaced(hub, workdir, zip_bytes):
     Path("notes/mine.txt").write_text("x")
     Path("file").write_text("x")
     load_from_hub("me/other", folder="other")
-    for folder, said in (("notes", "is not an agent from the Hub"), ("file", "is not an agent"), ("other", "it holds me/other")):
+    expected = (("notes", "is not an agent from the Hub"), ("file", "is not an agent"), ("other", "it holds me/other"))
+    for folder, said in expected:
         with pytest.raises(RlzooError, match=said) as error:
             load_from_hub("me/agent", folder=folder, force=True)
         assert error.value.code == ExitCode.STORAGE
