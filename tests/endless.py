@@ -30,3 +30,17 @@ class Endless(gymnasium.Env):
 gymnasium.register("Endless-v0", Endless)
 gymnasium.register("LimitedInside-v0", lambda **kwargs: TimeLimit(Endless(**kwargs), 1_200))
 gymnasium.register("Limited-v0", Endless, max_episode_steps=1_100)
+
+
+class LargeImage(Endless):
+    observation_space = spaces.Box(0, 255, (240, 320, 3), np.uint8)
+
+    def reset(self, *, seed=None, options=None):
+        super().reset(seed=seed)
+        return np.zeros((240, 320, 3), np.uint8), {}
+
+    def step(self, action):
+        return np.zeros((240, 320, 3), np.uint8), 1.0, False, False, {}
+
+
+gymnasium.register("LargeImage-v0", LargeImage)

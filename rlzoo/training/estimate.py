@@ -1,4 +1,4 @@
-"""What a training will need: the memory of its buffers, and its time, measured by a short trial."""
+"""What a training will need: memory, which is calculated, and time, which a short trial measures if it is small."""
 
 from __future__ import annotations
 
@@ -10,28 +10,40 @@ from rlzoo.config.schema import AlgoConfig, TrainConfig
 from rlzoo.protocols import Algorithm, Callback
 
 TRIAL_SECONDS = 3.0
+MOST_SECONDS = 20.0
+"""Of the whole trial, if the first rollout alone takes longer."""
+MAX_TRIED, MAX_ENVS_TRIED = 4_000_000, 64
+"""Parameters and environments that are made for the trial at most: everything else is calculated."""
 
 
 def estimates(config: TrainConfig) -> list[str]:
     """Lines about the memory of the buffers, and the time of the training by a short trial on this machine."""
     from rlzoo.algos.create import create
     from rlzoo.algos.free_memory import available, size
-    from rlzoo.algos.memory import Sizes, buffer_bytes
+    from rlzoo.algos.memory import COPIES, FLOAT32, Sizes, buffer_bytes
+    from rlzoo.algos.parameters import n_parameters
     from rlzoo.envs.make import make
     from rlzoo.seeding import seed_everything
     from rlzoo.training.train import set_threads, unlimited_max_steps
 
     set_threads(config)
     seed_everything(config.seed or 0)
-    limit = unlimited_max_steps(config)
-    env = make(config.env, n_envs=config.env.n_envs, seed=config.seed or 0, training=True, unlimited_max_steps=limit)
+    limit, n_envs, total = unlimited_max_steps(config), config.env.n_envs, config.total_timesteps
+    env = make(config.env, n_envs=1, seed=config.seed or 0, training=True, unlimited_max_steps=limit)
     try:
         sizes = Sizes.of(env.observation_space, env.action_space)
-        env_cfg, total = config.env, config.total_timesteps
-        needed = buffer_bytes(
-            config.algo, sizes, n_envs=env_cfg.n_envs, total_timesteps=total, frame_stack=env_cfg.frame_stack
-        )
+        stack = config.env.frame_stack
+        needed = buffer_bytes(config.algo, sizes, n_envs=n_envs, total_timesteps=total, frame_stack=stack)
         lines = [f"memory of the buffer: {size(needed)}, {size(available().free)} are free"]
+        weights = n_parameters(config.algo, env.observation_space, env.action_space)
+        if weights:
+            learning = size(weights * FLOAT32 * COPIES)
+            lines.append(f"networks: {weights:,} parameters at least, {learning} while they learn")
+        if weights > MAX_TRIED or n_envs > MAX_ENVS_TRIED:
+            return [*lines, "time: not tried: to make these networks and environments takes long itself"]
+        if n_envs > 1:
+            env.close()
+            env = make(config.env, n_envs=n_envs, seed=config.seed or 0, training=True, unlimited_max_steps=limit)
         trial_algo, warm_up = trial(config.algo, config.env.n_envs)
         algorithm = create(trial_algo, env, seed=config.seed or 0, device=config.device)
         clock = Clock(TRIAL_SECONDS, warm_up)
@@ -76,6 +88,7 @@ class Clock(Callback):
         self.start: tuple[float, int] | None = None
         self.rate: float | None = None
         self.seconds = 0.0
+        self.begun: float | None = None
 
     def on_boundary(self, algorithm: Algorithm) -> None:
         now = time.monotonic()
@@ -87,7 +100,8 @@ class Clock(Callback):
             self.rate = (algorithm.num_timesteps - self.start[1]) / self.seconds
 
     def on_step(self, algorithm: Algorithm) -> bool:
-        return self.seconds < self.limit
+        began = self.begun = self.begun or time.monotonic()
+        return self.seconds < self.limit and time.monotonic() - began < MOST_SECONDS
 
 
 def _duration(seconds: float) -> str:
