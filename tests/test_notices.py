@@ -1,11 +1,13 @@
 """Requests that are unlikely to learn say so before they start, in one line each; what rlzoo ships says nothing."""
 
+import json
 import sys
 from pathlib import Path
 
 import pytest
 
 from rlzoo.algos.schema import tuned_ranges
+from rlzoo.cli.main import main
 from rlzoo.config import files
 from rlzoo.config.compose import compose
 from rlzoo.envs import baseline
@@ -149,3 +151,28 @@ def test_a_schedule_counts_by_what_it_starts_from(value: str) -> None:
 )
 def test_what_is_well_says_nothing(words: list[str]) -> None:
     assert not [notice for notice in said(words) if "; try " in notice]
+
+
+@pytest.mark.usefixtures("line")
+def test_an_environment_alone_is_told_of_and_its_random_play_shown(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["validate", *LINE, "env.kwargs.fault=limit", "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert any("terminated after 60 steps" in notice for notice in found["notices"])
+    assert found["random"]["lengths"] == [60] * 20
+
+
+@pytest.mark.usefixtures("line")
+@pytest.mark.parametrize(
+    ("late", "text"),
+    [("raise ValueError('late')", "random play raises ValueError: late"), ("os._exit(3)", "exit code 3")],
+)
+def test_what_fails_late_in_random_play_is_a_note(late: str, text: str) -> None:
+    module = Path("unlikely.py")
+    step = "        self.t += 1\n"
+    module.write_text("import os\nN = [0]\n" + module.read_text().replace(step, f"{step}        {LATE}{late}\n"))
+    found = [notice for notice in said(["algo=ppo", *LINE]) if text in notice]
+    assert len(found) == 1
+    assert "unlikely.py" in found[0]
+
+
+LATE = "N[0] += 1\n        if N[0] == 1500: "

@@ -169,3 +169,15 @@ def test_nothing_that_somebodys_assignments_name_is_imported(word, workdir):
     assert word in path.read_text()
     validate([path])
     assert not (workdir / "imported").exists()
+
+
+def test_what_makes_learning_unlikely_is_a_note_and_no_mistake(workdir, capsys):
+    path = workdir / "hyperparams" / "ppo" / "CartPole.yaml"
+    path.parent.mkdir(parents=True)
+    path.write_text("# @package _global_\nalgo:\n  learning_rate: 3\n")
+    assert main(["validate", str(path), "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert found["findings"] == []
+    assert any("CartPole.yaml: algo.learning_rate is 3" in notice for notice in found["notices"])
+    assert main(["validate", str(path)]) == 0
+    assert "note: hyperparams/ppo/CartPole.yaml: algo.learning_rate is 3" in capsys.readouterr().err

@@ -258,7 +258,7 @@ def _observation_constant(asked: Asked) -> Facts:
     if play.n_constant == play.n_entries:
         text = f"the observation never changed in {play.n_steps:,} steps of random play"
         yield text, "to return a new observation in each step"
-    elif play.largest is not None:  # parts of an image often stay as they are
+    elif play.largest is not None and play.n_steps >= 1000 and play.n_constant > 0.25 * play.n_entries:
         names = ", ".join(play.constant) + (", …" if play.n_constant > len(play.constant) else "")
         text = f"{play.n_constant} of {play.n_entries} entries of the observation never changed in {play.n_steps:,} "
         yield f"{text}steps of random play: {names}", "to look whether they should, and to leave them out if not"
