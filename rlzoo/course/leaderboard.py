@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from statistics import fmean
 from typing import Any, TypeVar
 
 from rlzoo.algos.specs import ALGOS, ALIASES
@@ -12,6 +13,7 @@ from rlzoo.config.files import read_choice
 from rlzoo.config.schema import LeaderboardConfig
 from rlzoo.console import print_lines, print_table, say, warn
 from rlzoo.course.scores import LeftOut, Score, course_envs, variant_of
+from rlzoo.envs import baseline
 from rlzoo.errors import Problem
 from rlzoo.evaluation.evaluate import MIN_SEEDS, OverSeeds, checkpoint_text
 from rlzoo.registry import did_you_mean
@@ -247,7 +249,13 @@ def _title(env: str, variant: str) -> str:
         if assignment.env_ids[0] == env and (env, variant) in dict(course_envs())
     ]
     name = f"{env} ({variant})" if variant else env or "no environment named"
-    return f"{name} | {'; '.join(asked)}" if asked else name
+    random = next((play for shape, play in baseline.table() if _is_shape(shape, env, variant)), None)
+    played = f"random play: {fmean(random['returns']):.2f}" if random else ""
+    return " | ".join(part for part in (name, "; ".join(asked), played) if part)
+
+
+def _is_shape(shape: Mapping[str, Any], env: str, variant: str) -> bool:
+    return bool(shape["id"] == env and variant_of(env, shape["kwargs"]) == variant)
 
 
 def show(boards: Sequence[Board | GroupBoard], left_out: Sequence[LeftOut], cfg: LeaderboardConfig) -> None:

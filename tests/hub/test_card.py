@@ -178,3 +178,10 @@ def test_a_table_of_others_is_published_without_formulas(made, tmp_path):
     text = (sent.folder / "rlzoo" / "metrics.csv").read_text()
     assert text == "step,'=1+1,loss\n1,'=cmd|' /C calc'!A0,-0.5\n2,a;'@x,1e-05\n"
     assert "rlzoo/evaluations.csv" not in sent.files
+
+
+def test_random_play_stands_beside_the_score(made):
+    run, package = made
+    random = run.read_results()[-1]["random"]
+    assert (random["n_episodes"], random["mean_reward"]) == (20, 0.0)
+    assert "| random play | 0.00 ± 0.00 over 20 episodes |" in (package.folder / "README.md").read_text()
