@@ -1,11 +1,12 @@
 """Environments that misbehave in one of their methods, in one of seven ways.
 
-`where` is the method, `how` what happens there; `after` is a path, and all is well as long as nothing is there. So an
-environment can wait for a run to have begun, or for whoever sets it off. What is forked writes its number to `pids`.
+The file `misbehave.json` says it: `where` is the method, `how` what happens there, once there is a file like `after`.
+All is well without it. The numbers of processes that are forked are in the file `pids`.
 """
 
 from __future__ import annotations
 
+import json
 import os
 import sys
 import time
@@ -25,16 +26,12 @@ class Misbehaving(gymnasium.Env):
     observation_space: Any = spaces.Box(-1, 1, (3,), np.float32)
     action_space = spaces.Discrete(2)
 
-    def __init__(
-        self,
-        where: str = "",
-        how: str = "",
-        after: str | None = None,
-        pids: str = "pids",
-        render_mode: str | None = None,
-    ) -> None:
+    def __init__(self, render_mode: str | None = None) -> None:
         self.render_mode = render_mode
-        self.where, self.how, self.after, self.pids = where, how, after, pids
+        file = Path("misbehave.json").absolute()
+        asked = json.loads(file.read_text()) if file.exists() else {}
+        self.where, self.how, self.after = (asked.get(key) for key in ("where", "how", "after"))
+        self.pids = file.with_name("pids")
         self.kept: dict[str, Any] = {}
         self.t = 0
         if self.misbehaves("constructor"):
@@ -93,7 +90,7 @@ class Misbehaving(gymnasium.Env):
                 os.setsid()
                 time.sleep(10_000)
                 os._exit(0)
-            with Path(self.pids).open("a") as file:
+            with self.pids.open("a") as file:
                 file.write(f"{pid}\n")
         return self.how == "garbage"
 

@@ -334,9 +334,13 @@ def _way(status: int) -> str:
 
 
 def _place(output: IO[bytes]) -> str:
-    """Where the process was when it ended, by the traceback that it left."""
     output.seek(0)
-    stacks = output.read().decode(errors="replace").split("Current thread ")
+    return place_in(output.read().decode(errors="replace"))
+
+
+def place_in(traceback: str) -> str:
+    """The author's line where a process was when `faulthandler` wrote this; empty if it wrote nothing."""
+    stacks = traceback.split("Current thread ")
     stack = re.split(r"^Thread ", stacks[-1], flags=re.MULTILINE)[0] if len(stacks) > 1 else ""
     frames = [(file, int(line)) for file, line in _FRAME.findall(stack)]
     return errors.author_frame(reversed(frames)) or ""

@@ -19,9 +19,9 @@ from stable_baselines3.common.vec_env.base_vec_env import CloudpickleWrapper
 
 from rlzoo import console, engines, errors
 from rlzoo.envs.contract import ContractError, say_once
-from rlzoo.envs.probe import RESET_FACTOR, START_SECONDS
+from rlzoo.envs.probe import RESET_FACTOR, START_SECONDS, place_in
 from rlzoo.envs.vector.restarts import LIMITED, Blueprint, Fault, Said
-from rlzoo.envs.vector.worker_process import work
+from rlzoo.envs.vector.worker_process import SHOW, work
 from rlzoo.errors import ExitCode, RlzooError
 from rlzoo.registry import Imports, outside_the_folder
 
@@ -186,11 +186,13 @@ class Worker:
         builder = CloudpickleWrapper(self.blueprint.builder)
         self._connection: Connection = ours
         self.mark = engines.new_mark()
-        given = (theirs, builder, self.blueprint.seed, Imports.here(), self.mark)
+        self._trace, trace = self._context.Pipe(duplex=False)
+        given = (theirs, trace, builder, self.blueprint.seed, Imports.here(), self.mark)
         self.process = self._context.Process(target=work, args=given, daemon=True)
         with outside_the_folder():
             self.process.start()
         theirs.close()
+        trace.close()
         self._poll = select.poll() if hasattr(select, "poll") else None
         if self._poll:
             self._poll.register(ours, select.POLLIN)
@@ -203,6 +205,7 @@ class Worker:
             self.process.kill()
         self.process.join(CLOSE_SECONDS)
         self._connection.close()
+        self._trace.close()
 
     def _expect(self, doing: str, seconds: float) -> None:
         self._doing, self._seconds, self._deadline = doing, seconds, time.monotonic() + seconds
@@ -230,14 +233,17 @@ class Worker:
         while not self._ready():
             if time.monotonic() >= self._deadline:
                 hint = f"env.step_timeout={10 * self._step_timeout:g} waits longer"
-                raise _FaultError(Fault(f"did not answer for {self._seconds:g} s", self._where, hint=hint))
+                with suppress(OSError, AttributeError):
+                    os.kill(self.process.pid, SHOW)
+                what = f"did not answer for {self._seconds:g} s"
+                raise _FaultError(Fault(what, self._where, self._place(), hint=hint))
             self._meanwhile()
         try:
             message = self._connection.recv()
         except (EOFError, OSError):
             end = self._last_words()
             hint = ("was the memory full? " if end == "SIGKILL" else "") + _OTHERWISE
-            raise _FaultError(Fault(f"died ({end})", self._where, hint=hint)) from None
+            raise _FaultError(Fault(f"died ({end})", self._where, self._place(), hint=hint)) from None
         except Exception as error:  # of a class that is not to be found here, or whose own code raises
             what = f"{self.blueprint.name} put into its info what cannot be read outside of its process"
             raise ContractError(f"{what}: {errors.said(error)}", code=ExitCode.TRAINING_FAILED) from error
@@ -265,6 +271,17 @@ class Worker:
     def _is_there(self) -> bool:
         self.process.join(0)  # of a process that has died nothing stays
         return psutil.pid_exists(self.process.pid)
+
+    def _place(self) -> str:
+        """The author's line where the process is, or was when it died, if it could say so."""
+        text = b""
+        with suppress(OSError):
+            while self._trace.poll(LOOK_SECONDS / 2 if not text else 0.0):
+                if not (data := os.read(self._trace.fileno(), 1 << 16)):
+                    break
+                text += data
+        place = place_in(text.decode(errors="replace"))
+        return f"it is in {place}" if place else ""
 
     def _last_words(self) -> str:
         self.process.join(LOOK_SECONDS)

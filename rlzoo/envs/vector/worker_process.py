@@ -5,6 +5,7 @@ A finished episode is told before its reset, so that a reset that fails takes no
 
 from __future__ import annotations
 
+import faulthandler
 import logging
 import multiprocessing
 import os
@@ -33,12 +34,24 @@ SIGNALS = ("SIGINT", "SIGTERM", "SIGHUP", "SIGXCPU", "SIGUSR1", "SIGUSR2")
 """What schedulers and terminals send to every process of a training: its main process decides."""
 
 
-def work(connection: Connection, builder: CloudpickleWrapper, seed: int, imports: Imports, mark: int | None) -> None:
+SHOW: Any = getattr(signal, "SIGURG", None)
+"""Asks the process where it is; nobody else uses it."""
+
+
+def work(
+    connection: Connection,
+    trace: Connection,
+    builder: CloudpickleWrapper,
+    seed: int,
+    imports: Imports,
+    mark: int | None,
+) -> None:
     """The life of the process: make the environment, then answer each command, until the pipe closes.
 
     An error in the environment's constructor, step or reset is the last answer; one in another method is its answer.
     """
     _shield()
+    _leave_word(trace)
     engines.enter(mark)
     console.log.addHandler(_Tell(connection))
     imports.apply()
@@ -158,6 +171,21 @@ def _shield() -> None:
         flags = fcntl.fcntl(parent.sentinel, fcntl.F_GETFL)
         fcntl.fcntl(parent.sentinel, fcntl.F_SETFL, flags | os.O_ASYNC)
     threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
+
+
+def _leave_word(trace: Connection) -> None:
+    """Write where this process is to `trace`: where it crashes, calls `os._exit`, or is asked."""
+    faulthandler.enable(trace.fileno())
+    if SHOW is not None:
+        faulthandler.register(SHOW, trace.fileno())
+    leave, own = os._exit, os.getpid()
+
+    def leave_word(status: int) -> None:
+        if os.getpid() == own:
+            faulthandler.dump_traceback(trace.fileno())
+        leave(status)
+
+    os._exit = leave_word  # type: ignore[assignment]
 
 
 def _ignore(number: int, frame: Any) -> None:
