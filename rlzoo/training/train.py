@@ -60,6 +60,7 @@ def train(
             130 or 143 after a signal; what was kept is in the message.
         Pruned: if a callback of a search ended it.
     """
+    from rlzoo.envs.vector.watchdog import last_words
     from rlzoo.runs.checkpoints import read
     from rlzoo.runs.compare import NUMBERS, changed_circumstances
     from rlzoo.runs.info import collect, device
@@ -67,7 +68,8 @@ def train(
     from rlzoo.training.callbacks import Interrupt
 
     assert cfg.seed is not None
-    with Interrupt(cfg.signal_grace) as interrupt, _recorded(cfg, run, interrupt) as place:
+    given_up = last_words(partial(_give_up, Run(run.path.absolute())))
+    with Interrupt(cfg.signal_grace) as interrupt, _recorded(cfg, run, interrupt) as place, given_up:
         run = Run(run.path.absolute())  # whatever becomes of the current folder
         set_threads(cfg)
         then = run.read_info()
@@ -386,6 +388,12 @@ def _recorded(cfg: TrainConfig, run: Run, interrupt: Interrupt) -> Iterator[InPl
             place.close()
             log.removeHandler(handler)
             handler.close()
+
+
+def _give_up(run: Run) -> None:
+    """The last that is done where an environment cannot even be interrupted."""
+    run.update_info(status="failed", finished=datetime.now(UTC).isoformat(timespec="seconds"))
+    console.say(_what_is_kept(run) or "no checkpoint had been written yet")
 
 
 def _failed(error: BaseException, run: Run) -> RlzooError:

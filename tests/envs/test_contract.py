@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import threading
+from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,9 @@ import rlzoo
 from rlzoo.config import env_names
 from rlzoo.envs import contract, make
 from rlzoo.envs.contract import Contract, ContractError
+from rlzoo.envs.make import make_raw
 from rlzoo.envs.monitor import EpisodeMonitor
+from rlzoo.envs.snapshot import proven
 from rlzoo.runs import checkpoints
 from tests.small import SMALL
 
@@ -295,3 +298,35 @@ def test_every_algorithm_learns_the_same(name, vec_env, tmp_path, monkeypatch):
     monkeypatch.syspath_prepend(TESTS)
     one, other = learned(SMALL[name], tmp_path, f"env.vec_env={vec_env}", "env.n_envs=2")
     assert one == other
+
+
+KNOWN = sorted(proven.IDS)
+
+
+@pytest.mark.parametrize(
+    "env_id", [each if each not in proven.ATARI[2:] else pytest.param(each, marks=pytest.mark.slow) for each in KNOWN]
+)
+def test_shipped_environments_need_no_copies(env_id):
+    """They are played without `Contract`: nothing that they hand out is ever changed later."""
+    env = make_raw(env_id, imports=["ale_py"], max_steps=4)
+    assert not any(isinstance(layer, Contract) for layer in chain(env))
+    env.action_space.seed(0)
+    kept = [env.reset(seed=0)]
+    for _ in range(10):
+        kept.append(env.step(env.action_space.sample()))
+        _, reward, *ends, info = kept[-1]
+        assert np.size(reward) == 1 and all(isinstance(end, bool | np.bool_) for end in ends) and type(info) is dict
+        assert not set(contract.OURS).intersection(info)
+        kept[-1] = (*kept[-1], deepcopy(kept[-1]))
+        if any(ends):
+            kept.append(env.reset())
+            kept[-1] = (*kept[-1], deepcopy(kept[-1]))
+    env.close()
+    for *now, then in kept[1:]:
+        np.testing.assert_equal(tuple(now), then)
+
+
+def chain(env: Any) -> Any:
+    while isinstance(env, gymnasium.Wrapper):
+        yield env
+        env = env.env

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import logging
 import os
+import re
 import signal
+import subprocess
 import sys
 import time
 import warnings
@@ -18,7 +21,7 @@ import pytest
 import torch
 
 from rlzoo import errors
-from rlzoo.envs import make
+from rlzoo.envs import make, registration
 from rlzoo.envs.vector import watchdog
 from rlzoo.errors import ExitCode, RlzooError
 from tests.misbehaving import METHODS, Masked
@@ -247,3 +250,48 @@ def test_a_debugger_may_take_its_time(begin):
     exec(source, there)
     env = begin("step", there["interaction"], step_timeout=0.2, n_envs=1)
     play(env, "step", n_steps=1)
+
+
+@pytest.mark.parametrize("end", ["import sys; sys.exit(0)", "raise ValueError('no')", "1 / 0"])
+def test_a_module_that_ends_on_import_is_a_wrong_request(tmp_path, monkeypatch, end):
+    monkeypatch.syspath_prepend(tmp_path)
+    (tmp_path / f"ends{abs(hash(end))}.py").write_text(f"\n{end}\n")
+    with pytest.raises(RlzooError, match=r"importing ends\d+ failed: .*ends\d+\.py:2\)") as caught:
+        registration.register([f"ends{abs(hash(end))}"])
+    assert caught.value.code is ExitCode.WRONG_REQUEST
+
+
+STUCK = """
+import ctypes
+from pathlib import Path
+import gymnasium
+from gymnasium.envs.classic_control import CartPoleEnv
+
+class Stuck(CartPoleEnv):
+    def step(self, action):
+        if any(Path("runs").glob("*/*/*/checkpoints/last")):
+            lock = ctypes.create_string_buffer(64)
+            for _ in range(2):
+                ctypes.CDLL(None).pthread_mutex_lock(lock)
+        return super().step(action)
+
+gymnasium.register("Stuck-v0", Stuck)
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform != "linux", reason="needs a lock of the C library's")
+def test_a_library_that_never_comes_back_takes_the_command_with_it(tmp_path):
+    (tmp_path / "stuck.py").write_text(STUCK)
+    words = ["algo=ppo", "env=gym", "env.id=stuck:Stuck-v0", "algo.n_steps=16", "algo.batch_size=16", "logger=[]"]
+    words += ["total_timesteps=100", "env.step_timeout=1", "checkpoint.freq=16", "eval.freq=0"]
+    command = [sys.executable, "-m", "rlzoo", "train", *words]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=300)
+    assert done.returncode == ExitCode.TRAINING_FAILED
+    assert re.search(
+        r"not answer for 1 s in step \(stuck\.py:\d+\), and cannot be interrupted: the command", done.stderr
+    )
+    assert re.search("kept: .*last; to go on: rlzoo train resume=", done.stderr)
+    (info,) = tmp_path.glob("runs/*/*/*/info.json")
+    assert json.loads(info.read_text())["status"] == "failed"
+    assert "pthread_mutex_lock" in info.with_name("train.log").read_text()

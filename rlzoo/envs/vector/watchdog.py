@@ -95,8 +95,17 @@ _calls: WeakSet[Calls] = WeakSet()
 _hung: tuple[Calls, int] | None = None
 _thread: threading.Thread | None = None
 _pid = 0
-last_words: list[Callable[[], None]] = []
-"""Called before a process is ended in which nothing else can be done."""
+_last_words: list[Callable[[], object]] = []
+
+
+@contextmanager
+def last_words(say: Callable[[], object]) -> Iterator[None]:
+    """Inside, `say` is called before the process is ended, where nothing else helps."""
+    _last_words.append(say)
+    try:
+        yield
+    finally:
+        _last_words.remove(say)
 
 
 def _start(calls: Calls) -> None:
@@ -139,7 +148,7 @@ def _end(calls: Calls) -> None:
     if calls.count == count and errors.owns_process():
         console.warn(f"{described(calls)}, and cannot be interrupted: the command ends")
         console.log.error("%s", errors.clean(stack_text(calls)))
-        for say in last_words:
+        for say in _last_words:
             with suppress(Exception):
                 say()
         sys.stderr.flush()

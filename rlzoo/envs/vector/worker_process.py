@@ -175,6 +175,7 @@ def _shield() -> None:
 
 def _leave_word(trace: Connection) -> None:
     """Write where this process is to `trace`: where it crashes, calls `os._exit`, or is asked."""
+    os.set_blocking(trace.fileno(), False)  # nobody reads it meanwhile
     faulthandler.enable(trace.fileno())
     if SHOW is not None:
         faulthandler.register(SHOW, trace.fileno())
