@@ -121,7 +121,8 @@ def check(phase: str, vec_env: str, where: str, how: str, child: Any, folder: Pa
         assert re.search(words, told), told
         if not (where == "close" and how == "hangs" and vec_env == "subproc"):
             assert re.search(r"misbehaving\.py:\d+", told), told
-    again = code == 4 and where in ("reset", "step") and how != "garbage" and (how != "hangs" or vec_env == "subproc")
+    again = code == 4 and where in ("reset", "step") and how in ("raises", "exits")
+    again |= code == 4 and where != "constructor" and how == "hangs" and vec_env == "subproc"
     assert ("restarted" in told) == (again and phase != "recording"), told
     out = folder.parent / "out"
     if phase == "evaluation" and code == 0:

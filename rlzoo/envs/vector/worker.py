@@ -174,9 +174,12 @@ class Worker:
             engines.end({self.mark}, patience=0)
             self.blueprint.renew(fault)
             self._start()
-            self._expect("restarting", max(START_SECONDS, RESET_FACTOR * self._step_timeout))
-            self._write(("reset", (self.blueprint.seed, options)))
             try:
+                self._expect("restarting", max(START_SECONDS, RESET_FACTOR * self._step_timeout))
+                self._write(("get_spaces", None))
+                self._read()
+                self._expect("reset", RESET_FACTOR * self._step_timeout)
+                self._write(("reset", (self.blueprint.seed, options)))
                 return self._read()
             except _FaultError as error:
                 fault = error.fault
