@@ -1,7 +1,8 @@
 """Environments with real faults: `faults` says what happens to the one whose first reset has that seed, at step `at`.
 
 An environment made anew has another seed, and so no more faults, unless they are of `any` seed. Observations are the
-seed and the step of the episode; every step is worth 1, and the tenth ends the episode.
+seed and the step of the episode; every step is worth 1, and the tenth ends the episode. With `after` nothing happens as
+long as there is no such file or folder: before the training has begun, say.
 """
 
 import os
@@ -35,8 +36,8 @@ class Faulty(gymnasium.Env):
     observation_space = gymnasium.spaces.Box(-np.inf, np.inf, (2,), np.float64)
     action_space = gymnasium.spaces.Discrete(2)
 
-    def __init__(self, faults=None, at=5, where="step", once=None, child=False):
-        self.faults, self.at, self.where, self.once = faults or {}, at, where, once
+    def __init__(self, faults=None, at=5, where="step", once=None, after=None, child=False):
+        self.faults, self.at, self.where, self.once, self.after = faults or {}, at, where, once, after
         self.fault, self.seed, self.n_steps, self.n_resets, self.t = None, None, 0, 0, 0
         self.child = subprocess.Popen(["sleep", "1000"]).pid if child else None
         if where == "constructor":
@@ -63,6 +64,8 @@ class Faulty(gymnasium.Env):
         return np.array([self.seed, self.t], np.float64)
 
     def _fail(self, how):
+        if self.after and not Path(self.after).exists():
+            return
         if self.once:
             try:
                 Path(self.once).touch(exist_ok=False)

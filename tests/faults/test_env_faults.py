@@ -116,7 +116,7 @@ def test_a_training_goes_on_after_a_fault(base, vec_env, how, capsys, record_pro
 @pytest.mark.parametrize("vec_env", ["subproc", "dummy"])
 def test_a_training_whose_environment_always_fails_ends_with_its_words(vec_env, capsys):
     before = workers()
-    kwargs = "env.kwargs={faults: {any: raise}, at: 15}"
+    kwargs = "env.kwargs={faults: {any: raise}, at: 15, after: runs}"
     with pytest.raises(RlzooError, match="raised ValueError at step 45, after 2 restarts: the arm is out") as caught:
         rlzoo.train(*PPO, f"env.vec_env={vec_env}", "env.max_restarts=2", kwargs)
     assert caught.value.code is ExitCode.TRAINING_FAILED and "env.max_restarts=12" in caught.value.hint

@@ -133,7 +133,7 @@ def check(phase: str, vec_env: str, where: str, how: str, child: Any, folder: Pa
         (run,) = map(Run, folder.glob("runs/*/*/*"))
         assert run.read_info()["status"] == ("failed" if code else "finished")
         assert run.checkpoint("last").exists()
-        assert not code or "to go on: rlzoo train" in told
+        assert not code or "rlzoo train resume=" in told
     pids = folder / "pids"
     for pid in map(int, pids.read_text().split() if pids.exists() else ()):
         assert_gone(pid)
