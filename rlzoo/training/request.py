@@ -96,6 +96,7 @@ def _whole(value: Any) -> Any:
     return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
+@probe.once()
 def check_all(compositions: Sequence[Composition]) -> list[Request]:
     """Check every job before the first starts.
 
@@ -104,13 +105,12 @@ def check_all(compositions: Sequence[Composition]) -> list[Request]:
     """
     requests: list[Request] = []
     problems: dict[str, Problem] = {}
-    with probe.once():
-        for composition in compositions:
-            try:
-                requests.append(check(composition, n_requests=len(compositions)))
-            except ConfigError as error:
-                for problem in error.problems:
-                    problems.setdefault(str(problem), problem)
+    for composition in compositions:
+        try:
+            requests.append(check(composition, n_requests=len(compositions)))
+        except ConfigError as error:
+            for problem in error.problems:
+                problems.setdefault(str(problem), problem)
     if problems:
         raise ConfigError(list(problems.values()))
     return requests

@@ -16,6 +16,7 @@ from rlzoo.config.provenance import COMMAND_LINE
 from rlzoo.config.schema import TrainConfig
 from rlzoo.config.tune_schema import TuneConfig
 from rlzoo.console import print_pairs, print_table
+from rlzoo.envs import probe
 from rlzoo.errors import ConfigError, Problem
 from rlzoo.launchers import not_here
 from rlzoo.launchers.local import available_cpus
@@ -132,6 +133,7 @@ def plan(words: Sequence[str], *, starts: bool = True) -> TuneRequest:
     return TuneRequest(config, base, train, space, section, (*composition.notices, *notices))
 
 
+@probe.once()
 def find(
     composition: Composition, *, make_env: bool = True
 ) -> tuple[TuneConfig | None, TrainConfig | None, Space, list[Problem], list[str]]:

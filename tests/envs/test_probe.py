@@ -515,7 +515,7 @@ def test_validate_has_the_checkers_of_the_libraries_and_says_nothing_twice(write
     (by_gymnasium,) = notices_about("check_env")
     assert "does not call `super().reset(seed=seed)`" in by_gymnasium and "(gymnasium's check_env)" in by_gymnasium
     write("def look(self):\n    return super().look().astype(float)")
-    (ours,) = notices_about("observation")
+    (ours,) = notices_about("float64")
     assert ours.startswith("reset(): observation is float64, and observation_space declares float32")
 
 
