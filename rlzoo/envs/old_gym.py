@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import inspect
 import re
+import warnings
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any, SupportsFloat
@@ -168,6 +169,8 @@ def make(spec: EnvSpec, *, max_episode_steps: int | None, **kwargs: Any) -> gymn
 
     if hasattr(creator, "metadata"):
         create.metadata = metadata_of(creator)  # type: ignore[attr-defined]
+    # what Gymnasium's checker would warn of has been told beforehand, with the author's line in place of its own
+    warnings.filterwarnings("ignore", module=r"gymnasium\.utils\.passive_env_checker")
     return gymnasium.make(replace(spec, entry_point=create), max_episode_steps=max_episode_steps, **kwargs)
 
 

@@ -81,12 +81,12 @@ class Line:
         self._descriptor = descriptor
         self.doing, self._said = "", 0.0
 
-    def begin(self, doing: str, seconds: float) -> None:
-        """Say what is called next, and how long it may take."""
+    def begin(self, doing: str, seconds: float, where: Callable[[], str] | None = None) -> None:
+        """Say what is called next, how long it may take, and where it is written, if nothing better will be known."""
         now = time.monotonic()
         if doing != self.doing or now - self._said > BEAT_SECONDS:
             self.doing, self._said = doing, now
-            self.send({"doing": doing, "seconds": seconds + BEAT_SECONDS})
+            self.send({"doing": doing, "seconds": seconds + BEAT_SECONDS, "where": where() if where else ""})
 
     def tell(self, **found: Any) -> None:
         """Tell something of plain values, which is kept whatever happens next."""
@@ -291,7 +291,7 @@ def _settle(output: int) -> None:
 def _listen(process: _Process, reader: int, output: IO[bytes]) -> Heard:
     """Hear the process until it is done, has ended, or does not answer any more."""
     told: dict[str, list[Any]] = {}
-    doing, seconds, rest = "start", START_SECONDS, b""
+    doing, seconds, where, rest = "start", START_SECONDS, "", b""
     begun = since = time.monotonic()
     while True:
         status = process.look()  # before its last words are read
@@ -302,7 +302,7 @@ def _listen(process: _Process, reader: int, output: IO[bytes]) -> Heard:
             if "doing" in message:
                 since = time.monotonic()
                 begun = since if message["doing"] != doing else begun
-                doing, seconds = message["doing"], message["seconds"]
+                doing, seconds, where = message["doing"], message["seconds"], message["where"]
             elif "bug" in message:
                 raise RuntimeError(f"in the process that tries the environment:\n{message['bug']}")
             elif "done" in message:
@@ -314,13 +314,13 @@ def _listen(process: _Process, reader: int, output: IO[bytes]) -> Heard:
             if doing == "start":
                 output.seek(0)
                 raise RuntimeError(f"the process that tries the environment did not start:\n{output.read().decode()}")
-            return Heard(told, End(doing, _way(status), _place(output)))
+            return Heard(told, End(doing, _way(status), _place(output) or where))
         now = time.monotonic()
         if status is None and now - since >= seconds:
             os.kill(process.pid, signal.SIGABRT)  # it leaves a traceback
             time.sleep(LOOK_SECONDS)
             how = f"does not return within {seconds - BEAT_SECONDS:g} s"
-            return Heard(told, End(doing, how, _place(output), is_hang=True))
+            return Heard(told, End(doing, how, _place(output) or where, is_hang=True))
         if begun <= now - PATIENCE_SECONDS:
             begun = math.inf
             console.say(f"trying the environment: {doing} takes its time; it may take {seconds - BEAT_SECONDS:g} s")

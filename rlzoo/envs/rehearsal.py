@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import inspect
-import re
 import sys
 import time
 import warnings
@@ -11,7 +10,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import FrameType
-from typing import Any, NamedTuple, SupportsFloat
+from typing import Any, NamedTuple
 
 import gymnasium
 import numpy as np
@@ -19,12 +18,13 @@ from gymnasium.envs.registration import load_env_creator
 
 from rlzoo import errors, registry
 from rlzoo.config.schema import MAX_UNLIMITED
-from rlzoo.envs import baseline, check, old_gym, registration, returns, spaces, wrappers
-from rlzoo.envs.contract import Contract, ContractError
+from rlzoo.envs import baseline, check, old_gym, raised, registration, returns, spaces, wrappers
+from rlzoo.envs.contract import ContractError
+from rlzoo.envs.look import look_at, outermost_written, own_method, written
 from rlzoo.envs.make import has_step_limit, make_raw
 from rlzoo.envs.probe import RESET_FACTOR, START_SECONDS, Line
 from rlzoo.errors import Problem, RlzooError
-from rlzoo.registry import did_you_mean, nearest
+from rlzoo.registry import did_you_mean
 
 N_STEPS = 100
 """Steps that are played at most."""
@@ -35,10 +35,7 @@ GOALS = 8
 """Steps whose goals are asked about at once."""
 CLOSE_SECONDS = 10.0
 """How long `close` may take at most: it is no reason not to train."""
-_OF_A_LIBRARY = 2
-"""`errors.distance` of what the author of an environment has not written."""
 _IMPORT = "the import of its modules"
-_SPACES = ("observation_space", "action_space")
 _GYMNASIUM_EXTRAS = {"gymnasium.envs.box2d": "box2d", "gymnasium.envs.mujoco": "mujoco"}
 
 
@@ -53,7 +50,7 @@ def rehearse(question: Mapping[str, Any], line: Line, spec: Any = None) -> None:
     """
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        _Rehearsal(question, line).run(spec)
+        Rehearsal(question, line).run(spec)
 
 
 class _Step(NamedTuple):
@@ -66,7 +63,9 @@ class _EndedError(Exception):
     """The environment raised, which has been told."""
 
 
-class _Rehearsal:
+class Rehearsal:
+    """One environment, tried from its import to its end."""
+
     def __init__(self, question: Mapping[str, Any], line: Line) -> None:
         self.env: Mapping[str, Any] = question["env"]
         self.env_id: str = question["env_id"]
@@ -114,7 +113,7 @@ class _Rehearsal:
                 made = self.make_raw(render_mode)
         except _EndedError:
             return None
-        return _look_at(made, self)
+        return look_at(made, self)
 
     def make_raw(self, render_mode: str | None = None) -> gymnasium.Env:
         kwargs, max_steps = self.env["kwargs"], self.env["max_steps"]
@@ -162,7 +161,7 @@ class _Rehearsal:
             try:
                 env = wrappers.preview(env, {name: options})
                 if ":" in name:
-                    env = _look_at(env, self)
+                    env = look_at(env, self)
                 if name == "action_masker":
                     env.reset(seed=0)
             except _EndedError:
@@ -202,7 +201,7 @@ class _Rehearsal:
     def action(self, env: gymnasium.Env) -> Any:
         """A random action; where masks are asked for, one that is valid."""
         space = env.action_space
-        method = _own_method(env, "action_masks") if self.use.masks else None
+        method = own_method(env, "action_masks") if self.use.masks else None
         if method is None:
             return space.sample()
         with self.calling("action_masks()", self.env["step_timeout"], method=method):
@@ -214,7 +213,7 @@ class _Rehearsal:
 
     def goals(self, env: gymnasium.Env, steps: list[_Step]) -> None:
         """Ask for the rewards of the goals that these steps had, as hindsight does with others."""
-        method = _own_method(env, "compute_reward")
+        method = own_method(env, "compute_reward")
         if method is None or not all(isinstance(step.observation, Mapping) for step in steps):
             return  # it is no environment of goals, which the algorithm says
         achieved, desired = (
@@ -237,7 +236,7 @@ class _Rehearsal:
         try:
             made.reset(seed=0)
             made.step(made.action_space.sample())
-            method = _written(made, "render")
+            method = written(made, "render")
             with self.calling("render()", self.env["step_timeout"], method=method):
                 picture = made.render()
             self.tell_misfits(list(returns.of_render(picture)), method)
@@ -251,7 +250,7 @@ class _Rehearsal:
 
         self.is_close = False
         with self.calling("the check by Gymnasium and Stable-Baselines3", self.start_seconds):
-            findings = list(run(lambda: _outermost_written(self.make_raw())))
+            findings = list(run(lambda: outermost_written(self.make_raw())))
         said = {topic for topic, _ in self._seen}
         for finding in findings:
             if not said.intersection(finding.topics()):
@@ -282,9 +281,10 @@ class _Rehearsal:
         Raises:
             _EndedError: in place of what was raised.
         """
-        self.line.begin(what, seconds)
+        self.returned = 0
+        self.line.begin(what, seconds, lambda: self.where(method))
         around, folder = (sys.getprofile(), self._watched), Path.cwd()
-        self._watched, self.returned = getattr(method, "__code__", None), 0
+        self._watched = getattr(method, "__code__", None)
         sys.setprofile(self._profile if self.is_close else None)
         try:
             yield
@@ -305,7 +305,7 @@ class _Rehearsal:
     ) -> None:
         at = "env.kwargs" if self.env["kwargs"] and what == "__init__()" else "env.id"
         where = errors.author_line(error) or ""
-        is_of_library = where.startswith("<") or errors.distance(str(Path(where).absolute())) >= _OF_A_LIBRARY
+        is_of_library = where.startswith("<") or errors.distance(str(Path(where).absolute())) >= raised.OF_A_LIBRARY
         if is_of_library and not self.is_known:
             where = self.where(method)
         if isinstance(error, RlzooError) and not isinstance(error, ContractError):
@@ -313,10 +313,10 @@ class _Rehearsal:
             self.tell_problems([Problem(at, message, error.hint, where, error.code)])
             return
         self.has_raised = True
-        message, hint = _in_words(what, error)
+        message, hint = raised.in_words(what, error)
         if what == "__init__()":
             is_written = not (is_of_library or isinstance(error, ContractError))
-            said, hint = (message, hint) if is_written else _why_not_made(error, method)
+            said, hint = (message, hint) if is_written else raised.why_not_made(error, method)
             message = f"{self.env_id} cannot be made: {said}"
         if grave:
             self.tell_problems([Problem(at, message, hint or given, where)])
@@ -348,10 +348,10 @@ class _Rehearsal:
     def where(self, method: Any) -> str:
         """The line that a method returned at last, or where it begins."""
         code = getattr(method, "__code__", None)
-        if code is not None and errors.distance(code.co_filename) < _OF_A_LIBRARY:
+        if code is not None and errors.distance(code.co_filename) < raised.OF_A_LIBRARY:
             return errors.line_in(code.co_filename, self.returned or code.co_firstlineno)
         # a class, or it has no such method: Gymnasium's own is all it has
-        return _line_of_class(method if inspect.isclass(method) else type(getattr(method, "__self__", None)))
+        return raised.line_of_class(method if inspect.isclass(method) else type(getattr(method, "__self__", None)))
 
     def _is_new(self, topic: str, what: str) -> bool:
         is_new = (topic, what) not in self._seen
@@ -375,149 +375,12 @@ class _Rehearsal:
         return len(text)
 
 
-class Look(gymnasium.Wrapper):
-    """Directly around what an author wrote: tells what is wrong with what it returns, and hands on what can be."""
-
-    transparent = True
-
-    def __init__(self, env: gymnasium.Env, rehearsal: _Rehearsal, *, old: bool = False) -> None:
-        super().__init__(env)
-        self._rehearsal, self._old = rehearsal, old
-        self._seconds = float(rehearsal.env["step_timeout"])
-        self._methods = _written(env, "reset"), _written(env, "step")
-
-    @property
-    def spec(self) -> Any:  # type: ignore[override]
-        return self.env.spec
-
-    def reset(self, **given: Any) -> tuple[Any, dict[str, Any]]:
-        if not self._rehearsal.is_watched:
-            return self.env.reset(**given)
-        method = self._methods[0]
-        with self._rehearsal.calling("reset()", RESET_FACTOR * self._seconds, method=method):
-            result = self.env.reset(**given)
-        if not self._rehearsal.is_close:
-            return result
-        misfits, values = returns.of_reset(result, self.env.observation_space, old=self._old)
-        self._rehearsal.tell_misfits(misfits, method)
-        return self._readable(result, values, misfits)
-
-    def step(self, action: Any) -> tuple[Any, SupportsFloat, bool, bool, dict[str, Any]]:
-        if not self._rehearsal.is_watched:
-            return self.env.step(action)
-        method = self._methods[1]
-        given = f"it was given the action {errors.show(action)}, of {errors.show(self.action_space)}"
-        with self._rehearsal.calling("step()", self._seconds, method=method, given=given):
-            result = self.env.step(action)
-        if not self._rehearsal.is_close:
-            return result
-        misfits, values = returns.of_step(result, self.env.observation_space, old=self._old)
-        self._rehearsal.tell_misfits(misfits, method)
-        return self._readable(result, values, misfits)
-
-    def _readable(self, result: Any, values: Any, misfits: list[returns.Misfit]) -> Any:
-        """What can be played on with: as it was returned, or what is made of it where that would be refused."""
-        if not any(misfit.is_grave for misfit in misfits):
-            return result if self._old else values
-        return self.observation_space.sample(), *values[1:]
-
-
-def _look_at(made: gymnasium.Env, rehearsal: _Rehearsal) -> gymnasium.Env:
-    """With a look put around the part of an environment that its author wrote."""
-    layer, above = _written_layer(made)
-    looked = Look(layer, rehearsal, old=isinstance(above, old_gym.OldGym))
-    if above is None:
-        return looked
-    above.env = looked
-    return made
-
-
-def _written_layer(made: gymnasium.Env) -> tuple[gymnasium.Env, gymnasium.Wrapper | None]:
-    """The part of an environment that its author wrote, and what is directly around it."""
-    above: gymnasium.Wrapper | None = None
-    layer = made
-    while isinstance(layer, gymnasium.Wrapper) and old_gym.is_known(type(layer).__module__):
-        above, layer = layer, layer.env
-    return layer, above
-
-
-def _outermost_written(made: gymnasium.Env) -> gymnasium.Env:
-    """That part as an environment of Gymnasium's API."""
-    layer, above = _written_layer(made)
-    return above if isinstance(above, old_gym.OldGym) and above.differences else layer
-
-
-def _own_method(env: Any, name: str) -> Any:
-    """A method of the outermost layer that has it, as it was written; None if none has."""
-    while env is not None:
-        if not isinstance(env, Contract) and hasattr(env, name):
-            return getattr(env, name)
-        env = env.env if isinstance(env, gymnasium.Wrapper) else None
-    return None
-
-
-def _written(env: Any, name: str) -> Any:
-    """The method of an environment that its author can change: of the outermost of its layers that has one of his."""
-    layer = env
-    found: list[tuple[int, int, Any]] = []
-    while layer is not None:
-        method = inspect.unwrap(getattr(layer, name, None))  # type: ignore[arg-type]
-        if (code := getattr(method, "__code__", None)) is not None:
-            found.append((errors.distance(code.co_filename), len(found), method))
-        layer = layer.env if isinstance(layer, gymnasium.Wrapper) else None
-    return min(found)[2] if found else None
-
-
 def _creator(env_id: str) -> Any:
     """What makes an environment: mostly its class."""
     with suppress(Exception):
         entry_point = gymnasium.registry[env_id.rpartition(":")[2]].entry_point
         return load_env_creator(entry_point) if isinstance(entry_point, str) else entry_point
     return None
-
-
-def _line_of_class(kind: type) -> str:
-    """Where the constructor of a class begins, else the class."""
-    code = getattr(getattr(kind, "__init__", None), "__code__", None)
-    if code is not None and errors.distance(code.co_filename) < _OF_A_LIBRARY:
-        return errors.line_in(code.co_filename, code.co_firstlineno)
-    with suppress(OSError, TypeError):  # it was not written in a file
-        return errors.line_in(str(inspect.getsourcefile(kind)), inspect.getsourcelines(kind)[1])
-    return ""
-
-
-def _in_words(what: str, error: BaseException) -> tuple[str, str]:
-    """What a method did instead of returning, and what may help."""
-    if (misfit := old_gym.explained(error)) is not None:
-        return f"{what}: {misfit.message}", misfit.hint
-    if isinstance(error, SystemExit):
-        hint = "raise an error where something is wrong; the end of an episode is terminated=True"
-        return f"{what} ends the process: sys.exit({error.code!r})", hint
-    text = _text_of(error)
-    return f"{what} raises {type(error).__name__}{f': {text}' if text else ''}", ""
-
-
-def _why_not_made(error: BaseException, creator: Any) -> tuple[str, str]:
-    """What Gymnasium or Python says of a class that is no environment, in our words, and what may help."""
-    text = _text_of(error)
-    if match := re.search(r"^(\w+_space) must be a space", text):
-        name = match[1]
-        code = getattr(getattr(creator, "__init__", None), "__code__", None)
-        near = nearest(name, [each for each in getattr(code, "co_names", ()) if each not in _SPACES], 1)
-        instead = f", and sets self.{near[0]}" if near else ""
-        return f"__init__() must set self.{name} to one of gymnasium.spaces{instead}", ""
-    if match := re.search(r"must inherit from the gymnasium.Env class, actual class: <class '(.*)'>", text):
-        return f"{match[1]} must inherit from gymnasium.Env", ""
-    if match := re.search(r"missing \d+ required [\w-]+ arguments?: (.*)", text):
-        names = re.findall(r"'(\w+)'", match[1])
-        return text, " ".join(f"env.kwargs.{name}=…" for name in names) + " says it, or give it a default"
-    if isinstance(error, AttributeError) and inspect.ismodule(error.obj):
-        return f"its entry_point is wrong: {text}{did_you_mean(str(error.name), vars(error.obj))}", ""
-    return re.sub(r"\s*(See )?https?://\S*", "", text), ""
-
-
-def _text_of(error: BaseException) -> str:
-    return " ".join(str(error).partition(" was raised from the environment creator")[0].split())
 
 
 def _made_notices(made: Any, env: Mapping[str, Any]) -> list[str]:
@@ -542,7 +405,7 @@ def _look_up(env_id: str, env: Mapping[str, Any]) -> list[Problem]:
         where = errors.author_line(error) or ""
         return [Problem(key, error.message.removesuffix(f" ({where})"), error.hint, where, error.code)]
     except BaseException as error:
-        message, hint = _in_words(_IMPORT, error)
+        message, hint = raised.in_words(_IMPORT, error)
         return [Problem(key, message, hint, errors.author_line(error) or "")]
     spec = gymnasium.registry.get(name)
     if spec is None:

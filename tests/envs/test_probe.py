@@ -148,6 +148,13 @@ def test_what_a_method_does_instead_of_returning_is_told_with_its_line(tried, me
         assert problem.hint == "env.step_timeout=3 waits longer"
 
 
+@pytest.mark.parametrize("method", RAISES)
+def test_where_a_process_left_no_word_the_method_is_named(tried, method):
+    problem = only(tried(RAISES[method].format("os.kill(os.getpid(), 9)")))
+    assert f"{method}() crashes the process (SIGKILL)" in problem.message
+    assert problem.where.rpartition(":")[2] == str(int(line_of("# here").rpartition(":")[2]) - 1)
+
+
 RETURNS = [
     ("step", "self.look(), 1.0, False, False", "step() must return five values", "4 values"),
     ("step", "None", "step() must return five values", "not nothing"),

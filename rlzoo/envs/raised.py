@@ -1,0 +1,60 @@
+"""What an environment raised instead of returning, in words for its author, and where he can change it."""
+
+from __future__ import annotations
+
+import inspect
+import re
+from contextlib import suppress
+from typing import Any
+
+from rlzoo import errors
+from rlzoo.envs import old_gym
+from rlzoo.registry import did_you_mean, nearest
+
+OF_A_LIBRARY = 2
+"""`errors.distance` of what the author of an environment has not written."""
+_SPACES = ("observation_space", "action_space")
+
+
+def in_words(what: str, error: BaseException) -> tuple[str, str]:
+    """What a method did instead of returning, and what may help."""
+    if (misfit := old_gym.explained(error)) is not None:
+        return f"{what}: {misfit.message}", misfit.hint
+    if isinstance(error, SystemExit):
+        hint = "raise an error where something is wrong; the end of an episode is terminated=True"
+        return f"{what} ends the process: sys.exit({error.code!r})", hint
+    text = _text_of(error)
+    return f"{what} raises {type(error).__name__}{f': {text}' if text else ''}", ""
+
+
+def why_not_made(error: BaseException, creator: Any) -> tuple[str, str]:
+    """What Gymnasium or Python says of a class that is no environment, in our words, and what may help."""
+    text = _text_of(error)
+    if match := re.search(r"^(\w+_space) must be a space", text):
+        name = match[1]
+        code = getattr(getattr(creator, "__init__", None), "__code__", None)
+        near = nearest(name, [each for each in getattr(code, "co_names", ()) if each not in _SPACES], 1)
+        instead = f", and sets self.{near[0]}" if near else ""
+        return f"__init__() must set self.{name} to one of gymnasium.spaces{instead}", ""
+    if match := re.search(r"must inherit from the gymnasium.Env class, actual class: <class '(.*)'>", text):
+        return f"{match[1]} must inherit from gymnasium.Env", ""
+    if match := re.search(r"missing \d+ required [\w-]+ arguments?: (.*)", text):
+        names = re.findall(r"'(\w+)'", match[1])
+        return text, " ".join(f"env.kwargs.{name}=…" for name in names) + " says it, or give it a default"
+    if isinstance(error, AttributeError) and inspect.ismodule(error.obj):
+        return f"its entry_point is wrong: {text}{did_you_mean(str(error.name), vars(error.obj))}", ""
+    return re.sub(r"\s*(See )?https?://\S*", "", text), ""
+
+
+def line_of_class(kind: type) -> str:
+    """Where the constructor of a class begins, else the class."""
+    code = getattr(getattr(kind, "__init__", None), "__code__", None)
+    if code is not None and errors.distance(code.co_filename) < OF_A_LIBRARY:
+        return errors.line_in(code.co_filename, code.co_firstlineno)
+    with suppress(OSError, TypeError):  # it was not written in a file
+        return errors.line_in(str(inspect.getsourcefile(kind)), inspect.getsourcelines(kind)[1])
+    return ""
+
+
+def _text_of(error: BaseException) -> str:
+    return " ".join(str(error).partition(" was raised from the environment creator")[0].split())
