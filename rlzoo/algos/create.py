@@ -68,7 +68,7 @@ def create_own(
     if seed is not None:
         seed_everything(seed)  # after torch was imported
         env.seed(seed)
-    values = resolve(hyperparams, find_signature(spec), policy="", n_actions=1)
+    values = resolve(hyperparams, find_signature(spec), policy="", action_shape=())
     offered = {"seed": seed, "device": device}
     taken = signature(cls).parameters
     algorithm: Algorithm = cls(env, **values, **{key: value for key, value in offered.items() if key in taken})
@@ -127,9 +127,8 @@ SMALLEST: Mapping[str, Mapping[str, int]] = {
 def sb3_keywords(spec: AlgoSpec, values: Mapping[str, Any], action_space: Space) -> dict[str, Any]:
     """The constructor's keywords, with data resolved to objects; `policy` is among them, no longer `auto`."""
     policy = values["policy"]
-    n_actions = int(action_space.shape[0]) if action_space.shape else 1
     hyperparams = {key: value for key, value in values.items() if key != "policy"}
-    return {"policy": policy} | resolve(hyperparams, find_signature(spec), policy, n_actions)
+    return {"policy": policy} | resolve(hyperparams, find_signature(spec), policy, action_space.shape or ())
 
 
 def policy_for(policy: str, spec: AlgoSpec, observation_space: Space) -> str:
@@ -147,32 +146,34 @@ def policy_for(policy: str, spec: AlgoSpec, observation_space: Space) -> str:
     return choose_policy(tuple(find_signature(spec).policies), kind)
 
 
-def resolve(values: Mapping[str, Any], signature: Signature, policy: str, n_actions: int) -> dict[str, Any]:
+def resolve(
+    values: Mapping[str, Any], signature: Signature, policy: str, action_shape: tuple[int, ...]
+) -> dict[str, Any]:
     """The constructor's keywords from checked configuration values.
 
     Args:
         values: the configuration, without `policy`.
         signature: keywords of the algorithm and of what it builds.
         policy: the name of the policy.
-        n_actions: dimensions of a continuous action, for noise.
+        action_shape: of continuous actions, for noise.
     """
-    return _keywords(values, signature.keywords, signature, policy, n_actions)
+    return _keywords(values, signature.keywords, signature, policy, action_shape)
 
 
 def _keywords(
-    values: Mapping[str, Any], keywords: Fields, signature: Signature, policy: str, n_actions: int
+    values: Mapping[str, Any], keywords: Fields, signature: Signature, policy: str, action_shape: tuple[int, ...]
 ) -> dict[str, Any]:
     resolved = {}
     for key, value in values.items():
         nested = signature.nested(key, values, keywords, policy)
         if nested is not None and value is not None:
-            resolved[key] = _keywords(value, nested, signature, policy, n_actions)
+            resolved[key] = _keywords(value, nested, signature, policy, action_shape)
         else:
-            resolved[key] = _value(value, keywords[key].words if key in keywords else (), n_actions)
+            resolved[key] = _value(value, keywords[key].words if key in keywords else (), action_shape)
     return resolved
 
 
-def _value(value: Any, words: Sequence[str], n_actions: int) -> Any:
+def _value(value: Any, words: Sequence[str], action_shape: tuple[int, ...]) -> Any:
     for word in words:
         if word in CLASSES and isinstance(value, str):
             return load(lookup(CLASSES[word], value, word.replace("_", " ")))
@@ -180,7 +181,7 @@ def _value(value: Any, words: Sequence[str], n_actions: int) -> Any:
         if "schedule" in words:
             return schedule(value)
         if "noise" in words:
-            return noise(value, n_actions)
+            return noise(value, action_shape)
         if "networks" in words:
             return {name: [int(size) for size in sizes] for name, sizes in value.items()}
     elif isinstance(value, Sequence) and not isinstance(value, str):
@@ -228,8 +229,8 @@ def _cosine(start: float, end: float, done: Any) -> Any:
     return end + (start - end) * (1 + np.cos(np.pi * done)) / 2
 
 
-def noise(value: Mapping[str, Any], n_actions: int) -> Any:
-    """Action noise from `{normal: sigma}` or `{normal: {mean: 0, sigma: 0.1}}`, the same in each of `n_actions`."""
+def noise(value: Mapping[str, Any], action_shape: tuple[int, ...]) -> Any:
+    """Action noise from `{normal: sigma}` or `{normal: {mean: 0, sigma: 0.1}}`, the same for all of an action."""
     import numpy as np
 
     ((name, given),) = value.items()
@@ -237,5 +238,5 @@ def noise(value: Mapping[str, Any], n_actions: int) -> Any:
     options.setdefault("mean", 0.0)
     for key in ("mean", "sigma", "initial_noise"):
         if options.get(key) is not None:
-            options[key] = np.broadcast_to(np.asarray(options[key], dtype=float), (n_actions,)).copy()
+            options[key] = np.broadcast_to(np.asarray(options[key], dtype=float), action_shape).copy()
     return load(lookup(NOISES, name, "action noise"))(**options)

@@ -190,6 +190,8 @@ def _vector_wrapped(env: VecEnv, cfg: EnvConfig, gamma: float, training: bool) -
     from stable_baselines3.common.vec_env import VecFrameStack, VecNormalize, VecTransposeImage
 
     if cfg.normalize is not False:
+        if cfg.frame_stack is None and _has_channels_last(env.observation_space):
+            env = VecTransposeImage(env)  # within: a replay buffer keeps what goes into the normalisation
         options: dict[str, Any] = {"gamma": gamma}
         options |= cfg.normalize if isinstance(cfg.normalize, Mapping) else {}
         if not training:

@@ -1,10 +1,9 @@
-"""One space of every kind that an environment may have, an environment with any two of them, and short trainings."""
+"""One space of every kind that an environment may have."""
 
 from __future__ import annotations
 
 from typing import Any
 
-import gymnasium
 import numpy as np
 from gymnasium.spaces import Box, Dict, Discrete, Graph, MultiBinary, MultiDiscrete, OneOf, Sequence, Space, Text, Tuple
 
@@ -191,55 +190,3 @@ ACTIONS |= {
 ACTIONS |= {
     "image": image(2, 3, 3),
 }
-
-
-class AnySpaces(gymnasium.Env):
-    """Draws its observations from a space, and takes nothing for an action that is not in the other.
-
-    Episodes take five steps and end both ways. Discrete states have dynamics (each leads to the next), finite actions
-    have masks that allow all, goals have rewards.
-    """
-
-    def __init__(self, observation: Space, action: Space, length: int = 5) -> None:
-        self.observation_space, self.action_space, self.length = observation, action, length
-        self.observation_space.seed(0)
-        self.episodes = 0
-        if isinstance(observation, Discrete) and isinstance(action, Discrete) and observation.n * action.n < 100:
-            n, n_actions = int(observation.n), int(action.n)
-            moves = [[(1.0, (state + 1) % n, 1.0, state == n - 1)] for state in range(n)]
-            self.P = {state: {move: moves[state] for move in range(n_actions)} for state in range(n)}
-            self.initial_state_distrib = np.full(n, 1 / n)
-
-    def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[Any, dict[str, Any]]:
-        super().reset(seed=seed)
-        self.t, self.episodes = 0, self.episodes + 1
-        return self.observation_space.sample(), {}
-
-    def step(self, action: Any) -> tuple[Any, float, bool, bool, dict[str, Any]]:
-        assert holds(self.action_space, action), f"{action!r} is not in {self.action_space}"
-        self.t += 1
-        over = self.t >= self.length
-        terminated = over and self.episodes % 2 == 0
-        return self.observation_space.sample(), float(self.np_random.random()), terminated, over and not terminated, {}
-
-    def compute_reward(self, achieved: np.ndarray, desired: np.ndarray, infos: Any) -> np.ndarray:
-        different = np.asarray(achieved) != np.asarray(desired)
-        return -different.reshape(len(different), -1).any(axis=1).astype(np.float32)
-
-    def action_masks(self) -> np.ndarray:
-        space = self.action_space
-        if isinstance(space, MultiDiscrete):
-            return np.ones(int(space.nvec.sum()), dtype=bool)
-        n = int(space.n) if isinstance(space, Discrete) else 2 * int(np.prod(space.shape or ()))
-        return np.ones(n, dtype=bool)
-
-
-def holds(space: Space, action: Any) -> bool:
-    """Whether an action is what the space holds, whatever the type that its numbers are in."""
-    given = np.asarray(action)
-    if isinstance(space, Box):
-        slack = 1e-5 * np.maximum(1, np.abs(given)) if space.dtype.kind == "f" else 0
-        inside = np.all(given >= space.low.astype(float) - slack) and np.all(given <= space.high.astype(float) + slack)
-        whole = space.dtype.kind == "f" or np.all(given == np.round(given))
-        return given.shape == space.shape and bool(inside) and bool(whole)
-    return space.contains(given.astype(space.dtype) if space.dtype is not None and given.dtype.kind in "iu" else action)

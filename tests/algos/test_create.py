@@ -46,11 +46,11 @@ def test_schedules_are_stable_baselines3s_own_where_it_has_them() -> None:
 
 
 def test_noise() -> None:
-    normal = noise({"normal": 0.1}, 3)
+    normal = noise({"normal": 0.1}, (3,))
     assert isinstance(normal, NormalActionNoise)
     assert normal._mu.tolist() == [0, 0, 0]
     assert normal._sigma.tolist() == [0.1, 0.1, 0.1]
-    ou = noise({"ornstein_uhlenbeck": {"mean": 0.5, "sigma": [0.1, 0.2], "theta": 0.3}}, 2)
+    ou = noise({"ornstein_uhlenbeck": {"mean": 0.5, "sigma": [0.1, 0.2], "theta": 0.3}}, (2,))
     assert isinstance(ou, OrnsteinUhlenbeckActionNoise)
     assert (ou._mu.tolist(), ou._sigma.tolist(), ou._theta, ou._dt) == ([0.5, 0.5], [0.1, 0.2], 0.3, 0.01)
 

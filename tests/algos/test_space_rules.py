@@ -8,129 +8,36 @@ After a change of the kinds or of the libraries: `python -m tests.algos.test_spa
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
-from dataclasses import replace
+from collections.abc import Iterator, Mapping
 from functools import cache
 from pathlib import Path
 from typing import Any
 
-import gymnasium
-import numpy as np
 import pytest
-import torch
-from gymnasium import spaces as gs
 
-from rlzoo.algos.create import create
-from rlzoo.algos.schema.check import check as check_algo
 from rlzoo.algos.specs import ALGOS
-from rlzoo.config.compose import compose
-from rlzoo.config.parse import parse
-from rlzoo.config.schema import AlgoConfig, EnvConfig
-from rlzoo.envs import spaces
-from rlzoo.envs.make import make
-from rlzoo.errors import RlzooError
-from tests.algos.conftest import defaults
-from tests.algos.space_kinds import ACTIONS, GOALS, OBSERVATIONS, AnySpaces, box
+from tests.algos.short_trainings import failure, refusal
+from tests.algos.space_kinds import ACTIONS, GOALS, OBSERVATIONS
 
 VERDICTS = Path(__file__).with_name("space_verdicts.json")
-SMALL = {
-    "n_steps": 8,
-    "batch_size": 4,
-    "n_epochs": 1,
-    "learning_starts": 8,
-    "buffer_size": 64,
-    "train_freq": 4,
-    "n_delta": 2,
-    "population_size": 2,
-    "net_arch": [8],
-    "policy_kwargs": {"net_arch": [8]},
-}
 HER = [f"{name}-her" for name in ("dqn", "qrdqn", "sac", "td3", "ddpg", "tqc", "crossq")]
 """Algorithms with hindsight replay."""
-
-
-@cache
-def config(algo: str) -> AlgoConfig:
-    """Of `algo` or `algo-her`, so that 40 steps are several updates."""
-    name, _, variant = algo.partition("-")
-    known = defaults(name)
-    given = dict(SMALL)
-    if ALGOS[name].family == "off_policy":
-        given["n_steps"] = 1
-    if name == "ppo_lstm":
-        given["policy_kwargs"] = {"net_arch": [8], "lstm_hidden_size": 8}
-    if variant:
-        given |= {"replay_buffer_class": "her", "learning_starts": 20}
-    given = {key: value for key, value in given.items() if key in known.hyperparams}
-    return replace(known, hyperparams={**known.hyperparams, **given})
-
-
-def questions(algo: str) -> Iterator[tuple[str, gs.Space, gs.Space]]:
-    """A name, an observation space and an action space: each kind of the one, with the plainest of the other."""
-    spec = ALGOS[algo.partition("-")[0]]
-    observed = gs.Discrete(3) if spec.observation_spaces == ("Discrete",) else box(3)
-    observed = GOALS["box"] if algo in HER else observed
-    acts = gs.Discrete(2) if "Discrete" in spec.action_spaces else box(2)
-    for name, kind in (GOALS if algo in HER else OBSERVATIONS).items():
-        yield f"observation {name}", kind, acts
-    for name, kind in () if algo in HER else ACTIONS.items():
-        yield f"action {name}", observed, kind
-
-
-def n_envs(algo: str) -> int:
-    return 1 if ALGOS[algo.partition("-")[0]].family == "planning" else 2
-
-
-def refusal(algo: str, observation: gs.Space, action: gs.Space) -> str:
-    """What the preflight has against it; nothing if it passes."""
-    cfg = config(algo)
-    try:
-        seen = str(spaces.channels_first(spaces.of(observation)))
-    except RlzooError as error:
-        return error.message
-    problems, _ = check_algo(
-        {"name": cfg.name, **cfg.hyperparams},
-        observation_space=seen,
-        action_space=str(spaces.of(action, acts=True)),
-        n_envs=n_envs(algo),
-        total_timesteps=1000,
-        typed=lambda key: True,
-    )
-    return "; ".join(map(str, problems))
-
-
-@cache
-def _any_env() -> EnvConfig:
-    return parse(compose("train", ["algo=ppo", "env=gym", "env.id=AnySpaces-v0"]).values).env
-
-
-def failure(algo: str, observation: gs.Space, action: gs.Space, **env_changes: Any) -> str:
-    """What goes wrong in a training of 40 steps, in its state or in acting as was learned; nothing if all is well."""
-    gymnasium.registry.pop("AnySpaces-v0", None)
-    gymnasium.register("AnySpaces-v0", lambda **_: AnySpaces(observation, action), disable_env_checker=True)
-    spec = ALGOS[algo.partition("-")[0]]
-    cfg = replace(_any_env(), **{"n_envs": n_envs(algo), **env_changes})
-    env = None
-    try:
-        env = make(cfg, n_envs=cfg.n_envs, seed=0, on_nan="stop")
-        algorithm = create(config(algo), env, seed=0, device="cpu")
-        algorithm.learn(40)
-        for name, tensor in algorithm.state().tensors.items():
-            assert np.isfinite(np.asarray(torch.as_tensor(tensor), dtype=float)).all(), f"{name} is not finite"
-        observed, state, start = env.reset(), None, np.ones(cfg.n_envs, dtype=bool)
-        masks = np.stack(env.env_method("action_masks")) if spec.masked else None
-        for deterministic in (True, False):
-            acts, state = algorithm.predict(observed, state, start, deterministic, masks)
-            observed = env.step(acts)[0]
-    except Exception as error:
-        return f"{type(error).__name__}: {error}"
-    finally:
-        if env is not None:
-            env.close()
-    return ""
-
-
 ASKED = [*ALGOS, *HER]
+
+
+def questions(algo: str) -> Iterator[tuple[str, tuple[str, str, str, Mapping[str, Any], Mapping[str, Any]]]]:
+    """A name, and what is asked: each kind of observation with the plainest actions, then the other way round."""
+    name = algo.removesuffix("-her")
+    spec = ALGOS[name]
+    action = "discrete-2" if "Discrete" in spec.action_spaces else "box"
+    if algo in HER:
+        for kind in GOALS:
+            yield f"goals {kind}", (name, f"goals-{kind}", action, {}, {"replay_buffer_class": "her"})
+        return
+    for kind in OBSERVATIONS:
+        yield f"observation {kind}", (name, kind, action, {}, {})
+    for kind in ACTIONS:
+        yield f"action {kind}", (name, "discrete" if spec.observation_spaces == ("Discrete",) else "box", kind, {}, {})
 
 
 @cache
@@ -141,21 +48,21 @@ def refused(algo: str) -> list[str]:
 
 @pytest.mark.parametrize("algo", ASKED)
 def test_the_rules_refuse_what_the_table_says(algo: str) -> None:
-    assert [name for name, *pair in questions(algo) if refusal(algo, *pair)] == refused(algo)
+    assert [name for name, asked in questions(algo) if refusal(*asked)] == refused(algo)
 
 
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore")
 @pytest.mark.parametrize("algo", ASKED)
 def test_the_table_says_what_fails(algo: str) -> None:
-    assert [name for name, *pair in questions(algo) if failure(algo, *pair)] == refused(algo)
+    assert [name for name, asked in questions(algo) if failure(*asked)] == refused(algo)
 
 
 def write() -> None:
     """Ask all of them, and write the table: algorithms that fail on the same kinds, and these."""
     groups: dict[tuple[str, ...], list[str]] = {}
     for algo in ASKED:
-        fails = tuple(name for name, *pair in questions(algo) if failure(algo, *pair))
+        fails = tuple(name for name, asked in questions(algo) if failure(*asked))
         groups.setdefault(fails, []).append(algo)
     rows = [f"{json.dumps(' '.join(algos))}: {json.dumps(fails)}" for fails, algos in groups.items()]
     VERDICTS.write_text("{\n" + ",\n".join(rows) + "\n}\n")

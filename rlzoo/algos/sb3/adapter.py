@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from inspect import signature
@@ -190,6 +191,10 @@ class _Bridge(BaseCallback):
         self.episode_logger = episode_logger
         self.goes_on = True
         """Whether no callback has ended the training."""
+        self.learning_starts: int | None = None
+        """What the model's own is, while hindsight replay waits for the end of an episode."""
+        self.whole = 0
+        """Where in that buffer a step of a whole episode was last seen."""
         self.log_interval: int | None = None
         """Rollouts from one line of the log to the next, where the algorithm does not see to it itself."""
         self.validates: bool = Distribution._validate_args
@@ -200,12 +205,16 @@ class _Bridge(BaseCallback):
             callback.on_start(self.algorithm)
 
     def _on_rollout_start(self) -> None:
+        self._waited()
         Distribution.set_default_validate_args(self.validates)
         if not hasattr(self.model, "boundary_before_update"):
             self.boundary()
 
     def _on_rollout_end(self) -> None:
         Distribution.set_default_validate_args(False)  # what is NaN in an update makes its losses NaN
+        lengths = getattr(getattr(self.model, "replay_buffer", None), "ep_length", None)
+        if lengths is not None:
+            self._wait_for_episode(lengths)
         if self.log_interval is not None:
             model: Any = self.model
             n_rollouts = model.num_timesteps // (model.n_steps * model.n_envs)
@@ -230,7 +239,24 @@ class _Bridge(BaseCallback):
         self.goes_on = all(answers)
         return self.goes_on
 
+    def _wait_for_episode(self, lengths: np.ndarray) -> None:
+        """Put off the update while hindsight replay holds no whole episode, which Stable-Baselines3 would raise for.
+
+        `lengths` (n_rows, n_envs) are those of the episodes that its steps belong to, 0 if they have not ended.
+        """
+        if not lengths.flat[self.whole]:
+            self.whole = int(lengths.argmax())
+        if not lengths.flat[self.whole]:
+            model: Any = self.model
+            self.learning_starts, model.learning_starts = model.learning_starts, sys.maxsize
+
+    def _waited(self) -> None:
+        if self.learning_starts is not None:
+            model: Any = self.model
+            model.learning_starts, self.learning_starts = self.learning_starts, None
+
     def _on_training_end(self) -> None:
+        self._waited()
         if self.goes_on:  # nothing is half-done: the next rollout would begin here
             sb3_state.begin_rollout(self.model)
             with suppress(Ended):

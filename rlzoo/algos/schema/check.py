@@ -150,6 +150,7 @@ def check(
     n_envs: int,
     total_timesteps: int,
     typed: Callable[[str], bool],
+    stacks_normalized: bool = False,
 ) -> tuple[list[Problem], list[str]]:
     """Check an algorithm's part of a request: every keyword, its type, its range, and what they mean together.
 
@@ -161,6 +162,7 @@ def check(
         n_envs: environments side by side.
         total_timesteps: environment steps of the training.
         typed: whether the user wrote the value of a dotted key, instead of a tuned set that came with rlzoo.
+        stacks_normalized: whether the environment is normalised, and its observations are stacked.
 
     Returns:
         Every problem, and notices about what is allowed but may surprise.
@@ -184,6 +186,7 @@ def check(
         n_envs=n_envs,
         total_timesteps=total_timesteps,
         typed=typed,
+        stacks_normalized=stacks_normalized,
     )
     findings = list(combinations.find(request))
     problems += [finding for finding in findings if isinstance(finding, Problem)]

@@ -83,6 +83,9 @@ def _off_policy(request: Request) -> Findings:
 
 
 def _replay_buffer(request: Request) -> Findings:
+    if request.stacks_normalized and "replay_buffer_class" in request.values:
+        text = f"cannot be with env.frame_stack: the replay of {request.spec.name} keeps raw observations, not stacks"
+        yield Problem("env.normalize", text, "env.frame_stack=null, or env.normalize=false")
     chosen, n_steps = request.get("replay_buffer_class"), request.get("n_steps") or 1
     if "replay_buffer_class" not in request.values:
         return

@@ -144,7 +144,7 @@ def actions(request: Request) -> Findings:
         for other in ALGOS.values()
         if space.kind in other.action_spaces and not _unfit(_ACTIONS, space, other)
     ]
-    others = f"such actions take {', '.join(takers)}" if takers else "no algorithm takes such actions"
+    others = f"{', '.join(takers)} can learn such actions" if takers else "no algorithm takes such actions"
     if allowed and space.kind not in allowed:
         message = f"{request.spec.name} takes {' or '.join(allowed)} actions, and this environment has {space}"
         hint = others if space.kind in NUMBERS else f"{_OWN_WRAPPER} make a MultiDiscrete or a Box of them"
@@ -155,6 +155,9 @@ def actions(request: Request) -> Findings:
         yield Problem("algo.name", message, f"{row.hint}; {others}")
     elif space.kind != "Box" and request.get("use_sde"):
         yield Problem("algo.use_sde", f"explores in continuous actions only, and this environment has {space}")
+    elif not space.shape and "normal" in (request.get("action_noise") or ()):
+        hint = "declare them as a Box of shape (1,), or algo.action_noise={ornstein_uhlenbeck: 0.1}"
+        yield Problem("algo.action_noise", f"normal is for actions that have an axis, not {space}", hint)
 
 
 def observations(request: Request) -> Findings:

@@ -158,7 +158,9 @@ class TabularAgent(ABC):
             message = f"what was restored is of {self._n_rows} environments, not of {env.n_envs}"
             raise RlzooError(message, code=ExitCode.STORAGE)
         if self._states is None:
-            self._states = env.reset()  # also where it is not stepped: checkpoints hold environments that have begun
+            self._states = self._known(
+                env.reset()
+            )  # also where it is not stepped: checkpoints hold environments that have begun
             if dynamics is not None:
                 self._states = np.array([start(dynamics.table.starts, self.generator)])
         hooks.start()
@@ -180,18 +182,27 @@ class TabularAgent(ABC):
         states = self._states
         actions = np.array([self.act(state, index) for index, state in enumerate(states.tolist())])
         step = env.step(actions)
+        finals = self._known(step.final_observation)
         for index, (state, action, next_state) in enumerate(
-            zip(states.tolist(), actions.tolist(), step.final_observation.tolist(), strict=True)
+            zip(states.tolist(), actions.tolist(), finals.tolist(), strict=True)
         ):
             ends = bool(step.terminated[index]), bool(step.truncated[index])
             self.observe(state, action, float(step.reward[index]), *ends, next_state, index)
-        self._states = step.observation
+        self._states = self._known(step.observation)
         self.num_timesteps += env.n_envs
         self.n_episodes += len(step.episodes)
         self._n_recent += len(step.episodes)
         for total, length in step.episodes:
             self._returns, self._lengths = self._returns + total, self._lengths + length
         hooks.log_episodes_of(step)
+
+    def _known(self, states: np.ndarray) -> np.ndarray:
+        """States that were observed, which compiled code looks up in tables without a look at their size."""
+        for state in states.tolist():
+            if not 0 <= state < self.n_states:
+                text = f"the environment is in state {state}, and its states are 0 to {self.n_states - 1}"
+                raise RlzooError(text, "its observation_space says how many there are", ExitCode.TRAINING_FAILED)
+        return states
 
     def _play(self, dynamics: Dynamics, hooks: TrainingHooks, total_timesteps: int) -> None:
         """As many steps in the table as nobody wants to be asked between."""
