@@ -553,3 +553,73 @@ def test_a_script_without_a_guard_and_with_threads_has_its_own_classes_tried(wor
     Path("script.py").write_text(SCRIPT.replace("TEXT", text))
     done = subprocess.run([sys.executable, "script.py"], capture_output=True, text=True, check=True)
     assert "step() must return five values" in done.stdout and "script.py:" in done.stdout
+
+
+TEN = """\
+import gymnasium as gym
+import numpy as np
+from gymnasium import spaces
+
+
+class Thermostat(gym.Env):
+    def __init__(self, target):
+        self.target = target
+        self.observations_space = spaces.Box(low=0, high=1, shape=(3,), dtype=np.float32)
+        self.action_space = spaces.Discrete(3)
+
+    def reset(self, *, seed=None, options=None):
+        super().reset(seed=seed)
+        self.temperature, self.t = self.np_random.uniform(10, 30), 0
+        return self._look()
+
+    def _look(self):
+        return [self.temperature, self.target, self.t, self.temperature - self.target]
+
+    def step(self, action):
+        self.temperature += action[0] - 1
+        self.t += 1
+        error = abs(self.temperature - self.target)
+        reward = None if error < 100 else -error / (self.t - self.t)
+        print("temperature", self.temperature)
+        return self._look(), reward, error > 50, None
+
+
+gym.register(id="Faulty-v0", entry_point="faulty:Thermostate", max_episode_steps=50)
+"""
+MENDED = [
+    (
+        "its entry_point is wrong: module 'faulty' has no attribute 'Thermostate'; did you mean",
+        "Thermostate",
+        "Thermostat",
+    ),
+    ("missing 1 required positional argument: 'target'", "self, target)", "self, target=20.0)"),
+    ("__init__() must set self.observation_space to one of", "observations_space", "observation_space"),
+    ("observation has shape (4,), and observation_space declares (3,)", "shape=(3,)", "shape=(4,)"),
+    ("it was given the action np.int64(", "action[0]", "action"),
+    ("step() must return five values", "error > 50, None", "error > 50, False, None"),
+    ("where info is a dict, not None", "False, None", "False, {}"),
+    ("one number as the reward, not None", "None if error < 100 else -error / (self.t - self.t)", "-error"),
+    ("prints to standard output [faulty.py:25]", '        print("temperature", self.temperature)\n', ""),
+    ("observation_space declares 0 to 1", "low=0, high=1", "low=-200, high=200"),
+    ("not a NumPy array", "return [self.temp", "return np.array([self.temp"),
+    ("", "self.temperature - self.target]", "self.temperature - self.target], np.float32)"),
+    (
+        "reset returns the observation alone",
+        "return self._look()\n\n    def _look",
+        "return self._look(), {}\n\n    def _look",
+    ),
+]
+"""What each message has to say, and how the line that it is about is mended from it."""
+
+
+def test_a_first_environment_is_mended_from_the_messages_alone(tried, monkeypatch):
+    text = TEN
+    for said, faulty, mended in MENDED:
+        monkeypatch.setattr(sys.modules[__name__], "TEMPLATE", text)
+        found = tried("")
+        told = [*(f"{problem} " for problem in found.problems), *found.notices]
+        assert any(said in each for each in told), (said, told)
+        text = text.replace(faulty, mended)
+    monkeypatch.setattr(sys.modules[__name__], "TEMPLATE", text)
+    found = tried("")
+    assert (found.problems, found.notices) == ([], [])
