@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from rlzoo.config.compose import read_keywords
 from rlzoo.config.schema import EnjoyConfig, EvaluateConfig, PlayConfig, RecordConfig, TrainConfig, WatchConfig
+from rlzoo.envs.check import Use
 from rlzoo.errors import ConfigError, Problem
 from rlzoo.evaluation.agent import Agent, explained
 from rlzoo.hub.agents import changed_config, open_run
@@ -247,7 +248,7 @@ def open_player(
     if problems:
         raise ConfigError(problems)
     words = [f"env={cfg.env}", *env_words]
-    return Player(None, _composed(words), tuple(words))
+    return Player(None, _composed(words, films=isinstance(cfg, RecordConfig)), tuple(words))
 
 
 class Evaluated(NamedTuple):
@@ -333,11 +334,11 @@ def watch_problems(values: Mapping[str, Any]) -> list[Problem]:
     return problems
 
 
-def _composed(words: Sequence[str]) -> TrainConfig:
+def _composed(words: Sequence[str], *, films: bool) -> TrainConfig:
     """The configuration of an environment by name, without any algorithm's settings, checked."""
     from rlzoo.console import say
 
-    cfg, composition, found = check_environment(words)
+    cfg, composition, found = check_environment(words, Use(films=films))
     cfg = composition.settled(cfg, found.problems)
     for notice in (*composition.notices, *found.notices):
         say(f"note: {notice}")

@@ -98,6 +98,11 @@ def screen_if_needed(may_repeat: Callable[[], bool]) -> Iterator[Callable[[Calla
         yield attempt
 
 
+def is_about_screens(error: BaseException) -> bool:
+    """Whether an error may come from there being no screen, which a virtual one mends."""
+    return _needs(error, rf"{OFF_SCREEN}|{WINDOWS}")
+
+
 def _needs(error: BaseException | None, words: str) -> bool:
     """Whether an error, or one that it comes from, speaks of this."""
     while error is not None:

@@ -18,7 +18,7 @@ from gymnasium.envs.registration import load_env_creator
 
 from rlzoo import errors, registry
 from rlzoo.config.schema import MAX_UNLIMITED
-from rlzoo.envs import baseline, check, old_gym, raised, registration, returns, spaces, wrappers
+from rlzoo.envs import baseline, check, display, old_gym, raised, registration, returns, spaces, wrappers
 from rlzoo.envs.contract import ContractError
 from rlzoo.envs.look import look_at, outermost_written, own_method, written
 from rlzoo.envs.make import has_step_limit, make_raw
@@ -75,6 +75,7 @@ class Rehearsal:
         self.is_known = False  # whether it is of a library, whose lines are its author's
         self.has_problems = self.has_raised = False
         self.is_close = True  # whether what is returned is looked at
+        self.draws = False
         self.is_watched = True  # whether it is seen how a call ends, and in what time
         self.returned = 0  # the line that the method which is watched returned at
         self._seen: set[tuple[str, str]] = set()
@@ -229,7 +230,7 @@ class Rehearsal:
 
     def film(self) -> None:
         """Make one that draws, and look at a picture of it."""
-        self.is_close = True
+        self.is_close = self.draws = True
         made = self.make(render_mode="rgb_array")
         if made is None:
             return
@@ -303,6 +304,8 @@ class Rehearsal:
     def tell_raised(
         self, what: str, error: BaseException, method: Any = None, *, grave: bool = True, given: str = ""
     ) -> None:
+        if self.draws and display.is_about_screens(error):
+            return  # who films looks for one
         at = "env.kwargs" if self.env["kwargs"] and what == "__init__()" else "env.id"
         where = errors.author_line(error) or ""
         is_of_library = where.startswith("<") or errors.distance(str(Path(where).absolute())) >= raised.OF_A_LIBRARY

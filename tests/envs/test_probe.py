@@ -426,6 +426,11 @@ def test_a_picture_is_asked_for_where_the_request_films(tried, value):
     assert tried(methods).problems == []
 
 
+def test_a_picture_that_needs_a_screen_is_left_to_who_films(tried):
+    methods = "metadata = {'render_modes': ['rgb_array']}\ndef render(self):\n    raise RuntimeError('no X11 display')"
+    assert tried(methods, {"films": True}).problems == []
+
+
 WRAPPER = """\
 import gymnasium
 
@@ -623,3 +628,12 @@ def test_a_first_environment_is_mended_from_the_messages_alone(tried, monkeypatc
     monkeypatch.setattr(sys.modules[__name__], "TEMPLATE", text)
     found = tried("")
     assert (found.problems, found.notices) == ([], [])
+
+
+def test_a_film_of_what_gives_no_pictures_is_refused(write):
+    write("metadata = {'render_modes': ['rgb_array']}\ndef render(self):\n    return np.zeros((4, 4))  # here")
+    done = rlzoo("record", "policy=random", "env=faulty:Faulty-v0")
+    assert done.returncode == ExitCode.WRONG_REQUEST
+    assert (
+        "render() must return an array (height, width, 3) of uint8" in done.stderr and line_of("# here") in done.stderr
+    )
