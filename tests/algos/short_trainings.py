@@ -44,8 +44,7 @@ SMALL = {
 class AnySpaces(gymnasium.Env):
     """Draws its observations from a space, and takes nothing for an action that is not in the other.
 
-    Episodes take five steps and end both ways. Discrete states have dynamics (each leads to the next), finite actions
-    have masks that allow all, goals have rewards.
+    Episodes take five steps and end both ways. Finite actions have masks that allow all, goals have rewards.
     """
 
     def __init__(self, observation: str, action: str, length: int = 5) -> None:
@@ -53,11 +52,6 @@ class AnySpaces(gymnasium.Env):
         self.observation_space.seed(0)
         self.length = length
         self.episodes = 0
-        if isinstance(self.observation_space, Discrete) and isinstance(self.action_space, Discrete):
-            n, n_actions = int(self.observation_space.n), int(self.action_space.n)
-            moves = [[(1.0, (state + 1) % n, 1.0, state == n - 1)] for state in range(n)]
-            self.P = {state: {move: moves[state] for move in range(n_actions)} for state in range(n)}
-            self.initial_state_distrib = np.full(n, 1 / n)
 
     def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[Any, dict[str, Any]]:
         super().reset(seed=seed)
@@ -125,17 +119,16 @@ def _env() -> EnvConfig:
     return parse(compose("train", ["algo=ppo", "env=gym", f"env.id={ID}"]).values).env
 
 
-def env_config(algo: str, observation: str, action: str, settings: Mapping[str, Any]) -> EnvConfig:
+def env_config(observation: str, action: str, settings: Mapping[str, Any]) -> EnvConfig:
     kwargs = {"observation": observation, "action": action}
-    n_envs = 1 if ALGOS[algo].family == "planning" else 2
-    return replace(_env(), **{"kwargs": kwargs, "n_envs": n_envs, **settings})
+    return replace(_env(), **{"kwargs": kwargs, "n_envs": 2, **settings})
 
 
 def refusal(
     algo: str, observation: str, action: str, env: Mapping[str, Any] = NOTHING, hyperparams: Mapping[str, Any] = NOTHING
 ) -> str:
     """What the preflight has against it; nothing if it passes."""
-    cfg, env_cfg = config(algo, hyperparams), env_config(algo, observation, action, env)
+    cfg, env_cfg = config(algo, hyperparams), env_config(observation, action, env)
     seen = spaces.of(observation_of(observation))
     try:
         seen = spaces.channels_first(spaces.stacked(seen, env_cfg.frame_stack) if env_cfg.frame_stack else seen)
@@ -158,7 +151,7 @@ def failure(
     algo: str, observation: str, action: str, env: Mapping[str, Any] = NOTHING, hyperparams: Mapping[str, Any] = NOTHING
 ) -> str:
     """What goes wrong in a training of 40 steps, in its state or in acting as was learned; nothing if all is well."""
-    cfg, made = env_config(algo, observation, action, env), None
+    cfg, made = env_config(observation, action, env), None
     try:
         made = make(cfg, n_envs=cfg.n_envs, seed=0, on_nan="stop")
         algorithm = create(config(algo, hyperparams), made, seed=0, device="cpu")
