@@ -164,13 +164,17 @@ def test_an_environment_alone_is_told_of_and_its_random_play_shown(capsys: pytes
 @pytest.mark.usefixtures("line")
 @pytest.mark.parametrize(
     ("late", "text"),
-    [("raise ValueError('late')", "random play raises ValueError: late"), ("os._exit(3)", "exit code 3")],
+    [
+        ("raise ValueError('late')", "random play raises ValueError: late"),
+        ("os._exit(3)", "exit code 3"),
+        ("time.sleep(99)", "not return"),
+    ],
 )
 def test_what_fails_late_in_random_play_is_a_note(late: str, text: str) -> None:
     module = Path("unlikely.py")
     step = "        self.t += 1\n"
-    module.write_text("import os\nN = [0]\n" + module.read_text().replace(step, f"{step}        {LATE}{late}\n"))
-    found = [notice for notice in said(["algo=ppo", *LINE]) if text in notice]
+    module.write_text("import os, time\nN = [0]\n" + module.read_text().replace(step, f"{step}        {LATE}{late}\n"))
+    found = [notice for notice in said(["algo=ppo", "env.step_timeout=0.2", *LINE]) if text in notice]
     assert len(found) == 1
     assert "unlikely.py" in found[0]
 

@@ -15,6 +15,8 @@ from rlzoo.envs.probe import RESET_FACTOR
 if TYPE_CHECKING:
     from rlzoo.envs.rehearsal import Rehearsal
 
+RANDOM_PLAY = "random play"
+
 
 class Look(gymnasium.Wrapper):
     """Directly around what an author wrote: tells what is wrong with what it returns, and hands on what can be."""
@@ -33,6 +35,7 @@ class Look(gymnasium.Wrapper):
 
     def reset(self, **given: Any) -> tuple[Any, dict[str, Any]]:
         if not self._rehearsal.is_watched:
+            self._rehearsal.line.begin(RANDOM_PLAY, RESET_FACTOR * self._seconds)
             return self.env.reset(**given)
         method = self._methods[0]
         with self._rehearsal.calling("reset()", RESET_FACTOR * self._seconds, method=method):
@@ -45,6 +48,7 @@ class Look(gymnasium.Wrapper):
 
     def step(self, action: Any) -> tuple[Any, SupportsFloat, bool, bool, dict[str, Any]]:
         if not self._rehearsal.is_watched:
+            self._rehearsal.line.begin(RANDOM_PLAY, RESET_FACTOR * self._seconds)
             return self.env.step(action)
         method = self._methods[1]
         given = f"it was given the action {errors.show(action)}, of {errors.show(self.action_space)}"

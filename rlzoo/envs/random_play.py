@@ -113,7 +113,7 @@ def score(env: Mapping[str, Any], max_steps: int | None = None) -> RandomPlay | 
             made = make_raw(found["id"], imports=env["imports"], kwargs=found["kwargs"], max_steps=found["max_steps"])
             with closing(made):
                 played = play(made, found["wrappers"], seconds=SECONDS)
-    except Exception:  # it has been, or will be, said where it matters
+    except (Exception, SystemExit):  # it has been, or will be, said where it matters
         log.debug("random play failed", exc_info=True)
         return None
     baseline.keep(found, played)

@@ -20,7 +20,7 @@ from rlzoo import errors, registry
 from rlzoo.config.schema import MAX_UNLIMITED
 from rlzoo.envs import baseline, check, display, old_gym, raised, registration, returns, spaces, wrappers
 from rlzoo.envs.contract import ContractError
-from rlzoo.envs.look import look_at, outermost_written, own_method, written
+from rlzoo.envs.look import RANDOM_PLAY, look_at, outermost_written, own_method, written
 from rlzoo.envs.make import has_step_limit, make_raw
 from rlzoo.envs.probe import RESET_FACTOR, START_SECONDS, Line
 from rlzoo.errors import Problem, RlzooError
@@ -262,11 +262,11 @@ class Rehearsal:
         from rlzoo.envs.random_play import SECONDS, play
 
         self.is_watched = False  # it has been, and that costs time
-        self.line.begin("random play", SECONDS + RESET_FACTOR * float(self.env["step_timeout"]))
+        self.line.begin(RANDOM_PLAY, RESET_FACTOR * float(self.env["step_timeout"]))
         try:
             found = play(made, self.env["wrappers"], seconds=SECONDS)
         except BaseException as error:  # not grave: an environment that fails now and then is made anew
-            self.tell_raised("random play", error, grave=False)
+            self.tell_raised(RANDOM_PLAY, error, grave=False)
             return
         finally:
             self.is_watched = True
