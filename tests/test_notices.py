@@ -49,6 +49,13 @@ PLANTED = {
     "network of one unit": (["algo=ppo", "algo.policy_kwargs={net_arch: [1]}"], None),
 }
 
+WHEN = "N[0] += 1\n        if N[0] == 1500: "
+LATE = {
+    "raise ValueError('late')": "random play raises ValueError: late",
+    "os._exit(3)": "random play ends the process with exit code 3",
+    "time.sleep(99)": "random play does not return within 0.6 s",
+}
+
 
 @pytest.fixture
 def line(workdir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -162,21 +169,11 @@ def test_an_environment_alone_is_told_of_and_its_random_play_shown(capsys: pytes
 
 
 @pytest.mark.usefixtures("line")
-@pytest.mark.parametrize(
-    ("late", "text"),
-    [
-        ("raise ValueError('late')", "random play raises ValueError: late"),
-        ("os._exit(3)", "exit code 3"),
-        ("time.sleep(99)", "not return"),
-    ],
-)
-def test_what_fails_late_in_random_play_is_a_note(late: str, text: str) -> None:
+@pytest.mark.parametrize("late", LATE)
+def test_what_fails_late_in_random_play_is_a_note(late: str) -> None:
     module = Path("unlikely.py")
     step = "        self.t += 1\n"
-    module.write_text("import os, time\nN = [0]\n" + module.read_text().replace(step, f"{step}        {LATE}{late}\n"))
-    found = [notice for notice in said(["algo=ppo", "env.step_timeout=0.2", *LINE]) if text in notice]
+    module.write_text("import os, time\nN = [0]\n" + module.read_text().replace(step, f"{step}        {WHEN}{late}\n"))
+    found = [notice for notice in said(["algo=ppo", "env.step_timeout=0.2", *LINE]) if LATE[late] in notice]
     assert len(found) == 1
     assert "unlikely.py" in found[0]
-
-
-LATE = "N[0] += 1\n        if N[0] == 1500: "
