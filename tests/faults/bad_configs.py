@@ -163,12 +163,12 @@ RANGES = [
     ),
 ]
 CROSS = [
-    Bad("DQN on a Box", "algo=dqn env=Pendulum", "algo.name", "such actions take a2c, ddpg", "conf/algo/dqn.yaml:3"),
+    Bad("DQN on a Box", "algo=dqn env=Pendulum", "algo.name", "a2c, ddpg, ppo", "conf/algo/dqn.yaml:3"),
     Bad(
         "SAC on Discrete",
         "algo=sac env=CartPole",
         "algo.name",
-        "such actions take a2c, dqn",
+        "a2c, dqn, ppo",
         "conf/algo/sac.yaml:3",
     ),
     Bad("CnnPolicy on vectors", "algo.policy=CnnPolicy", "algo.policy", "algo.policy=auto chooses"),
