@@ -131,7 +131,7 @@ class Rehearsal:
             key = "env.wrappers"
             observation = spaces.channels_first(observation)
         except RlzooError as error:
-            self.tell_problems([Problem(key, error.message)])
+            self.tell_problems([Problem(key, error.message, error.hint)])
             return
         self.line.tell(
             observation_space=str(observation),

@@ -165,7 +165,10 @@ def channels_first(space: Space) -> Space:
     if space.kind == "Dict":
         images = [part for _, part in space.parts if part.is_image]
         if len({part.is_channels_first for part in images}) > 1:
-            raise RlzooError(f"has images with the channels first and others with the channels last: {space}")
+            text = f"has images with the channels first and others with the channels last: {space}"
+            raise RlzooError(
+                text, "'env.wrappers={filter: {filter_keys: [...]}}' leaves out some, flatten makes a vector"
+            )
         return replace(space, parts=tuple((name, channels_first(part)) for name, part in space.parts))
     if not space.is_image or space.is_channels_first:
         return space

@@ -59,6 +59,15 @@ def test_the_table_says_what_fails(algo: str) -> None:
     assert [name for name, asked in questions(algo) if failure(*asked)] == refused(algo)
 
 
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore")
+def test_flattening_is_a_way_out() -> None:
+    told = [name for name in OBSERVATIONS if "{flatten: {}}" in refusal("ppo", name, "box")]
+    assert len(told) > len(OBSERVATIONS) // 4
+    failed = {name: failure("ppo", name, "box", {"wrappers": {"flatten": {}}}) for name in told}
+    assert {name: text for name, text in failed.items() if text} == {}
+
+
 def write() -> None:
     """Ask all of them, and write the table: algorithms that fail on the same kinds, and these."""
     groups: dict[tuple[str, ...], list[str]] = {}

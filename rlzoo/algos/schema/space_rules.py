@@ -217,7 +217,9 @@ def _flattens(space: Space) -> bool:
     """Whether Gymnasium makes a vector of it, with a number in it at least."""
     if space.kind in ("Dict", "Tuple"):
         parts = [part for _, part in space.parts]
-        return any(map(_flattens, parts)) and all(_flattens(part) or _empty(part) for part in parts)
+        return any(map(_flattens, parts)) and all(
+            _flattens(part) or (_empty(part) and part.kind == "Box") for part in parts
+        )
     return space.kind in (*NUMBERS, "Text", "OneOf") and not _empty(space)
 
 
