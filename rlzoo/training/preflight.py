@@ -247,7 +247,8 @@ def _check_algo(
         total_timesteps=int(total or 1) if valid else 2**62,
         # where these numbers are a mistake, named elsewhere, what follows from them is none of the user's
         typed=composition.typed if valid else lambda key: False,
-        stacks_normalized=env_values.get("normalize") is not False and env_values.get("frame_stack") not in (None, 1),
+        normalized=env_values.get("normalize") is not False,
+        stacked=env_values.get("frame_stack") not in (None, 1),
     )
     if env is not None and env.masked is False and specs.find_spec(str(algo["name"])).masked:
         hint = "env.wrappers.action_masker={} takes them from info; env=TaxiMasked has them"

@@ -141,7 +141,8 @@ def refusal(
         n_envs=env_cfg.n_envs,
         total_timesteps=1000,
         typed=lambda key: True,
-        stacks_normalized=env_cfg.normalize is not False and env_cfg.frame_stack not in (None, 1),
+        normalized=env_cfg.normalize is not False,
+        stacked=env_cfg.frame_stack not in (None, 1),
     )
     found: list[Problem] = [*check_normalized_space(seen, env_cfg.normalize), *problems]
     return "; ".join(map(str, found))

@@ -95,6 +95,7 @@ HINDSIGHT = {"algo": "sac", "observation": "goals-box", "action": "box", "replay
         {"algo": "tqc", "action": "box", "observation": "dict-of-box-2-axes"}
         | {"env.normalize": {"norm_obs_keys": ["b"]}, "env.frame_stack": 2},
         {"algo": "td3", "action": "box-0d", "action_noise": {"normal": 0.1}},
+        {"algo": "dqn", "observation": "discrete", "env.normalize": {"norm_obs": False}},
     ],
 )
 def test_what_a_library_cannot_do_is_refused(row: dict[str, Any]) -> None:
@@ -107,6 +108,7 @@ def test_what_a_library_cannot_do_is_refused(row: dict[str, Any]) -> None:
     [
         {"algo": "dqn", "env.normalize": True, "env.frame_stack": 1},
         {"algo": "ppo", "env.normalize": True, "env.frame_stack": 3},
+        {"algo": "a2c", "observation": "discrete", "env.normalize": {"norm_obs": False}},
         {"algo": "sac", "action": "box-2-axes", "action_noise": {"normal": 0.1}, "env.n_envs": 3},
         {"algo": "td3", "action": "box-0d", "action_noise": {"ornstein_uhlenbeck": 0.1}, "env.n_envs": 3},
         {"algo": "dqn", "observation": "image", "env.normalize": {"norm_obs": False}},

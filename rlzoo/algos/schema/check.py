@@ -150,7 +150,8 @@ def check(
     n_envs: int,
     total_timesteps: int,
     typed: Callable[[str], bool],
-    stacks_normalized: bool = False,
+    normalized: bool = False,
+    stacked: bool = False,
 ) -> tuple[list[Problem], list[str]]:
     """Check an algorithm's part of a request: every keyword, its type, its range, and what they mean together.
 
@@ -162,7 +163,8 @@ def check(
         n_envs: environments side by side.
         total_timesteps: environment steps of the training.
         typed: whether the user wrote the value of a dotted key, instead of a tuned set that came with rlzoo.
-        stacks_normalized: whether the environment is normalised, and its observations are stacked.
+        normalized: whether `env.normalize` is on.
+        stacked: whether observations are stacked.
 
     Returns:
         Every problem, and notices about what is allowed but may surprise.
@@ -186,7 +188,8 @@ def check(
         n_envs=n_envs,
         total_timesteps=total_timesteps,
         typed=typed,
-        stacks_normalized=stacks_normalized,
+        normalized=normalized,
+        stacked=stacked,
     )
     findings = list(combinations.find(request))
     problems += [finding for finding in findings if isinstance(finding, Problem)]

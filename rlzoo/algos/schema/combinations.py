@@ -83,9 +83,17 @@ def _off_policy(request: Request) -> Findings:
 
 
 def _replay_buffer(request: Request) -> Findings:
-    if request.stacks_normalized and "replay_buffer_class" in request.values:
-        text = f"cannot be with env.frame_stack: the replay of {request.spec.name} keeps raw observations, not stacks"
-        yield Problem("env.normalize", text, "env.frame_stack=null, or env.normalize=false")
+    if request.normalized and "replay_buffer_class" in request.values:
+        if request.stacked:
+            text = (
+                f"cannot be with env.frame_stack: the replay of {request.spec.name} keeps raw observations, not stacks"
+            )
+            yield Problem("env.normalize", text, "env.frame_stack=null, or env.normalize=false")
+        elif request.observation is not None and request.observation.kind == "Discrete":
+            text = (
+                f"cannot be with {request.observation}: Stable-Baselines3 would look for a vector at an episode's end"
+            )
+            yield Problem("env.normalize", text, "env.normalize=false, or 'env.wrappers={flatten: {}}'")
     chosen, n_steps = request.get("replay_buffer_class"), request.get("n_steps") or 1
     if "replay_buffer_class" not in request.values:
         return

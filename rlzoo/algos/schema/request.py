@@ -32,7 +32,8 @@ class Request:
         action: the action space, or None.
         n_envs: environments side by side.
         total_timesteps: environment steps of the training.
-        stacks_normalized: whether normalised observations are stacked.
+        normalized: whether `env.normalize` is on.
+        stacked: whether observations are stacked.
         typed: whether the user wrote the value of a key, instead of a tuned set that came with rlzoo.
     """
 
@@ -44,7 +45,8 @@ class Request:
     n_envs: int
     total_timesteps: int
     typed: Callable[[str], bool]
-    stacks_normalized: bool = False
+    normalized: bool = False
+    stacked: bool = False
 
     def get(self, key: str) -> Any:
         """A keyword's value, or None if the algorithm has no such keyword or its value is invalid."""
