@@ -230,7 +230,7 @@ class Restarting(gymnasium.Wrapper):
             raise error
         misfit = old_gym.explained(error)
         if misfit is not None:
-            raise misfit from error
+            raise misfit from (None if misfit is error else error)  # an error that is its own cause has no end
         return Fault.of(error, where, mends=mends)
 
     def _hang(self, where: str) -> Fault:
