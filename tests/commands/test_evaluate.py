@@ -80,7 +80,6 @@ def test_steps_instead_of_episodes(run):
         ({"n_episodes": 0}, "n_episodes: must be at least 1"),
         ({"n_envs": 1.5}, "n_envs: must be a whole number"),
         ({"deterministic": "no"}, "deterministic: must be true or false"),
-        ({"env_words": ["env.monitor_kwargs.info_keywords=[nothing]"]}, "raised KeyError at step .*: 'nothing'"),
     ],
 )
 def test_mistakes_are_explained(run, words, expected):

@@ -154,7 +154,7 @@ class Env(gymnasium.Env):
         DRAW
 
 
-gymnasium.register("Drawn-v0", Env)
+gymnasium.register(__name__.replace("_", "") + "-v0", Env)
 """
 
 
@@ -172,7 +172,8 @@ def test_what_cannot_be_filmed_is_packaged_without_or_told_how(name, modes, draw
     pytest.importorskip("imageio_ffmpeg")
     monkeypatch.syspath_prepend(workdir)
     (workdir / f"{name}.py").write_text(DRAWS.replace("MODES", repr(modes)).replace("DRAW", draw or "pass"))
-    words = ["algo=a2c", "env=gym", f"env.id={name}:Drawn-v0", "total_timesteps=20", "eval.freq=0", "logger=csv"]
+    env_id = f"{name}:{name.replace('_', '')}-v0"
+    words = ["algo=a2c", "env=gym", f"env.id={env_id}", "total_timesteps=20", "eval.freq=0", "logger=csv"]
     run = rlzoo.train(*words, "eval.final_n_episodes=1", "seed=0")
     code = main(["package", f"run={run.path}", "folder=pack"])
     said = capsys.readouterr().err

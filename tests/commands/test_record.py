@@ -46,7 +46,6 @@ def test_mistakes_leave_nothing(run, capsys):
         ({"device": "gpu"}, "device: must be auto"),
         ({"seeds": []}, "seeds: must be a list of 1 or more"),
         ({"path": "film"}, r"path: must end in \.mp4"),
-        ({"env_words": ["env.monitor_kwargs.info_keywords=[nothing]"]}, "raised KeyError at step"),
     ],
 )
 def test_mistakes_are_explained(run, words, expected):
