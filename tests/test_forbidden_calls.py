@@ -12,11 +12,8 @@ from pathlib import Path
 import pytest
 
 PACKAGE = Path(__file__).resolve().parent.parent / "rlzoo"
-MAY_PICKLE = {
-    "untrusted/pickle_files.py",
-    "untrusted/unpickle.py",
-    "envs/probe.py",
-}  # the last: to its own child, by a pipe
+# The last hands objects to a process of its own, by a pipe.
+MAY_PICKLE = {"untrusted/pickle_files.py", "untrusted/unpickle.py", "envs/probe.py"}
 MAY_PRINT = {"cli/main.py", "console.py", "algos/schema/compile.py", "envs/compile_baselines.py"}
 PRINTED = {"json.dumps", "rlzoo.tuning.report.data.dumps", "rlzoo.errors.clean"}
 PICKLING = {"pickle", "_pickle", "cloudpickle", "dill", "joblib", "marshal", "shelve", "jsonpickle", "copyreg"}
