@@ -113,11 +113,12 @@ class Infinite(gymnasium.Env):
     def reset(self, *, seed=None, options=None):
         super().reset(seed=seed)
         self.left = 5
+        self.is_scored = seed is not None and seed >= 10_000
         return 0, {}
 
     def step(self, action):
         self.left -= 1
-        return 0, 1.0 if self.left else float("inf"), not self.left, False, {}
+        return 0, float("inf") if self.is_scored and not self.left else 1.0, not self.left, False, {}
 
 gymnasium.register("Infinite-v0", Infinite)
 """
@@ -128,7 +129,7 @@ def test_a_score_that_is_not_finite_ends_no_sweep(tmp_path, monkeypatch, capsys)
     monkeypatch.chdir(tmp_path)
     Path("infinite.py").write_text(INFINITE)
     words = ["algo=q_learning", "env=gym", "env.id=Infinite-v0", "env.imports=[infinite]", "total_timesteps=3"]
-    assert main(["train", "-m", *words, "seed=1,2"]) == 0  # it is over before the first reward of infinity
+    assert main(["train", "-m", *words, "seed=1,2"]) == 0  # only the final evaluation's episodes have one
     said = capsys.readouterr()
     assert said.out.count("not finite ± not finite over 10 episodes") == 2
     assert "over training seeds" not in said.out

@@ -49,7 +49,7 @@ def found(event, args):
     if event == "open":
         flags = args[2] if isinstance(args[2], int) else 0
         path = place(args[0], not flags & os.O_NOFOLLOW)
-        changes = flags & (os.O_WRONLY | os.O_RDWR | os.O_CREAT)
+        changes = flags & (os.O_WRONLY | os.O_RDWR | os.O_CREAT) and not os.path.isdir(path or "")  # a nameless file
         return path == SPIED or (changes and is_outside(path))
     if event in CHANGE and (event == "os.truncate" or args[-1] == -1):  # else it is relative to an open folder
         follow = event in ("os.truncate", "os.chmod")
@@ -250,8 +250,12 @@ import gymnasium
 from gymnasium.envs.classic_control import CartPoleEnv
 class Leaky(CartPoleEnv):
     steps = 0
+    is_training = False
+    def reset(self, *, seed=None, options=None):
+        self.is_training = self.is_training or seed == 7
+        return super().reset(seed=seed, options=options)
     def step(self, action):
-        Leaky.steps += 1
+        Leaky.steps += self.is_training
         if Leaky.steps == 100:
             at = "https://me:canary-of-a-database@host"
             raise RuntimeError("cannot log in with " + os.environ["CANARY_TOKEN"] + " at " + at)
@@ -292,7 +296,7 @@ def test_canaries_are_found_nowhere(shop, tmp_path, record_property):
         (0, ["show", "algo=ppo", "env=CartPole", *texts, "--json"]),
         (0, ["show", "algo=ppo", "env=CartPole", *texts]),
         (0, ["train", "algo=ppo", "env=CartPole", *small, *texts, "--dry-run"]),
-        (4, ["train", "algo=ppo", "env=gym", "env.id=leaky:Leaky-v0", *small, *texts, "env.max_restarts=0"]),
+        (4, ["train", "algo=ppo", "env=gym", "env.id=leaky:Leaky-v0", "seed=7", *small, *texts, "env.max_restarts=0"]),
         (0, ["evaluate", "run=ppo/CartPole-v1", "n_episodes=1"]),
         (0, ["package", "run=ppo/CartPole-v1", "n_episodes=1", "video=false"]),
         (2, ["train", "algo=ppo", "env=CartPole", f"runs_dir=runs-{CANARIES['GH_PAT']}"]),
