@@ -63,9 +63,9 @@ def in_a_terminal(*words, size=(80, 24), interrupt_at=None):
             os.write(terminal, b"\x03")
             interrupt_at = None
     _, status = os.waitpid(pid, 0)
+    os.close(terminal)
     text = output.decode(errors="replace")  # Ctrl-C may cut a picture within a character
     return text, os.waitstatus_to_exitcode(status)
-    return output.decode(), os.waitstatus_to_exitcode(status)
 
 
 def test_where_nobody_looks_there_are_scores_alone(run, capsys):
