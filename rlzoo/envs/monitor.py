@@ -40,7 +40,7 @@ class EpisodeMonitor(Monitor):
         cut_at: int | None = None,
     ) -> None:
         super().__init__(env, filename=None)  # which would insist on the keywords
-        self._keywords = tuple(info_keywords)
+        self.kept_keywords = tuple(info_keywords)
         self._cut_at = cut_at
         self._episode_seeds = tuple(episode_seeds)
         self.observation: Any = None  # the last one
@@ -119,7 +119,7 @@ class EpisodeMonitor(Monitor):
 
     def _keep_details(self) -> None:
         info = self._step_info
-        found = {key: _plain(info[key]) for key in ("is_success", *self._keywords) if key in info}
+        found = {key: _plain(info[key]) for key in ("is_success", *self.kept_keywords) if key in info}
         self._details = {f"info.{key}" if key in ("r", "l", "t") else key: value for key, value in found.items()}
 
 

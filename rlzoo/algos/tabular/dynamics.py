@@ -76,7 +76,7 @@ def shown_dynamics(env: Any, *transparent: type) -> Dynamics | None:
     """As `find_dynamics`, for an environment alone; wrappers of the classes `transparent` change nothing either."""
     layer, limits = env, []
     while isinstance(layer, (*TRANSPARENT, *transparent)) or getattr(type(layer), "transparent", False):
-        if getattr(layer, "info_keywords", ()):
+        if getattr(layer, "kept_keywords", ()) or getattr(layer, "info_keywords", ()):
             return None  # what a step says of itself is in no table
         limits.append(getattr(layer, "_max_episode_steps", 0) if isinstance(layer, TimeLimit) else 0)
         layer = layer.env
