@@ -16,12 +16,12 @@ from typing import Any
 import yaml
 
 import rlzoo
-from rlzoo.cli.commands import load_from_hub
 from rlzoo.cli.main import main
 from rlzoo.config import yaml_file
 from rlzoo.config.compose import compose
 from rlzoo.config.parse import parse
 from rlzoo.evaluation import agent, plot
+from rlzoo.hub import pull
 from rlzoo.hub.formats import rl_zoo3
 from rlzoo.hub.formats.rlzoo import published_info
 from rlzoo.hub.pull import describe
@@ -128,7 +128,7 @@ READERS: dict[str, Callable[[Run], Any]] = {
     "certify": lambda run: main(["certify", f"runs_dir={run.path.parent}"]),
     "show": lambda run: main(["show", f"run={run.path}"]),
     "describe": lambda run: "hub" in run.read_info() and describe(run),
-    "print": lambda run: "hub" in run.read_info() and load_from_hub._show(describe(run)),
+    "print": lambda run: "hub" in run.read_info() and pull.show(describe(run)),
     "package": published_info,
     "evaluations": rl_zoo3.evaluations,
     "curve": lambda run: (plot.training_curve(run), plot.evaluation_curve(run)),

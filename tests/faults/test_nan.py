@@ -37,7 +37,7 @@ class Faulty(gymnasium.Env):
     def reset(self, *, seed=None, options=None):
         super().reset(seed=seed)
         if seed is not None and self.index >= 0:
-            self.mine = seed % 2 == self.index  # environment i of a training with an even seed starts from seed + i
+            self.mine = seed % 2 == self.index and seed > 0  # 0 is for its trial; environment i starts from seed + i
         return self._seen(0.0), {}
 
     def step(self, action):
