@@ -71,9 +71,11 @@ def plugin_roots() -> tuple[Path, ...]:
 
 def short_path(path: Path) -> str:
     """A path as a person would write it: relative to the working directory or to rlzoo's own files if inside."""
-    for base in (Path.cwd(), root()):
-        if path.is_relative_to(base):
-            return str(path.relative_to(base))
+    with suppress(FileNotFoundError):  # there is a working directory no more
+        if path.is_relative_to(Path.cwd()):
+            return str(path.relative_to(Path.cwd()))
+    if path.is_relative_to(root()):
+        return str(path.relative_to(root()))
     return str(path)
 
 

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from rlzoo import console, errors
 from rlzoo.config.parse import dump, fingerprint
+from rlzoo.config.paths import short_path
 from rlzoo.config.schema import TrainConfig
 from rlzoo.console import LogFile, LogFormatter
 from rlzoo.errors import ExitCode, RlzooError
@@ -397,7 +398,9 @@ def _give_up(run: Run) -> None:
 
 
 def _failed(error: BaseException, run: Run) -> RlzooError:
-    hint = f"the traceback is in {run.log_file}; {_what_is_kept(run) or 'no checkpoint had been written yet'}"
+    hint = (
+        f"the traceback is in {short_path(run.log_file)}; {_what_is_kept(run) or 'no checkpoint had been written yet'}"
+    )
     return RlzooError(f"training failed: {errors.said(error)}", hint, ExitCode.TRAINING_FAILED)
 
 
@@ -412,7 +415,7 @@ def _not_written(error: RlzooError, place: InPlace) -> RlzooError:
 def _what_is_kept(run: Run) -> str:
     """The checkpoints and how to resume from them; empty if there are none."""
     kept = [checkpoint.name for checkpoint in run.checkpoints()]
-    return f"kept: {', '.join(kept)}; to resume: rlzoo train {shell(f'resume={run.path}')}" if kept else ""
+    return f"kept: {', '.join(kept)}; to resume: rlzoo train {shell(f'resume={short_path(run.path)}')}" if kept else ""
 
 
 def _interrupted(run: Run, number: int | None) -> RlzooError:
@@ -420,5 +423,7 @@ def _interrupted(run: Run, number: int | None) -> RlzooError:
     if not run.checkpoints():
         return RlzooError("interrupted before there was anything to save", "start the training again", code)
     return RlzooError(
-        "interrupted; the last checkpoint is kept", f"to resume: rlzoo train {shell(f'resume={run.path}')}", code
+        "interrupted; the last checkpoint is kept",
+        f"to resume: rlzoo train {shell(f'resume={short_path(run.path)}')}",
+        code,
     )

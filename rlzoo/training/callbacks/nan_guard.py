@@ -9,6 +9,7 @@ from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
 from rlzoo import console
+from rlzoo.config.paths import short_path
 from rlzoo.errors import ExitCode, RlzooError
 from rlzoo.protocols import Algorithm, Callback, ChecksFinite, HasLosses
 from rlzoo.redaction import shell
@@ -118,7 +119,7 @@ class NanGuard(Callback):
         text = f"the training diverged {where} step {algorithm.num_timesteps:,}: {', '.join(found)}"
         hint = "resuming would diverge again: start over with a smaller algo.learning_rate"
         if names := _names(self._run):
-            hint += f", and from what is kept ({names}) with init_from={self._run.path}"
+            hint += f", and from what is kept ({names}) with init_from={short_path(self._run.path)}"
         return DivergedError(text, hint, ExitCode.TRAINING_FAILED)
 
 
@@ -135,7 +136,7 @@ def _kept(run: Run) -> str:
     names = _names(run)
     if not names:
         return "no checkpoint had been written yet"
-    return f"kept: {names}; to resume: rlzoo train {shell(f'resume={run.path}')}"
+    return f"kept: {names}; to resume: rlzoo train {shell(f'resume={short_path(run.path)}')}"
 
 
 def _names(run: Run) -> str:
