@@ -54,7 +54,7 @@ def test_a_word_that_cannot_be_read_starts_no_search() -> None:
 
 def test_a_word_that_cannot_be_read_is_said_once() -> None:
     with pytest.raises(ConfigError) as found:
-        plan([*REQUEST, "search_space.constraints=[a <= b]"])
+        plan([*REQUEST, "search_space.constraints=[a <= b"])
     assert len([each for each in found.value.problems if "cannot read" in each.message]) == 1
 
 
