@@ -189,7 +189,7 @@ def _create(variant: str, name: str, *, seed: int, total_timesteps: int) -> Any:
     from rlzoo.algos.schema.check import find_signature
     from rlzoo.algos.specs import find_spec
     from rlzoo.envs.make import make
-    from rlzoo.seeding import seed_everything
+    from rlzoo.envs.seeding import seed_everything
 
     torch.set_num_threads(1)
     config = compose("algo=ppo", f"env={ENVS[name][0]}")

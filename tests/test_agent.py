@@ -17,10 +17,10 @@ from rlzoo.algos.create import create
 from rlzoo.config.compose import compose
 from rlzoo.config.parse import dump, parse
 from rlzoo.envs import make
+from rlzoo.envs.seeding import seed_everything
 from rlzoo.errors import RlzooError
 from rlzoo.evaluation.agent import load
 from rlzoo.runs.run import Run
-from rlzoo.seeding import seed_everything
 from rlzoo.training.callbacks import Checkpoints, Evaluations
 
 ON_POLICY = (

@@ -11,9 +11,9 @@ import rlzoo
 from rlzoo.algos.create import create
 from rlzoo.config.parse import parse
 from rlzoo.envs import make
+from rlzoo.envs.seeding import episode_seeds
 from rlzoo.evaluation.selection import STREAM, choose, sign_flip_p
 from rlzoo.runs import checkpoints
-from rlzoo.seeding import episode_seeds
 from rlzoo.training.train import evaluate_final
 
 pytestmark = pytest.mark.usefixtures("workdir")

@@ -16,10 +16,10 @@ from rlzoo.algos.schema.space_rules import choose_policy
 from rlzoo.algos.schema.types import CLASSES, NOISES, SCHEDULES, named_numbers
 from rlzoo.algos.specs import AlgoSpec, find_spec
 from rlzoo.config.fields import Fields
+from rlzoo.envs.seeding import seed_everything
 from rlzoo.errors import RlzooError
 from rlzoo.protocols import Algorithm
 from rlzoo.registry import load, lookup
-from rlzoo.seeding import seed_everything
 
 if TYPE_CHECKING:
     from gymnasium import Space

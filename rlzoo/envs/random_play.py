@@ -23,8 +23,8 @@ from rlzoo.envs import baseline
 from rlzoo.envs import wrappers as table
 from rlzoo.envs.baseline import FIRST_SEED, RandomPlay
 from rlzoo.envs.make import make_raw
+from rlzoo.envs.seeding import isolated
 from rlzoo.envs.snapshot.replay import renew_world
-from rlzoo.seeding import isolated
 
 log = logging.getLogger("rlzoo")
 

@@ -62,7 +62,7 @@ def _build(config: TrainConfig, contents: checkpoints.Contents, device: str, whe
     with networks_of(contents.n_bytes, config.algo, where):
         from rlzoo.algos.create import create
         from rlzoo.envs import make
-        from rlzoo.seeding import isolated
+        from rlzoo.envs.seeding import isolated
 
         with isolated(0):  # building networks draws numbers
             env = make(config.env, n_envs=1, seed=0, training=False, statistics=contents.normalization)
@@ -182,8 +182,8 @@ class Actor:
             render_mode: how the environment draws; by default it does not.
             watch: is given the environment before it is played.
         """
+        from rlzoo.envs.seeding import episode_seeds, isolated
         from rlzoo.evaluation.evaluate import evaluate
-        from rlzoo.seeding import episode_seeds, isolated
 
         if n_timesteps is not None:
             n_episodes = None

@@ -221,7 +221,7 @@ def _require_packages(*, video: bool) -> None:
 
 
 def _seeds(agent: Agent, n_episodes: int | None, seeds: Sequence[int] | None) -> list[int]:
-    from rlzoo.seeding import episode_seeds
+    from rlzoo.envs.seeding import episode_seeds
 
     if seeds is not None:
         return [int(seed) for seed in seeds]

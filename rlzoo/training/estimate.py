@@ -23,7 +23,7 @@ def estimates(config: TrainConfig) -> list[str]:
     from rlzoo.algos.memory import COPIES, FLOAT32, Sizes, buffer_bytes
     from rlzoo.algos.parameters import n_parameters
     from rlzoo.envs.make import make
-    from rlzoo.seeding import seed_everything
+    from rlzoo.envs.seeding import seed_everything
     from rlzoo.training.train import set_threads, unlimited_max_steps
 
     set_threads(config)

@@ -85,7 +85,7 @@ def _with_seeds(composition: Composition) -> list[Composition]:
     if n_seeds > MAX_SEEDS:
         raise ConfigError([composition.locate(Problem("n_seeds", f"must be at most {MAX_SEEDS}, not {n_seeds}"))])
     if seed is None:
-        from rlzoo.seeding import draw_seed
+        from rlzoo.envs.seeding import draw_seed
 
         seed = draw_seed() // 2
     own = [*composition.words, "n_seeds=1"]
@@ -159,9 +159,9 @@ def job_of(request: Request, own: Mapping[str, str] | None = None) -> dict[str, 
 def run_job(job: dict[str, Any]) -> dict[str, Any]:
     """Create the run of a job, or find the one to resume, and train it; the entry point of every launcher."""
     import rlzoo.algos.sb3.adapter  # noqa: F401  # takes seconds, in which a signal leaves no run behind yet
+    from rlzoo.envs.seeding import draw_seed
     from rlzoo.runs import lock
     from rlzoo.runs.info import collect, git_diff
-    from rlzoo.seeding import draw_seed
     from rlzoo.training.train import rehearse
     from rlzoo.training.train import train as train_run
 

@@ -8,10 +8,10 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from rlzoo.console import print_table, say
+from rlzoo.envs.seeding import draw_seed
 from rlzoo.errors import ExitCode
 from rlzoo.evaluation.evaluate import OverSeeds, number
 from rlzoo.launchers import Job, launch, sweep_exit_code
-from rlzoo.seeding import draw_seed
 from rlzoo.training.preflight import Request
 from rlzoo.training.request import job_of
 

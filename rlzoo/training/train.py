@@ -61,11 +61,11 @@ def train(
             130 or 143 after a signal; what was kept is in the message.
         Pruned: if a callback of a search ended it.
     """
+    from rlzoo.envs.seeding import seed_everything
     from rlzoo.envs.vector.watchdog import last_words
     from rlzoo.runs.checkpoints import read
     from rlzoo.runs.compare import NUMBERS, changed_circumstances
     from rlzoo.runs.info import collect, device
-    from rlzoo.seeding import seed_everything
     from rlzoo.training.callbacks import Interrupt
 
     assert cfg.seed is not None
@@ -97,7 +97,7 @@ def rehearse(cfg: TrainConfig, *, trust: bool = False) -> None:
         RlzooError: if they are not there, damaged, refused, or do not fit. What fails for another reason is left to the
             training, which records it.
     """
-    from rlzoo.seeding import isolated
+    from rlzoo.envs.seeding import isolated
 
     try:
         with isolated(0), _learner(cfg, None, trust=trust):
@@ -232,10 +232,10 @@ def _select(cfg: TrainConfig, run: Run, should_stop: Callable[[], bool]) -> dict
     Returns:
         What was played, for the record; None if there are no candidates, or `should_stop` cut it short.
     """
+    from rlzoo.envs.seeding import episode_seeds
     from rlzoo.evaluation.agent import Agent, load
     from rlzoo.evaluation.selection import N_CANDIDATES, STREAM, choose
     from rlzoo.runs import checkpoints
-    from rlzoo.seeding import episode_seeds
 
     last = run.checkpoint("last")
     learned = checkpoints.fingerprint(last)

@@ -179,7 +179,7 @@ def _attributes(name: str, storage: Any) -> dict[str, Any]:
 
 def _fill(request: TuneRequest, storage: Any) -> list[str]:
     """Write down what a new study is; the request last, as whoever finds it takes the rest for granted."""
-    from rlzoo.seeding import draw_seed
+    from rlzoo.envs.seeding import draw_seed
 
     study = optuna.load_study(study_name=request.study, storage=storage)
     enqueued, notes = enqueued_values(request)

@@ -24,12 +24,12 @@ from rlzoo.config.records import problem
 from rlzoo.config.schema import TrainConfig
 from rlzoo.config.study_records import Finalist, FreshResult
 from rlzoo.console import quietly
+from rlzoo.envs.seeding import MAX_SEED
 from rlzoo.errors import BY_SIGNAL, ExitCode, RlzooError
 from rlzoo.protocols import Pruned
 from rlzoo.redaction import redact_values
 from rlzoo.runs import lock
 from rlzoo.runs.run import Run, write_text
-from rlzoo.seeding import MAX_SEED
 from rlzoo.training.callbacks.prune import Prune
 from rlzoo.training.preflight import find_problems
 from rlzoo.training.train import train

@@ -124,7 +124,7 @@ def build(
     """
     from rlzoo.algos.create import create
     from rlzoo.algos.sb3.adapter import SB3Algorithm
-    from rlzoo.seeding import isolated
+    from rlzoo.envs.seeding import isolated
 
     described = (saved.data.observation_space, saved.data.action_space)
     if env is None:

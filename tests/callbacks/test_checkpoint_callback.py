@@ -16,10 +16,10 @@ from rlzoo.config.compose import compose
 from rlzoo.config.parse import parse
 from rlzoo.config.schema import TrainConfig
 from rlzoo.envs import make
+from rlzoo.envs.seeding import seed_everything
 from rlzoo.protocols import Algorithm, Callback, State
 from rlzoo.runs import checkpoints
 from rlzoo.runs.run import Run
-from rlzoo.seeding import seed_everything
 from rlzoo.training.callbacks import Checkpoints
 
 PPO = (

@@ -17,10 +17,10 @@ from rlzoo.config.compose import compose
 from rlzoo.config.parse import dump, parse
 from rlzoo.config.schema import TrainConfig
 from rlzoo.envs import make
+from rlzoo.envs.seeding import episode_seeds, seed_everything
 from rlzoo.protocols import Callback, State
 from rlzoo.runs import checkpoints
 from rlzoo.runs.run import Run
-from rlzoo.seeding import episode_seeds, seed_everything
 from rlzoo.training.callbacks import Evaluations
 
 SMALL = ("hyperparams=none", "algo.policy_kwargs.net_arch=[16]")

@@ -16,10 +16,10 @@ from stable_baselines3.common.vec_env import DummyVecEnv, SubprocVecEnv
 
 from rlzoo.envs import make
 from rlzoo.envs.make import build
+from rlzoo.envs.seeding import episode_seeds
 from rlzoo.envs.snapshot.vector import restore, snapshot
 from rlzoo.errors import ExitCode, RlzooError
 from rlzoo.evaluation.evaluate import evaluate
-from rlzoo.seeding import episode_seeds
 
 TESTS = Path(__file__).parents[1]
 EACH = [("subproc", "raise"), ("subproc", "exit"), ("subproc", "kill"), ("subproc", "hang"), ("dummy", "raise")]

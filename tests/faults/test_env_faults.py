@@ -13,10 +13,10 @@ import pytest
 import rlzoo
 from rlzoo.config.compose import compose
 from rlzoo.config.parse import dump
+from rlzoo.envs.seeding import episode_seeds
 from rlzoo.errors import ExitCode, RlzooError
 from rlzoo.protocols import Callback
 from rlzoo.runs.run import Run
-from rlzoo.seeding import episode_seeds
 from rlzoo.training.preflight import check
 from rlzoo.training.train import train
 

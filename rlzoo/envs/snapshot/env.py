@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any, Literal
 import gymnasium
 import numpy as np
 
+from rlzoo.envs.seeding import isolated
 from rlzoo.envs.snapshot import attributes, proven, simulators
 from rlzoo.protocols import State
-from rlzoo.seeding import isolated
 
 if TYPE_CHECKING:
     from rlzoo.envs.monitor import EpisodeMonitor

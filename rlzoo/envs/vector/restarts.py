@@ -22,9 +22,9 @@ import gymnasium
 from rlzoo import console, errors
 from rlzoo.envs import old_gym
 from rlzoo.envs.probe import RESET_FACTOR, START_SECONDS
+from rlzoo.envs.seeding import episode_seeds
 from rlzoo.envs.vector.watchdog import Calls, Hung, author_line, stack_text
 from rlzoo.errors import ExitCode, RlzooError, clean
-from rlzoo.seeding import episode_seeds
 
 log = logging.getLogger("rlzoo")
 

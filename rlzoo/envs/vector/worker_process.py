@@ -25,10 +25,10 @@ from stable_baselines3.common.vec_env.base_vec_env import CloudpickleWrapper
 from rlzoo import console, engines
 from rlzoo.envs.contract import left_out, say_once
 from rlzoo.envs.old_gym import explained
+from rlzoo.envs.seeding import seed_everything
 from rlzoo.envs.vector.restarts import Fault, Said
 from rlzoo.errors import RlzooError
 from rlzoo.registry import Imports
-from rlzoo.seeding import seed_everything
 
 SIGNALS = ("SIGINT", "SIGTERM", "SIGHUP", "SIGXCPU", "SIGUSR1", "SIGUSR2")
 """What schedulers and terminals send to every process of a training: its main process decides."""

@@ -256,7 +256,7 @@ def _build(
     """Write the checkpoint of a new algorithm whose tensors of these names are replaced."""
     from rlzoo.algos.create import create
     from rlzoo.envs import make
-    from rlzoo.seeding import isolated
+    from rlzoo.envs.seeding import isolated
 
     cfg = imported.checked(values, source, where=f"{file} of {source.origin.name}")
     with isolated(0):

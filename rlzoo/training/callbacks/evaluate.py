@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from rlzoo import console, contained
 from rlzoo.algos.specs import find_spec
 from rlzoo.config.schema import TrainConfig
+from rlzoo.envs.seeding import episode_seeds, isolated
 from rlzoo.errors import ExitCode, RlzooError
 from rlzoo.evaluation.evaluate import evaluate, say_cut
 from rlzoo.evaluation.selection import N_CANDIDATES
@@ -19,7 +20,6 @@ from rlzoo.protocols import Algorithm, Callback, Evaluation, MetricLogger, Patie
 from rlzoo.runs import checkpoints
 from rlzoo.runs.run import Checkpoint, Run, candidate_name
 from rlzoo.runs.state_files import not_finite
-from rlzoo.seeding import episode_seeds, isolated
 
 if TYPE_CHECKING:
     from stable_baselines3.common.vec_env import VecEnv

@@ -11,13 +11,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from rlzoo import console
+from rlzoo.envs.seeding import Generators
 from rlzoo.envs.snapshot import vector as env_state
 from rlzoo.envs.vector.normalization import load_statistics, statistics
 from rlzoo.protocols import Algorithm, Callback, HasReplayBuffer, HasRolloutState, Patience, Resumable, State
 from rlzoo.runs.checkpoints import Contents, restoring
 from rlzoo.runs.compare import Changed
 from rlzoo.runs.run import Checkpoint, Run
-from rlzoo.seeding import Generators
 
 if TYPE_CHECKING:
     from stable_baselines3.common.vec_env import VecEnv

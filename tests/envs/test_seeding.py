@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import torch
 
-from rlzoo.seeding import MAX_SEED, draw_seed, episode_seeds, isolated, seed_everything
+from rlzoo.envs.seeding import MAX_SEED, draw_seed, episode_seeds, isolated, seed_everything
 
 
 def draws(space: gymnasium.Space) -> list:
@@ -117,7 +117,7 @@ def test_a_generator_somebody_else_holds_stays_the_one_in_use():
 def test_torch_is_not_imported_for_its_seed():
     code = """
 import sys
-from rlzoo.seeding import isolated, seed_everything
+from rlzoo.envs.seeding import isolated, seed_everything
 seed_everything(1)
 with isolated(2): pass
 assert 'torch' not in sys.modules
