@@ -152,8 +152,16 @@ def _file(found: Mapping[str, Any]) -> Path | None:
         folder = Path(os.path.expanduser("~/.cache"))  # noqa: PTH111 - Path.expanduser raises where there is no home
     if not folder.is_absolute():
         return None
-    key = hashlib.sha256(f"{rlzoo.__version__} {_text(found)}".encode("utf-8", "surrogatepass")).hexdigest()
+    places = [_folder(), os.environ.get("PYTHONPATH", "")]  # where another module may have the same name
+    key = hashlib.sha256(f"{rlzoo.__version__} {places} {_text(found)}".encode("utf-8", "surrogatepass")).hexdigest()
     return folder / "rlzoo" / "random_play" / f"{key}.json"
+
+
+def _folder() -> str:
+    try:
+        return str(Path.cwd())
+    except OSError:
+        return ""
 
 
 def _text(found: Mapping[str, Any]) -> str:

@@ -61,6 +61,9 @@ def play(
         n_episodes: whole games to play at most.
         max_steps: steps to take at most; a game that has not ended by then is not counted.
         seconds: after so many no further step is taken.
+
+    Raises:
+        NotFiniteError: if the environment gives NaN or infinity.
     """
     games = Games(env, math.inf if seconds is None else time.monotonic() + seconds)
     wrapped = table.apply(games, wrappers or {})
@@ -160,6 +163,10 @@ class Games(gymnasium.Wrapper):
         self._return, self._length = 0.0, 0
 
 
+class NotFiniteError(Exception):
+    """What the environment gave is NaN or infinite: its scores would say nothing."""
+
+
 class _OverTimeError(Exception):
     """There is no time left to look for faults."""
 
@@ -177,11 +184,17 @@ class _Seen:
         self._observe(observation)
 
     def steps(self, observation: Any, reward: float) -> None:
+        if not math.isfinite(reward):
+            raise NotFiniteError(f"the reward is {reward} at step {sum(map(len, self._rewards)) + 1}")
         self._rewards[-1].append(reward)
         self._observe(observation)
 
     def _observe(self, observation: Any) -> None:
         entries = _entries(self._space, observation)
+        if entries.dtype.kind == "f" and not np.isfinite(entries).all():
+            index = int(np.argmin(np.isfinite(entries)))
+            at = f"observation{_name(self._space, index)} is {entries[index]}"
+            raise NotFiniteError(f"{at} at step {sum(map(len, self._rewards))}")
         if self._low is None:
             self._low, self._high = entries.copy(), entries.copy()
             self._sum = np.zeros(len(entries) if len(entries) <= LARGEST else 0)

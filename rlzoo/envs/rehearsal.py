@@ -259,12 +259,16 @@ class Rehearsal:
 
     def play_at_random(self, made: gymnasium.Env) -> None:
         """Whole episodes, whose scores are kept for later."""
-        from rlzoo.envs.random_play import SECONDS, play
+        from rlzoo.envs.random_play import SECONDS, NotFiniteError, play
 
         self.is_watched = False  # it has been, and that costs time
         self.line.begin(RANDOM_PLAY, RESET_FACTOR * float(self.env["step_timeout"]))
         try:
             found = play(made, self.env["wrappers"], seconds=SECONDS)
+        except NotFiniteError as error:
+            hint = "no algorithm learns from NaN or infinity, and a training ends there"
+            self.tell_notice(f"in random play {error}", self.where(written(made, "step")), hint)
+            return
         except BaseException as error:  # not grave: an environment that fails now and then is made anew
             self.tell_raised(RANDOM_PLAY, error, grave=False)
             return

@@ -216,7 +216,9 @@ def _reward(reward: Any) -> Iterator[Misfit]:
     array = _array(reward)
     if array.dtype.kind not in "biuf" or array.size != 1:
         shown = f"{_kind(reward)} of shape {array.shape}" if isinstance(reward, np.ndarray) else _kind(reward)
-        hint = "it is never set on one way through step()" if reward is None else "return float(reward)"
+        hint = "return one entry of it, or their sum" if array.size > 1 else "return float(reward)"
+        if reward is None:
+            hint = "is it never set on one way through step()?"
         yield Misfit("reward", f"step() must return one number as the reward, not {shown}", hint)
     elif not np.isfinite(array).all():
         yield Misfit("finite", f"step(): reward is {array.item()}", "no algorithm learns from NaN or infinity")
@@ -228,7 +230,8 @@ def _end(name: str, value: Any) -> Iterator[Misfit]:
     ):
         return
     is_number = isinstance(value, int | np.integer) and value in (0, 1)
-    hint = f"return bool({name})"
+    is_text = isinstance(value, str)
+    hint = f"return a comparison; bool({value[:40]!r}) is {bool(value)}" if is_text else f"return bool({name})"
     yield Misfit(name, f"step() must return True or False as {name}, not {_kind(value)}", hint, not is_number)
 
 

@@ -15,7 +15,7 @@ from rlzoo.config.compose import compose
 from rlzoo.envs import baseline
 from rlzoo.envs.compile_baselines import row, shapes
 from rlzoo.envs.make import make_raw
-from rlzoo.envs.random_play import MAX_STEPS, play, score
+from rlzoo.envs.random_play import MAX_STEPS, NotFiniteError, play, score
 
 MINE = """
 import gymnasium
@@ -209,3 +209,32 @@ def test_every_score_of_a_run_stands_beside_it(mine: dict, capsys: pytest.Captur
     assert capsys.readouterr().out.count("random play") == 1
     without = rlzoo.train(*words, "eval.random=false")
     assert "random" not in without.read_results()[0]
+
+
+def test_what_is_kept_holds_in_its_folder_alone(mine, kept_in, workdir, monkeypatch):
+    score(mine)
+    assert baseline.kept(baseline.shape(mine)) is not None
+    (workdir / "elsewhere").mkdir()
+    monkeypatch.chdir(workdir / "elsewhere")  # where a module of the same name may be another
+    assert baseline.kept(baseline.shape(mine)) is None
+
+
+@pytest.mark.parametrize(
+    ("gives", "said"),
+    [
+        ("float('nan') if self.t == 4 else 1.0", "the reward is nan at step 4"),
+        ("float('-inf') if self.t == 5 else 1.0", "the reward is -inf at step 5"),
+    ],
+)
+def test_what_is_not_finite_has_no_score(gives, said, mine, kept_in, workdir):
+    (workdir / "mine.py").write_text(MINE.replace("1.0, self.t", f"{gives}, self.t"))
+    with pytest.raises(NotFiniteError, match=said):
+        played(mine)
+    assert score(mine) is None and not list(kept_in.glob("*"))
+
+
+def test_an_observation_that_is_not_finite_is_named(mine, workdir):
+    gives = "return self.observation_space.high * (1, float('inf') if self.t == 3 else 1)"
+    (workdir / "mine.py").write_text(MINE.replace("return self.observation_space.high.copy()", gives))
+    with pytest.raises(NotFiniteError, match=r"observation\[1\] is inf at step 3"):
+        played(mine)
