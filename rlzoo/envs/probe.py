@@ -233,6 +233,11 @@ def _packed(given: Callable[[], Any] | None) -> bytes | None:
         return None  # the process says that it does not find it
 
 
+def _unpacked(packed: bytes | None) -> Any:
+    with suppress(Exception):  # of a module that is not found here, or not there any more
+        return None if packed is None else pickle.loads(packed)
+
+
 def _serve() -> None:
     call, packed, imports, folder = pickle.load(sys.stdin.buffer)
     os.chdir(folder)
@@ -248,7 +253,7 @@ def _live(call: _Call, packed: bytes | None) -> None:
         engines.enter(call.mark)
         line = Line(call.writer)
         try:
-            registry.load(call.reference)(call.question, line, None if packed is None else pickle.loads(packed))
+            registry.load(call.reference)(call.question, line, _unpacked(packed))
         except BaseException:
             import traceback
 

@@ -560,6 +560,18 @@ def test_a_script_without_a_guard_and_with_threads_has_its_own_classes_tried(wor
     assert "step() must return five values" in done.stdout and "script.py:" in done.stdout
 
 
+def test_what_another_module_registered_that_is_not_found_any_more_is_not_needed(workdir):
+    """The id is registered here by a module out of reach, and over again by the one that the request names."""
+    Path("far").mkdir()
+    Path("far/old.py").write_text(TEMPLATE.replace("METHODS", "pass"))
+    Path("near.py").write_text(TEMPLATE.replace("METHODS", "def step(self, action):\n        return None  # here"))
+    text = "import sys\nsys.path.append('far')\nimport old\nsys.path.remove('far')"
+    script = SCRIPT.replace("TEXT", text).replace("env.id=Faulty-v0", "env.id=near:Faulty-v0")
+    Path("script.py").write_text(script)
+    done = subprocess.run([sys.executable, "script.py"], capture_output=True, text=True, check=True)
+    assert "step() must return five values" in done.stdout and "near.py:" in done.stdout
+
+
 TEN = """\
 import gymnasium as gym
 import numpy as np
