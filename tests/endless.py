@@ -29,7 +29,7 @@ class Endless(gymnasium.Env):
 
 gymnasium.register("Endless-v0", Endless)
 gymnasium.register("LimitedInside-v0", lambda **kwargs: TimeLimit(Endless(**kwargs), 1_200))
-gymnasium.register("Limited-v0", Endless, max_episode_steps=1_100)
+gymnasium.register("EndlessLimited-v0", Endless, max_episode_steps=1_100)
 
 
 class LargeImage(Endless):

@@ -73,7 +73,7 @@ def test_random_actions_are_cut_where_a_long_training_is(workdir, capsys):
 @pytest.mark.parametrize(
     ("words", "length"),
     [
-        (["env.id=tests.endless:Limited-v0"], 1_100),
+        (["env.id=tests.endless:EndlessLimited-v0"], 1_100),
         (["env.id=tests.endless:LimitedInside-v0"], 1_200),
         (["env.wrappers.time_limit={max_episode_steps: 1300}"], 1_300),
         (["env.max_steps=1400"], 1_400),

@@ -10,8 +10,10 @@ import re
 import signal
 import subprocess
 import sys
+import threading
 import time
 import warnings
+import weakref
 from pathlib import Path
 from typing import Any
 
@@ -295,3 +297,31 @@ def test_a_library_that_never_comes_back_takes_the_command_with_it(tmp_path):
     (info,) = tmp_path.glob("runs/*/*/*/info.json")
     assert json.loads(info.read_text())["status"] == "failed"
     assert "pthread_mutex_lock" in info.with_name("train.log").read_text()
+
+
+def test_environments_may_come_while_the_watchdog_looks(monkeypatch):
+    """A set that grows while another thread goes through it raises; the thread would be gone."""
+    monkeypatch.setattr(watchdog, "_calls", weakref.WeakSet())
+    made: list[watchdog.Calls] = []
+    done, before = threading.Event(), sys.getswitchinterval()
+    failed: list[BaseException] = []
+
+    def look():
+        try:
+            while not done.is_set():
+                watchdog._all()
+        except RuntimeError as error:
+            failed.append(error)
+
+    sys.setswitchinterval(1e-6)
+    try:
+        looks = threading.Thread(target=look)
+        looks.start()
+        for _ in range(5000):
+            made.append(watchdog.Calls.__new__(watchdog.Calls))
+            watchdog._calls.add(made[-1])
+        done.set()
+        looks.join()
+    finally:
+        sys.setswitchinterval(before)
+    assert not failed and len(watchdog._all()) == len(made)

@@ -121,9 +121,15 @@ def _start(calls: Calls) -> None:
         _thread.start()
 
 
+def _all() -> list[Calls]:
+    while True:
+        with suppress(RuntimeError):  # one came in between; a lock might be held for ever in a copy of the process
+            return list(_calls)
+
+
 def _watch() -> None:
     while True:
-        found = list(_calls)
+        found = _all()
         pause = min([LOOK_SECONDS, *(calls.limit / 4 for calls in found)])
         began = time.monotonic()
         time.sleep(pause)
