@@ -365,11 +365,11 @@ def _recorded(cfg: TrainConfig, run: Run, interrupt: Interrupt) -> Iterator[InPl
             raise _not_written(error, place) from error
         raise
     except BaseException as error:
-        if errors.is_foreign(error):
+        if errors.is_foreign(error) and not interrupt.at_once:
             log.error("training failed\n%s", traceback.format_exc())
             raise _failed(error, run) from error
         status = "interrupted"
-        if isinstance(error, KeyboardInterrupt):
+        if isinstance(error, KeyboardInterrupt) or interrupt.at_once:
             raise _interrupted(run, signal.SIGINT) from None
         raise
     finally:

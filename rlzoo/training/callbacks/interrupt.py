@@ -96,13 +96,14 @@ class Interrupt:
         signal: the first signal that came, None before.
         ends: whether the training ends at this boundary: a signal has come, or a callback has said so.
         left: whether `learn` was left between two boundaries.
+        at_once: whether a second SIGINT has come: whatever is raised then may come from the call that it broke off.
         deaf: further signals do nothing: only the last few lines are being written.
         timer: the time from boundary to boundary.
     """
 
     def __init__(self, grace: float = 0.0) -> None:
         self.signal: signal.Signals | None = None
-        self.ends = self.left = self.deaf = False
+        self.ends = self.left = self.deaf = self.at_once = False
         self.timer = RolloutTimer()
         self._grace, self._deadline = grace, 0.0
         self._exposed = False  # nobody but the algorithm and its environments is at work
@@ -174,6 +175,7 @@ class Interrupt:
             return
         if self.signal is not None:
             if number == signal.SIGINT:
+                self.at_once = True
                 raise errors.Interrupted
             return
         wait = WAIT * self._grace
