@@ -37,7 +37,7 @@ def test_twenty_starts_in_one_moment_make_twenty_runs(warm: Warm, tmp_path, reco
 
 
 def test_twenty_that_go_on_with_one_run_are_one_and_nineteen_refusals(warm: Warm, tmp_path, record_property):
-    words = [*WORDS, "total_timesteps=4000", "checkpoint.freq=100"]
+    words = [*WORDS, "total_timesteps=20000", "checkpoint.freq=100"]  # all are there before the first has ended
     first = warm.start("train", *words, cwd=tmp_path)
     while not list(tmp_path.glob("runs/*/*/*/checkpoints/last")):
         time.sleep(0.002)
@@ -63,7 +63,7 @@ def test_twenty_that_go_on_with_one_run_are_one_and_nineteen_refusals(warm: Warm
 
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGSEGV])
 def test_the_lock_of_a_dead_owner_is_taken_over(number, warm: Warm, tmp_path):
-    words = [*WORDS, "total_timesteps=4000", "checkpoint.freq=100"]
+    words = [*WORDS, "total_timesteps=20000", "checkpoint.freq=100"]  # all are there before the first has ended
     first = warm.start("train", *words, cwd=tmp_path)
     while not list(tmp_path.glob("runs/*/*/*/checkpoints/last")):
         time.sleep(0.002)
