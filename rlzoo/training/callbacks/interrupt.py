@@ -118,8 +118,10 @@ class Interrupt:
     def __exit__(self, kind: type[BaseException] | None, *error: object) -> None:
         self._disarm()
         for number, handler in self._previous.items():
-            # a handler that was not installed from Python cannot be restored
-            signal.signal(number, signal.SIG_DFL if handler is None else handler)
+            restored = signal.SIG_DFL if handler is None else handler  # it cannot be if it is not Python's
+            if restored is signal.SIG_DFL and kind is not None and self.signal is not None and errors.owns_process():
+                restored = signal.SIG_IGN  # the command is on its way out, with a code that says why
+            signal.signal(number, restored)
         before, self._previous = self._previous, {}
         came = self.signal
         if kind is not None and came and came not in errors.ending_signals() and callable(before.get(came)):
