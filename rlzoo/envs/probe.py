@@ -235,11 +235,11 @@ def _packed(given: Callable[[], Any] | None) -> bytes | None:
 
 def _unpacked(packed: bytes | None) -> Any:
     with suppress(Exception):  # of a module that is not found here, or not there any more
-        return None if packed is None else pickle.loads(packed)
+        return None if packed is None else pickle.loads(packed)  # of the process that started this one, by a pipe
 
 
 def _serve() -> None:
-    call, packed, imports, folder = pickle.load(sys.stdin.buffer)
+    call, packed, imports, folder = pickle.load(sys.stdin.buffer)  # the same pipe: nothing of a stranger's
     os.chdir(folder)
     imports.apply()
     _live(call, packed)
