@@ -13,6 +13,7 @@ import pytest
 
 import rlzoo
 from rlzoo import play
+from rlzoo.cli import commands
 from rlzoo.cli.command import Answer, Entry, find_command, schemas
 from rlzoo.cli.main import Arguments, main
 from rlzoo.cli.table import COMMANDS, functions
@@ -175,3 +176,9 @@ def test_a_search_that_is_only_planned_is_told_to_people_and_programs(workdir, c
     assert json.loads(capsys.readouterr().out)["n_trials"] == 3
     assert main(words) == 0
     assert "{" not in capsys.readouterr().out.splitlines()[0]
+
+
+def test_a_command_only_reads_calls_and_prints():
+    """What it does lies where its kind is: in training/, evaluation/, hub/ and so on."""
+    lines = {path.name: len(path.read_text().splitlines()) for path in Path(commands.__path__[0]).glob("*.py")}
+    assert {name: n_lines for name, n_lines in lines.items() if n_lines > 40} == {}

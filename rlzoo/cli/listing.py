@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from rlzoo.console import print_lines, print_table, say
 from rlzoo.errors import RlzooError
 from rlzoo.evaluation.evaluate import checkpoint_text
 
@@ -14,6 +16,8 @@ if TYPE_CHECKING:
 Rows = list[dict[str, Any]]
 
 N_MODELS = 20
+SPARE = {"hub": ("likes", "downloads", "date", "std", "mean"), "runs": ("random play",)}
+"""Columns that a narrow terminal goes without."""
 
 
 def algos() -> Rows:
@@ -108,7 +112,6 @@ def runs(runs_dir: str = "runs") -> Rows:
 
 def hub(user: str = "", tag: str = "", env: str = "", algo: str = "", n: str = str(N_MODELS)) -> Rows:
     """Agents on the Hugging Face Hub with the scores that their cards state, the best of each environment first."""
-    from rlzoo.console import say
     from rlzoo.hub.listing import find_models, unknown_algo
 
     if not (n.isascii() and n.isdigit() and int(n[:9]) >= 1):
@@ -160,3 +163,24 @@ def _run_row(run: Run) -> dict[str, Any]:
     name = checkpoint_text(str(entry.get("checkpoint")), steps if isinstance(steps, int) else None)
     row |= {"checkpoint": name, "random play": (entry.get("random") or {}).get("mean_reward")}
     return row | {column: entry.get(key) for column, key in scores.items()}
+
+
+KINDS: dict[str, Callable[..., Rows]] = {
+    each.__name__: each for each in (algos, envs, hyperparams, experiments, runs, hub)
+}
+"""What makes the rows behind each word; its parameters are what can be set."""
+
+
+def show(kind: str, rows: Rows) -> None:
+    """Print rows for people."""
+    columns = list(rows[0]) if rows else []
+    print_table(columns, [[_cell(row[column]) for column in columns] for row in rows], spare=SPARE.get(kind, ()))
+    print_lines(f"{len(rows)} {'models' if kind == 'hub' else kind}")
+    if kind == "runs" and rows:
+        print("The newest evaluation of each last checkpoint; std is over the episodes of that one policy.")
+    if kind == "hub":
+        print("The scores are what the authors state; nobody has checked them. rlzoo load-from-hub repo_id=… gets one.")
+
+
+def _cell(value: Any) -> Any:
+    return ", ".join(map(str, value)) if isinstance(value, Sequence) and not isinstance(value, str) else value

@@ -1,11 +1,12 @@
-"""Checks configuration files: rlzoo's own or the user's, each composed with what it needs, all problems reported."""
+"""Checks configuration files, rlzoo's own or the user's, each composed with what it needs; or an environment."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from statistics import fmean, pstdev
+from typing import Any, NamedTuple
 
 from rlzoo import contained, registry
 from rlzoo.cli.command import schemas
@@ -14,9 +15,11 @@ from rlzoo.config.compose import Composition, compose
 from rlzoo.config.parse import check as check_schema
 from rlzoo.config.paths import short_path
 from rlzoo.config.schema import TrainConfig
-from rlzoo.errors import ConfigError, Problem, RlzooError
+from rlzoo.console import print_lines, print_table, say
+from rlzoo.envs.check import EnvCheck, Use
+from rlzoo.errors import ConfigError, ExitCode, Problem, RlzooError, code_of
 from rlzoo.redaction import redact_values
-from rlzoo.training.preflight import find_problems, secret_problems
+from rlzoo.training.preflight import check_environment, find_problems, secret_problems
 from rlzoo.tuning.request import find as find_tuning
 
 PLACEHOLDERS = {"gym": "env.id=CartPole-v1", "atari": "env.id=PongNoFrameskip-v4"}
@@ -34,18 +37,88 @@ class Finding:
     is_note: bool = False
 
 
-def validate(targets: Sequence[Path] = ()) -> tuple[int, list[Finding]]:
-    """Check files, or everything that rlzoo ships and the user has if none is named.
+class Report(NamedTuple):
+    """How many files were checked, and what is wrong in them, or worth a note."""
 
-    Returns:
-        How many files were checked, and what is wrong in them, or worth a note.
+    n_files: int
+    found: list[Finding]
+
+    @property
+    def code(self) -> ExitCode:
+        return ExitCode.WRONG_REQUEST if self.as_data()["findings"] else ExitCode.DONE
+
+    def as_data(self) -> dict[str, Any]:
+        """For programs."""
+        rows = [asdict(finding) for finding in self.found]
+        findings = [row for row in rows if not row.pop("is_note")]
+        notices = [f"{finding.file}: {finding.problem}" for finding in self.found if finding.is_note]
+        return {"files": self.n_files, "findings": findings, "notices": notices}
+
+    def show(self) -> None:
+        """Print it for people."""
+        _, findings, notices = self.as_data().values()
+        for notice in notices:
+            say(f"note: {notice}")
+        if findings:
+            print_table(tuple(findings[0]), [tuple(row.values()) for row in findings])
+        n_files = f"{self.n_files} files"
+        print_lines(f"{len(findings)} problems in {n_files}" if findings else f"{n_files} checked, no problems")
+
+
+class EnvReport(NamedTuple):
+    """Everything that can be found out about an environment before it is trained in."""
+
+    found: EnvCheck
+    notices: list[str]
+
+    @property
+    def code(self) -> ExitCode:
+        return code_of(self.found.problems) if self.found.problems else ExitCode.DONE
+
+    def as_data(self) -> dict[str, Any]:
+        """For programs."""
+        found = self.found
+        return {
+            "env": found.id,
+            "observation_space": found.observation_space,
+            "action_space": found.action_space,
+            "masked": found.masked,
+            "random": None if found.play is None else {"returns": found.play.returns, "lengths": found.play.lengths},
+            "problems": [each._asdict() for each in found.problems],
+            "notices": self.notices,
+        }
+
+    def show(self) -> None:
+        """Print it for people."""
+        found = self.found
+        if found.observation_space is not None:
+            masks = ", which action_masks() tells the valid ones of" if found.masked else ""
+            print_lines(f"{found.id}: observes {found.observation_space}, acts in {found.action_space}{masks}")
+        if found.play is not None and (scores := found.play.returns):
+            steps = f"{fmean(found.play.lengths):.0f} steps each"
+            print_lines(f"random play: {fmean(scores):.2f} ± {pstdev(scores):.2f} over {len(scores)} episodes, {steps}")
+        for notice in self.notices:
+            say(f"note: {notice}")
+        if found.problems:
+            raise ConfigError(found.problems)
+        print_lines("no problems")
+
+
+def validate_environment(words: Sequence[str]) -> EnvReport:
+    """Make and play the environment that `env=` and `env.*` name, with all that a training may ask of it."""
+    _, composition, found = check_environment(words, Use(masks=True, goals=True, films=True, checkers=True, plays=True))
+    return EnvReport(found, [*composition.notices, *found.notices])
+
+
+def validate(targets: Sequence[Path] = ()) -> Report:
+    """Check files, or everything that rlzoo ships and the user has if none is named.
 
     Raises:
         RlzooError: if a target does not exist.
     """
     found = list(_everything()) if not targets else [file for target in targets for file in _files_below(target)]
     findings = [finding for file in found for finding in check_file(file)]
-    return len(found), list(dict.fromkeys(findings))
+    return Report(len(found), list(dict.fromkeys(findings)))
 
 
 def check_file(path: Path) -> Iterator[Finding]:

@@ -9,16 +9,19 @@ import os
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from datetime import date
+from datetime import date, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rlzoo import __version__, contained
 from rlzoo.algos.specs import ALGOS
 from rlzoo.config.assignments import Level, certified
+from rlzoo.config.paths import at_home
+from rlzoo.config.schema import CertifyConfig
 from rlzoo.console import warn
-from rlzoo.course.progress import Standing
-from rlzoo.errors import ExitCode, RlzooError
+from rlzoo.course.progress import Report, Standing, assess
+from rlzoo.course.scores import runs_named
+from rlzoo.errors import ExitCode, Problem, RlzooError
 from rlzoo.evaluation.plot import plain
 
 if TYPE_CHECKING:
@@ -39,6 +42,38 @@ ALGORITHMS = {"q_learning": "Q-learning", "ppo_scratch": "PPO from scratch", "ma
 MONTHS = (
     "January February March April May June July August September October November December".split()
 )  # whatever the locale
+
+
+def certify(cfg: CertifyConfig, named: Sequence[str]) -> tuple[Report, tuple[Path, ...]]:
+    """What was reached in each assignment, and the files of the certificate, if one is asked for and earned."""
+    runs = runs_named(named, cfg.runs_dir) if cfg.source != "hub" else []
+    models = []
+    if cfg.user is not None and cfg.source != "runs":
+        from rlzoo.hub.listing import find_models
+
+        models = find_models(user=cfg.user)
+    report = assess(runs, models)
+    if cfg.name is None or report.level is None:
+        return report, ()
+    counted = [standing for standing in report.standings if standing.assignment.certified]
+    return report, write(cfg.name, report.level, counted, at_home(cfg.folder), datetime.now().astimezone().date())
+
+
+def certify_problems(cfg: CertifyConfig, named: Sequence[str]) -> list[Problem]:
+    """What is wrong with a request beyond its types."""
+    problems = []
+    if cfg.source == "hub" and cfg.user is None:
+        problems.append(Problem("source", "hub needs to know whose models count", "user=…"))
+    if cfg.source == "runs" and cfg.user is not None:
+        problems.append(Problem("user", "has models on the Hub, which source=runs leaves out", "source=auto"))
+    if cfg.source == "hub" and named:
+        problems.append(Problem("source", f"hub leaves out the run {named[0]}", "source=auto"))
+    if cfg.name is not None:
+        try:
+            check_name(cfg.name)
+        except RlzooError as error:
+            problems.append(Problem("name", error.message.removeprefix("name: "), error.hint))
+    return problems
 
 
 def write(name: str, level: Level, standings: Sequence[Standing], folder: Path, day: date) -> tuple[Path, Path]:

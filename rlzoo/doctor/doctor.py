@@ -25,6 +25,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any, Literal
 
+from rlzoo.console import print_lines, print_table
 from rlzoo.registry import version_of
 
 State = Literal["ok", "missing", "broken", "offline"]
@@ -133,6 +134,18 @@ def examine(runs_dir: Path | str = "runs") -> list[Check]:
 def is_broken(checks: Sequence[Check]) -> bool:
     """Whether something is wrong with what every command needs."""
     return any(check.core and check.state in ("missing", "broken") for check in checks)
+
+
+def show(checks: Sequence[Check]) -> None:
+    """Print them as a table, or as plain lines where the package that draws tables is what is broken."""
+    rows = [(check.name, check.state, check.detail, check.fix) for check in checks]
+    try:
+        print_table(("what", "state", "found", "what fixes it"), rows)
+    except Exception:
+        for name, state, detail, fix in rows:
+            print_lines(f"{name}: {state}: {detail}", *([f"    {fix}"] if fix else []))
+    bad = sum(check.state == "broken" for check in checks)
+    print_lines(f"{bad} broken" if bad else "nothing is broken; what is missing is needed only for what it says")
 
 
 def probe(names: Sequence[str], variables: Mapping[str, str] | None = None) -> dict[str, dict[str, Any]]:

@@ -159,19 +159,19 @@ def publish(run: Run | None, cfg: PushToHubConfig) -> Pushed:
     return pushed
 
 
-def rehearse(run: Run | None, cfg: PushToHubConfig) -> tuple[Path, dict[str, int], list[str]]:
-    """Make the folder that would be published, or look at the one that is there.
-
-    Returns:
-        The folder, the sizes of its files, and lines that show them.
-    """
-    if run is not None:
-        staged = package_run(run, cfg)
-        return staged.folder, staged.files, staged.lines()
-    folder = at_home(str(cfg.folder))
-    require_package(folder)
-    files = files_of(folder)
-    return folder, files, [f"{folder}/", *(f"  {name}" for name in files)]
+def rehearse(run: Run | None, cfg: PushToHubConfig) -> tuple[dict[str, Any], list[str]]:
+    """Make the folder that would be published, or look at the one that is there: for programs, and lines for people."""
+    repo_id = cfg.repo_id if "/" in (cfg.repo_id or "") else None
+    if run is None:
+        folder = at_home(str(cfg.folder))
+        require_package(folder)
+        files = files_of(folder)
+        lines = [f"{folder}/", *(f"  {name}" for name in files)]
+    else:
+        staged = package_run(run, replace(cfg, repo_id=repo_id))
+        folder, files, lines = staged.folder, staged.files, staged.lines()
+    data = {"dry_run": True, "repo_id": repo_id, "folder": str(folder), "files": files}
+    return data, [*lines, f"dry run: nothing was sent{f' to {repo_id}' if repo_id else ''}"]
 
 
 def push_problems(values: Mapping[str, Any]) -> list[Problem]:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -11,14 +13,15 @@ from rlzoo.config.compose import Composition, compose, expand_jobs
 from rlzoo.config.overrides import key_of
 from rlzoo.config.parse import dump, parse
 from rlzoo.config.quoting import unquoted
-from rlzoo.console import print_lines, say
+from rlzoo.console import print_lines, print_table, say
 from rlzoo.envs import probe
-from rlzoo.errors import ConfigError, Problem, RlzooError
+from rlzoo.errors import ConfigError, ExitCode, Problem, RlzooError
+from rlzoo.evaluation.evaluate import print_results
 from rlzoo.redaction import redact_values
 from rlzoo.runs.config import RunConfig
 from rlzoo.runs.run import Run, write_text
 from rlzoo.training import resume
-from rlzoo.training.preflight import Request, check
+from rlzoo.training.preflight import Request, check, find_problems
 
 AUTO = "auto"
 """`resume=auto` resumes the newest unfinished run of the same configuration, or starts one."""
@@ -45,13 +48,38 @@ def train(*words: str) -> Run:
     """
     own, rest = split(words)
     if own.get("resume", AUTO) != AUTO:
-        run, cfg, changes = resume.request(words)
-        resume.resume_run(run, cfg, changes)
-        return run
+        return resume_named(words).run
     requests = check_all(plan(rest, multirun=False))
     if len(requests) > 1:
         raise RlzooError("rlzoo.train trains one agent", "call it once for each seed, or use: rlzoo train n_seeds=…")
-    return Run(Path(run_job(job_of(requests[0], own))["run"]))
+    return train_one(requests[0], own).run
+
+
+@dataclass(frozen=True)
+class Trained:
+    """A run, and the evaluations that its training added; None if it had finished before."""
+
+    run: Run
+    evaluations: list[dict[str, Any]] | None
+
+    def show(self) -> None:
+        """Print it for people."""
+        if self.evaluations is not None:
+            print_results(self.evaluations)
+            print_lines(f"run: {self.run.path}")
+
+
+def resume_named(words: Sequence[str]) -> Trained:
+    """Resume the run that `resume=` names; the other words change its settings."""
+    run, cfg, changes = resume.request(words)
+    before = len(run.read_results())
+    return Trained(run, run.read_results()[before:] if resume.resume_run(run, cfg, changes) else None)
+
+
+def train_one(request: Request, own: Mapping[str, str]) -> Trained:
+    """Train a request here."""
+    done = run_job(job_of(request, own))
+    return Trained(Run(Path(done["run"])), done["result"]["evaluations"])
 
 
 def split(words: Sequence[str]) -> tuple[dict[str, str], list[str]]:
@@ -132,6 +160,44 @@ def show_plan(requests: Sequence[Request], *, trust: bool) -> None:
         print_lines(f"tuned hyperparameters: {', '.join(tuned) if tuned else 'none: algorithm defaults'}")
         print_lines(*estimates(config))
     print("every check passed; nothing was started or written")
+
+
+def show_config(compositions: Sequence[Composition]) -> None:
+    """Print every job's configuration, as composed.
+
+    Raises:
+        ConfigError: if one cannot be composed.
+    """
+    problems = {str(p): p for c in compositions for p in map(c.locate, c.problems)}
+    if problems:
+        raise ConfigError(list(problems.values()))
+    print_lines(*"---\n".join(as_yaml(c.values) for c in compositions).removesuffix("\n").split("\n"))
+
+
+def origins(words: list[str]) -> tuple[Composition, list[dict[str, Any]]]:
+    """A request as composed, and a row of every value: its key, the value without secrets, where it comes from."""
+    composition = compose("train", words)
+    composition.settled((), composition.problems)
+    rows = [
+        {"key": ".".join(path), "value": redact_values({path[-1]: value})[path[-1]], "from": str(origin or "")}
+        for path, value, origin in composition.tree.leaves()
+    ]
+    return composition, rows
+
+
+def show_origins(composition: Composition, rows: Sequence[Mapping[str, Any]]) -> ExitCode:
+    """Print what `origins` found, notices and problems; the exit code says whether the request could run."""
+    print_table(("key", "value", "from"), [(row["key"], _text(row["value"]), row["from"]) for row in rows])
+    _, problems, notices = find_problems(composition, make_env=False)
+    for notice in (*composition.notices, *notices):
+        say(f"note: {notice}")
+    for problem in problems:
+        say(f"problem: {composition.locate(problem)}", style="red")
+    return ExitCode.WRONG_REQUEST if problems else ExitCode.DONE
+
+
+def _text(value: object) -> str:
+    return json.dumps(value) if value is None or isinstance(value, bool | dict | list) else str(value)
 
 
 def as_yaml(values: Mapping[str, Any]) -> str:

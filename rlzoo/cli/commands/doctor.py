@@ -3,19 +3,14 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 from rlzoo.cli.command import Answer, Entry
-from rlzoo.console import print_lines, print_table
 from rlzoo.errors import ExitCode, RlzooError, clean
 
 if TYPE_CHECKING:
     from rlzoo.cli.main import Arguments
-    from rlzoo.doctor.doctor import Check
-
-COLUMNS = ("what", "state", "found", "what fixes it")
 
 
 def _doctor(arguments: Arguments) -> Answer:
@@ -32,19 +27,7 @@ def _doctor(arguments: Arguments) -> Answer:
         {key: clean(value) if isinstance(value, str) else value for key, value in asdict(c).items()} for c in checks
     ]
     code = ExitCode.MISSING if is_broken else ExitCode.DONE
-    return Answer({"ok": not is_broken, "checks": rows}, lambda: _print(checks), code)
+    return Answer({"ok": not is_broken, "checks": rows}, lambda: doctor.show(checks), code)
 
 
 main = Entry(_doctor)  # it reads its words itself, as what reads those of others may be what is broken
-
-
-def _print(checks: Sequence[Check]) -> None:
-    """As a table, or as plain lines where the package that draws tables is what is broken."""
-    rows = [(check.name, check.state, check.detail, check.fix) for check in checks]
-    try:
-        print_table(COLUMNS, rows)
-    except Exception:
-        for name, state, detail, fix in rows:
-            print_lines(f"{name}: {state}: {detail}", *([f"    {fix}"] if fix else []))
-    bad = sum(check.state == "broken" for check in checks)
-    print_lines(f"{bad} broken" if bad else "nothing is broken; what is missing is needed only for what it says")
