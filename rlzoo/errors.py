@@ -162,13 +162,13 @@ def author_line(error: BaseException) -> str | None:
 
 def author_frame(frames: Iterable[tuple[str, int]]) -> str | None:
     """`file:line` of the frame nearest to being the user's own; the innermost comes last."""
-    found = {distance(file): line_in(file, line) for file, line in frames}
+    found = {distance(file): line_in(file, line) for file, line in frames if not file.startswith("<frozen")}
     return found[min(found)] if found else None
 
 
 def line_in(file: str, line: int) -> str:
     """`file:line`, the file as a person would write it."""
-    return f"{_relative(file)}:{line}"
+    return f"{relative(file)}:{line}"
 
 
 _owned = False
@@ -215,7 +215,7 @@ def _chain(error: BaseException) -> Iterator[BaseException]:
         following = following.__cause__ or following.__context__
 
 
-def _relative(file: str) -> str:
+def relative(file: str) -> str:
     """A path as a person would write it: relative to the current folder where it lies in it."""
     try:
         here = os.path.join(os.getcwd(), "")  # noqa: PTH109, PTH118

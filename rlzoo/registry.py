@@ -12,10 +12,12 @@ import sys
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from importlib.machinery import ModuleSpec, PathFinder
+from itertools import accumulate
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
-from rlzoo.errors import RlzooError
+from rlzoo.errors import RlzooError, distance, relative
+from rlzoo.redaction import shell
 
 T = TypeVar("T")
 
@@ -26,6 +28,19 @@ SEARCHED = ("PATH", "LD_LIBRARY_PATH")
 
 KNOWN_PACKAGES = frozenset("ale_py gymnasium gymnasium_robotics minigrid panda_gym vizdoom".split())
 """Packages of environments that are known: where they are installed, a run may name them."""
+
+INSTALLED_AS = {
+    **{name: name.replace("_", "-") for name in (*KNOWN_PACKAGES, "dm_control", "gym_super_mario_bros", "highway_env")},
+    **{name: name for name in "crafter matplotlib mujoco numba pandas pettingzoo pybullet pygame pymunk scipy".split()},
+    "Box2D": "gymnasium[box2d]",
+    "PIL": "pillow",
+    "cv2": "opencv-python",
+    "sklearn": "scikit-learn",
+    "skimage": "scikit-image",
+    "yaml": "pyyaml",
+}
+"""Modules that environments need, and what brings them: of a name that nobody knows, anybody may have made a package.
+"""
 
 _folders: dict[str, str] = {}
 """Each top-level module that may be found, and the folder that it may lie in."""
@@ -63,14 +78,20 @@ def lookup(table: Mapping[str, T], name: str, kind: str) -> T:
         raise RlzooError(f"unknown {kind} {name!r}{did_you_mean(name, table)}") from None
 
 
-def nearest(name: str, names: Iterable[str], n: int = 3) -> list[str]:
-    """The up to `n` names most like `name`, ignoring case, best first."""
+def nearest(name: str, names: Iterable[str], n: int = 3, likeness: float = 0.6) -> list[str]:
+    """The up to `n` names most like `name`, ignoring case, best first; `likeness` is at most 1."""
     from difflib import get_close_matches
 
     by_lower = {candidate.lower(): candidate for candidate in names}
-    found = get_close_matches(name.lower(), by_lower, n=n, cutoff=0.6)
+    found = get_close_matches(name.lower(), by_lower, n=n, cutoff=likeness)
     found += [lower for lower in by_lower if name and lower.startswith(name.lower()) and lower not in found]
     return [by_lower[lower] for lower in found[:n]]
+
+
+def top_of(entry: Any) -> str:
+    """The top-level module of a class or a function, of `"package.module:Class"`, or of a module's name."""
+    name = entry if isinstance(entry, str) else str(getattr(entry, "__module__", ""))
+    return name.partition(":")[0].partition(".")[0]
 
 
 def version_of(distribution: str) -> str | None:
@@ -83,9 +104,9 @@ def version_of(distribution: str) -> str | None:
         return None
 
 
-def did_you_mean(name: str, names: Iterable[str]) -> str:
+def did_you_mean(name: str, names: Iterable[str], likeness: float = 0.6) -> str:
     """A phrase to append to an error: `"; did you mean 'ppo'?"`, or nothing if no name is near."""
-    found = nearest(name, names)
+    found = nearest(name, names, likeness=likeness)
     return f"; did you mean {' or '.join(repr(near) for near in found)}?" if found else ""
 
 
@@ -127,19 +148,43 @@ def _find(folders: Mapping[str, str]) -> None:
 
 
 def import_hint(name: str) -> str:
-    """What helps where the module `name` is not found."""
-    top, _, below = name.partition(".")
-    if below or top in _folders or not top.isidentifier():
+    """What helps where the module `name` is not found. Only what is known is told to be installed."""
+    import pkgutil
+
+    above, _, last = name.rpartition(".")
+    if not name.replace(".", "_").isidentifier():
         return ""
-    if PathFinder.find_spec(top, [str(Path.cwd())]) is not None:
+    if name in INSTALLED_AS:
+        return f"pip install {shell(INSTALLED_AS[name])}"
+    here = str(Path.cwd())
+    if not above and name not in _folders and PathFinder.find_spec(name, [here]) is not None:
         only = "only modules that the request names are imported from the current folder"
-        return f"{only}: env.imports=[{top}] names it too, or make a package of them"
-    return install_line(top)
+        return f"{only}: env.imports=[{name}] names it too, or make a package of them"
+    folders = (
+        _inside(above) if above else [here, *(folder for folder in sys.path if _is_own(folder) and folder != here)]
+    )
+    if not folders:
+        return f"{above} is one file, and no package"
+    names = {module.name for module in pkgutil.iter_modules(folders)}.union([] if above else INSTALLED_AS)
+    places = ["the current folder" if folder == here else relative(folder) for folder in folders]
+    near = did_you_mean(last, names, 0.66)
+    return f"looked in {', '.join(places)}{near or ('' if above else '; a package of others is installed as they say')}"
 
 
-def install_line(name: str) -> str:
-    """The line that installs what has the top-level module `name`; empty if there can be none of that name."""
-    return f"pip install {name.replace('_', '-')}" if name.isidentifier() else ""
+def _inside(package: str) -> list[str]:
+    """The folders of a package, which may fail on import; none of a module that is one file."""
+    folders = [*sys.path, str(Path.cwd())]
+    for name in accumulate(package.split("."), "{}.{}".format):
+        spec = PathFinder.find_spec(name, folders)
+        folders = list(spec.submodule_search_locations or ()) if spec is not None else []
+    return folders
+
+
+def _is_own(folder: str) -> bool:
+    """Whether a folder of the search path is the user's, and not Python's, that of its commands, or rlzoo's."""
+    path = Path(folder)
+    others = (Path(__file__).parents[1], Path(sys.executable).parent)
+    return distance(f"{folder}/") == 0 and path not in others and path.is_dir()
 
 
 class Imports(NamedTuple):

@@ -98,15 +98,34 @@ def test_a_module_that_needs_another_one_beside_it_says_how(mine: Path) -> None:
 
 
 def test_what_can_be_no_module_is_not_told_to_be_installed() -> None:
-    assert registry.import_hint("my_worlds") == "pip install my-worlds"
-    assert registry.install_line("my_worlds") == "pip install my-worlds"
-    assert registry.install_line("-r") == registry.install_line("") == registry.install_line("CartPole-v1") == ""
+    assert registry.import_hint("panda_gym") == "pip install panda-gym"
     assert (
         registry.import_hint("CartPole-v1")
         == registry.import_hint("../evil")
         == registry.import_hint("--index-url=x")
+        == registry.import_hint("-r")
+        == registry.import_hint("")
         == ""
     )
+
+
+NOT_THERE = {
+    "my_world": "looked in the current folder, {own}; did you mean 'my_worlds'?",
+    "pygmae": "did you mean 'pygame'?",
+    "requets": "looked in the current folder, {own}; a package of others is installed as they say",
+    "helper": "did you mean 'helpers'?",
+    "my_worlds.world": "looked in my_worlds; did you mean 'worlds'?",
+    "helpers.deep": "helpers is one file, and no package",
+}
+
+
+@pytest.mark.parametrize("name", NOT_THERE)
+def test_nor_is_what_nobody_knows(name: str, mine: Path, monkeypatch: pytest.MonkeyPatch, tmp_path_factory) -> None:
+    own = tmp_path_factory.mktemp("own")
+    (own / "helpers.py").touch()
+    monkeypatch.syspath_prepend(own)
+    assert NOT_THERE[name].format(own=own) in registry.import_hint(name)
+    assert "pip" not in registry.import_hint(name)
 
 
 @pytest.mark.parametrize(

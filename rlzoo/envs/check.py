@@ -178,7 +178,7 @@ def _packages(env_id: str, env: Mapping[str, Any]) -> list[Problem]:
     modules += [("env.imports", module) for module in env["imports"]]
     for key, module in modules:
         if not registration.installed(module):
-            hint = _install(env["extra"]) if env["extra"] else registry.install_line(module.partition(".")[0])
+            hint = _install(env["extra"]) if env["extra"] else registry.import_hint(module.partition(".")[0])
             problems.append(Problem(key, f"{env_id} needs the module {module}", hint, code=ExitCode.MISSING))
     problems += extra_problems(env_id, env["extra"])
     return problems

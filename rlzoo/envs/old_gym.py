@@ -22,6 +22,7 @@ from gymnasium.utils import seeding
 from rlzoo.envs.contract import Contract, ContractError
 from rlzoo.envs.surroundings import Surroundings
 from rlzoo.errors import ExitCode, author_line
+from rlzoo.registry import top_of
 
 SPEAK_GYMNASIUM = ("ale_py", "gymnasium", "rlzoo", "stable_baselines3")
 """Packages whose environments and wrappers are not looked at."""
@@ -186,8 +187,11 @@ def said_of(env: gymnasium.Env) -> str:
     layer = env
     while isinstance(layer, gymnasium.Wrapper) and not isinstance(layer, OldGym):
         layer = layer.env
-    if not isinstance(layer, OldGym) or not layer.differences:
+    if not isinstance(layer, OldGym):
         return ""
+    if not layer.differences:
+        is_foreign = isinstance(layer.unwrapped, Foreign)
+        return "is of a class that does not inherit from gymnasium.Env: it is wrapped" if is_foreign else ""
     seeded = "" if layer.is_seeded else ", and its episodes cannot be seeded"
     return f"speaks the old Gym API ({', '.join(layer.differences)}): it is wrapped{seeded}"
 
@@ -225,9 +229,14 @@ def _adapted(env: gymnasium.Env, render_mode: str | None, surroundings: Surround
     return env
 
 
+def is_old(kind: type) -> bool:
+    """Whether a class is of the old Gym."""
+    return any(top_of(each) == "gym" for each in kind.__mro__)
+
+
 def is_known(module: str) -> bool:
     """Whether a module is of a package that is known to speak Gymnasium's API."""
-    return module.partition(":")[0].partition(".")[0] in SPEAK_GYMNASIUM
+    return top_of(module) in SPEAK_GYMNASIUM
 
 
 def _takes(function: Any, name: str, *, by_name: bool = False) -> bool:

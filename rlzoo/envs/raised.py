@@ -5,11 +5,12 @@ from __future__ import annotations
 import inspect
 import re
 from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
 from rlzoo import errors
 from rlzoo.envs import old_gym
-from rlzoo.registry import did_you_mean, nearest
+from rlzoo.registry import nearest
 
 OF_A_LIBRARY = 2
 """`errors.distance` of what the author of an environment has not written."""
@@ -41,9 +42,14 @@ def why_not_made(error: BaseException, creator: Any) -> tuple[str, str]:
     if match := re.search(r"missing \d+ required [\w-]+ arguments?: (.*)", text):
         names = re.findall(r"'(\w+)'", match[1])
         return text, " ".join(f"env.kwargs.{name}=…" for name in names) + " says it, or give it a default"
-    if isinstance(error, AttributeError) and inspect.ismodule(error.obj):
-        return f"its entry_point is wrong: {text}{did_you_mean(str(error.name), vars(error.obj))}", ""
     return re.sub(r"\s*(See )?https?://\S*", "", text), ""
+
+
+def line_of(error: BaseException) -> str:
+    """`file:line` of what was raised, where the author of an environment can change it; empty if it is a library's."""
+    where = errors.author_line(error) or ""
+    is_his = where and not where.startswith("<") and errors.distance(str(Path(where).absolute())) < OF_A_LIBRARY
+    return where if is_his else ""
 
 
 def line_of_class(kind: type) -> str:

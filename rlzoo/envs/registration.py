@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Iterable, Sequence
+from contextlib import AbstractContextManager, nullcontext, suppress
 from importlib import import_module
 from importlib.util import find_spec
+from pathlib import Path
 from typing import Any
 
 from rlzoo import engines, registry
 from rlzoo.config import aliases, env_names
-from rlzoo.errors import ExitCode, Problem, RlzooError, said
+from rlzoo.errors import ExitCode, Problem, RlzooError, line_in, said
 from rlzoo.registry import did_you_mean, nearest
 
 
@@ -49,12 +50,49 @@ def may_start_processes(env_id: str, imports: Iterable[str], wrappers: Iterable[
     modules = [*imports, *([prefix] if prefix else []), *(wrapper for wrapper in wrappers if ":" in wrapper)]
     if spec is not None:
         modules.append(spec.entry_point if isinstance(spec.entry_point, str) else "")
-    return any(module.partition(":")[0].partition(".")[0] not in _START_NONE for module in modules)
+    return any(registry.top_of(module) not in _START_NONE for module in modules)
 
 
-def unknown(name: str) -> Problem:
-    """What to say about an id that Gymnasium does not know."""
+def creator(entry_point: Any) -> Any:
+    """What makes an environment: mostly its class.
+
+    Raises:
+        RlzooError: if it is not there, or its module fails on import.
+    """
+    if not isinstance(entry_point, str):
+        return entry_point
+    module = entry_point.partition(":")[0]
+    try:
+        _import(module)
+        return registry.load(entry_point)
+    except RlzooError as error:
+        cause = error.__cause__
+        missing = str(cause.name) if isinstance(cause, ModuleNotFoundError) else ""
+        if cause is not None and not (missing and f"{module}.".startswith(f"{missing}.")):
+            raise  # of what it imports, or does besides
+        code = error.code if missing and "." not in missing else ExitCode.WRONG_REQUEST
+        raise RlzooError(f"its entry_point is wrong: {error.message}", error.hint, code) from cause
+
+
+def where_registered(entry_point: str, modules: Iterable[str]) -> str:
+    """The line of one of these modules that has an entry point; empty where none is."""
+    for module in modules:
+        file = getattr(sys.modules.get(module), "__file__", None)
+        with suppress(OSError, UnicodeDecodeError):
+            lines = Path(file).read_text(encoding="utf-8").splitlines() if file else []
+            for number in (number for number, line in enumerate(lines, 1) if entry_point in line):
+                return line_in(str(file), number)
+    return ""
+
+
+def unknown(env_id: str, imports: Sequence[str] = ()) -> Problem:
+    """What to say about an id that Gymnasium does not know, even after these imports and that of its own module."""
     import gymnasium
+
+    prefix, _, name = env_id.rpartition(":")
+    modules = [*imports, *([prefix] if prefix else [])]
+    if modules and registry.KNOWN_PACKAGES.isdisjoint(modules):
+        return _not_registered(name, modules, f"{prefix}:" if prefix else "")
 
     short_names = env_names.short_names()
     message = f"{name!r} is not known to Gymnasium"
@@ -77,6 +115,27 @@ def unknown(name: str) -> Problem:
     return Problem("env.id", message + did_you_mean(name, known_ids), hint)
 
 
+def _not_registered(name: str, modules: Sequence[str], prefix: str) -> Problem:
+    """What to say of an id that modules of the user's own should have registered."""
+    import gymnasium
+
+    tops, said = {registry.top_of(module) for module in modules}, " and ".join(modules)
+    registered = [spec.id for spec in gymnasium.registry.values() if registry.top_of(spec.entry_point) in tops]
+    if near := nearest(name, registered, 1) or registered[:5]:
+        message = f"{name!r} is not known to Gymnasium: {said} registers {', '.join(map(repr, near))}"
+        return Problem("env.id", message, f"env.id={prefix}{near[0]}")
+    made = [
+        f"{kind.__module__}:{kind.__qualname__}"
+        for module in modules
+        for kind in vars(sys.modules[module]).values()
+        if isinstance(kind, type) and issubclass(kind, gymnasium.Env) and registry.top_of(kind) in tops
+    ]
+    new = name if "-v" in name else f"{name}-v0"
+    register = f'gymnasium.register("{new}", entry_point="{made[-1] if made else "module:Class"}")'
+    message = f"{name!r} is not known to Gymnasium: {said} registers nothing"
+    return Problem("env.id", message, f"write {register} there, and env.id={prefix}{new} here")
+
+
 def _import(module: str) -> None:
     try:
         imported = import_module(module)
@@ -84,9 +143,12 @@ def _import(module: str) -> None:
         hint = registry.import_hint(str(error.name))
         if error.name == "gym":
             hint = f"{module} is of the old Gym API, which is wrapped: import gymnasium as gym in it, or install gym"
-        raise RlzooError(f"no module named {error.name!r}", hint, ExitCode.MISSING) from error
+        code = ExitCode.WRONG_REQUEST if "." in str(error.name) else ExitCode.MISSING
+        raise RlzooError(f"no module named {error.name!r}", hint, code) from error
     except (Exception, SystemExit) as error:
-        raise RlzooError(f"importing {module} failed: {said(error)}") from error
+        lacks = type(error).__name__ == "DependencyNotInstalled"  # of gymnasium, which need not be imported yet
+        code = ExitCode.MISSING if lacks else ExitCode.WRONG_REQUEST
+        raise RlzooError(f"importing {module} failed: {said(error)}", code=code) from error
     if module == "ale_py":  # the emulator greets on every start
         imported.ALEInterface.setLoggerMode(imported.LoggerMode.Error)
 

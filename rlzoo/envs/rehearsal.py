@@ -74,6 +74,7 @@ class Rehearsal:
         self.line = line
         self.is_known = False  # whether it is of a library, whose lines are its author's
         self.has_problems = self.has_raised = False
+        self.foreign = ""  # what to do about a class that is none of Gymnasium's
         self.is_close = True  # whether what is returned is looked at
         self.draws = False
         self.is_watched = True  # whether it is seen how a call ends, and in what time
@@ -109,12 +110,16 @@ class Rehearsal:
         """The environment, with a look at what it returns directly around what its author wrote."""
         creator = _creator(self.env_id)
         self.is_known = old_gym.is_known(str(getattr(creator, "__module__", "")))
+        if inspect.isclass(creator) and not issubclass(creator, gymnasium.Env) and not old_gym.is_old(creator):
+            self.foreign = f"it does not inherit from gymnasium.Env: class {creator.__name__}(gymnasium.Env)"
         try:
             with self.calling("__init__()", self.start_seconds, method=creator):
                 made = self.make_raw(render_mode)
         except _EndedError:
             return None
-        return look_at(made, self)
+        lacks = list(_lacking(made.unwrapped, creator))
+        self.tell_problems(lacks)
+        return None if lacks else look_at(made, self)
 
     def make_raw(self, render_mode: str | None = None) -> gymnasium.Env:
         kwargs, max_steps = self.env["kwargs"], self.env["max_steps"]
@@ -311,10 +316,10 @@ class Rehearsal:
         if self.draws and display.is_about_screens(error):
             return  # who films looks for one
         at = "env.kwargs" if self.env["kwargs"] and what == "__init__()" else "env.id"
-        where = errors.author_line(error) or ""
-        is_of_library = where.startswith("<") or errors.distance(str(Path(where).absolute())) >= raised.OF_A_LIBRARY
-        if is_of_library and not self.is_known:
-            where = self.where(method)
+        where = raised.line_of(error)
+        is_of_library = not where
+        if is_of_library:
+            where = errors.author_line(error) or "" if self.is_known else self.where(method)
         if isinstance(error, RlzooError) and not isinstance(error, ContractError):
             message = error.message.removesuffix(f" ({where})")
             self.tell_problems([Problem(at, message, error.hint, where, error.code)])
@@ -326,7 +331,7 @@ class Rehearsal:
             said, hint = (message, hint) if is_written else raised.why_not_made(error, method)
             message = f"{self.env_id} cannot be made: {said}"
         if grave:
-            self.tell_problems([Problem(at, message, hint or given, where)])
+            self.tell_problems([Problem(at, message, hint or self.foreign or given, where)])
         else:
             self.tell_notice(message, where)
 
@@ -390,6 +395,16 @@ def _creator(env_id: str) -> Any:
     return None
 
 
+def _lacking(env: gymnasium.Env, creator: Any) -> Iterator[Problem]:
+    """The methods that nobody has written of an environment."""
+    kind = creator if inspect.isclass(creator) else type(env)
+    own = set(dir(kind)).difference(dir(gymnasium.Env))
+    for name, hint in (("reset", returns.RESET), ("step", f"def step(self, action): ... {returns.STEP}")):
+        if getattr(getattr(env, name), "__func__", None) is getattr(gymnasium.Env, name):
+            message = f"{kind.__name__} has no {name}(){did_you_mean(name, own)}"
+            yield Problem("env.id", message, hint, raised.line_of_class(kind))
+
+
 def _made_notices(made: Any, env: Mapping[str, Any]) -> list[str]:
     notices = []
     spec = made.spec
@@ -405,34 +420,34 @@ def _made_notices(made: Any, env: Mapping[str, Any]) -> list[str]:
 def _look_up(env_id: str, env: Mapping[str, Any]) -> list[Problem]:
     """Whether Gymnasium knows the id, its constructor the keywords, and what it needs is there."""
     prefix, _, name = env_id.rpartition(":")
-    key = "env.id" if prefix else "env.imports"
+    key, where = "env.id" if prefix else "env.imports", ""
+    modules = [*env["imports"], *([prefix] if prefix else [])]
     try:
-        registration.register([*env["imports"], *([prefix] if prefix else [])])
+        registration.register(modules)
+        if (spec := gymnasium.registry.get(name)) is None:
+            return [registration.unknown(env_id, env["imports"])]
+        entry_point = spec.entry_point if isinstance(spec.entry_point, str) else ""
+        extra = next((extra for module, extra in _GYMNASIUM_EXTRAS.items() if entry_point.startswith(module)), None)
+        problems = check.extra_problems(name, extra)
+        if "atari" in env["wrappers"] and not entry_point.startswith("ale_py"):
+            problems.append(Problem("env.wrappers.atari", f"{name} is no Atari game"))
+        if problems:
+            return problems
+        key, where = "env.id", registration.where_registered(entry_point, modules)
+        return _check_kwargs(spec, env["kwargs"], registration.creator(spec.entry_point))
     except RlzooError as error:
-        where = errors.author_line(error) or ""
+        where = raised.line_of(error) or where
         return [Problem(key, error.message.removesuffix(f" ({where})"), error.hint, where, error.code)]
     except BaseException as error:
         message, hint = raised.in_words(_IMPORT, error)
-        return [Problem(key, message, hint, errors.author_line(error) or "")]
-    spec = gymnasium.registry.get(name)
-    if spec is None:
-        return [registration.unknown(name)]
-    entry_point = spec.entry_point if isinstance(spec.entry_point, str) else ""
-    extra = next((extra for module, extra in _GYMNASIUM_EXTRAS.items() if entry_point.startswith(module)), None)
-    problems = check.extra_problems(name, extra)
-    if "atari" in env["wrappers"] and not entry_point.startswith("ale_py"):
-        problems.append(Problem("env.wrappers.atari", f"{name} is no Atari game"))
-    return problems or _check_kwargs(spec, env["kwargs"])
+        return [Problem(key, message, hint, raised.line_of(error))]
 
 
-def _check_kwargs(spec: Any, kwargs: Mapping[str, Any]) -> list[Problem]:
-    if not kwargs:
-        return []
+def _check_kwargs(spec: Any, kwargs: Mapping[str, Any], creator: Any) -> list[Problem]:
     try:
-        creator = load_env_creator(spec.entry_point) if isinstance(spec.entry_point, str) else spec.entry_point
         parameters = inspect.signature(creator).parameters
-    except Exception:
-        return []  # making the environment says why
+    except (TypeError, ValueError):  # written in C
+        return []
     if any(parameter.kind is inspect.Parameter.VAR_KEYWORD for parameter in parameters.values()):
         return []
     return [

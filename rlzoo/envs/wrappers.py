@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING, Any
 from rlzoo.config import fields
 from rlzoo.config.fields import Field, Fields
 from rlzoo.errors import ExitCode, Problem, RlzooError, author_line
-from rlzoo.redaction import shell
-from rlzoo.registry import did_you_mean, load
+from rlzoo.registry import did_you_mean, import_hint, load
 
 if TYPE_CHECKING:
     import gymnasium
@@ -222,8 +221,8 @@ def check(wrappers: Mapping[str, Any]) -> list[Problem]:
         problems += fields.problems(WRAPPERS[name].options, options, key)
         for module in WRAPPERS[name].requires:
             if not installed(module):
-                hint = "pip install opencv-python" if module == "cv2" else f"pip install {shell(module)}"
-                problems.append(Problem(key, f"needs the package {module}", hint, code=ExitCode.MISSING))
+                needs = f"needs the package {module}"
+                problems.append(Problem(key, needs, import_hint(module), code=ExitCode.MISSING))
     return problems
 
 
@@ -243,7 +242,7 @@ def _own(key: str, reference: str, options: Mapping[str, Any]) -> list[Problem]:
     try:
         parameters = inspect.signature(load(reference)).parameters
     except RlzooError as error:
-        return [Problem(key, error.message, error.hint)]
+        return [Problem(key, error.message, error.hint, author_line(error) or "")]
     except (Exception, SystemExit) as error:
         where = author_line(error) or ""
         return [Problem(key, f"cannot be imported: {type(error).__name__}: {error}", where=where)]

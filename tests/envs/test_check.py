@@ -116,8 +116,8 @@ def test_mistakes(ask, section, key, message, hint):
 @pytest.mark.parametrize(
     ("section", "key", "hint"),
     [
-        ({"id": "nowhere:Env-v0"}, "id", "pip install nowhere"),
-        ({"id": "Env-v0", "imports": ["nowhere_at.all"]}, "imports", "pip install nowhere-at"),
+        ({"id": "nowhere:Env-v0"}, "id", "looked in the current folder"),
+        ({"id": "Env-v0", "imports": ["minigird.envs"]}, "imports", "did you mean 'minigrid'?"),
         (
             {"id": "Env-v0", "imports": ["nowhere"], "extra": "robotics"},
             "imports",

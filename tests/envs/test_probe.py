@@ -308,7 +308,6 @@ def test_a_module_that_cannot_be_imported_is_told_with_its_line(tried, way, monk
 
 
 CLASSES = {
-    "": ("entry_point is wrong", "did you mean 'Faulty'"),
     "def __init__(self, size):\n        pass": ("missing 1 required positional argument: 'size'", ""),
     "def __init__(self):  # here\n        self.observations_space = 1; self.action_space = spaces.Discrete(2)": (
         "__init__() must set self.observation_space",
@@ -328,10 +327,8 @@ CLASSES = {
 @pytest.mark.parametrize("methods", CLASSES)
 def test_a_class_that_is_no_environment_is_told_what_it_lacks(tried, methods, monkeypatch):
     base = TEMPLATE.replace("class Faulty(Mine)", "class Faulty(gymnasium.Env)")
-    if not methods:
-        base = TEMPLATE.replace('"Faulty-v0", Faulty,', '"Faulty-v0", "faulty:Fault",')
     monkeypatch.setattr(sys.modules[__name__], "TEMPLATE", base)
-    problem = only(tried(methods or "pass"))
+    problem = only(tried(methods))
     for said in CLASSES[methods]:
         assert said in problem.message
     if "# here" in methods:
@@ -339,13 +336,62 @@ def test_a_class_that_is_no_environment_is_told_what_it_lacks(tried, methods, mo
     assert "site-packages" not in str(problem)
 
 
-def test_a_method_that_is_not_written_is_the_class_s(tried, monkeypatch):
+def test_methods_that_are_not_written_are_told_with_what_they_may_be_called(tried, monkeypatch):
     base = TEMPLATE.replace("class Faulty(Mine)", "class Faulty(gymnasium.Env)")
     monkeypatch.setattr(sys.modules[__name__], "TEMPLATE", base)
-    found = tried("def __init__(self, render_mode=None):  # here\n        Mine.__init__(self)")
+    made = "def __init__(self, render_mode=None):  # here\n    Mine.__init__(self)\n"
+    found = tried(f"{made}def _step(self, action):\n    pass")
     assert [problem.where for problem in found.problems] == [line_of("# here")] * 2
-    assert "reset() must return two values" in found.problems[0].message
-    assert "step() raises NotImplementedError" in found.problems[1].message
+    assert [problem.message for problem in found.problems] == [
+        "Faulty has no reset()",
+        "Faulty has no step(); did you mean '_step'?",
+    ]
+    assert "return observation, reward, terminated, truncated, info" in found.problems[1].hint
+
+
+FOREIGN = "it does not inherit from gymnasium.Env: class Faulty(gymnasium.Env)"
+BASELESS = {
+    "self.np_random = np.random.default_rng(seed)": ("is of a class that does not inherit from gymnasium.Env", ""),
+    "super().reset(seed=seed)": ("'super' object has no attribute 'reset'", FOREIGN),
+    "pass": ("object has no attribute 'np_random'", FOREIGN),
+}
+
+
+@pytest.mark.parametrize("seeds", BASELESS)
+def test_a_class_that_is_not_gymnasium_s_is_told_so(tried, seeds, monkeypatch):
+    base = TEMPLATE.replace("class Mine(gymnasium.Env)", "class Mine").replace("super().reset(seed=seed)", seeds)
+    monkeypatch.setattr(sys.modules[__name__], "TEMPLATE", base)
+    found = tried("pass")
+    said, hint = BASELESS[seeds]
+    assert said in (only(found).message if hint else found.notices[0])
+    assert not hint or only(found).hint == hint
+
+
+def register(line):
+    return TEMPLATE.replace('gymnasium.register("Faulty-v0", Faulty, max_episode_steps=50)', line)
+
+
+NOT_MADE = {
+    'gymnasium.register("Mine-v0", Faulty)': ("faulty registers 'Mine-v0'", "env.id=faulty:Mine-v0"),
+    'gymnasium.register("Fualty-v0", Faulty); gymnasium.register("A-v0", Mine)': ("registers 'Fualty-v0'", "Fualty-v0"),
+    "pass": ("registers nothing", 'gymnasium.register("Faulty-v0", entry_point="faulty:Faulty")'),
+    'gymnasium.register("Faulty-v0", "faulty:Fault")  # here': ("entry_point is wrong", "did you mean 'Faulty'"),
+    'gymnasium.register("Faulty-v0", "faulty.envs:Faulty")  # here': ("no module named 'faulty.envs'", "one file"),
+    'gymnasium.register("Faulty-v0", "fualty:Faulty")  # here': ("no module named 'fualty'", "did you mean 'faulty'"),
+    'gymnasium.register("Faulty-v0", "faulty")  # here': ("not of the form package.module:Name", ""),
+    "import pygmae  # here": ("no module named 'pygmae'", "did you mean 'pygame'"),
+}
+
+
+@pytest.mark.parametrize("line", NOT_MADE)
+def test_what_is_not_registered_as_it_is_called_is_told_what_there_is(tried, line, monkeypatch):
+    monkeypatch.setattr(sys.modules[__name__], "TEMPLATE", register(line))
+    problem = only(tried("pass"))
+    for said in NOT_MADE[line]:
+        assert said in str(problem)
+    assert "pip install" not in str(problem)
+    if "# here" in line:
+        assert problem.where == line_of("# here")
 
 
 MASKS = {
@@ -605,7 +651,7 @@ gym.register(id="Faulty-v0", entry_point="faulty:Thermostate", max_episode_steps
 """
 MENDED = [
     (
-        "its entry_point is wrong: module 'faulty' has no attribute 'Thermostate'; did you mean",
+        "its entry_point is wrong: module 'faulty' has no 'Thermostate'; did you mean",
         "Thermostate",
         "Thermostat",
     ),
