@@ -14,6 +14,7 @@ from types import FrameType, TracebackType
 from typing import Any, NamedTuple
 
 from rlzoo import __version__
+from rlzoo.algos import lazy_dynamo
 from rlzoo.cli.table import COMMANDS, FLAGS
 from rlzoo.errors import ExitCode, Interrupted, RlzooError, clean, own_process, said
 from rlzoo.redaction import coloured, hanging, redact
@@ -96,6 +97,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _own_process() -> None:
     """What a command does with its process that a program which calls `main` does not want."""
     own_process()
+    lazy_dynamo.install()
     if signal.getsignal(signal.SIGINT) is signal.default_int_handler:  # else it is ignored, as in the background
         signal.signal(signal.SIGINT, _interrupt)
     sys.excepthook = _complain_of_bug

@@ -5,9 +5,10 @@ import importlib
 import os
 import sys
 
+from rlzoo.algos import lazy_dynamo
+
 MODULES = (
     "torch",
-    "torch._dynamo",  # else imported at the first optimizer step of every job, with sympy: a second of CPU
     "torch.utils.tensorboard",
     "stable_baselines3",
     "sb3_contrib",
@@ -15,6 +16,7 @@ MODULES = (
 
 if any("multiprocessing.forkserver" in word for word in sys.orig_argv):
     os.setpgid(0, 0)  # a signal to the sweep's process group must not take the server from under its jobs
+    lazy_dynamo.install()
     for name in MODULES:
         with contextlib.suppress(ImportError):
             importlib.import_module(name)
