@@ -68,10 +68,13 @@ _HEADER = r"(?i)\b(bearer|basic)(\s+)[\w.~+/=-]{16,}"
 
 def redact(text: str) -> str:
     """Text without secrets."""
+    return _redact(text, _known_values(_environment()))
+
+
+def _redact(text: str, known: re.Pattern[str] | None) -> str:
     if "://" in text:
         text = re.sub(_URL, rf"\1{HIDDEN}", text)
     text = re.sub(_SETTING, _hide_value, re.sub(_TOKEN, HIDDEN, re.sub(_HEADER, rf"\1\2{HIDDEN}", text)))
-    known = _known_values(_environment())
     return known.sub(HIDDEN, text) if known is not None else text
 
 
@@ -83,17 +86,21 @@ def redact_command(words: Iterable[str]) -> str:
 
 def redact_values(values: Any) -> Any:
     """Plain data without secrets, of the same structure: a mapping stays one, with the same settings."""
+    return _redact_values(values, _known_values(_environment()))
+
+
+def _redact_values(values: Any, known: re.Pattern[str] | None) -> Any:
     if isinstance(values, str):
-        return redact(values)
+        return _redact(values, known)
     if isinstance(values, Mapping):
         return {
-            redact(key) if isinstance(key, str) else key: _hidden(value)
+            _redact(key, known) if isinstance(key, str) else key: _hidden(value)
             if is_secret(str(key), value)
-            else redact_values(value)
+            else _redact_values(value, known)
             for key, value in values.items()
         }
     if isinstance(values, list | tuple):
-        return [redact_values(value) for value in values]
+        return [_redact_values(value, known) for value in values]
     return values
 
 

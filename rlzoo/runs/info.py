@@ -44,7 +44,7 @@ def collect() -> dict[str, Any]:
     return {
         "started": datetime.now(UTC).isoformat(timespec="seconds"),
         "command": redact_command(sys.argv),
-        "versions": {name: found for name in PACKAGES if (found := version_of(name)) is not None},
+        "versions": dict(versions()),
         "python": platform.python_version(),
         "platform": platform.platform(),
         "cpu": cpu_model(),
@@ -54,6 +54,12 @@ def collect() -> dict[str, Any]:
         "git": git_state(),
         **device(),
     }
+
+
+@cache
+def versions() -> dict[str, str]:
+    """What is installed of `PACKAGES`."""
+    return {name: found for name in PACKAGES if (found := version_of(name)) is not None}
 
 
 def device() -> dict[str, Any]:

@@ -14,6 +14,7 @@ from watch import alive, start_sweep, wait_for
 
 from rlzoo.launchers import Job, JobResult, launch
 from rlzoo.launchers.local import available_cpus
+from rlzoo.training.request import check_all, job_of, plan
 
 LOCAL = {"name": "local"}
 
@@ -123,3 +124,15 @@ def test_jobs_of_a_killed_parent_clean_up_and_end(tmp_path):
     wait_for(lambda: len(list(tmp_path.glob("*.saved"))) == 2)
     wait_for(lambda: not any(alive(pid) for pid in pids))
     assert {path.read_text() for path in tmp_path.glob("*.saved")} == {str([int(signal.SIGTERM)])}
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux has the fork server")
+def test_what_every_job_needs_is_imported_once_by_the_server(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    words = ["algo=ppo", "env=CartPole", "total_timesteps=64", "algo.n_steps=32", "env.n_envs=1", "algo.batch_size=32"]
+    (request,) = check_all(plan([*words, "eval.n_episodes=1", "eval.final_n_episodes=1"], multirun=False))
+    entry = f"{toy_jobs.__name__}:{toy_jobs.train_and_say_what_is_imported.__name__}"
+    (result,) = launch([Job(job_of(request), entry)], LOCAL, n_jobs=1)
+    assert result.exit_code == 0, result.error
+    late = {"torch.profiler._cupti_monitor"}  # asks for a GPU
+    assert set(result.result["new"]) <= late

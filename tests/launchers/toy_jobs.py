@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from rlzoo.errors import ExitCode, RlzooError
+from rlzoo.registry import load
 
 
 def square(config: dict[str, Any]) -> dict[str, Any]:
@@ -76,3 +77,12 @@ def until_signal(config: dict[str, Any]) -> dict[str, Any]:
     time.sleep(0.5)
     Path(config["folder"], f"{config['x']}.saved").write_text(str(received))
     return {"run": config["folder"], "exit_code": 128 + received[0], "error": "interrupted"}
+
+
+def train_and_say_what_is_imported(config: dict[str, Any]) -> dict[str, Any]:
+    """Train, and tell which modules of rlzoo, torch or Stable-Baselines3 the server of this process had not loaded."""
+    before = set(sys.modules)
+    answer = load("rlzoo.training.request:run_job")(config)
+    mine = ("rlzoo", "torch", "stable_baselines3", "sb3_contrib", "gymnasium")
+    new = {name for name in set(sys.modules) - before if name.partition(".")[0] in mine}
+    return {**answer, "result": {"new": sorted(new)}}
