@@ -20,7 +20,7 @@ unexport PYTHONDONTWRITEBYTECODE
 PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(JOBS)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup train test test-slow faults lint format type layers wheel validate signatures docs bench clean ci
+.PHONY: help setup train test test-slow faults lint format type layers wheel validate signatures docs bench bars clean ci
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -67,7 +67,10 @@ docs: $(VENV)/.test ## write docs/algorithms/ from docstrings, conf/algo/ and th
 	@$(PIP) matplotlib
 	@$(BIN)/python docs/build.py
 
-bench: $(VENV)/.train ## train towards the course's bars, hours: make bench ARGS="unit1_lunarlander --seeds 100"
+bench: $(VENV)/.train ## speed beside rl_zoo3, best with nothing beside it: make bench ARGS="'256 steps' --repeats 5"
+	@$(BIN)/python -m benchmarks speed $(if $(filter command line environment,$(origin ARGS)),$(ARGS))
+
+bars: $(VENV)/.train ## train towards the course's bars, hours: make bars ARGS="unit1_lunarlander --seeds 100"
 	@$(BIN)/python -m benchmarks.course_bars $(if $(filter command line environment,$(origin ARGS)),$(ARGS))
 
 clean: ## remove what was built and cached (not .venv, not runs)
