@@ -11,6 +11,7 @@ from rlzoo.cli.main import main
 from rlzoo.config import files
 from rlzoo.config.compose import compose
 from rlzoo.envs import baseline
+from rlzoo.errors import ExitCode
 from rlzoo.training import notices
 from rlzoo.training.preflight import find_problems
 
@@ -39,6 +40,7 @@ PLANTED = {
     "large observations": (["algo=ppo", *LINE, "env.kwargs.fault=huge"], "entry [0] of the observation"),
     "no reward": (["algo=ppo", *LINE, "env.kwargs.fault=zero"], "no reward but 0"),
     "large rewards": (["algo=dqn", *LINE, "env.kwargs.fault=loud"], "discounted returns"),
+    "end at once": (["algo=ppo", *LINE, "env.kwargs.fault=once"], "end with their first step"),
     "cut at once": (["algo=ppo", *LINE, "env.kwargs.fault=short"], "cut after 12 steps"),
     "no end": (["algo=ppo", *LINE, "env.kwargs.fault=endless"], "no episode ended in 4,000 steps"),
     "limit of time as an end": (["algo=ppo", *LINE, "env.kwargs.fault=limit"], "terminated after 60 steps"),
@@ -169,11 +171,23 @@ def test_an_environment_alone_is_told_of_and_its_random_play_shown(capsys: pytes
 
 
 @pytest.mark.usefixtures("line")
+def test_an_observation_that_is_late_outside_of_its_space_is_told_each_time() -> None:
+    for _ in range(2):
+        found = [notice for notice in said(["algo=ppo", *LINE, "env.kwargs.fault=outside"]) if "declares" in notice]
+        (notice,) = found
+        assert "in random play observation[0] is 3, and its space declares -2 to 2 [" in notice
+        assert "unlikely.py:" in notice
+
+
+@pytest.mark.usefixtures("line")
 @pytest.mark.parametrize("late", LATE)
-def test_what_fails_late_in_random_play_is_a_note(late: str) -> None:
+def test_what_fails_late_in_random_play_is_a_note(late: str, capsys: pytest.CaptureFixture[str]) -> None:
     module = Path("unlikely.py")
     step = "        self.t += 1\n"
     module.write_text("import os, time\nN = [0]\n" + module.read_text().replace(step, f"{step}        {WHEN}{late}\n"))
     found = [notice for notice in said(["algo=ppo", "env.step_timeout=0.2", *LINE]) if LATE[late] in notice]
     assert len(found) == 1
     assert "unlikely.py" in found[0]
+    if "raise" in late:  # whoever validates asks for all that there is
+        assert main(["validate", *LINE]) == ExitCode.WRONG_REQUEST
+        assert LATE[late] in capsys.readouterr().err

@@ -14,8 +14,9 @@ class Line(gymnasium.Env):
     def __init__(self, fault="", continuous=False):
         self.fault, self.continuous = fault, continuous
         high = 100.0 if fault == "wide" else 1.0
+        limit = 2.0 if fault == "outside" else np.inf
         self.action_space = spaces.Box(-high, high, (1,), np.float32) if continuous else spaces.Discrete(2)
-        self.observation_space = spaces.Box(-np.inf, np.inf, (3,), np.float32)
+        self.observation_space = spaces.Box(-limit, limit, (3,), np.float32)
 
     def reset(self, *, seed=None, options=None):
         super().reset(seed=seed)
@@ -44,6 +45,8 @@ class Line(gymnasium.Env):
         if self.fault == "limit":
             terminated, truncated = self.t >= 60, False
             self.at = float(np.clip(self.at, -1.5, 1.5))
+        if self.fault == "once":
+            terminated = True
         if self.fault == "long":
             terminated = False
             self.at = float(np.clip(self.at, -1.5, 1.5))
@@ -55,6 +58,8 @@ class Line(gymnasium.Env):
             seen[:] = 0
         if self.fault == "half":
             seen[1] = 1
+        if self.fault == "outside" and self.at > 1:
+            seen[0] = 3
         if self.fault == "huge":
             seen[0] *= 1e4
         return seen

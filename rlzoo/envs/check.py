@@ -68,6 +68,7 @@ class EnvCheck:
         observation_space: as the algorithm sees it, None if it could not be found out.
         action_space: None if it could not be found out.
         masked: whether the environment says which actions are valid, None if that is not known.
+        where: file and line of the one of somebody else's, which declares its spaces.
         answers: to what `Use.asks`.
         play: what random play has shown, None if it was not played.
     """
@@ -78,6 +79,7 @@ class EnvCheck:
     observation_space: str | None = None
     action_space: str | None = None
     masked: bool | None = None
+    where: str = ""
     answers: dict[str, Any] = field(default_factory=dict)
     play: RandomPlay | None = None
 
@@ -122,13 +124,14 @@ def _tried(env_id: str, env: Mapping[str, Any], use: Use, *, makes: bool) -> Env
     told, end = heard.told, heard.end
     problems = [Problem(**{**each, "code": ExitCode(each["code"])}) for each in told.get("problem", ())]
     notices = list(told.get("notice", ()))
-    if end is not None and end.during.startswith(("close", "random play")):
+    late = ("close",) if use.checkers else ("close", "random play")  # which trains on in another process
+    if end is not None and end.during.startswith(late):
         notices.append(f"{end.during} {end.how} [{end.where}]")
     elif end is not None:
         hint = f"env.step_timeout={10 * env['step_timeout']:g} waits longer" if end.is_hang else ""
         problems.append(Problem("env.id", f"{end.during} {end.how}", hint, end.where))
     play = RandomPlay.from_data(told["play"][-1]) if "play" in told else None
-    seen = {name: told[name][-1] for name in ("observation_space", "action_space", "masked") if name in told}
+    seen = {name: told[name][-1] for name in ("observation_space", "action_space", "masked", "where") if name in told}
     return EnvCheck(env_id, problems, notices, **seen, answers=dict(told.get("answer", ())), play=play)
 
 

@@ -14,6 +14,7 @@ from typing import Any, SupportsFloat
 import gymnasium
 import numpy as np
 from gymnasium import spaces
+from gymnasium.envs.registration import EnvSpec
 
 from rlzoo import console
 from rlzoo.envs import returns
@@ -62,16 +63,24 @@ class Contract(gymnasium.Wrapper):
             if not isinstance(getattr(env, name, None), gymnasium.Space):
                 message = f"{name} must be a space of gymnasium.spaces once the environment is made"
                 raise self._error("__init__", [returns.Misfit("space", message)])
+        self._spaces = env.observation_space, env.action_space
         self._take = taker(env.observation_space)
+        self._picture: tuple[int, ...] = ()  # the shape of the first
+
+    @property
+    def spec(self) -> EnvSpec | None:  # type: ignore[override]
+        return self.env.spec  # it is no wrapper of somebody's choice
 
     def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[Any, dict[str, Any]]:
         with self._surroundings:
             result: Any = self.env.reset(seed=seed, options=options)
+        if self.env.observation_space is not self._spaces[0] or self.env.action_space is not self._spaces[1]:
+            self._compare()
         try:
             observation, info = result
             return self._take(observation), self._copied(info)
         except (_MisfitError, TypeError, ValueError):
-            raise self._error("reset", returns.of_reset(result, self.env.observation_space)[0]) from None
+            raise self._error("reset", returns.of_reset(result, self._spaces[0])[0]) from None
 
     def step(self, action: Any) -> tuple[Any, SupportsFloat, bool, bool, dict[str, Any]]:
         if type(action) is np.ndarray:
@@ -94,13 +103,18 @@ class Contract(gymnasium.Wrapper):
                 truncated = _flag(truncated)
             return observation, reward, terminated, truncated, self._copied(info)
         except (_MisfitError, TypeError, ValueError):
-            raise self._error("step", returns.of_step(result, self.env.observation_space)[0]) from None
+            raise self._error("step", returns.of_step(result, self._spaces[0])[0]) from None
 
     def render(self) -> Any:
         with self._surroundings:
             picture = self.env.render()
-        if self.render_mode == "rgb_array" and not isinstance(picture, np.ndarray):
-            raise self._error("render", list(returns.of_render(picture)))
+        if self.render_mode == "rgb_array":
+            if not isinstance(picture, np.ndarray):
+                raise self._error("render", list(returns.of_render(picture)))
+            self._picture = self._picture or picture.shape
+            if picture.shape != self._picture:
+                message = f"render() must return pictures of one size, not {self._picture} and then {picture.shape}"
+                raise self._error("render", [returns.Misfit("picture", message)])
         return picture
 
     def close(self) -> None:
@@ -111,6 +125,13 @@ class Contract(gymnasium.Wrapper):
         found = super().get_wrapper_attr(name)
         check = {"action_masks": self._masks, "compute_reward": self._rewards}.get(name)
         return partial(check, found) if check is not None and callable(found) else found
+
+    def _compare(self) -> None:
+        """Look at spaces that are other objects than once the environment was made."""
+        for name, before in zip(("observation_space", "action_space"), self._spaces, strict=True):
+            if (now := getattr(self.env, name)) != before:
+                message = f"{name} must stay as it is once the environment is made: it was {before}, and is {now}"
+                raise self._error("reset", [returns.Misfit("space", message)])
 
     def _copied(self, info: Any) -> dict[str, Any]:
         if not isinstance(info, Mapping):

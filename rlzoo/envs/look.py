@@ -28,6 +28,7 @@ class Look(gymnasium.Wrapper):
         self._rehearsal, self._old = rehearsal, old
         self._seconds = float(rehearsal.env["step_timeout"])
         self._methods = written(env, "reset"), written(env, "step")
+        self._space = env.observation_space  # as it is declared, and has to stay
 
     @property
     def spec(self) -> Any:  # type: ignore[override]
@@ -42,7 +43,7 @@ class Look(gymnasium.Wrapper):
             result = self.env.reset(**given)
         if not self._rehearsal.is_close:
             return result
-        misfits, values = returns.of_reset(result, self.env.observation_space, old=self._old)
+        misfits, values = returns.of_reset(result, self._space, old=self._old)
         self._rehearsal.tell_misfits(misfits, method)
         return self._readable(result, values, misfits)
 
@@ -56,7 +57,7 @@ class Look(gymnasium.Wrapper):
             result = self.env.step(action)
         if not self._rehearsal.is_close:
             return result
-        misfits, values = returns.of_step(result, self.env.observation_space, old=self._old)
+        misfits, values = returns.of_step(result, self._space, old=self._old)
         self._rehearsal.tell_misfits(misfits, method)
         return self._readable(result, values, misfits)
 
@@ -64,7 +65,7 @@ class Look(gymnasium.Wrapper):
         """What can be played on with: as it was returned, or what is made of it where that would be refused."""
         if not any(misfit.is_grave for misfit in misfits):
             return result if self._old else values
-        return self.observation_space.sample(), *values[1:]
+        return self._space.sample(), *values[1:]
 
 
 def look_at(made: gymnasium.Env, rehearsal: Rehearsal) -> gymnasium.Env:

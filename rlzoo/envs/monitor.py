@@ -10,6 +10,8 @@ import gymnasium
 import numpy as np
 from stable_baselines3.common.monitor import Monitor
 
+from rlzoo.envs import returns
+from rlzoo.envs.contract import say_once
 from rlzoo.envs.snapshot import env as environment
 from rlzoo.envs.snapshot.replay import Recording
 from rlzoo.protocols import State
@@ -67,6 +69,9 @@ class EpisodeMonitor(Monitor):
         self.recording.step(action)
         result = super().step(action)
         self._step_info = info = result[4]
+        if "is_success" in info and not returns.is_success(info["is_success"]):
+            info["env.is_success"] = info.pop("is_success")  # which everybody takes the mean of
+            say_once(returns.NO_SUCCESS)
         if result[2] or result[3]:
             self._keep_details()
             info["episode"] |= self._details

@@ -20,7 +20,7 @@ _SPACES = ("observation_space", "action_space")
 def in_words(what: str, error: BaseException) -> tuple[str, str]:
     """What a method did instead of returning, and what may help."""
     if (misfit := old_gym.explained(error)) is not None:
-        return f"{what}: {misfit.message}", misfit.hint
+        return misfit.message if misfit is error else f"{what}: {misfit.message}", misfit.hint
     if isinstance(error, SystemExit):
         hint = "raise an error where something is wrong; the end of an episode is terminated=True"
         return f"{what} ends the process: sys.exit({error.code!r})", hint
@@ -42,7 +42,7 @@ def why_not_made(error: BaseException, creator: Any) -> tuple[str, str]:
     if match := re.search(r"missing \d+ required [\w-]+ arguments?: (.*)", text):
         names = re.findall(r"'(\w+)'", match[1])
         return text, " ".join(f"env.kwargs.{name}=…" for name in names) + " says it, or give it a default"
-    return re.sub(r"\s*(See )?https?://\S*", "", text), ""
+    return re.sub(r"\s*(See )?https?://\S*", "", text) or f"Gymnasium raises {type(error).__name__}", ""
 
 
 def line_of(error: BaseException) -> str:

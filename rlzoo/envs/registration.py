@@ -59,6 +59,10 @@ def creator(entry_point: Any) -> Any:
     Raises:
         RlzooError: if it is not there, or its module fails on import.
     """
+    if entry_point is None:
+        raise RlzooError(
+            "it has a vector_entry_point only", "register it with entry_point=…, which makes one environment"
+        )
     if not isinstance(entry_point, str):
         return entry_point
     module = entry_point.partition(":")[0]
@@ -80,7 +84,7 @@ def where_registered(entry_point: str, modules: Iterable[str]) -> str:
         file = getattr(sys.modules.get(module), "__file__", None)
         with suppress(OSError, UnicodeDecodeError):
             lines = Path(file).read_text(encoding="utf-8").splitlines() if file else []
-            for number in (number for number, line in enumerate(lines, 1) if entry_point in line):
+            for number in (number for number, line in enumerate(lines, 1) if entry_point and entry_point in line):
                 return line_in(str(file), number)
     return ""
 

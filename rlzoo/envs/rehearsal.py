@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import re
 import sys
 import time
 import warnings
@@ -17,7 +18,7 @@ import numpy as np
 from gymnasium.envs.registration import load_env_creator
 
 from rlzoo import errors, registry
-from rlzoo.config.schema import MAX_UNLIMITED
+from rlzoo.config.schema import MAX_UNLIMITED, MIN_UNLIMITED
 from rlzoo.envs import baseline, check, display, old_gym, raised, registration, returns, spaces, wrappers
 from rlzoo.envs.contract import ContractError
 from rlzoo.envs.look import RANDOM_PLAY, look_at, outermost_written, own_method, written
@@ -28,8 +29,8 @@ from rlzoo.registry import did_you_mean
 
 N_STEPS = 100
 """Steps that are played at most."""
-PLAY_SECONDS = 0.1
-"""Of CPU time in steps, after which no more are played."""
+PLAY_SECONDS = 10.0
+"""After which no more are played: of an environment that takes a second for each, say."""
 MIN_STEPS = 10
 GOALS = 8
 """Steps whose goals are asked about at once."""
@@ -50,7 +51,13 @@ def rehearse(question: Mapping[str, Any], line: Line, spec: Any = None) -> None:
     """
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        Rehearsal(question, line).run(spec)
+        rehearsal = Rehearsal(question, line)
+        try:
+            rehearsal.run(spec)
+        except BaseException as error:
+            if not raised.line_of(error):
+                raise
+            rehearsal.tell_raised("the environment", error)  # a property of it, say
 
 
 class _Step(NamedTuple):
@@ -139,6 +146,7 @@ class Rehearsal:
             self.tell_problems([Problem(key, error.message, error.hint)])
             return
         self.line.tell(
+            where="" if self.is_known else self.where(_creator(self.env_id)),
             observation_space=str(observation),
             action_space=str(spaces.of(env.action_space, acts=True)),
             masked=env.has_wrapper_attr("action_masks"),
@@ -182,7 +190,7 @@ class Rehearsal:
         """A few steps of random play, the end of an episode, and the beginning of the next."""
         env.action_space.seed(0)
         env.reset(seed=0)
-        begun, n_ended = time.process_time(), 0
+        begun, n_ended = time.monotonic(), 0
         steps: list[_Step] = []
         keys: set[str] = set()
         for step in range(N_STEPS):
@@ -190,8 +198,10 @@ class Rehearsal:
             steps.append(_Step(observation, float(np.asarray(reward).item()), info))
             if terminated or truncated:
                 n_ended, keys = n_ended + 1, keys.union(info)
+                if not returns.is_success(info.get("is_success", 0)) and self._is_new("success", "step()"):
+                    self.tell_notice(returns.NO_SUCCESS, self.where(written(env, "step")))
                 env.reset()
-            if step >= MIN_STEPS and time.process_time() - begun > PLAY_SECONDS:
+            if step >= MIN_STEPS and time.monotonic() - begun > PLAY_SECONDS:
                 break
         env.reset()
         env.step(self.action(env))
@@ -240,11 +250,11 @@ class Rehearsal:
         if made is None:
             return
         try:
-            made.reset(seed=0)
-            made.step(made.action_space.sample())
             method = written(made, "render")
-            with self.calling("render()", self.env["step_timeout"], method=method):
-                picture = made.render()
+            for begin in (lambda: made.reset(seed=0), lambda: made.step(made.action_space.sample())):
+                begin()
+                with self.calling("render()", self.env["step_timeout"], method=method):
+                    picture = made.render()
             self.tell_misfits(list(returns.of_render(picture)), method)
         finally:
             with suppress(Exception):
@@ -272,15 +282,19 @@ class Rehearsal:
             found = play(made, self.env["wrappers"], seconds=SECONDS)
         except NotFiniteError as error:
             hint = "no algorithm learns from NaN or infinity, and a training ends there"
-            self.tell_notice(f"in random play {error}", self.where(written(made, "step")), hint)
+            misfit = returns.Misfit("finite", f"in random play {error}", hint, self.use.checkers)
+            self.tell_misfits([misfit], written(made, "step"))
             return
-        except BaseException as error:  # not grave: an environment that fails now and then is made anew
-            self.tell_raised(RANDOM_PLAY, error, grave=False)
+        except BaseException as error:  # who trains has environments that fail now and then made anew
+            self.tell_raised(RANDOM_PLAY, error, grave=self.use.checkers or isinstance(error, ContractError))
             return
         finally:
             self.is_watched = True
         self.line.tell(play=found.as_data())
-        baseline.keep(baseline.shape(self.env), found)
+        if not found.outside:
+            baseline.keep(baseline.shape(self.env), found)
+        elif not any(topic == "bounds" for topic, _ in self._seen):
+            self.tell_notice(f"in random play {found.outside}", self.where(written(made, "step")))
 
     @contextmanager
     def calling(
@@ -326,6 +340,8 @@ class Rehearsal:
             return
         self.has_raised = True
         message, hint = raised.in_words(what, error)
+        if isinstance(error, ContractError) and (found := re.search(r" \(([^()]+:\d+)\)$", message)):
+            message, where = message[: found.start()], where or found[1]
         if what == "__init__()":
             is_written = not (is_of_library or isinstance(error, ContractError))
             said, hint = (message, hint) if is_written else raised.why_not_made(error, method)
@@ -350,7 +366,7 @@ class Rehearsal:
 
     def tell_notice(self, text: str, where: str, hint: str = "") -> None:
         place = f" [{where}]" if where else ""
-        self.line.tell(notice=f"{text}{place}{f': {hint}' if hint else ''}")
+        self.line.tell(notice=f"{errors.shorten(text, errors.MAX_LINE)}{place}{f': {hint}' if hint else ''}")
 
     def tell_problems(self, problems: list[Problem]) -> None:
         for problem in problems:
@@ -376,14 +392,15 @@ class Rehearsal:
 
     def _heard(self, text: str) -> int:
         """What is printed goes nowhere; where it comes from is told."""
+        if not self.is_close or ("print", self.line.doing) in self._seen:
+            return len(text)
         frames = []
         frame: FrameType | None = sys._getframe(1)
         while frame is not None:
             frames.append((frame.f_code.co_filename, frame.f_lineno))
             frame = frame.f_back
         where = errors.author_frame(reversed(frames)) or ""
-        if self.is_close:
-            self.notice("print", self.line.doing, "prints to standard output", where=where)
+        self.notice("print", self.line.doing, "prints to standard output", where=where)
         return len(text)
 
 
@@ -409,7 +426,8 @@ def _made_notices(made: Any, env: Mapping[str, Any]) -> list[str]:
     notices = []
     spec = made.spec
     if not has_step_limit(made) and "time_limit" not in env["wrappers"]:
-        rule = f"evaluations cut its episodes after {MAX_UNLIMITED:,} steps at most"
+        limits = f"{MIN_UNLIMITED:,} to {MAX_UNLIMITED:,} steps"
+        rule = f"evaluations cut its episodes after as many as the training has, {limits}"
         notices.append(f"{spec.id} has no step limit: {rule}; env.max_steps=… sets another, for training too")
     skip = spec.kwargs.get("frameskip", 4)
     if "atari" in env["wrappers"] and skip != 1:

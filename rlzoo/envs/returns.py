@@ -13,6 +13,9 @@ import numpy as np
 from gymnasium import Space, spaces
 
 RESET = "def reset(self, *, seed=None, options=None): ... return observation, info"
+NO_SUCCESS = (
+    "info['is_success'] of the environment is no number: it is kept as env.is_success, and no rate is made of it"
+)
 STEP = "return observation, reward, terminated, truncated, info"
 
 
@@ -173,6 +176,13 @@ def of_render(picture: Any) -> Iterator[Misfit]:
         yield Misfit("picture", f"{must}, not {picture.shape} of {picture.dtype}")
 
 
+def is_success(value: Any) -> bool:
+    """Whether an entry `is_success` of an info is one number, or True or False, as everybody takes it to be."""
+    return isinstance(value, int | float | np.number | np.bool_) or (
+        isinstance(value, np.ndarray) and value.size == 1 and value.dtype.kind in "biuf"
+    )
+
+
 def _numbers(value: Any, space: Any, at: str, declared: str) -> Iterator[Misfit]:
     array = _array(value)
     if array.dtype.kind not in "biuf":
@@ -192,7 +202,7 @@ def _numbers(value: Any, space: Any, at: str, declared: str) -> Iterator[Misfit]
             "finite", f"{at}{_index(index)} is {array[tuple(index)]}", "no algorithm learns from NaN or infinity"
         )
         return
-    low, high = _bounds(space)
+    low, high = bounds(space)
     outside = (array < low) | (array > high)
     if outside.any():
         index = tuple(np.argwhere(outside)[0])
@@ -243,7 +253,8 @@ def _array(value: Any) -> np.ndarray:
         return np.asarray(None)
 
 
-def _bounds(space: Any) -> tuple[Any, Any]:
+def bounds(space: Any) -> tuple[Any, Any]:
+    """The least and the largest numbers of a space of numbers."""
     if isinstance(space, spaces.Box):
         return space.low, space.high
     if isinstance(space, spaces.Discrete):

@@ -301,6 +301,14 @@ def _cut_short(asked: Asked) -> Facts:
         yield f"{text} or less", "a larger step limit: env.max_steps=200"
 
 
+def _ended_at_once(asked: Asked) -> Facts:
+    play = _of(asked)
+    n_short = sum(steps == 1 for steps in play.episode_steps) if play is not None else 0
+    if play is not None and n_short > 0.5 * len(play.episode_steps):
+        text = f"{n_short} of {len(play.episode_steps)} episodes of random play end with their first step"
+        yield text, "to look at what step() returns as terminated, unless an episode is one decision"
+
+
 def _never_ends(asked: Asked) -> Facts:
     play, limit = _of(asked), asked.env["max_steps"]
     if play is not None and not play.episode_steps and play.n_steps >= 2 * (limit or 1000):
@@ -358,6 +366,7 @@ PLAYED: tuple[Rule, ...] = (
     _reward_sparse,
     _reward_scale,
     _cut_short,
+    _ended_at_once,
     _never_ends,
     _limit_as_end,
     _no_effect,

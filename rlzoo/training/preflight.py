@@ -254,6 +254,9 @@ def _check_algo(
         hint = "env.wrappers.action_masker={} takes them from info; env=TaxiMasked has them"
         problems.append(Problem("env.id", f"{algo['name']} needs action masks, which this environment has not", hint))
     known = {problem.key for problem in so_far}
+    if env is not None and env.where:
+        has = "this environment has"
+        found = [problem._replace(where=env.where) if has in problem.message else problem for problem in found]
     return problems + [problem for problem in found if problem.key not in known], notices
 
 

@@ -122,11 +122,13 @@ def test_an_info_keyword_may_be_missing():
 class Talkative(Counter):
     """Says more of every step than numbers."""
 
+    success = np.bool_(True)
+
     def step(self, action):
         *result, info = super().step(action)
         return *result, {
             **info,
-            "is_success": np.bool_(True),
+            "is_success": self.success,
             "r": 99,
             "place": np.array([1, 2]),
             "pole": np.array([3.5]),
@@ -141,6 +143,17 @@ def test_what_info_says_of_an_episode_is_kept_as_numbers_or_text():
     said = {"is_success": True, "info.r": 99, "place": "[1 2]", "pole": 3.5}
     assert info["episode"].items() >= {"r": 10.0, "l": 4, **said}.items()
     assert monitor.last_episode().items() >= {"r": 10.0, "l": 4, **said}.items()
+
+
+@pytest.mark.parametrize("value", ["yes", None, [True, False], np.zeros(2)])
+def test_a_success_that_is_no_number_is_moved_aside(value, monkeypatch):
+    monkeypatch.setattr(Talkative, "success", value)
+    monitor = EpisodeMonitor(Talkative())
+    monitor.reset()
+    info = monitor.step(0)[4]
+    assert "is_success" not in info and info["env.is_success"] is value
+    monitor.reset()
+    assert "is_success" not in monitor.last_episode()
 
 
 def test_an_episode_that_was_cut_keeps_what_its_last_step_said():

@@ -477,6 +477,76 @@ def test_a_picture_that_needs_a_screen_is_left_to_who_films(tried):
     assert tried(methods, {"films": True}).problems == []
 
 
+def test_a_picture_of_another_size_is_told(tried):
+    methods = "metadata = {'render_modes': ['rgb_array']}\ndef render(self):\n"
+    problem = only(tried(f"{methods}    return np.zeros((4 + self.t, 4, 3), np.uint8)  # here", {"films": True}))
+    assert problem.message == "render() must return pictures of one size, not (4, 4, 3) and then (5, 4, 3)"
+    assert problem.where == line_of("# here")
+
+
+RESET = "def reset(self, *, seed=None, options=None):  # here\n    self.n = getattr(self, 'n', 0) + 1\n"
+CHANGES = {
+    "observation_space": "spaces.Box(-1, 1, (4,), np.float32)",
+    "action_space": "spaces.Discrete(3)",
+}
+
+
+@pytest.mark.parametrize("late", [False, True])
+@pytest.mark.parametrize("name", CHANGES)
+def test_a_space_that_becomes_another_one_is_refused(tried, name, late):
+    """In the first steps, and in random play."""
+    methods = f"{RESET}    if self.n > {30 * late}:\n        self.{name} = {CHANGES[name]}\n"
+    problem = only(tried(f"{methods}    return super().reset(seed=seed)", {"plays": late}))
+    assert f"{name} must stay as it is once the environment is made: it was " in problem.message
+    assert problem.where == line_of("# here")
+    same = methods.replace("(4,)", "(3,)").replace("Discrete(3)", "Discrete(2)")
+    assert tried(f"{same}    return super().reset(seed=seed)").problems == []
+
+
+PROPERTIES = ("action_masks", "np_random", "metadata", "observation_space", "unwrapped")
+
+
+@pytest.mark.parametrize("name", PROPERTIES)
+def test_a_property_that_raises_is_told_with_its_line(tried, name):
+    setter = f"@{name}.setter\ndef {name}(self, value):\n    pass\n"
+    problem = only(tried(f"@property\ndef {name}(self):\n    raise RuntimeError('no')  # here\n{setter}"))
+    assert "raises RuntimeError: no" in problem.message and problem.where == line_of("# here")
+
+
+def test_an_environment_that_gymnasium_wraps_is_taken(tried, monkeypatch):
+    wraps = "[gymnasium.envs.registration.WrapperSpec('R', 'gymnasium.wrappers:TransformReward', {'func': abs})]"
+    monkeypatch.setattr(sys.modules[__name__], "TEMPLATE", TEMPLATE.replace("50)", f"50, additional_wrappers={wraps})"))
+    assert tried("pass").problems == []
+
+
+def test_one_for_many_at_once_is_told_what_it_needs(tried, monkeypatch):
+    monkeypatch.setattr(
+        sys.modules[__name__], "TEMPLATE", TEMPLATE.replace(", Faulty,", ", vector_entry_point=Faulty,")
+    )
+    assert "vector_entry_point only" in only(tried("pass")).message
+
+
+def test_a_slow_environment_is_tried_for_as_many_steps(tried):
+    methods = (
+        "def step(self, action):\n    self.n = getattr(self, 'n', 0) + 1\n    sum(range(200_000))\n"
+        "    return None if self.n == 80 else super().step(action)"
+    )
+    assert "step() must return five values" in only(tried(methods)).message
+
+
+@pytest.mark.parametrize("value", ["'yes'", "None", "[True, False]", "{}"])
+def test_a_success_that_is_no_number_is_a_notice(tried, value):
+    found = tried(f"def step(self, action):\n    return *super().step(action)[:4], {{'is_success': {value}}}  # here")
+    assert found.problems == []
+    (notice,) = found.notices
+    assert notice.startswith("info['is_success'] of the environment is no number") and line_of("# here") in notice
+
+
+def test_a_long_message_is_cut(tried):
+    found = tried("def close(self):\n    raise ValueError('x' * 10**6)")
+    assert len(found.notices[0]) < 1200
+
+
 WRAPPER = """\
 import gymnasium
 
