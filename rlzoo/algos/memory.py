@@ -8,22 +8,25 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
+from rlzoo.algos import specs
 from rlzoo.algos.free_memory import available, size
 from rlzoo.config.fields import is_whole
+from rlzoo.envs import spaces
 from rlzoo.errors import ExitCode, Problem, RlzooError
 
 if TYPE_CHECKING:
     from gymnasium import Space
 
     from rlzoo.config.schema import AlgoConfig, TrainConfig
-    from rlzoo.envs import spaces
 
 ROOM = 10**6
 """Parameters that a network may have beyond those of its file, while it is built."""
 PER_LAYER = 256
 """Parameters that each tensor counts for besides its own: a hundred thousand layers of one take hours to build."""
 FLOAT32 = 4
-INT64 = 8
+INT64 = FLOAT64 = 8
+LEAST_WIDTH = 64
+"""Of a layer, where `net_arch` is that of the policy."""
 HER_INFO = 72 + 16
 """HER keeps an empty dict, its address and two indices for each transition."""
 
@@ -50,6 +53,7 @@ class Sizes:
         n_features: numbers in an observation.
         n_choices: entries of an action mask.
         images: bytes of the images in an observation.
+        n_inputs: numbers that a network is given, one for each value of what is discrete, without images.
     """
 
     observation: int
@@ -57,13 +61,15 @@ class Sizes:
     n_features: int
     n_choices: int
     images: int = 0
+    n_inputs: int = 0
 
     @classmethod
     def of(cls, observation_space: Space, action_space: Space) -> Sizes:
         """Of one environment's spaces, as the algorithm sees them (wrapped and stacked)."""
         n_bytes, n_features = _observation_size(observation_space)
         n_choices = _n_choices(action_space)
-        return cls(n_bytes, _action_bytes(action_space), n_features, n_choices, _image_bytes(observation_space))
+        images, n_inputs = _image_bytes(observation_space), _n_inputs(spaces.of(observation_space))
+        return cls(n_bytes, _action_bytes(action_space), n_features, n_choices, images, n_inputs)
 
     @classmethod
     def of_text(cls, observation_space: spaces.Space, action_space: spaces.Space) -> Sizes:
@@ -73,7 +79,7 @@ class Sizes:
         action = FLOAT32 * n if action_space.kind == "Box" else action
         parts = [part for _, part in observation_space.parts] or [observation_space]
         images = sum(math.prod(part.shape) for part in parts if part.uint8 and len(part.shape) == RANK)
-        return cls(n_bytes, action, n_features, sum(action_space.shape), images)
+        return cls(n_bytes, action, n_features, sum(action_space.shape), images, _n_inputs(observation_space))
 
 
 def buffer_bytes(
@@ -99,11 +105,26 @@ def network_bytes(algo: AlgoConfig, sizes: Sizes) -> int:
     return _n_weights(algo) * FLOAT32 * COPIES
 
 
-def _n_weights(algo: AlgoConfig) -> int:
+def ends_bytes(algo: AlgoConfig, sizes: Sizes) -> int:
+    """Bytes at least of what grows with the values of a discrete space: a table, or a first and a last layer."""
+    family = specs.find_spec(algo.name).family
+    if family in ("tabular", "planning"):
+        return sizes.n_inputs * sizes.n_choices * FLOAT64
+    if family not in ("on_policy", "off_policy"):
+        return 0
+    narrowest = min((width for one in _widths(algo) for width in one), default=LEAST_WIDTH)
+    return (sizes.n_inputs + sizes.n_choices) * narrowest * FLOAT32 * COPIES
+
+
+def _widths(algo: AlgoConfig) -> list[list[int]]:
     policy = algo.hyperparams.get("policy_kwargs") or {}
     found = policy.get("net_arch") or algo.hyperparams.get("net_arch") or ()
     layers = list(found.values()) if isinstance(found, Mapping) else [found]
-    widths = [[int(width) for width in one if is_whole(width)] for one in layers if isinstance(one, Sequence)]
+    return [[int(width) for width in one if is_whole(width)] for one in layers if isinstance(one, Sequence)]
+
+
+def _n_weights(algo: AlgoConfig) -> int:
+    widths = _widths(algo)
     weights = (sum(a * b + b for a, b in zip([1, *one], one, strict=False)) for one in widths)
     return max(weights, default=0)
 
@@ -201,6 +222,12 @@ def problems(
         message = f"needs {size(needed)}{'' if by_allocation else _together(n_jobs)}, {size(limit)} {what}"
         fitting = min(memory.free // n_jobs, memory.allocatable)
         found.append(_buffer_problem(config, sizes, fitting, message, typed))
+    if not found and (ends := ends_bytes(algo, sizes) * n_jobs) > memory.free:
+        most = "observation" if sizes.n_inputs > sizes.n_choices else "action"
+        what = f"{sizes.n_inputs:,} inputs and {sizes.n_choices:,} outputs"
+        message = f"makes {what}, which need {size(ends)} at least{_together(n_jobs)}, {size(memory.free)} are free"
+        hint = "each value of a discrete space is one: declare fewer, or numbers that are near each other as a Box"
+        found.append(Problem(f"env.{most}_space", message, hint))
     return found
 
 
@@ -296,6 +323,14 @@ def _observation_size(space: Space) -> tuple[int, int]:
         return sum(n_bytes for n_bytes, _ in parts), sum(n for _, n in parts)
     n = 1 if isinstance(space, Discrete) else math.prod(space.shape or ())
     return (space.dtype.itemsize * n, n) if space.dtype is not None else (0, 0)
+
+
+def _n_inputs(space: spaces.Space) -> int:
+    if space.parts:
+        return sum(_n_inputs(part) for _, part in space.parts)
+    if space.kind in ("Discrete", "MultiDiscrete"):
+        return sum(space.shape)
+    return 0 if space.is_image else math.prod(space.shape)
 
 
 def _image_bytes(space: Space) -> int:

@@ -125,7 +125,8 @@ def _find_problems(
         problems += _cross_problems(config)
         if n_requests and env is not None and not problems and config.launcher.get("name") == "local":
             spaces_of = (env.observation_space, env.action_space)
-            problems = _too_large(config, *spaces_of, min(config.n_jobs, n_requests), composition.typed)
+            found = _too_large(config, *spaces_of, min(config.n_jobs, n_requests), composition.typed)
+            problems = _declared(found, env)
     return config, problems, notices
 
 
@@ -254,10 +255,15 @@ def _check_algo(
         hint = "env.wrappers.action_masker={} takes them from info; env=TaxiMasked has them"
         problems.append(Problem("env.id", f"{algo['name']} needs action masks, which this environment has not", hint))
     known = {problem.key for problem in so_far}
-    if env is not None and env.where:
-        has = "this environment has"
-        found = [problem._replace(where=env.where) if has in problem.message else problem for problem in found]
-    return problems + [problem for problem in found if problem.key not in known], notices
+    return problems + [each for each in _declared(found, env) if each.key not in known], notices
+
+
+def _declared(problems: list[Problem], env: EnvCheck | None) -> list[Problem]:
+    """The problems, those of what somebody else's environment declares with the file and line of it."""
+    if env is None or not env.where:
+        return problems
+    theirs = [each.key in SPACES or "this environment has" in each.message for each in problems]
+    return [each._replace(where=env.where) if its else each for each, its in zip(problems, theirs, strict=True)]
 
 
 def _unlikely(composition: Composition, env: EnvCheck, rules: Sequence[unlikely.Rule] = unlikely.RULES) -> list[str]:

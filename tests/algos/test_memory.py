@@ -19,6 +19,7 @@ from rlzoo.algos.free_memory import Memory, cgroup_available
 from rlzoo.algos.memory import Sizes, buffer_bytes, network_bytes, require
 from rlzoo.config.compose import compose
 from rlzoo.config.parse import parse
+from rlzoo.envs.spaces import of as described_space
 from rlzoo.errors import Problem, RlzooError
 from tests.algos.conftest import SB3, case_of, defaults
 
@@ -168,3 +169,38 @@ def test_nothing_is_advised_that_cannot_be(monkeypatch) -> None:
         composition = compose("train", words)
         *_, problem = memory.problems(parse(composition.values), Sizes(2000, 8, 4, 2), typed=composition.typed)
         assert problem.hint == "a single step is too large"
+
+
+VAST = {
+    "ppo": (spaces.Discrete(10**9), spaces.Discrete(2), "env.observation_space"),
+    "dqn": (spaces.Box(-1, 1, (3,)), spaces.Discrete(10**9), "env.action_space"),
+    "a2c": (spaces.MultiDiscrete([10**8] * 3), spaces.Discrete(2), "env.observation_space"),
+    "sac": (spaces.Dict(a=spaces.Discrete(10**9), b=spaces.Box(-1, 1, (3,))), spaces.Box(-1, 1, (2,)), "env.obs"),
+    "q_learning": (spaces.Discrete(10**9), spaces.Discrete(2), "env.observation_space"),
+    "monte_carlo": (spaces.Discrete(10), spaces.Discrete(10**9), "env.action_space"),
+}
+
+
+@pytest.mark.parametrize("name", VAST)
+def test_spaces_of_more_values_than_there_is_memory_are_refused(name: str, monkeypatch) -> None:
+    observation, action, key = VAST[name]
+    monkeypatch.setattr(memory, "available", lambda: Memory(8 * 2**30, 8 * 2**30))
+    words = [f"algo={name}", f"env={'Pendulum' if name == 'sac' else 'FrozenLake'}"]
+    config = parse(compose("train", [*words, *(["algo.buffer_size=100"] if name in ("dqn", "sac") else [])]).values)
+    described = Sizes.of_text(described_space(observation), described_space(action))
+    for sizes in (Sizes.of(observation, action), described):
+        problem, *_ = memory.problems(config, sizes)
+        assert problem.key.startswith(key) and "outputs, which need" in problem.message
+    assert memory.problems(config, Sizes(16, 8, 4, 2, n_inputs=1000)) == []
+
+
+@pytest.mark.parametrize("name", ["ppo", "dqn", "q_learning"])
+def test_what_values_take_at_least_is_no_more_than_what_is_built(name: str, make_env) -> None:
+    env = make_env("Taxi-v4")
+    algorithm = create(defaults(name), env, seed=0, device="cpu")
+    if name == "q_learning":
+        built = algorithm.q_values.nbytes  # type: ignore[attr-defined]
+    else:
+        built = 16 * sum(each.numel() for each in algorithm.model.policy.parameters())  # type: ignore[attr-defined]
+    estimate = memory.ends_bytes(defaults(name), Sizes.of(env.observation_space, env.action_space))
+    assert built / 4 <= estimate <= built

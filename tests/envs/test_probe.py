@@ -608,6 +608,15 @@ def test_a_training_is_refused_and_nothing_is_made(write):
     assert [path.name for path in Path().iterdir()] == ["faulty.py"]
 
 
+@pytest.mark.parametrize(("n", "said"), [("4, start=1", "counted from another number than 0"), ("10**12", "outputs")])
+def test_what_an_algorithm_cannot_take_is_told_with_the_author_s_file(write, n, said):
+    write(
+        f"def __init__(self):  # here\n    super().__init__()\n    self.observation_space = spaces.Discrete({n})\ndef look(self):\n    return 3"
+    )
+    done = rlzoo("train", "algo=ppo", "env=faulty:Faulty-v0", "total_timesteps=300")
+    assert said in done.stderr and f"[{line_of('# here')}]" in done.stderr
+
+
 def test_the_jobs_of_a_sweep_try_their_environment_once(write):
     write("def __init__(self, **kwargs):\n    Mine.__init__(self)\n    open('made', 'a').write('1')")
     words = ["algo=ppo", "env=faulty:Faulty-v0", "n_seeds=3"]
