@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import pickle
 import re
 import sys
 import time
@@ -145,6 +146,8 @@ class Rehearsal:
         except RlzooError as error:
             self.tell_problems([Problem(key, error.message, error.hint)])
             return
+        if self.env["vec_env"] == "subproc" and self.env["n_envs"] > 1:
+            self.tell_problems(list(_unsent(env, self.where(_creator(self.env_id)))))
         self.line.tell(
             where="" if self.is_known else self.where(_creator(self.env_id)),
             observation_space=str(observation),
@@ -410,6 +413,16 @@ def _creator(env_id: str) -> Any:
         entry_point = gymnasium.registry[env_id.rpartition(":")[2]].entry_point
         return load_env_creator(entry_point) if isinstance(entry_point, str) else entry_point
     return None
+
+
+def _unsent(env: gymnasium.Env, where: str) -> Iterator[Problem]:
+    """The spaces that an environment cannot hand to another process."""
+    for name in ("observation_space", "action_space"):
+        try:
+            pickle.dumps(getattr(env, name))
+        except Exception as error:  # whatever an entry's own code raises
+            message = f"{name} cannot be sent to another process: {errors.said(error)}"
+            yield Problem("env.id", message, "env.vec_env=dummy has them all in one process", where)
 
 
 def _lacking(env: gymnasium.Env, creator: Any) -> Iterator[Problem]:

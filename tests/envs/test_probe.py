@@ -542,6 +542,23 @@ def test_a_success_that_is_no_number_is_a_notice(tried, value):
     assert notice.startswith("info['is_success'] of the environment is no number") and line_of("# here") in notice
 
 
+UNSENT = {
+    "self.observation_space.f = lambda: 1": "observation_space",
+    "self.action_space.f = (each for each in ())": "action_space",
+    "part = self.observation_space\n    part.f = sys.stdin\n    self.observation_space = spaces.Dict(a=part)": "obs",
+}
+
+
+@pytest.mark.parametrize("line", UNSENT)
+def test_a_space_that_cannot_be_sent_is_refused_where_it_has_to_be(tried, line):
+    methods = f"def __init__(self, render_mode=None):  # here\n    super().__init__()\n    {line}"
+    methods += "\ndef look(self):\n    return self.observation_space.sample()"
+    problem = only(tried(methods, vec_env="subproc", n_envs=2))
+    assert problem.message.startswith(UNSENT[line]) and "cannot be sent to another process" in problem.message
+    assert "env.vec_env=dummy" in problem.hint and problem.where == line_of("# here")
+    assert tried(methods, vec_env="dummy", n_envs=2).problems == []
+
+
 def test_a_long_message_is_cut(tried):
     found = tried("def close(self):\n    raise ValueError('x' * 10**6)")
     assert len(found.notices[0]) < 1200
@@ -610,9 +627,8 @@ def test_a_training_is_refused_and_nothing_is_made(write):
 
 @pytest.mark.parametrize(("n", "said"), [("4, start=1", "counted from another number than 0"), ("10**12", "outputs")])
 def test_what_an_algorithm_cannot_take_is_told_with_the_author_s_file(write, n, said):
-    write(
-        f"def __init__(self):  # here\n    super().__init__()\n    self.observation_space = spaces.Discrete({n})\ndef look(self):\n    return 3"
-    )
+    init = f"def __init__(self):  # here\n    super().__init__()\n    self.observation_space = spaces.Discrete({n})"
+    write(f"{init}\ndef look(self):\n    return 3")
     done = rlzoo("train", "algo=ppo", "env=faulty:Faulty-v0", "total_timesteps=300")
     assert said in done.stderr and f"[{line_of('# here')}]" in done.stderr
 
