@@ -187,11 +187,13 @@ def _hide_value(match: re.Match[str]) -> str:
 
 def _environment() -> frozenset[str]:
     """The values of variables that hold a secret, line by line too, and the passwords in URLs of any variable."""
-    return _values_in(frozenset(os.environ.items()))
+    raw: Mapping[Any, Any] = getattr(os.environ, "_data", os.environ)  # decoding all of it takes much longer
+    return _values_in(frozenset(raw.items()))
 
 
 @lru_cache(maxsize=4)
-def _values_in(variables: frozenset[tuple[str, str]]) -> frozenset[str]:
+def _values_in(raw: frozenset[tuple[Any, Any]]) -> frozenset[str]:
+    variables = [(os.fsdecode(name), os.fsdecode(value)) for name, value in raw]
     found = {
         value
         for name, value in variables
