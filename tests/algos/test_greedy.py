@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 from gymnasium import spaces
+from sb3_contrib import QRDQN
 from stable_baselines3 import A2C, DQN, PPO, SAC
 from stable_baselines3.common.torch_layers import FlattenExtractor
 from stable_baselines3.common.vec_env import DummyVecEnv
@@ -21,6 +22,7 @@ TASKS = {
     "no hidden layer": (PPO, "CartPole-v1", {"net_arch": []}),
     "gaussian": (PPO, "Pendulum-v1", {}),
     "q network": (DQN, "MountainCar-v0", {"net_arch": [64]}),
+    "quantiles": (QRDQN, "CartPole-v1", {"net_arch": [32], "n_quantiles": 11, "activation_fn": torch.nn.Tanh}),
 }
 
 

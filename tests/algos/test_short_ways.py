@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-from stable_baselines3 import A2C, PPO
+from sb3_contrib import QRDQN
+from stable_baselines3 import A2C, DQN, PPO
 from stable_baselines3.common.vec_env import DummyVecEnv
 
 from rlzoo.algos.sb3.adapter import SB3Algorithm
@@ -76,3 +77,22 @@ def test_what_is_not_a_number_is_said_as_by_the_library() -> None:
         policy.action_net.bias.fill_(float("nan"))
         with short_ways(policy), pytest.raises(ValueError, match="invalid values"):
             policy(torch.zeros(1, 4))
+
+
+@pytest.mark.parametrize(("cls", "name"), [(DQN, "dqn"), (QRDQN, "qrdqn")])
+def test_a_training_off_policy_is_that_of_the_library(cls, name: str, monkeypatch) -> None:
+    def model():
+        env = DummyVecEnv([lambda: make_raw("CartPole-v1")] * 2)
+        return cls("MlpPolicy", env, seed=0, device="cpu", learning_starts=50, train_freq=4, exploration_fraction=0.3)
+
+    plain = model()
+    plain.learn(400)
+    quick = model()
+    policy, asked = quick.policy, []
+    original = type(policy).predict
+    monkeypatch.setattr(type(policy), "predict", lambda *arguments: asked.append(1) or original(*arguments))
+    SB3Algorithm(quick, find_spec(name)).learn(400)
+    assert not asked
+    assert "predict" not in vars(policy)
+    expected, found = plain.policy.state_dict(), policy.state_dict()
+    assert all(torch.equal(expected[key], found[key]) for key in expected)

@@ -46,7 +46,7 @@ HALF_LOG_TWO_PI = math.log(math.sqrt(2 * math.pi))
 
 @contextmanager
 def short_ways(policy: BasePolicy) -> Iterator[None]:
-    """Inside, `policy(observations)` and `policy.evaluate_actions` take the short way, if there is one."""
+    """Inside, the policy's methods that a training calls take the short way, where there is one."""
     ways = _ways(policy)
     vars(policy).update(ways)
     try:
@@ -56,8 +56,28 @@ def short_ways(policy: BasePolicy) -> Iterator[None]:
             delattr(policy, name)  # the class has its own
 
 
-def _ways(policy: Any) -> dict[str, Forward]:
+def _ways(policy: Any) -> dict[str, Callable[..., Any]]:
     """What does as the policy's methods of these names, with its weights of then; none where only those can."""
+    act = None if isinstance(policy, ActorCriticPolicy) else greedy(policy)
+    return _actor_critic_ways(policy) if act is None else {"predict": _predict(policy, act)}
+
+
+def _predict(policy: Any, act: Act) -> Callable[..., tuple[np.ndarray, Any]]:
+    cls = type(policy)
+
+    def predict(
+        observation: Any, state: Any = None, episode_start: Any = None, deterministic: bool = False
+    ) -> tuple[np.ndarray, Any]:
+        actions = act(observation) if fits(policy, observation) else None
+        if actions is None:
+            found: tuple[np.ndarray, Any] = cls.predict(policy, observation, state, episode_start, deterministic)
+            return found
+        return actions, state
+
+    return predict
+
+
+def _actor_critic_ways(policy: Any) -> dict[str, Forward]:
     distribution = _distribution(policy) if is_plain(policy) else None
     if distribution is None:
         return {}
@@ -135,6 +155,8 @@ def _layer(module: nn.Module) -> Network:
         return lambda inputs: functional.linear(inputs, weight, bias)
     if type(module) is nn.Tanh:
         return torch.tanh
+    if type(module) is nn.ReLU and not module.inplace:
+        return torch.relu
     return module
 
 
@@ -192,6 +214,8 @@ def greedy(policy: BasePolicy) -> Act | None:
         return _actor_critic(policy)
     if type(policy) is DQNPolicy:
         return _q_network(policy)
+    if type(policy).__name__ == "QRDQNPolicy":
+        return _quantile_network(policy)
     return None
 
 
@@ -235,6 +259,18 @@ def _q_network(policy: Any) -> Act | None:
     if type(q_net) is not QNetwork or type(q_net.features_extractor) is not FlattenExtractor:
         return None
     outputs = _outputs(policy, network(q_net.q_net))
+    return lambda observations: outputs(observations).argmax(axis=1)
+
+
+def _quantile_network(policy: Any) -> Act | None:
+    from sb3_contrib.qrdqn.policies import QRDQNPolicy, QuantileNetwork
+
+    net = policy.quantile_net
+    is_own = type(policy) is QRDQNPolicy and type(net) is QuantileNetwork
+    if not is_own or type(net.features_extractor) is not FlattenExtractor:
+        return None
+    quantiles, shape = network(net.quantile_net), (-1, net.n_quantiles, int(policy.action_space.n))
+    outputs = _outputs(policy, lambda observations: quantiles(observations).view(shape).mean(dim=1))
     return lambda observations: outputs(observations).argmax(axis=1)
 
 
