@@ -175,7 +175,7 @@ def test_an_observation_that_is_late_outside_of_its_space_is_told_each_time() ->
     for _ in range(2):
         found = [notice for notice in said(["algo=ppo", *LINE, "env.kwargs.fault=outside"]) if "declares" in notice]
         (notice,) = found
-        assert "in random play observation[0] is 3, and its space declares -2 to 2 [" in notice
+        assert "step(): observation[0] is 3, and observation_space declares -2 to 2 [" in notice
         assert "unlikely.py:" in notice
 
 

@@ -52,7 +52,6 @@ class RandomPlay:
         reproducible: whether the same seed and actions gave the same steps; None if that was not tried.
         reacts: whether other actions gave other steps; None if that was not tried.
         range_used: the share of the range of continuous actions that does the same as all of it.
-        outside: what of an observation was not within the bounds of its space; what has that is not kept.
     """
 
     returns: tuple[float, ...]
@@ -71,7 +70,6 @@ class RandomPlay:
     reproducible: bool | None = None
     reacts: bool | None = None
     range_used: float | None = None
-    outside: str = ""
 
     @property
     def mean_steps(self) -> float | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, SupportsFloat
 
 import gymnasium
@@ -27,7 +28,7 @@ class Look(gymnasium.Wrapper):
         super().__init__(env)
         self._rehearsal, self._old = rehearsal, old
         self._seconds = float(rehearsal.env["step_timeout"])
-        self._methods = written(env, "reset"), written(env, "step")
+        self._methods = {name: written(env, name) for name in ("reset", "step")}
         self._space = env.observation_space  # as it is declared, and has to stay
 
     @property
@@ -35,37 +36,33 @@ class Look(gymnasium.Wrapper):
         return self.env.spec
 
     def reset(self, **given: Any) -> tuple[Any, dict[str, Any]]:
-        if not self._rehearsal.is_watched:
-            self._rehearsal.line.begin(RANDOM_PLAY, RESET_FACTOR * self._seconds)
-            return self.env.reset(**given)
-        method = self._methods[0]
-        with self._rehearsal.calling("reset()", RESET_FACTOR * self._seconds, method=method):
-            result = self.env.reset(**given)
-        if not self._rehearsal.is_close:
-            return result
-        misfits, values = returns.of_reset(result, self._space, old=self._old)
-        self._rehearsal.tell_misfits(misfits, method)
-        return self._readable(result, values, misfits)
+        return self._looked("reset", lambda: self.env.reset(**given), returns.of_reset)
 
     def step(self, action: Any) -> tuple[Any, SupportsFloat, bool, bool, dict[str, Any]]:
-        if not self._rehearsal.is_watched:
-            self._rehearsal.line.begin(RANDOM_PLAY, RESET_FACTOR * self._seconds)
-            return self.env.step(action)
-        method = self._methods[1]
-        given = f"it was given the action {errors.show(action)}, of {errors.show(self.action_space)}"
-        with self._rehearsal.calling("step()", self._seconds, method=method, given=given):
-            result = self.env.step(action)
-        if not self._rehearsal.is_close:
-            return result
-        misfits, values = returns.of_step(result, self._space, old=self._old)
-        self._rehearsal.tell_misfits(misfits, method)
-        return self._readable(result, values, misfits)
+        return self._looked("step", lambda: self.env.step(action), returns.of_step, [action])
 
-    def _readable(self, result: Any, values: Any, misfits: list[returns.Misfit]) -> Any:
+    def _looked(
+        self, name: str, call: Callable[[], Any], judge: Callable[..., Any], actions: Sequence[Any] = ()
+    ) -> Any:
         """What can be played on with: as it was returned, or what is made of it where that would be refused."""
-        if not any(misfit.is_grave for misfit in misfits):
-            return result if self._old else values
-        return self._space.sample(), *values[1:]
+        rehearsal, method = self._rehearsal, self._methods[name]
+        if rehearsal.mode == "play":  # it has been seen how a call ends, and that costs time
+            rehearsal.line.begin(RANDOM_PLAY, RESET_FACTOR * self._seconds)
+            result = call()
+        else:
+            given = [
+                f"it was given the action {errors.show(each)}, of {errors.show(self.action_space)}" for each in actions
+            ]
+            seconds = self._seconds if actions else RESET_FACTOR * self._seconds
+            with rehearsal.calling(f"{name}()", seconds, method=method, given="".join(given)):
+                result = call()
+        if rehearsal.mode == "leave":
+            return result
+        misfits, values = judge(result, self._space, old=self._old)
+        rehearsal.tell_misfits(misfits, method)
+        if any(misfit.is_grave for misfit in misfits):
+            return self._space.sample(), *values[1:]
+        return result if self._old else values
 
 
 def look_at(made: gymnasium.Env, rehearsal: Rehearsal) -> gymnasium.Env:

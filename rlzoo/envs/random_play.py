@@ -19,7 +19,7 @@ import gymnasium
 import numpy as np
 from gymnasium import spaces
 
-from rlzoo.envs import baseline, returns
+from rlzoo.envs import baseline
 from rlzoo.envs import wrappers as table
 from rlzoo.envs.baseline import FIRST_SEED, RandomPlay
 from rlzoo.envs.make import make_raw
@@ -224,21 +224,8 @@ class _Seen:
             "largest_entry": at,
             "n_rewarded": sum(rewarded),
             "n_rewarded_episodes": sum(count > 0 for count in rewarded),
-            "outside": self._outside(),
             "discounted": {str(gamma): self._discounted(gamma) for gamma in GAMMAS},
         }
-
-    def _outside(self) -> str:
-        low, high = (_entries(self._space, each) for each in _limits(self._space))
-        slack = 1e-5 * np.maximum(
-            1, np.abs(np.where(np.isfinite(low), low, 0)) + np.abs(np.where(np.isfinite(high), high, 0))
-        )
-        for seen, beyond in ((self._low, self._low < low - slack), (self._high, self._high > high + slack)):
-            if beyond.any():
-                index = int(np.argmax(beyond))
-                limits = f"{low[index]:g} to {high[index]:g}"
-                return f"observation{_name(self._space, index)} is {seen[index]:g}, and its space declares {limits}"
-        return ""
 
     def _discounted(self, gamma: float) -> float:
         total, n = 0.0, 0
@@ -329,14 +316,6 @@ def _is_box(space: spaces.Space) -> np.ndarray:
         return np.concatenate([_is_box(part) for _, part in _parts(space)])
     is_image = len(space.shape or ()) == 3 and space.dtype == np.uint8  # which policies scale by themselves
     return np.full(_size(space), isinstance(space, spaces.Box) and not is_image)
-
-
-def _limits(space: spaces.Space) -> tuple[Any, Any]:
-    """The least and the largest observation of a space."""
-    if isinstance(space, spaces.Dict | spaces.Tuple):
-        parts = [(key, _limits(part)) for key, part in _parts(space)]
-        return {key: low for key, (low, _) in parts}, {key: high for key, (_, high) in parts}
-    return tuple(np.broadcast_to(np.asarray(each, float), space.shape or ()) for each in returns.bounds(space))  # type: ignore[return-value]
 
 
 def _name(space: spaces.Space, index: int) -> str:

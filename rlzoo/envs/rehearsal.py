@@ -12,11 +12,10 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import FrameType
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import gymnasium
 import numpy as np
-from gymnasium.envs.registration import load_env_creator
 
 from rlzoo import errors, registry
 from rlzoo.config.schema import MAX_UNLIMITED, MIN_UNLIMITED
@@ -83,9 +82,8 @@ class Rehearsal:
         self.is_known = False  # whether it is of a library, whose lines are its author's
         self.has_problems = self.has_raised = False
         self.foreign = ""  # what to do about a class that is none of Gymnasium's
-        self.is_close = True  # whether what is returned is looked at
-        self.draws = False
-        self.is_watched = True  # whether it is seen how a call ends, and in what time
+        self.creator: Any = None  # what makes it, mostly its class
+        self.mode: Literal["look", "film", "play", "leave"] = "look"  # at every call, what is returned, or nothing
         self.returned = 0  # the line that the method which is watched returned at
         self._seen: set[tuple[str, str]] = set()
         self._watched: Any = None
@@ -97,8 +95,10 @@ class Rehearsal:
         self.line.begin(_IMPORT, self.start_seconds)
         problems = _look_up(self.env_id, self.env) + wrappers.check_own(self.env["wrappers"])
         self.tell_problems(problems)
-        made = self.make() if self.makes and not problems else None
-        if made is None:
+        if problems or not self.makes:
+            return
+        self.creator = registration.creator(gymnasium.registry[self.env_id.rpartition(":")[2]].entry_point)
+        if (made := self.make()) is None:
             return
         with suppress(_EndedError):
             self.try_out(made)
@@ -116,7 +116,7 @@ class Rehearsal:
 
     def make(self, render_mode: str | None = None) -> gymnasium.Env | None:
         """The environment, with a look at what it returns directly around what its author wrote."""
-        creator = _creator(self.env_id)
+        creator = self.creator
         self.is_known = old_gym.is_known(str(getattr(creator, "__module__", "")))
         if inspect.isclass(creator) and not issubclass(creator, gymnasium.Env) and not old_gym.is_old(creator):
             self.foreign = f"it does not inherit from gymnasium.Env: class {creator.__name__}(gymnasium.Env)"
@@ -147,9 +147,9 @@ class Rehearsal:
             self.tell_problems([Problem(key, error.message, error.hint)])
             return
         if self.env["vec_env"] == "subproc" and self.env["n_envs"] > 1:
-            self.tell_problems(list(_unsent(env, self.where(_creator(self.env_id)))))
+            self.tell_problems(list(_unsent(env, self.where(self.creator))))
         self.line.tell(
-            where="" if self.is_known else self.where(_creator(self.env_id)),
+            where="" if self.is_known else self.where(self.creator),
             observation_space=str(observation),
             action_space=str(spaces.of(env.action_space, acts=True)),
             masked=env.has_wrapper_attr("action_masks"),
@@ -165,7 +165,7 @@ class Rehearsal:
             self.tell_raised("step()", error)
         if old := old_gym.said_of(made):
             self.line.tell(notice=f"{self.env_id} {old}")
-        self.is_close = False
+        self.mode = "leave"
         for name, reference in self.use.asks.items() if not self.has_problems else ():
             with self.calling(f"the look at its {name}", self.start_seconds):
                 answer = registry.load(reference)(made, self.env)
@@ -248,7 +248,7 @@ class Rehearsal:
 
     def film(self) -> None:
         """Make one that draws, and look at a picture of it."""
-        self.is_close = self.draws = True
+        self.mode = "film"
         made = self.make(render_mode="rgb_array")
         if made is None:
             return
@@ -267,37 +267,35 @@ class Rehearsal:
         """What the checkers of others find that has not been said yet."""
         from rlzoo.envs.checkers import check as run
 
-        self.is_close = False
+        self.mode = "leave"
         with self.calling("the check by Gymnasium and Stable-Baselines3", self.start_seconds):
             findings = list(run(lambda: outermost_written(self.make_raw())))
         said = {topic for topic, _ in self._seen}
         for finding in findings:
             if not said.intersection(finding.topics()):
-                self.tell_notice(f"{finding.text} ({finding.checker})", self.where(_creator(self.env_id)))
+                self.tell_notice(f"{finding.text} ({finding.checker})", self.where(self.creator))
 
     def play_at_random(self, made: gymnasium.Env) -> None:
         """Whole episodes, whose scores are kept for later."""
         from rlzoo.envs.random_play import SECONDS, NotFiniteError, play
 
-        self.is_watched = False  # it has been, and that costs time
+        self.mode, self.returned, n_told = "play", 0, len(self._seen)
         self.line.begin(RANDOM_PLAY, RESET_FACTOR * float(self.env["step_timeout"]))
         try:
             found = play(made, self.env["wrappers"], seconds=SECONDS)
         except NotFiniteError as error:
-            hint = "no algorithm learns from NaN or infinity, and a training ends there"
-            misfit = returns.Misfit("finite", f"in random play {error}", hint, self.use.checkers)
-            self.tell_misfits([misfit], written(made, "step"))
+            if not any(topic == "finite" for topic, _ in self._seen):  # of a wrapper
+                hint = "no algorithm learns from NaN or infinity, and a training ends there"
+                self.tell_misfits([returns.Misfit("finite", f"in random play {error}", hint)], written(made, "step"))
             return
         except BaseException as error:  # who trains has environments that fail now and then made anew
             self.tell_raised(RANDOM_PLAY, error, grave=self.use.checkers or isinstance(error, ContractError))
             return
         finally:
-            self.is_watched = True
+            self.mode = "leave"
         self.line.tell(play=found.as_data())
-        if not found.outside:
+        if len(self._seen) == n_told:  # else it is to be told again
             baseline.keep(baseline.shape(self.env), found)
-        elif not any(topic == "bounds" for topic, _ in self._seen):
-            self.tell_notice(f"in random play {found.outside}", self.where(written(made, "step")))
 
     @contextmanager
     def calling(
@@ -312,7 +310,7 @@ class Rehearsal:
         self.line.begin(what, seconds, lambda: self.where(method))
         around, folder = (sys.getprofile(), self._watched), Path.cwd()
         self._watched = getattr(method, "__code__", None)
-        sys.setprofile(self._profile if self.is_close else None)
+        sys.setprofile(self._profile if self.mode in ("look", "film") else None)
         try:
             yield
         except _EndedError:
@@ -330,7 +328,7 @@ class Rehearsal:
     def tell_raised(
         self, what: str, error: BaseException, method: Any = None, *, grave: bool = True, given: str = ""
     ) -> None:
-        if self.draws and display.is_about_screens(error):
+        if self.mode == "film" and display.is_about_screens(error):
             return  # who films looks for one
         at = "env.kwargs" if self.env["kwargs"] and what == "__init__()" else "env.id"
         where = raised.line_of(error)
@@ -358,7 +356,8 @@ class Rehearsal:
         for misfit in misfits:
             if self._is_new(misfit.topic, misfit.part or misfit.message.partition("()")[0]):
                 where = self.where(method)
-                if misfit.is_grave and not (misfit.topic == "finite" and self.use.nan):
+                late = self.mode == "play" and not self.use.checkers  # who trains may train on until then
+                if misfit.is_grave and not (misfit.topic == "finite" and (self.use.nan or late)):
                     self.tell_problems([Problem("env.id", misfit.message, misfit.hint, where)])
                 else:
                     self.tell_notice(misfit.message, where, misfit.hint)
@@ -395,7 +394,7 @@ class Rehearsal:
 
     def _heard(self, text: str) -> int:
         """What is printed goes nowhere; where it comes from is told."""
-        if not self.is_close or ("print", self.line.doing) in self._seen:
+        if self.mode not in ("look", "film") or ("print", self.line.doing) in self._seen:
             return len(text)
         frames = []
         frame: FrameType | None = sys._getframe(1)
@@ -405,14 +404,6 @@ class Rehearsal:
         where = errors.author_frame(reversed(frames)) or ""
         self.notice("print", self.line.doing, "prints to standard output", where=where)
         return len(text)
-
-
-def _creator(env_id: str) -> Any:
-    """What makes an environment: mostly its class."""
-    with suppress(Exception):
-        entry_point = gymnasium.registry[env_id.rpartition(":")[2]].entry_point
-        return load_env_creator(entry_point) if isinstance(entry_point, str) else entry_point
-    return None
 
 
 def _unsent(env: gymnasium.Env, where: str) -> Iterator[Problem]:

@@ -202,7 +202,7 @@ def _numbers(value: Any, space: Any, at: str, declared: str) -> Iterator[Misfit]
             "finite", f"{at}{_index(index)} is {array[tuple(index)]}", "no algorithm learns from NaN or infinity"
         )
         return
-    low, high = bounds(space)
+    low, high = _bounds(space)
     outside = (array < low) | (array > high)
     if outside.any():
         index = tuple(np.argwhere(outside)[0])
@@ -253,8 +253,7 @@ def _array(value: Any) -> np.ndarray:
         return np.asarray(None)
 
 
-def bounds(space: Any) -> tuple[Any, Any]:
-    """The least and the largest numbers of a space of numbers."""
+def _bounds(space: Any) -> tuple[Any, Any]:
     if isinstance(space, spaces.Box):
         return space.low, space.high
     if isinstance(space, spaces.Discrete):

@@ -22,13 +22,6 @@ FAR = 8
 FEW_UPDATES = 8
 
 
-class Notice(NamedTuple):
-    """A rule's name, and what it has to say."""
-
-    rule: str
-    text: str
-
-
 Facts = Iterator[tuple[str, str]]
 """A fact, and what to try."""
 
@@ -86,7 +79,7 @@ def find(
     typed: Callable[[str], bool],
     tuned: Ranges | None = None,
     rules: Sequence[Rule] = (),
-) -> list[Notice]:
+) -> list[str]:
     """Everything that the rules have to say of a request that passed its checks.
 
     Args:
@@ -111,11 +104,7 @@ def find(
         typed=typed,
         tuned=ranges() if tuned is None else tuned,
     )
-    return [
-        Notice(rule.__name__.strip("_").replace("_", "-"), f"{fact}; try {attempt}")
-        for rule in rules or RULES
-        for fact, attempt in rule(asked)
-    ]
+    return [f"{fact}; try {attempt}" for rule in rules or RULES for fact, attempt in rule(asked)]
 
 
 def _outside_tuned(asked: Asked) -> Facts:

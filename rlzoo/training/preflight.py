@@ -270,7 +270,7 @@ def _unlikely(composition: Composition, env: EnvCheck, rules: Sequence[unlikely.
     """What makes learning unlikely, by the request and by what is known of random play in its environment."""
     values, typed = composition.values, composition.typed
     shipped = baseline.shipped(baseline.shape(values["env"])) is not None
-    return [notice.text for notice in unlikely.find(values, play=env.play, shipped=shipped, typed=typed, rules=rules)]
+    return unlikely.find(values, play=env.play, shipped=shipped, typed=typed, rules=rules)
 
 
 def _dynamics_problems(values: dict[str, Any], env: EnvCheck) -> list[Problem]:
