@@ -12,7 +12,7 @@ TORCH_INDEX ?=
 VENV := .venv
 BIN := $(VENV)/bin
 TRAIN_EXTRAS := box2d,video,hub,plot
-TEST_EXTRAS := box2d,mujoco,video,hub,plot,display,ray,slurm,wandb,trackio,tune,postgresql,grpc,dashboard,dev
+TEST_EXTRAS := box2d,mujoco,video,hub,plot,display,ray,slurm,wandb,trackio,tune,postgresql,grpc,dashboard,profile,dev
 PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet --constraint $(CONSTRAINTS)
 TORCH_FLAGS := $(if $(filter cpu,$(TORCH_INDEX)),--extra-index-url https://download.pytorch.org/whl/cpu)
 # Tests start a thousand processes: compiling rlzoo in each would take a third of a second, every time.

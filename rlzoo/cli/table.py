@@ -120,6 +120,19 @@ Words without `=` are runs, or folders with runs in them. A run counts with its 
 Packages are loaded to see whether they work, which takes some seconds. The exit code is 3 if something is broken or
 missing that every command needs; runs_dir= says where runs are to be written.""",
     ),
+    "profile": Row(
+        "where the time of a training goes, and what makes it faster here: rlzoo profile algo=dqn env=SpaceInvaders",
+        "[group=choice ...] [key=value ...]",
+        about="""\
+Half of the seconds it trains, in a folder that does not stay, and looks a thousand times a second at what is running;
+in the other half it tries changes in turn: more environments, processes, threads, the device. Run it with nothing
+beside it.""",
+        composes="train",
+        own={
+            "seconds": "how long all of it takes, 60 if not given",
+            "page": "where the page with every call goes, profile.html if not given",
+        },
+    ),
     "reproduce": Row(
         "train a run's configuration once more and compare the curves: rlzoo reproduce run=latest",
         "[run=...] [key=value ...]",
