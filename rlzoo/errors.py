@@ -125,19 +125,45 @@ class Interrupted(KeyboardInterrupt):
     """Raised by a handler of SIGINT that `tells` it from a KeyboardInterrupt that other code makes up."""
 
 
+class Left(SystemExit):
+    """Raised in place of what would have ended the process at once.
+
+    Args:
+        function: what was called: `os._exit`.
+        given: what it was called with.
+    """
+
+    def __init__(self, function: str, *given: object) -> None:
+        super().__init__(*given[:1])
+        self.function = function
+
+
 def is_foreign(error: BaseException) -> bool:
     """Whether the code of others has raised this by itself: anything, `SystemExit` too, but nothing a signal raised."""
     if type(error) is KeyboardInterrupt:
         return bool(getattr(signal.getsignal(signal.SIGINT), "tells", False))
-    return isinstance(error, Exception) or not type(error).__module__.startswith("rlzoo.")
+    return isinstance(error, Exception | SystemExit) or not type(error).__module__.startswith("rlzoo.")
 
 
 def said(error: BaseException) -> str:
     """An error of the code of others in one line: its class, its words, and its author's line."""
     line = author_line(error)
-    name = "sys.exit was called" if isinstance(error, SystemExit) else type(error).__name__
-    words = " ".join(str(error).split())
+    name = f"{exit_function(error)} was called" if isinstance(error, SystemExit) else type(error).__name__
+    words = words_of(error)
     return f"{name}{f': {words}' if words else ''}{f' ({line})' if line else ''}"
+
+
+def exit_function(error: BaseException) -> str:
+    """What was called that raised it."""
+    return error.function if isinstance(error, Left) else "sys.exit"
+
+
+def words_of(error: BaseException) -> str:
+    """What an error of the code of others says, in one line."""
+    try:
+        return " ".join(str(error).split())
+    except (Exception, SystemExit) as another:
+        return f"its __str__ raises {type(another).__name__}"
 
 
 def author_line(error: BaseException) -> str | None:

@@ -5,6 +5,7 @@ seed and the step of the episode; every step is worth 1, and the tenth ends the 
 long as there is no such file or folder: before the training has begun, say.
 """
 
+import multiprocessing
 import os
 import re
 import signal
@@ -30,6 +31,18 @@ def now(how):
         re.match(r"(a+)+$", "a" * 60 + "b")
     if how == "slow":
         time.sleep(4)
+
+
+def calculate(connection):
+    connection.send(7)
+    time.sleep(1000)
+
+
+class Rigged:
+    """Whoever reads it ends."""
+
+    def __reduce__(self):
+        return eval, ("__import__('os')._exit(0)",)
 
 
 class Faulty(gymnasium.Env):
@@ -59,6 +72,20 @@ class Faulty(gymnasium.Env):
 
     def refuse(self):
         raise ValueError("not this")
+
+    def employ(self):
+        """What a process of its own calculates, and how that ends when it is asked to."""
+        context = multiprocessing.get_context("fork")
+        ours, theirs = context.Pipe()
+        process = context.Process(target=calculate, args=(theirs,))
+        process.start()
+        found = ours.recv()
+        process.terminate()
+        process.join(60)
+        return found, process.exitcode
+
+    def rig(self):
+        return Rigged()
 
     def _observe(self):
         return np.array([self.seed, self.t], np.float64)

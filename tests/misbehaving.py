@@ -1,4 +1,4 @@
-"""Environments that misbehave in one of their methods, in one of seven ways.
+"""Environments that misbehave in one of their methods, in one of eight ways.
 
 The file `misbehave.json` says it: `where` is the method, `how` what happens there, once there is a file like `after`.
 All is well without it. The numbers of processes that are forked are in the file `pids`.
@@ -18,7 +18,7 @@ import numpy as np
 from gymnasium import spaces
 
 METHODS = ("constructor", "reset", "step", "render", "close", "action_masks", "compute_reward")
-WAYS = ("raises", "exits", "hangs", "prints", "garbage", "reuses", "forks")
+WAYS = ("raises", "exits", "leaves", "hangs", "prints", "garbage", "reuses", "forks")
 
 
 class Misbehaving(gymnasium.Env):
@@ -79,6 +79,8 @@ class Misbehaving(gymnasium.Env):
             raise ValueError(f"no {method} today")
         if self.how == "exits":
             sys.exit(0)
+        if self.how == "leaves":
+            os._exit(0)
         if self.how == "hangs":
             time.sleep(10_000)
         if self.how == "prints":

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-import atexit
+import faulthandler
 import gc
 import os
 import signal
 import sys
 import warnings
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from types import FrameType, TracebackType
 from typing import Any, NamedTuple
 
-from rlzoo import __version__
+from rlzoo import __version__, leaving
 from rlzoo.algos import lazy_dynamo
 from rlzoo.cli.table import COMMANDS, FLAGS
 from rlzoo.errors import ExitCode, Interrupted, RlzooError, clean, own_process, said
@@ -56,12 +57,22 @@ class Arguments(NamedTuple):
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run one command; returns its exit code."""
-    atexit.register(_skip_garbage)
-    arguments = list(sys.argv[1:] if argv is None else argv)
-    if argv is None:
-        gc.set_threshold(10_000)  # modules are no garbage: looking for some in them takes a tenth of a short training
-        _own_process()
+    """Run one command; returns its exit code. The one of this very process's command line ends the process."""
+    if argv is not None:
+        return _run(list(argv))
+    gc.set_threshold(10_000)  # modules are no garbage: looking for some in them takes a tenth of a short training
+    _own_process()
+    try:
+        code = _run(sys.argv[1:])
+    except BaseException:
+        sys.excepthook(*sys.exc_info())
+        code = int(ExitCode.BUG)
+    if not (sys.gettrace() or sys.getprofile()):
+        leaving.leave(code)
+    return code  # to whoever measures it, and says at the end what was found
+
+
+def _run(arguments: list[str]) -> int:
     if hasattr(sys.stdout, "reconfigure"):
         sys.stdout.reconfigure(errors="replace")  # a code page without "±" loses the sign, not the result
     try:
@@ -98,6 +109,11 @@ def _own_process() -> None:
     """What a command does with its process that a program which calls `main` does not want."""
     own_process()
     lazy_dynamo.install()
+    leaving.refuse()
+    with suppress(AttributeError, OSError, RuntimeError, ValueError):
+        faulthandler.enable()  # where a library of an environment's crashes, the last words are the author's line
+    if hasattr(signal, "SIGALRM") and signal.getsignal(signal.SIGALRM) == signal.SIG_DFL:
+        signal.signal(signal.SIGALRM, _ring)
     if signal.getsignal(signal.SIGINT) is signal.default_int_handler:  # else it is ignored, as in the background
         signal.signal(signal.SIGINT, _interrupt)
     sys.excepthook = _complain_of_bug
@@ -111,6 +127,10 @@ def _interrupt(number: int, frame: FrameType | None) -> None:
 
 
 _interrupt.tells = True  # type: ignore[attr-defined]
+
+
+def _ring(number: int, frame: FrameType | None) -> None:
+    raise RuntimeError("SIGALRM has come: signal.alarm or signal.setitimer was called, and nothing handles it")
 
 
 def _keep_output_apart() -> None:
@@ -127,16 +147,6 @@ def _keep_output_apart() -> None:
     new = open(own, "w", encoding=old.encoding, errors=old.errors)  # noqa: PTH123, SIM115 - open to the end
     new.reconfigure(line_buffering=old.line_buffering, write_through=old.write_through)
     sys.stdout = new
-
-
-def _skip_garbage() -> None:
-    """Leave out Python's search for garbage at its very end, which takes a second or two once torch is loaded.
-
-    Not where Atari was played: an emulator that nobody has freed is reported by its library, in twenty lines.
-    """
-    if "ale_py" in sys.modules:
-        gc.collect()
-    gc.freeze()
 
 
 def parse(argv: Sequence[str]) -> Arguments:

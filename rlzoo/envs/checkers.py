@@ -9,6 +9,8 @@ from typing import Any, NamedTuple
 
 import gymnasium
 
+from rlzoo.errors import words_of
+
 _OUTSIDE = "within the observation space|contained"
 _TOPICS = {
     "shape": rf"shape|keys? (in|of)|not match the|{_OUTSIDE}",
@@ -53,7 +55,7 @@ def _run(name: str, check: Callable[[gymnasium.Env], Any], make: Callable[[], gy
         try:
             check(env)
         except Exception as error:
-            warnings.warn(str(error) or type(error).__name__, stacklevel=1)
+            warnings.warn(words_of(error) or type(error).__name__, stacklevel=1)
         finally:
             env.close()
     for text in dict.fromkeys(_line(warning.message) for warning in heard):

@@ -19,7 +19,7 @@ from gymnasium.envs.registration import EnvSpec
 from rlzoo import console
 from rlzoo.envs import returns
 from rlzoo.envs.surroundings import Surroundings
-from rlzoo.errors import ExitCode, RlzooError, line_of
+from rlzoo.errors import ExitCode, RlzooError, line_of, said
 
 OURS = ("episode", "terminal_observation", "TimeLimit.truncated")
 """Entries of `info` that rlzoo and Stable-Baselines3 write; what an environment calls so is kept as `env.episode`."""
@@ -189,8 +189,7 @@ def say_once(text: str) -> None:
 
 def left_out(key: Any, error: Exception) -> str:
     """What is said of an entry of `info` that cannot be copied, or sent to another process."""
-    reason = " ".join(f"{type(error).__name__}: {error}".split())
-    return f"info[{key!r}] of the environment is left out, as it cannot be copied ({reason})"
+    return f"info[{key!r}] of the environment is left out, as it cannot be copied ({said(error)})"
 
 
 def taker(space: gymnasium.Space) -> Take:

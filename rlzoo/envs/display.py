@@ -11,7 +11,7 @@ from functools import lru_cache
 from typing import TypeVar
 
 from rlzoo import engines
-from rlzoo.errors import ExitCode, RlzooError
+from rlzoo.errors import ExitCode, RlzooError, words_of
 
 SCREEN = (1400, 900)
 """Width and height in pixels of the virtual display, as in the Deep RL Course."""
@@ -106,7 +106,7 @@ def is_about_screens(error: BaseException) -> bool:
 def _needs(error: BaseException | None, words: str) -> bool:
     """Whether an error, or one that it comes from, speaks of this."""
     while error is not None:
-        if re.search(words, f"{type(error).__module__} {type(error).__name__} {error}", re.IGNORECASE):
+        if re.search(words, f"{type(error).__module__} {type(error).__name__} {words_of(error)}", re.IGNORECASE):
             return True
         error = error.__cause__ or error.__context__
     return False

@@ -21,7 +21,7 @@ from gymnasium.utils import seeding
 
 from rlzoo.envs.contract import Contract, ContractError
 from rlzoo.envs.surroundings import Surroundings
-from rlzoo.errors import ExitCode, author_line
+from rlzoo.errors import ExitCode, author_line, words_of
 from rlzoo.registry import top_of
 
 SPEAK_GYMNASIUM = ("ale_py", "gymnasium", "rlzoo", "stable_baselines3")
@@ -200,10 +200,10 @@ def explained(error: BaseException) -> ContractError | None:
     """The error of an environment that is of no API, or whose parts are of different ones; None for any other."""
     if isinstance(error, ContractError):
         return error
-    if not isinstance(error, TypeError | ValueError) or not _MIXED.search(str(error)):
+    if not isinstance(error, TypeError | ValueError) or not _MIXED.search(words := words_of(error)):
         return None
     line = author_line(error)
-    text = f"{' '.join(str(error).split())} ({line})" if line else " ".join(str(error).split())
+    text = f"{words} ({line})" if line else words
     mixed = "the environment mixes Gymnasium's API and the old Gym API"
     return ApiError(f"{mixed}: {text}", _API, ExitCode.TRAINING_FAILED)
 

@@ -63,4 +63,4 @@ def line_of_class(kind: type) -> str:
 
 
 def _text_of(error: BaseException) -> str:
-    return " ".join(str(error).partition(" was raised from the environment creator")[0].split())
+    return errors.words_of(error).partition(" was raised from the environment creator")[0]

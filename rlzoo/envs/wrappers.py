@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from rlzoo.config import fields
 from rlzoo.config.fields import Field, Fields
-from rlzoo.errors import ExitCode, Problem, RlzooError, author_line
+from rlzoo.errors import ExitCode, Problem, RlzooError, author_line, words_of
 from rlzoo.registry import did_you_mean, import_hint, load
 
 if TYPE_CHECKING:
@@ -245,7 +245,7 @@ def _own(key: str, reference: str, options: Mapping[str, Any]) -> list[Problem]:
         return [Problem(key, error.message, error.hint, author_line(error) or "")]
     except (Exception, SystemExit) as error:
         where = author_line(error) or ""
-        return [Problem(key, f"cannot be imported: {type(error).__name__}: {error}", where=where)]
+        return [Problem(key, f"cannot be imported: {type(error).__name__}: {words_of(error)}", where=where)]
     if any(parameter.kind is inspect.Parameter.VAR_KEYWORD for parameter in parameters.values()):
         return []
     known = dict.fromkeys(list(parameters)[1:], Field("any"))  # the first is the environment

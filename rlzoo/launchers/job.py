@@ -10,7 +10,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from rlzoo.errors import BY_SIGNAL, ExitCode, RlzooError, code_of_signal, own_process, said
+from rlzoo.errors import BY_SIGNAL, ExitCode, RlzooError, code_of_signal, own_process, said, words_of
+from rlzoo.leaving import refuse
 from rlzoo.registry import Imports, load
 
 SIGNAL_BASE = 128
@@ -59,6 +60,7 @@ def run_job(job: Job, index: int, *, threads: int | None = None, imports: Import
     os.environ["RLZOO_PLAIN"] = "1"
     if threads is not None:
         limit_threads(threads)
+    take_back = refuse()
     try:
         answer = load(job.entry)(job.config) or {}
         return JobResult(
@@ -77,7 +79,9 @@ def run_job(job: Job, index: int, *, threads: int | None = None, imports: Import
     except Exception as error:
         if os.environ.get("RLZOO_DEBUG") == "1":
             traceback.print_exc()
-        return JobResult(index, int(ExitCode.BUG), error=f"{type(error).__name__}: {error}")
+        return JobResult(index, int(ExitCode.BUG), error=f"{type(error).__name__}: {words_of(error)}")
+    finally:
+        take_back()
 
 
 def limit_threads(threads: int) -> None:

@@ -7,6 +7,7 @@ import json
 import logging
 import math
 import os
+import posix
 import re
 import signal
 import subprocess
@@ -23,7 +24,7 @@ import numpy as np
 import pytest
 import torch
 
-from rlzoo import errors
+from rlzoo import errors, leaving
 from rlzoo.envs import make, registration
 from rlzoo.envs.vector import watchdog
 from rlzoo.errors import ExitCode, RlzooError
@@ -140,6 +141,11 @@ class Odd(BaseException):
     pass
 
 
+class MuteError(Exception):
+    def __str__(self) -> str:
+        return str(1 / 0)
+
+
 def raising(error: BaseException) -> Any:
     def do() -> None:
         raise error
@@ -155,19 +161,25 @@ ENDS = {
     "cancelled": (raising(asyncio.CancelledError()), "raised CancelledError"),
     "odd": (raising(Odd("my own")), "raised Odd .*my own"),
     "stop": (raising(StopIteration()), "raised StopIteration"),
+    "mute": (raising(MuteError()), "raised MuteError .*: its __str__ raises ZeroDivisionError"),
+    "at once": (lambda: os._exit(0), r"called os\._exit .*: 0 \("),
+    "at once, of C": (lambda: posix._exit(0), r"called os\._exit .*: 0 \("),
+    "another program": (lambda: os.execvp("/bin/true", ["true"]), r"called os\.execv .*: /bin/true"),
 }
 
 
 @pytest.fixture
 def ours():
-    """Ctrl-C as a command or a training handles it, which tells it from what others raise."""
+    """The process as a command has it: Ctrl-C is told from what others raise, and nobody else ends it."""
 
     def handle(number: int, frame: Any) -> None:
         raise errors.Interrupted
 
     handle.tells = True
     before = signal.signal(signal.SIGINT, handle)
+    take_back = leaving.refuse()
     yield
+    take_back()
     signal.signal(signal.SIGINT, before)
 
 

@@ -14,6 +14,7 @@ import psutil
 import pytest
 from stable_baselines3.common.vec_env import DummyVecEnv, SubprocVecEnv
 
+from rlzoo import leaving
 from rlzoo.envs import make
 from rlzoo.envs.make import build
 from rlzoo.envs.seeding import episode_seeds
@@ -205,6 +206,22 @@ def test_a_method_that_raises_costs_nothing(faulty):
         env.get_attr("nothing", indices=[1])
     assert not env.has_attr("nothing") and env.get_attr("n_resets") == [1, 1]
     assert processes(env) == before and step(env)[0].tolist() == [[0, 1], [1, 1]]
+
+
+def test_an_environment_may_have_processes_of_its_own(faulty):
+    assert faulty().env_method("employ") == [(7, -signal.SIGTERM)] * 2
+
+
+def test_what_ends_whoever_reads_it_ends_no_training(faulty):
+    env = faulty()
+    take_back = leaving.refuse()
+    try:
+        with pytest.raises(RlzooError, match=r"environment 0 put .* os\._exit was called") as caught:
+            env.env_method("rig")
+        env.close()  # with an answer that nobody has read
+    finally:
+        take_back()
+    assert caught.value.code is ExitCode.TRAINING_FAILED and os._exit is leaving._exit
 
 
 def test_a_process_that_dies_between_two_steps_cuts_the_next_one(faulty, capsys):

@@ -14,6 +14,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Mapping
+from os import _exit
 from pathlib import Path
 from typing import Any
 
@@ -187,7 +188,7 @@ def _child(request: dict[str, Any]) -> None:
 
         traceback.print_exc()
     finally:
-        os._exit(code)
+        _exit(code)
 
 
 def _run_file(path: Path) -> None:

@@ -11,6 +11,7 @@ import numpy as np
 
 from rlzoo.envs.seeding import isolated
 from rlzoo.envs.snapshot import attributes, proven, simulators
+from rlzoo.errors import words_of
 from rlzoo.protocols import State
 
 if TYPE_CHECKING:
@@ -140,4 +141,4 @@ def _restart(chain: list[gymnasium.Env], monitor: EpisodeMonitor, state: State) 
 
 
 def _message(error: Exception) -> str:
-    return f"{type(error).__name__}: {error}"
+    return f"{type(error).__name__}: {words_of(error)}"

@@ -59,11 +59,12 @@ class Fault:
     def of(cls, error: BaseException, where: str = "", *, mends: bool = True) -> Self:
         """An error that an environment raised, sys.exit among them."""
         line = errors.author_line(error)
-        words = [str(error), f"({line})" if line and str(error) else line or ""]
+        words = errors.words_of(error)
+        is_exit = isinstance(error, SystemExit)
         return cls(
-            what="called sys.exit" if isinstance(error, SystemExit) else f"raised {type(error).__name__}",
+            what=f"called {errors.exit_function(error)}" if is_exit else f"raised {type(error).__name__}",
             where=where,
-            text=" ".join(" ".join(words).split()),
+            text=f"{words} ({line})" if line and words else line or words,
             traceback="".join(traceback.format_exception(error)),
             mends=mends,
         )

@@ -112,7 +112,7 @@ class Worker:
     def end(self) -> None:
         """Wait until it is closed, or see to it."""
         self.process.join(max(0.0, self._deadline - time.monotonic()))
-        with suppress(Exception):
+        with suppress(Exception, SystemExit):
             while self._connection.poll():
                 if isinstance(message := self._connection.recv(), Fault):
                     console.warn(self.blueprint.described(message))
@@ -247,7 +247,9 @@ class Worker:
             end = self._last_words()
             hint = ("was the memory full? " if end == "SIGKILL" else "") + _OTHERWISE
             raise _FaultError(Fault(f"died ({end})", self._where, self._place(), hint=hint)) from None
-        except Exception as error:  # of a class that is not to be found here, or whose own code raises
+        except BaseException as error:  # of a class that is not to be found here, or whose own code raises
+            if not errors.is_foreign(error):
+                raise
             what = f"{self.blueprint.name} put into its info what cannot be read outside of its process"
             raise ContractError(f"{what}: {errors.said(error)}", code=ExitCode.TRAINING_FAILED) from error
         if isinstance(message, Said):

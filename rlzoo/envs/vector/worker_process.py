@@ -28,6 +28,7 @@ from rlzoo.envs.old_gym import explained
 from rlzoo.envs.seeding import seed_everything
 from rlzoo.envs.vector.restarts import Fault, Said
 from rlzoo.errors import RlzooError
+from rlzoo.leaving import plain_forks
 from rlzoo.registry import Imports
 
 SIGNALS = ("SIGINT", "SIGTERM", "SIGHUP", "SIGXCPU", "SIGUSR1", "SIGUSR2")
@@ -156,6 +157,8 @@ def _call(env: gymnasium.Env, command: str, data: Any) -> Any:
 
 def _shield() -> None:
     """Leave signals to the parent, and end with it, whatever the environment is doing then."""
+    multiprocessing.current_process()._config["daemon"] = False  # type: ignore[attr-defined] # it may start some itself
+    plain_forks()
     for name in SIGNALS:
         if hasattr(signal, name):
             signal.signal(getattr(signal, name), _ignore)  # SIG_IGN would also hold in programs that it starts
@@ -191,6 +194,9 @@ def _leave_word(trace: Connection) -> None:
 
 def _ignore(number: int, frame: Any) -> None:
     pass
+
+
+_ignore.tells = True  # type: ignore[attr-defined]
 
 
 def _end_with(parent: Any) -> None:

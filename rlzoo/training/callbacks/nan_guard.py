@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from rlzoo import console
 from rlzoo.config.paths import short_path
-from rlzoo.errors import ExitCode, RlzooError
+from rlzoo.errors import ExitCode, RlzooError, words_of
 from rlzoo.protocols import Algorithm, Callback, ChecksFinite, HasLosses
 from rlzoo.redaction import shell
 from rlzoo.runs.run import Run
@@ -88,7 +88,7 @@ class NanGuard(Callback):
                 raise self._diverged(found, algorithm, after_failure=True) from error
             if self._env_check is not None and self._env_check.said:
                 first = next(iter(self._env_check.said.values()))
-                text = f"training failed after {first}: {type(error).__name__}: {str(error).partition(chr(10))[0]}"
+                text = f"training failed after {first}: {type(error).__name__}: {words_of(error)}"
                 raise RlzooError(text, _kept(self._run), ExitCode.TRAINING_FAILED) from error
             raise
 
