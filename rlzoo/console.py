@@ -18,7 +18,7 @@ from textwrap import TextWrapper
 from typing import IO, TYPE_CHECKING, Any, Literal, cast
 
 from rlzoo import contained
-from rlzoo.errors import clean
+from rlzoo.errors import MAX_LINE, clean, shorten
 from rlzoo.redaction import hanging, one_line
 
 if TYPE_CHECKING:
@@ -102,9 +102,14 @@ def quietly() -> Iterator[None]:
         _quiet.reset(token)
 
 
+def _shown(message: object) -> str:
+    """A message as it is printed: a line of it may quote what the code of others has made up."""
+    return "\n".join(shorten(line, MAX_LINE) for line in hanging(clean(message)).split("\n"))
+
+
 def say(message: object, style: str = "") -> None:
     """Print one message to standard error and log it."""
-    text = hanging(clean(message))
+    text = _shown(message)
     log.info(text)
     if not _quiet.get():
         stderr().print(text, style=style, soft_wrap=True)
@@ -112,7 +117,7 @@ def say(message: object, style: str = "") -> None:
 
 def warn(message: object) -> None:
     """Print a warning to standard error and log it."""
-    text = hanging(clean(message))
+    text = _shown(message)
     log.warning(text)
     if not _quiet.get():
         stderr().print(f"warning: {text}", style="yellow", soft_wrap=True)

@@ -7,6 +7,8 @@ import os
 import subprocess
 import sys
 
+import pytest
+
 from rlzoo import console
 
 
@@ -25,6 +27,14 @@ def test_what_is_said_is_logged(capsys, caplog):
         console.warn("two")
     assert [(record.levelname, record.message) for record in caplog.records] == [("INFO", "one"), ("WARNING", "two")]
     assert capsys.readouterr().err.count("two") == 1
+
+
+@pytest.mark.parametrize("said", [console.say, console.warn])
+def test_a_line_of_a_million_letters_is_cut_and_the_next_one_is_there(said, capsys, caplog):
+    with caplog.at_level(logging.INFO, logger="rlzoo"):
+        said(f"{'x' * 10**6}\nnext")
+    assert len(capsys.readouterr().err) < 2000
+    assert len(caplog.records[0].message) < 2000 and caplog.records[0].message.endswith("next")
 
 
 def test_control_characters_do_not_reach_the_terminal(capsys):
