@@ -41,8 +41,8 @@ class Env(gymnasium.Env):
 
 
 def gives_gymnasium_rubbish():
-    gymnasium.register("Mine-v0", Env)
-    gymnasium.make("Mine-v0")
+    gymnasium.register("Rubbish-v0", Env)
+    gymnasium.make("Rubbish-v0")
 
 
 def calls_itself():

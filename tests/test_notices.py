@@ -4,6 +4,7 @@ import json
 import sys
 from pathlib import Path
 
+import gymnasium
 import pytest
 
 from rlzoo.algos.schema import tuned_ranges
@@ -66,6 +67,7 @@ def line(workdir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.syspath_prepend(str(workdir))
     monkeypatch.setenv("XDG_CACHE_HOME", str(workdir / "cache"))
     sys.modules.pop("unlikely", None)
+    gymnasium.registry.pop("Line-v0", None)
 
 
 def said(words: list[str]) -> list[str]:

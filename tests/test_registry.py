@@ -1,5 +1,9 @@
 """Names resolve, and the nearest ones are suggested."""
 
+import re
+from collections import Counter
+from pathlib import Path
+
 import pytest
 
 from rlzoo.errors import ConfigError, ExitCode, Problem, RlzooError
@@ -37,3 +41,11 @@ def test_problems_say_where_and_choose_the_exit_code():
     assert both.code == ExitCode.WRONG_REQUEST
     assert "2 problems" in str(both)
     assert "pip install x" in str(both)
+
+
+def test_no_two_files_of_tests_register_the_same_environment():
+    """In one process the second would take the place of the first, and tests would depend on their order."""
+    registered = re.compile(r"""\bregister\(\s*(?:id=)?["']([\w-]+-v\d+)""")
+    found = [set(registered.findall(path.read_text())) for path in Path(__file__).parent.rglob("*.py")]
+    counts = Counter(env_id for ids in found for env_id in ids)
+    assert len(counts) > 30 and max(counts.values()) == 1, counts.most_common(3)

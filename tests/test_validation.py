@@ -43,33 +43,32 @@ def wrong_value(type_text: str) -> object:
     return "surely not this" if "mapping" in type_text else {"surely": "not this"}
 
 
-def planted() -> list[tuple[str, str, str, object]]:
-    """For every keyword of every algorithm: a wrong type, a typo, and a value far out of range."""
-    cases = []
+def planted() -> dict[tuple[str, str], dict[str, object]]:
+    """Every keyword of every algorithm with a wrong type, with a typo, and far out of range: one file for each kind."""
+    files: dict[tuple[str, str], dict[str, object]] = {}
     for algo, keywords in signatures().items():
+        typos, types, ranges = (files.setdefault((algo, kind), {}) for kind in ("typo", "type", "range"))
         for key, about in keywords.items():
             if key == "policy":
                 continue
-            cases.append((algo, f"{key}z", "typo", about.default))
-            cases.append((algo, key, "type", wrong_value(about.type)))
+            typos[f"{key}z"] = about.default
+            types[key] = wrong_value(about.type)
             if {"int", "float"} & set(about.type.split(" | ")) and key not in ANY_NUMBER:
-                cases.append((algo, key, "range", -12345))
-    return cases
+                ranges[key] = -12345
+    return files
 
 
 def test_planted_errors_are_found(tmp_path):
-    cases = planted()
-    assert len(cases) > 400
+    plants = planted()
+    assert sum(map(len, plants.values())) > 400
     missed = []
-    for index, (algo, key, kind, value) in enumerate(cases):
-        folder = tmp_path / str(index) / "hyperparams" / algo
-        folder.mkdir(parents=True)
-        path = folder / "Planted.yaml"
-        path.write_text("# @package _global_\n" + yaml.safe_dump({"algo": {key: value}}))
+    for (algo, kind), values in plants.items():
+        path = tmp_path / kind / "hyperparams" / algo / "Planted.yaml"
+        path.parent.mkdir(parents=True)
+        path.write_text("# @package _global_\n" + yaml.safe_dump({"algo": values}))
         _, findings = validate([path])
-        named = [f for f in findings if f.key.startswith(f"algo.{key}") and "Planted.yaml" in f.file]
-        if not named:
-            missed.append((algo, key, kind, value, findings))
+        named = [finding.key for finding in findings if "Planted.yaml" in finding.file]
+        missed += [(algo, kind, key) for key in values if not any(name.startswith(f"algo.{key}") for name in named)]
     assert missed == []
 
 

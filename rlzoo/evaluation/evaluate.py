@@ -99,11 +99,11 @@ def evaluate(
         policy: gets the observations as `env` gives them.
         env: an evaluation environment of `envs.make`; it is reset.
         n_episodes: whole episodes to play.
-        n_timesteps: or environment steps to play, over all environments; only episodes that end within them count.
-        seeds: episode k is reset with the k-th; those beyond get none of their own.
+        n_timesteps: environment steps to play instead, over all environments; only episodes that end within them count.
+        seeds: episode k is reset with the k-th; later ones get none.
         deterministic: greedy actions instead of sampled ones.
         masked: give the policy the environments' action masks.
-        should_stop: asked after every step; True ends the evaluation, with the episodes there are.
+        should_stop: asked after every step; True ends the evaluation, with the episodes played so far.
 
     Raises:
         RlzooError: if no episode ended within `n_timesteps`.
@@ -221,7 +221,7 @@ def result_entry(
     Args:
         evaluation: what was played.
         source: the command that played it.
-        checkpoint: who played.
+        checkpoint: its name.
         num_timesteps: environment steps that the checkpoint was trained for; None of what was not trained.
         trained_timesteps: those of the whole training.
         details: what else is to be kept.

@@ -1,4 +1,4 @@
-"""One job of a sweep: what to run, what came back, and how it runs in a process of its own."""
+"""One job of a sweep: what to run, what came back, and how it runs in its own process."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ SIGNAL_BASE = 128
 
 @dataclass(frozen=True)
 class Job:
-    """What a process of its own has to do: call the function `entry` ("package.module:function") with `config`.
+    """What a separate process has to do: call the function `entry` ("package.module:function") with `config`.
 
     `config` is plain data. The function returns None or a mapping with any of `run` (path of the run directory),
     `result` (plain data), `exit_code` and `error`. `name` is what messages call the job: "seed=1".

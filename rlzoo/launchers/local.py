@@ -2,7 +2,7 @@
 
 On Linux the processes come from multiprocessing's fork server, which imports torch and Stable-Baselines3 once.
 Forking this very process instead would hand jobs its GPU context and its OpenMP pool, on which torch hangs after a
-fork. Other systems start each process anew.
+fork. Other systems start a fresh process for each.
 """
 
 from __future__ import annotations

@@ -33,7 +33,7 @@ def launch(
 
 @contextmanager
 def running(options: Mapping[str, Any]) -> Iterator[Any]:
-    """Within it there is a Ray: the one that runs already, or one that is started, or joined, and left at the end."""
+    """Within it Ray is running: the one that was there, or one that is started or joined, and left at the end."""
     import ray
 
     started = not ray.is_initialized()

@@ -12,7 +12,7 @@ from rlzoo import errors
 
 @contextmanager
 def noted_signals() -> Iterator[list[int]]:
-    """A list that grows by each such signal of this process; the handlers before are put back at the end.
+    """A list that grows by each such signal of this process; the previous handlers are restored at the end.
 
     Only the main thread may handle signals: elsewhere the list stays empty and nothing changes.
     """

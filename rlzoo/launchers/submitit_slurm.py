@@ -29,10 +29,10 @@ class _Preempted(BaseException):
 
 @dataclass(frozen=True)
 class Requeued:
-    """Runs a job that goes back into the queue when its time is over, and goes on with its own run when it is back.
+    """Runs a job that is requeued when its time is up, and then resumes its own run.
 
     submitit's signal comes to the training first, which saves; then here; then to submitit, which asks `checkpoint`
-    what to run next and puts the job back.
+    what to run next and requeues the job.
     """
 
     threads: int
@@ -41,8 +41,8 @@ class Requeued:
     def __call__(self, job: Job, index: int) -> JobResult:
         from submitit.core.job_environment import JobEnvironment
 
-        if os.environ.get("SLURM_RESTART_COUNT", "0") != "0":  # put back by Slurm itself
-            job = _going_on(job)
+        if os.environ.get("SLURM_RESTART_COUNT", "0") != "0":  # requeued by Slurm itself
+            job = _resuming(job)
         number = JobEnvironment._usr_sig()
         theirs = signal.signal(number, _preempt)
         try:
@@ -55,13 +55,13 @@ class Requeued:
             signal.signal(number, theirs)
 
     def checkpoint(self, job: Job, index: int) -> Any:
-        """What submitit puts back into the queue."""
+        """What submitit requeues."""
         from submitit.helpers import DelayedSubmission
 
-        return DelayedSubmission(self, _going_on(job), index)
+        return DelayedSubmission(self, _resuming(job), index)
 
 
-def _going_on(job: Job) -> Job:
+def _resuming(job: Job) -> Job:
     return replace(job, config={**job.config, "resume": "auto"})
 
 

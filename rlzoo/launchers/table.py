@@ -93,7 +93,7 @@ def launch(
     """Run the jobs with the launcher that `options["name"]` names; the results are in the order of the jobs.
 
     Args:
-        jobs: what to run; each gets a process of its own.
+        jobs: what to run; each gets its own process.
         options: the values under `launcher:`.
         n_jobs: how many run at a time on this machine; Slurm and Ray have their own limits.
         runs_dir: a launcher's own files go to `.sweeps` in it.
@@ -132,7 +132,7 @@ def not_here(options: Mapping[str, Any]) -> list[Problem]:
 
 @contextmanager
 def ready(options: Mapping[str, Any]) -> Iterator[None]:
-    """Within it the launcher is there, once for several calls of `launch`: a Ray of its own does not end between them.
+    """Within it the launcher runs, for several calls of `launch`: a Ray that it started does not end between them.
 
     Raises:
         RlzooError: if it cannot be.

@@ -203,14 +203,14 @@ def test_a_broken_package_is_a_problem_not_a_traceback(ask, tmp_path, monkeypatc
     (tmp_path / "broken_envs.py").write_text("raise ValueError('half written')")
     (tmp_path / "my_envs.py").write_text(
         "import gymnasium\n"
-        "gymnasium.register('Mine-v0', entry_point='gymnasium.envs.classic_control:CartPoleEnv', max_episode_steps=9)\n"
+        "gymnasium.register('Good-v0', entry_point='gymnasium.envs.classic_control:CartPoleEnv', max_episode_steps=9)\n"
         "gymnasium.register('Torn-v0', entry_point='my_envs:Torn')\n"
         "class Torn(gymnasium.Env):\n"
         "    def __init__(self): raise FileNotFoundError('no map')\n"
     )
     monkeypatch.syspath_prepend(tmp_path)
     assert "half written" in only(ask(id="X-v0", imports=["broken_envs"])).message
-    assert ask(id="my_envs:Mine-v0").observation_space == "Box(4)"
+    assert ask(id="my_envs:Good-v0").observation_space == "Box(4)"
     assert "no map" in only(ask(id="my_envs:Torn-v0")).message
 
 

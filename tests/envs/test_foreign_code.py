@@ -244,7 +244,7 @@ def test_a_call_that_hangs_ends(begin, where, hang, capsys, monkeypatch):
     with pytest.raises(RlzooError, match=words) as caught:
         play(env, where)
     assert caught.value.code is ExitCode.TRAINING_FAILED
-    assert "env.vec_env=subproc makes it anew; env.step_timeout=2 waits longer" in caught.value.hint
+    assert "env.vec_env=subproc recreates it; env.step_timeout=2 waits longer" in caught.value.hint
     assert "max_restarts" not in caught.value.hint and "restarted" not in capsys.readouterr().err
 
 

@@ -45,7 +45,7 @@ class Faulty(Mine):
     METHODS
 
 
-gymnasium.register("Faulty-v0", Faulty, max_episode_steps=50)
+gymnasium.register("Tried-v0", Faulty, max_episode_steps=50)
 """
 
 
@@ -95,7 +95,7 @@ def tried(write, server):
 
     def tried(methods, use=(), **section):
         write(methods)
-        env = {**yaml_file.read(root() / "conf" / "env" / "gym.yaml").values, "id": "faulty:Faulty-v0", **section}
+        env = {**yaml_file.read(root() / "conf" / "env" / "gym.yaml").values, "id": "faulty:Tried-v0", **section}
         server.stdin.write(json.dumps([str(Path.cwd()), env, dict(use)]) + "\n")
         server.stdin.flush()
         return Found(json.loads(server.stdout.readline()))
@@ -368,17 +368,17 @@ def test_a_class_that_is_not_gymnasium_s_is_told_so(tried, seeds, monkeypatch):
 
 
 def register(line):
-    return TEMPLATE.replace('gymnasium.register("Faulty-v0", Faulty, max_episode_steps=50)', line)
+    return TEMPLATE.replace('gymnasium.register("Tried-v0", Faulty, max_episode_steps=50)', line)
 
 
 NOT_MADE = {
     'gymnasium.register("Mine-v0", Faulty)': ("faulty registers 'Mine-v0'", "env.id=faulty:Mine-v0"),
     'gymnasium.register("Fualty-v0", Faulty); gymnasium.register("A-v0", Mine)': ("registers 'Fualty-v0'", "Fualty-v0"),
-    "pass": ("registers nothing", 'gymnasium.register("Faulty-v0", entry_point="faulty:Faulty")'),
-    'gymnasium.register("Faulty-v0", "faulty:Fault")  # here': ("entry_point is wrong", "did you mean 'Faulty'"),
-    'gymnasium.register("Faulty-v0", "faulty.envs:Faulty")  # here': ("no module named 'faulty.envs'", "one file"),
-    'gymnasium.register("Faulty-v0", "fualty:Faulty")  # here': ("no module named 'fualty'", "did you mean 'faulty'"),
-    'gymnasium.register("Faulty-v0", "faulty")  # here': ("not of the form package.module:Name", ""),
+    "pass": ("registers nothing", 'gymnasium.register("Tried-v0", entry_point="faulty:Faulty")'),
+    'gymnasium.register("Tried-v0", "faulty:Fault")  # here': ("entry_point is wrong", "did you mean 'Faulty'"),
+    'gymnasium.register("Tried-v0", "faulty.envs:Faulty")  # here': ("no module named 'faulty.envs'", "one file"),
+    'gymnasium.register("Tried-v0", "fualty:Faulty")  # here': ("no module named 'fualty'", "did you mean 'faulty'"),
+    'gymnasium.register("Tried-v0", "faulty")  # here': ("not of the form package.module:Name", ""),
     "import pygmae  # here": ("no module named 'pygmae'", "did you mean 'pygame'"),
 }
 
@@ -618,7 +618,7 @@ FAULT = "def step(self, action):\n    print('noise')\n    return None  # here"
 
 def test_a_training_is_refused_and_nothing_is_made(write):
     write(FAULT)
-    done = rlzoo("train", "algo=ppo", "env=faulty:Faulty-v0", "total_timesteps=300")
+    done = rlzoo("train", "algo=ppo", "env=faulty:Tried-v0", "total_timesteps=300")
     assert (done.returncode, done.stdout) == (ExitCode.WRONG_REQUEST, "")
     assert "step() must return five values" in done.stderr and f"[{line_of('# here')}]" in done.stderr
     assert "restarted" not in done.stderr
@@ -635,7 +635,7 @@ def test_what_an_algorithm_cannot_take_is_told_with_the_author_s_file(write, n, 
 
 def test_the_jobs_of_a_sweep_try_their_environment_once(write):
     write("def __init__(self, **kwargs):\n    Mine.__init__(self)\n    open('made', 'a').write('1')")
-    words = ["algo=ppo", "env=faulty:Faulty-v0", "n_seeds=3"]
+    words = ["algo=ppo", "env=faulty:Tried-v0", "n_seeds=3"]
     code = f"from rlzoo.training.request import check_all, plan; check_all(plan({words}, multirun=False))"
     subprocess.run([sys.executable, "-c", code], check=True)
     assert len(Path("made").read_text()) == 1
@@ -643,12 +643,12 @@ def test_the_jobs_of_a_sweep_try_their_environment_once(write):
 
 def test_validate_says_all_there_is_to_say_and_its_answer_alone_is_on_standard_output(write):
     write("pass")
-    done = rlzoo("validate", "env=faulty:Faulty-v0")
+    done = rlzoo("validate", "env=faulty:Tried-v0")
     assert done.returncode == 0
     first, *_, last = done.stdout.splitlines()
-    assert (first, last) == ("faulty:Faulty-v0: observes Box(3), acts in Discrete(2)", "no problems")
+    assert (first, last) == ("faulty:Tried-v0: observes Box(3), acts in Discrete(2)", "no problems")
     write(FAULT)
-    done = rlzoo("validate", "env=faulty:Faulty-v0", "--json")
+    done = rlzoo("validate", "env=faulty:Tried-v0", "--json")
     answer = json.loads(done.stdout)
     assert done.returncode == ExitCode.WRONG_REQUEST
     assert [problem["where"] for problem in answer["problems"]] == [line_of("# here")]
@@ -656,7 +656,7 @@ def test_validate_says_all_there_is_to_say_and_its_answer_alone_is_on_standard_o
 
 
 def notices_about(text):
-    notices = json.loads(rlzoo("validate", "env=faulty:Faulty-v0", "--json").stdout)["notices"]
+    notices = json.loads(rlzoo("validate", "env=faulty:Tried-v0", "--json").stdout)["notices"]
     return [notice for notice in notices if text in notice]
 
 
@@ -675,7 +675,7 @@ def test_validate_has_the_checkers_of_the_libraries_and_says_nothing_twice(write
 @pytest.mark.parametrize("word", ["env.kwargs.colour=red", "env.kwargs.colour=red env.kwargs.sise=1"])
 def test_validate_and_train_refuse_the_same_keywords(write, word):
     write("def __init__(self, size=3, render_mode=None):\n    super().__init__()")
-    words = ("env=faulty:Faulty-v0", *word.split())
+    words = ("env=faulty:Tried-v0", *word.split())
     told = [rlzoo(*command, *words) for command in (("train", "algo=ppo"), ("validate",))]
     assert {done.returncode for done in told} == {ExitCode.WRONG_REQUEST}
     problems = [[line for line in done.stderr.splitlines() if "is not a keyword of" in line] for done in told]
@@ -688,7 +688,7 @@ threading.Thread(target=time.sleep, args=(1000,), daemon=True).start()  # no cop
 TEXT
 import rlzoo, rlzoo.errors
 try:
-    rlzoo.compose("algo=ppo", "env=gym", "env.id=Faulty-v0")
+    rlzoo.compose("algo=ppo", "env=gym", "env.id=Tried-v0")
 except rlzoo.errors.RlzooError as error:
     print(error)
 """
@@ -707,7 +707,7 @@ def test_what_another_module_registered_that_is_not_found_any_more_is_not_needed
     Path("far/old.py").write_text(TEMPLATE.replace("METHODS", "pass"))
     Path("near.py").write_text(TEMPLATE.replace("METHODS", "def step(self, action):\n        return None  # here"))
     text = "import sys\nsys.path.append('far')\nimport old\nsys.path.remove('far')"
-    script = SCRIPT.replace("TEXT", text).replace("env.id=Faulty-v0", "env.id=near:Faulty-v0")
+    script = SCRIPT.replace("TEXT", text).replace("env.id=Tried-v0", "env.id=near:Faulty-v0")
     Path("script.py").write_text(script)
     done = subprocess.run([sys.executable, "script.py"], capture_output=True, text=True, check=True)
     assert "step() must return five values" in done.stdout and "near.py:" in done.stdout
@@ -742,7 +742,7 @@ class Thermostat(gym.Env):
         return self._look(), reward, error > 50, None
 
 
-gym.register(id="Faulty-v0", entry_point="faulty:Thermostate", max_episode_steps=50)
+gym.register(id="Tried-v0", entry_point="faulty:Thermostate", max_episode_steps=50)
 """
 MENDED = [
     (
@@ -785,7 +785,7 @@ def test_a_first_environment_is_mended_from_the_messages_alone(tried, monkeypatc
 
 def test_a_film_of_what_gives_no_pictures_is_refused(write):
     write("metadata = {'render_modes': ['rgb_array']}\ndef render(self):\n    return np.zeros((4, 4))  # here")
-    done = rlzoo("record", "policy=random", "env=faulty:Faulty-v0")
+    done = rlzoo("record", "policy=random", "env=faulty:Tried-v0")
     assert done.returncode == ExitCode.WRONG_REQUEST
     assert (
         "render() must return an array (height, width, 3) of uint8" in done.stderr and line_of("# here") in done.stderr

@@ -37,7 +37,7 @@ class Mine(gymnasium.Env):
         self.t += 1
         return self.observation_space.high.copy(), 1.0, self.t == STEPS, False, {}
 
-gymnasium.register("Mine-v0", Mine)
+gymnasium.register("PlayedAtRandom-v0", Mine)
 """
 
 
@@ -69,8 +69,8 @@ def mine(workdir: Path, monkeypatch: pytest.MonkeyPatch) -> dict:
     monkeypatch.syspath_prepend(str(workdir))
     for name in ("mine", "other"):
         monkeypatch.delitem(__import__("sys").modules, name, raising=False)
-    gymnasium.registry.pop("Mine-v0", None)
-    return values("env=gym", "env.id=Mine-v0", "env.imports=[mine]")
+    gymnasium.registry.pop("PlayedAtRandom-v0", None)
+    return values("env=gym", "env.id=PlayedAtRandom-v0", "env.imports=[mine]")
 
 
 @pytest.mark.usefixtures("workdir")
@@ -193,7 +193,14 @@ def test_an_environment_that_fails_has_none(kept_in: Path, mine: dict) -> None:
 @pytest.mark.usefixtures("kept_in")
 def test_every_score_of_a_run_stands_beside_it(mine: dict, capsys: pytest.CaptureFixture[str]) -> None:
     small = ["algo.n_steps=32", "algo.batch_size=32", "algo.n_epochs=1", "total_timesteps=64", "logger=[]", "seed=1"]
-    words = ["algo=ppo", "env=gym", "env.id=Mine-v0", "env.imports=[mine]", *small, "eval.selection_n_episodes=0"]
+    words = [
+        "algo=ppo",
+        "env=gym",
+        "env.id=PlayedAtRandom-v0",
+        "env.imports=[mine]",
+        *small,
+        "eval.selection_n_episodes=0",
+    ]
     run = rlzoo.train(*words)
     (entry,) = run.read_results()
     assert entry["random"]["mean_reward"] == 5.0

@@ -8,6 +8,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+import gymnasium
 import numpy as np
 import pytest
 import torch
@@ -53,7 +54,7 @@ class Faulty(gymnasium.Env):
         return seen if self.kind == "box" else {"image": 1, "velocity": seen}
 
 
-gymnasium.register("Faulty-v0", Faulty)
+gymnasium.register("BadNumbers-v0", Faulty)
 '''
 OFF_POLICY = ("algo.learning_starts=20", "algo.batch_size=8", "algo.buffer_size=200", "algo.policy_kwargs.net_arch=[8]")
 ALGOS = {
@@ -76,10 +77,11 @@ def faulty(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     torch.set_num_threads(1)
     yield
     sys.modules.pop("faulty_env", None)
+    gymnasium.registry.pop("BadNumbers-v0", None)
 
 
 def train(algo: str, *words: str) -> rlzoo.Run:
-    own = ("env=gym", "env.id=faulty_env:Faulty-v0", "hyperparams=none", "env.n_envs=2", "logger=[]", "seed=2")
+    own = ("env=gym", "env.id=faulty_env:BadNumbers-v0", "hyperparams=none", "env.n_envs=2", "logger=[]", "seed=2")
     counts = (f"total_timesteps={TOTAL}", "eval.freq=48", "eval.n_episodes=1", "eval.final_n_episodes=1")
     return rlzoo.train(f"algo={algo}", *own, *counts, "checkpoint.freq=40", *ALGOS[algo], *words)
 

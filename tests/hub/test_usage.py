@@ -77,10 +77,10 @@ def test_code_that_does_not_come_with_rlzoo_is_named(workdir, monkeypatch):
     (workdir / "mine_env.py").write_text(
         "import gymnasium\n"
         "entry_point = 'gymnasium.envs.classic_control:CartPoleEnv'\n"
-        "gymnasium.register(id='Mine-v0', entry_point=entry_point, max_episode_steps=20)\n"
+        "gymnasium.register(id='OwnCode-v0', entry_point=entry_point, max_episode_steps=20)\n"
     )
     monkeypatch.syspath_prepend(str(workdir))
-    card = card_of("algo=reinforce", "env=gym", "env.id=Mine-v0", "env.imports=[mine_env]")
+    card = card_of("algo=reinforce", "env=gym", "env.id=OwnCode-v0", "env.imports=[mine_env]")
     assert "code that does not come with rlzoo, `mine_env`" in card
     assert "rlzoo load-from-hub repo_id=me/own trust=true" in card
     assert 'rlzoo.load_from_hub("me/own", trust=True)' in card

@@ -20,7 +20,7 @@ class FiniteCheck(VecEnvWrapper):
     once for each kind and environment.
 
     Attributes:
-        num_timesteps: environment steps so far, over all environments; a training that goes on sets it.
+        num_timesteps: environment steps so far, over all environments; a resumed training sets it.
         said: what was found and only warned of, oldest first.
     """
 
@@ -104,7 +104,7 @@ class FiniteCheck(VecEnvWrapper):
                 raise RlzooError(text, hint, ExitCode.TRAINING_FAILED)
             if (what, index) not in self.said:
                 self.said[what, index] = text
-                console.warn(f"{text}; the training goes on (on_nan=warn) and says so once")
+                console.warn(f"{text}; the training continues (on_nan=warn) and says so once")
 
 
 def _is_finite(values: np.ndarray) -> bool:

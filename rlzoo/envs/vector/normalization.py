@@ -1,4 +1,4 @@
-"""The running statistics of a normalised environment: taken out, put back, shared and applied, number for number."""
+"""The running statistics of a normalised environment: saved, restored, shared and applied, exactly."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 SETTINGS = ("norm_obs", "norm_reward", "clip_obs", "clip_reward", "gamma", "epsilon", "norm_obs_keys")
 APPLIED = ("norm_obs", "clip_obs", "clip_reward", "gamma", "epsilon")
-"""Settings that come back with the statistics; whether rewards are normalised stays the environment's own choice."""
+"""Settings that are restored with the statistics; whether rewards are normalised stays the environment's own choice."""
 
 
 def statistics(env: VecEnv) -> State | None:
@@ -38,7 +38,7 @@ def statistics(env: VecEnv) -> State | None:
 
 
 def load_statistics(env: VecEnv, state: State) -> None:
-    """Put back what `statistics` took out; the settings that observations depend on come with it.
+    """Restore what `statistics` returned, with the settings that observations depend on.
 
     Raises:
         RlzooError: if the environment is not normalised or its observations have another form.

@@ -1,7 +1,7 @@
-"""Environments that fail are made anew: how often, from which seed, and what is said about it.
+"""Environments that fail are recreated: how often, from which seed, and what is said about it.
 
-The episode in which an environment fails is cut: its last step has the last observation once more, no reward, and is
-truncated, so that nothing is learned as an end of the task. The monitor is made anew as well: the cut episode appears
+The episode in which an environment fails is cut: its last step repeats the last observation, with no reward, and is
+truncated, so that it is not learned as an end of the task. The monitor is recreated as well: the cut episode appears
 in no record of episodes, and an evaluation plays that environment's share again, from the same seeds.
 """
 
@@ -29,7 +29,7 @@ from rlzoo.errors import ExitCode, RlzooError, clean
 log = logging.getLogger("rlzoo")
 
 CLOSE_SECONDS = 30.0
-"""How long one may take to close in this process."""
+"""How long one may take to close in this process, in seconds."""
 
 LIMITED = ("action_masks", "compute_reward", "render")
 """Methods that may take as long as a step; others may have to replay a whole episode."""
@@ -45,7 +45,7 @@ class Fault:
         text: the error's own words, and the line they come from.
         traceback: of the error.
         hint: what may help.
-        mends: whether making it anew may.
+        mends: whether recreating it may.
     """
 
     what: str
@@ -78,13 +78,13 @@ class Said:
 
 
 class Blueprint:
-    """How to make one environment, and how often again.
+    """How to create one environment, and how often to recreate it.
 
     Args:
         name: what it is called in messages: `environment 3`.
         build: makes it, with the keywords `seed` and `episode_seeds`.
         seed: the first one is made with it; each later one with its own, so that no episode is repeated.
-        max_restarts: how often it is made anew.
+        max_restarts: how often it is recreated.
     """
 
     def __init__(self, name: str, build: Callable[..., gymnasium.Env], *, seed: int, max_restarts: int) -> None:
@@ -102,10 +102,10 @@ class Blueprint:
         self._build = partial(self._build, episode_seeds=tuple(seeds))
 
     def renew(self, fault: Fault) -> None:
-        """Allow the environment to be made once more, and say so.
+        """Allow the environment to be recreated, and say so.
 
         Raises:
-            RlzooError: with exit code 4 if it has been made anew often enough.
+            RlzooError: with exit code 4 if it has been recreated `max_restarts` times.
         """
         if self._n_restarts >= self._max_restarts:
             times = "1 restart" if self._n_restarts == 1 else f"{self._n_restarts} restarts"
@@ -122,7 +122,7 @@ class Blueprint:
             log.error("%s", clean(fault.traceback))
         hints = [fault.hint]
         if fault.mends:
-            hints.append(f"env.max_restarts={self._max_restarts + 10} makes it anew more often")
+            hints.append(f"env.max_restarts={self._max_restarts + 10} recreates it more often")
         return RlzooError(
             self.described(fault, then), "; ".join(hint for hint in hints if hint), ExitCode.TRAINING_FAILED
         )
@@ -134,12 +134,12 @@ class Blueprint:
 
 
 class Restarting(gymnasium.Wrapper):
-    """Outermost, in this very process: an environment that raises is made anew.
+    """Outermost, in this process: an environment that raises is recreated.
 
-    One that hangs ends the training, and one that dies takes it along: `vec_env=subproc` is for those.
+    One that hangs ends the training, and one that crashes takes the process with it: `vec_env=subproc` is for those.
 
     Raises:
-        RlzooError: if it cannot be made, fails after its last restart or in a method that is none of Gymnasium's,
+        RlzooError: if it cannot be made, fails after its last restart or in a method that Gymnasium does not define,
             or does not answer within `step_timeout` seconds.
     """
 
@@ -149,7 +149,7 @@ class Restarting(gymnasium.Wrapper):
     def __init__(self, blueprint: Blueprint, step_timeout: float = math.inf) -> None:
         self._blueprint, self._step_timeout = blueprint, step_timeout
         self._calls = Calls(step_timeout)
-        self._seed: int | None = None  # of the first reset of an environment made anew
+        self._seed: int | None = None  # of the first reset of a recreated environment
         self._n_steps = 0
         try:
             made = self._made("starting")
@@ -203,7 +203,7 @@ class Restarting(gymnasium.Wrapper):
         return partial(self._call, name, found) if ismethod(found) or isinstance(found, partial) else found
 
     def set_episode_seeds(self, seeds: Sequence[int]) -> None:
-        """As the monitor's, and for environments made anew."""
+        """As the monitor's, and for recreated environments."""
         self._blueprint.set_episode_seeds(seeds)
         self.env.get_wrapper_attr("set_episode_seeds")(seeds)
 
@@ -222,7 +222,7 @@ class Restarting(gymnasium.Wrapper):
         """What an error says of the environment.
 
         Raises:
-            RlzooError: if making it anew would not help.
+            RlzooError: if recreating it would not help.
             BaseException: `error`, if it is not the environment's.
         """
         if isinstance(error, Hung):
@@ -236,7 +236,7 @@ class Restarting(gymnasium.Wrapper):
 
     def _hang(self, where: str) -> Fault:
         line = author_line(self._calls)
-        hint = f"env.vec_env=subproc makes it anew; env.step_timeout={10 * self._step_timeout:g} waits longer"
+        hint = f"env.vec_env=subproc recreates it; env.step_timeout={10 * self._step_timeout:g} waits longer"
         text, trace = "" if line is None else f"it is in {line}", stack_text(self._calls)
         return Fault(f"did not answer for {self._calls.took:g} s", where, text, trace, hint, mends=False)
 

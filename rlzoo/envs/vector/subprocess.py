@@ -1,4 +1,4 @@
-"""Environments in processes of their own that may die, hang or raise: each is made anew and the training goes on.
+"""Environments in their own processes that may die, hang or raise: each is recreated and the training continues.
 
 Stable-Baselines3's vectorised environment, with workers that take commands as its pipes do but survive their process.
 What a fault means for the episode is in `restarts`.
@@ -26,10 +26,10 @@ _open: WeakSet[RestartingSubprocVecEnv] = WeakSet()
 
 
 class RestartingSubprocVecEnv(SubprocVecEnv):
-    """`SubprocVecEnv` in which an environment that fails is made anew, in a new process and with a new seed.
+    """`SubprocVecEnv` in which an environment that fails is recreated, in a new process and with a new seed.
 
     It fails if it raises in a step or a reset, if its process dies, or if it does not answer a step within
-    `step_timeout` seconds, or a reset within three times that. Calls of its methods have no limit: putting a state back
+    `step_timeout` seconds, or a reset within three times that. Calls of its methods have no limit: restoring a state
     may replay a whole episode. The steps are bit for bit those of `SubprocVecEnv` as long as nothing fails.
 
     Closing takes at most `CLOSE_SECONDS`, whatever the processes do, and none outlives this one, even if it is killed;
@@ -63,17 +63,17 @@ class RestartingSubprocVecEnv(SubprocVecEnv):
         return super().env_method(method_name, *args, indices=indices, **kwargs)
 
     def set_observations(self, observations: Sequence[Any]) -> None:
-        """The last observations (n_envs,) of environments that were put back to where they had been."""
+        """The last observations (n_envs,) of environments that were restored."""
         for worker, observation in zip(self.remotes, observations, strict=True):
             worker.observation = observation
 
     @property
     def just_cut(self) -> list[int]:
-        """The environments whose episode was cut between two steps, which the next step will tell."""
+        """The environments whose episode was cut between two steps, which the next step will report."""
         return [index for index, worker in enumerate(self.remotes) if worker.is_cut]
 
     def close(self) -> None:
-        """Close all environments; those that do not come to an end are killed."""
+        """Close all environments; those that do not finish are killed."""
         if self.closed or self._pid != os.getpid():
             return
         self.closed = True

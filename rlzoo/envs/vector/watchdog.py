@@ -1,4 +1,4 @@
-"""Ends a call of an environment in this very process that does not come back: a process of its own would be killed.
+"""Ends a call of an environment in this process that does not return: a separate process would be killed.
 
 A thread looks once in a while whether a call is still the one that it saw before. Then it interrupts that, which helps
 wherever Python runs or waits; a library that never comes back to Python takes the command with it.
@@ -29,13 +29,13 @@ LAST_SECONDS = 5.0
 """How long a call may take to end after it was interrupted."""
 
 DEBUGGERS = ("bdb", "pdb", "pydevd", "debugpy", "IPython.core.debugger")
-"""Modules of whoever may stop a call for as long as he likes."""
+"""Modules of debuggers, which may pause a call for any length of time."""
 
 _SIGNAL: Any = getattr(signal, "SIGURG", None)  # which nobody else uses, and which does nothing where nobody handles it
 
 
 class Hung(BaseException):
-    """Raised in a call that does not come back. No `except Exception` of an environment stops it."""
+    """Raised in a call that does not return. No `except Exception` of an environment stops it."""
 
 
 class Calls:
@@ -59,7 +59,7 @@ class Calls:
 
     @contextmanager
     def of(self, doing: str, limit: float) -> Iterator[None]:
-        """Inside is a call of something else than a step."""
+        """Inside is a call of something other than a step."""
         before = self.doing, self.limit
         self.doing, self.limit, self._thread = doing, limit, threading.get_ident()
         self.count += 1
@@ -70,7 +70,7 @@ class Calls:
             self.doing, self.limit = before
 
     def is_over(self, seconds: float) -> bool:
-        """Whether the call that there is has taken too long, `seconds` after the last look."""
+        """Whether the current call has taken too long, `seconds` after the last look."""
         same = self.count % 2 == 1 and self.count == self._seen
         self._seconds = self._seconds + seconds if same else 0.0
         self._seen = self.count
@@ -140,7 +140,7 @@ def _watch() -> None:
 
 
 def _end(calls: Calls) -> None:
-    """Interrupt a call, and once more as long as something in it goes on."""
+    """Interrupt a call, and again while something in it continues."""
     global _hung
     count, frames = calls.count, calls.frames()
     if any(frame.f_globals.get("__name__", "").startswith(DEBUGGERS) for frame in frames):

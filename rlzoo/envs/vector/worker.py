@@ -1,4 +1,4 @@
-"""One environment in a process of its own, seen from the training: it answers, or is made anew and answers then."""
+"""One environment in its own process, seen from the training: it answers, or is recreated and then answers."""
 
 from __future__ import annotations
 
@@ -32,13 +32,13 @@ CLOSE_SECONDS = 3.0
 """How long an environment may take to close; then it is killed."""
 
 BUSY_SECONDS = 0.5
-"""How long one that is in the middle of something may take to end it before it closes."""
+"""How long one that is busy may take to finish before it closes."""
 
 _OTHERWISE = "env.vec_env=dummy runs it in the command's own process, for a debugger"
 
 
 class Worker:
-    """One environment in a process of its own, used like the pipe to it: each `send` is followed by one `recv`."""
+    """One environment in its own process, used like the pipe to it: each `send` is followed by one `recv`."""
 
     def __init__(self, context: Any, blueprint: Blueprint, step_timeout: float, meanwhile: Callable[[], None]) -> None:
         self.blueprint = blueprint
@@ -68,7 +68,7 @@ class Worker:
             raise self.blueprint.error(replace(error.fault, mends=False)) from None
 
     def send(self, request: tuple[str, Any]) -> None:
-        """Hand over a command, to a process that may be dead by now: `recv` finds that out."""
+        """Hand over a command, to a process that may have died: `recv` finds out."""
         self._request, (command, data) = request, request
         if command == "step":
             self._n_steps += 1
@@ -99,7 +99,7 @@ class Worker:
         return self._end_call(request)
 
     def notice(self) -> None:
-        """Make the environment anew now if its process has died while others are waited for."""
+        """Recreate the environment now if its process has died while others are waited for."""
         if self._request is not None and not self._kept and self.process.exitcode is not None:
             self._kept = (self.recv(),)
 
@@ -168,7 +168,7 @@ class Worker:
                 self._request = None
 
     def _renew(self, fault: Fault, options: dict[str, Any] | None = None) -> tuple[Any, dict[str, Any]]:
-        """Make the environment anew until it can be reset; answers its first observation and info."""
+        """Recreate the environment until it can be reset; answers its first observation and info."""
         while True:
             self._kill()
             engines.end({self.mark}, patience=0)
