@@ -30,7 +30,7 @@ from rlzoo.protocols import Pruned
 from rlzoo.redaction import redact_values
 from rlzoo.runs import lock
 from rlzoo.runs.run import Run, write_text
-from rlzoo.training.callbacks.prune import Prune
+from rlzoo.training.callbacks.stop import Prune
 from rlzoo.training.preflight import find_problems
 from rlzoo.training.train import train
 from rlzoo.tuning import samplers

@@ -311,7 +311,12 @@ def _env_id(said: Any, file: str, source: Source) -> str:
 def _lengths(values: dict[str, Any], max_steps: Any, n_episodes: Any, n_evaluated: Any) -> None:
     """Limits of an episode, the training and its evaluation; one above the environment's own limit says nothing."""
     if _is_count(max_steps):
-        own = _own_limit(str(values["env"]["id"]), values["env"]["imports"])
+        import gymnasium
+
+        from rlzoo.envs import registration
+
+        registration.register(module for module in values["env"]["imports"] if registration.installed(module))
+        own = getattr(gymnasium.registry.get(str(values["env"]["id"])), "max_episode_steps", None)
         values["env"]["max_steps"] = None if own is not None and own <= max_steps else max_steps
     if _is_count(n_episodes):
         values["stop"]["episodes"] = n_episodes
@@ -319,16 +324,6 @@ def _lengths(values: dict[str, Any], max_steps: Any, n_episodes: Any, n_evaluate
             values["total_timesteps"] = min(n_episodes * max_steps, MAX_STEPS)
     if _is_count(n_evaluated):
         values["eval"]["final_n_episodes"] = n_evaluated
-
-
-def _own_limit(env_id: str, imports: list[str]) -> int | None:
-    import gymnasium
-
-    from rlzoo.envs import registration
-
-    registration.register(module for module in imports if registration.installed(module))
-    spec = gymnasium.registry.get(env_id)
-    return None if spec is None else spec.max_episode_steps
 
 
 def _is_count(value: Any) -> bool:
@@ -360,10 +355,8 @@ def _sizes(layers: Layers) -> list[int]:
 
 def _one(layers: Layers, name: str) -> dict[str, Any]:
     """As a sequence of layers with something between them."""
-    found: dict[str, Any] = {}
-    for index, (weight, bias) in enumerate(layers):
-        found |= {f"{name}.{2 * index}.weight": weight, f"{name}.{2 * index}.bias": bias}
-    return found
+    named = (zip(("weight", "bias"), layer, strict=True) for layer in layers)
+    return {f"{name}.{2 * index}.{kind}": array for index, layer in enumerate(named) for kind, array in layer}
 
 
 def _apart(arrays: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
@@ -425,33 +418,22 @@ def _policy(algorithm: Any) -> Parts:
 
 
 def _two_networks(algorithm: Any) -> Parts:
-    from torch import nn
-
-    parts: Parts = {}
-    for part, network in (("actor", algorithm.actor), ("critic", algorithm.critic)):
-        several, layers = _front(network.features)
-        parts |= {f"{part}_features": several, part: nn.Sequential(*layers, *network.layers)}
-    return {**parts, **_spread(algorithm.actor.distribution)}
+    actor, critic = algorithm.actor, algorithm.critic
+    parts = _whole(actor.features, actor.layers, "actor", "actor_features")
+    return parts | _whole(critic.features, critic.layers, "critic", "critic_features") | _spread(actor.distribution)
 
 
 def _agent(algorithm: Any) -> Parts:
-    from torch import nn
-
     network = algorithm.network
-    several, layers = _front(network.features)
     both = {part: network.actor_and_critic.alone(index) for index, part in enumerate(("actor", "critic"))}
-    return {"features": several, "network": nn.Sequential(*layers), **both, **_spread(network.distribution)}
+    return {**_whole(network.features), **both, **_spread(network.distribution)}
 
 
 def _q_network(algorithm: Any) -> Parts:
-    from torch import nn
-
     network = algorithm.q_network
-    several, layers = _front(network.features)
     if network.value is None:
-        return {"features": several, "network": nn.Sequential(*layers, *network.advantage)}
-    ends = {"value": network.value, "advantage": network.advantage}
-    return {"features": several, "network": nn.Sequential(*layers), **ends}
+        return _whole(network.features, network.advantage)
+    return {**_whole(network.features), "value": network.value, "advantage": network.advantage}
 
 
 PARTS: dict[str, Callable[[Any], Parts]] = {
@@ -470,6 +452,16 @@ def _front(extractor: nn.Module) -> tuple[nn.Module, list[nn.Module]]:
     if isinstance(extractor, NatureCNN):
         return nn.Module(), [*extractor.cnn, *extractor.linear]
     return (nn.Module(), [*extractor]) if isinstance(extractor, nn.Sequential) else (extractor, [])
+
+
+def _whole(
+    features: nn.Module, layers: Iterable[nn.Module] = (), name: str = "network", front: str = "features"
+) -> Parts:
+    """What makes features, and the layers behind them, as one module where they are all in a row."""
+    from torch import nn
+
+    several, first = _front(features)
+    return {front: several, name: nn.Sequential(*first, *layers)}
 
 
 def _numbered(layers: Iterable[nn.Module]) -> Parts:
@@ -494,11 +486,9 @@ def _unflattened(vector: np.ndarray, sizes: Sequence[int]) -> Parts:
     """The layers of `search.flat_policy`."""
     import torch
 
-    found: Parts = {}
-    begin = 0
-    for depth, (n_in, n_out) in enumerate(pairwise(sizes)):
+    layers, begin = [], 0
+    for n_in, n_out in pairwise(sizes):
         end = begin + n_in * n_out
-        found[f"network.{2 * depth}.weight"] = torch.tensor(vector[begin:end]).view(n_out, n_in)
+        layers.append((vector[begin:end].reshape(n_out, n_in), vector[end : end + n_out]))
         begin = end + n_out
-        found[f"network.{2 * depth}.bias"] = torch.tensor(vector[end:begin])
-    return found
+    return {name: torch.tensor(array) for name, array in _one(layers, "network").items()}
