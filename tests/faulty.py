@@ -1,6 +1,6 @@
 """Environments with real faults: `faults` says what happens to the one whose first reset has that seed, at step `at`.
 
-An environment made anew has another seed, and so no more faults, unless they are of `any` seed. Observations are the
+A recreated environment has another seed, and so no more faults, unless they are of `any` seed. Observations are the
 seed and the step of the episode; every step is worth 1, and the tenth ends the episode. With `after` nothing happens as
 long as there is no such file or folder: before the training has begun, say.
 """

@@ -168,6 +168,6 @@ def test_processes_killed_at_random_moments(count, capsys, record_property):
     n_restarts = len(re.findall(r"died \(SIGKILL\) .*, restarted", run.log_file.read_text()))
     record_property("kills", n)
     record_property("restarts", n_restarts)
-    assert 0 < n_restarts <= n  # one that is killed twice before anybody asked is made anew once
+    assert 0 < n_restarts <= n  # one that is killed twice before anybody asked is recreated once
     assert run.read_info()["status"] == "finished"
     assert none_left(before)
