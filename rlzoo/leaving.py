@@ -31,7 +31,8 @@ MAX_FILES = 1024
 _ENDS = ("_exit", "execv", "execve")
 """Functions of `os` that end a program at once; the others of `os.exec*` call these."""
 
-_exit = os._exit
+at_once = os._exit
+"""Ends this process, whatever `refuse` does."""
 
 
 def refuse() -> Callable[[], None]:
@@ -67,7 +68,7 @@ def leave(code: int) -> NoReturn:
     What exit handlers print is not the command's output, and what they raise or return is not its exit code.
     """
     for number in ending_signals():
-        signal.signal(number, lambda *_: _exit(code))
+        signal.signal(number, lambda *_: at_once(code))
     output, sys.stdout, sys.unraisablehook = sys.stdout, sys.stderr, _say_raised
     with suppress(AttributeError, OSError, ValueError):
         output.close()  # whoever reads it waits for nobody else
@@ -76,7 +77,7 @@ def leave(code: int) -> NoReturn:
     threading._shutdown()  # type: ignore[attr-defined]
     atexit._run_exitfuncs()
     _close_files()
-    _exit(code)
+    at_once(code)
 
 
 def _refused(name: str, function: Callable[..., Any]) -> Callable[..., Any]:
@@ -104,7 +105,7 @@ def _insist(code: int) -> None:
     time.sleep(SECONDS)
     with suppress(Exception):
         _say(f"warning: {_holder()} does not end within {SECONDS:g} s, and is not waited for any longer")
-    _exit(code)
+    at_once(code)
 
 
 def _holder() -> str:

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from rlzoo import contained
+from rlzoo import contained, leaving
 from rlzoo.config.parse import dump, parse
 from rlzoo.config.paths import at_home
 from rlzoo.config.schema import TrainConfig
@@ -295,7 +295,7 @@ class Crash(Callback):
     def on_step(self, algorithm: Algorithm) -> bool:
         if self._at is not None and algorithm.num_timesteps >= self._at:
             self._run.update_info(cut_at=algorithm.num_timesteps)
-            os._exit(CRASHED)
+            leaving.at_once(CRASHED)
         return True
 
 

@@ -221,7 +221,7 @@ def test_what_ends_whoever_reads_it_ends_no_training(faulty):
         env.close()  # with an answer that nobody has read
     finally:
         take_back()
-    assert caught.value.code is ExitCode.TRAINING_FAILED and os._exit is leaving._exit
+    assert caught.value.code is ExitCode.TRAINING_FAILED and os._exit is leaving.at_once
 
 
 def test_a_process_that_dies_between_two_steps_cuts_the_next_one(faulty, capsys):

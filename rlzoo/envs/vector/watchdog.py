@@ -19,7 +19,7 @@ from types import FrameType
 from typing import Any
 from weakref import WeakSet
 
-from rlzoo import console, errors
+from rlzoo import console, errors, leaving
 from rlzoo.errors import ExitCode
 
 LOOK_SECONDS = 1.0
@@ -158,7 +158,7 @@ def _end(calls: Calls) -> None:
             with suppress(Exception):
                 say()
         sys.stderr.flush()
-        os._exit(ExitCode.TRAINING_FAILED)
+        leaving.at_once(ExitCode.TRAINING_FAILED)
     _hung = None
 
 
