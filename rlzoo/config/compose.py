@@ -6,7 +6,6 @@ remembers its origin, mappings that are one value are replaced whole, and all mi
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -213,7 +212,7 @@ def _plain(value: Any) -> Any:
 
 def without(base: Composition, keys: Sequence[str]) -> Composition:
     """A composed request without some of its top-level keys: those that are a command's own."""
-    tree = copy.deepcopy(base.tree)
+    tree = base.tree.copy()
     for key in keys:
         tree.delete((key,))
     values = {key: value for key, value in base.values.items() if key not in keys}
@@ -225,7 +224,7 @@ def lay(base: Composition, settings: Mapping[str, Any], *, whole: bool = False) 
 
     With `whole` a mapping replaces the one that is there, also where it would be merged key by key.
     """
-    tree = copy.deepcopy(base.tree)
+    tree = base.tree.copy()
     for key, value in settings.items():
         path = tuple(key.split("."))
         if whole:

@@ -36,6 +36,9 @@ class Tree:
     values: dict[str, Any] = field(default_factory=dict)
     origins: dict[KeyPath, Origin] = field(default_factory=dict)
 
+    def copy(self) -> Tree:
+        return Tree(copy.deepcopy(self.values), dict(self.origins))  # an origin does not change
+
     def merge_file(self, file: YamlFile, package: KeyPath, shipped: bool) -> None:
         """Lay a file's values over the tree, below the key path `package`."""
         values = {key: value for key, value in file.values.items() if key != "defaults"}
