@@ -199,7 +199,7 @@ def _many(words: list[str]) -> None:
     worker.run_trials(study, "w", lambda: False)
 
 
-@pytest.mark.parametrize("storage", ["sqlite", "journal"])
+@pytest.mark.parametrize("storage", ["sqlite", pytest.param("journal", marks=pytest.mark.slow)])
 def test_twenty_that_start_at_once_share_a_study(storage: str) -> None:
     words = [f"storage={storage}", "n_trials=24", "sampler=random"]
     context = multiprocessing.get_context("fork")

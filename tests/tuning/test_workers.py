@@ -80,8 +80,8 @@ def test_eight_workers_and_three_killed(storage: str) -> None:
     kill_and_count(words, kills=3, wait=0.5, n_trials=80)
 
 
-def test_a_stopped_search_says_how_to_go_on_and_goes_on() -> None:
-    words = ["n_trials=4", "total_timesteps=20000", "enqueue=[]"]
+def test_a_stopped_search_says_how_to_resume_and_two_commands_that_do_share_it() -> None:
+    words = ["n_trials=7", "total_timesteps=20000", "enqueue=[]"]
     study = started(*words)
     process = command(*words)
     while not workers_of_running(study) or not study.queue.progress().finished:
@@ -97,14 +97,18 @@ def test_a_stopped_search_says_how_to_go_on_and_goes_on() -> None:
     lost = progress.lost  # none if the signal came between two trials
     for trial in lost:
         assert json.loads(Path(f"studies/s/trials/{trial.number:04}.json").read_text())["state"] == "lost"
-    process = command(*words, "--json")
-    out, errors = process.communicate(timeout=300)
-    assert process.returncode == 0, errors
-    found = json.loads(out)
-    assert found["trials"].get("lost", 0) == len(lost) <= 1
-    assert sum(found["trials"].values()) == 4 + len(lost)
-    assert found["best"][0]["score"] == max(trial.values[0] for trial in study.queue.progress().complete)
-    assert found["cost"]["steps"] > 20_000
+    processes = [command(*words, "--json") for _ in range(2)]
+    results = [process.communicate(timeout=300) for process in processes]
+    assert [process.returncode for process in processes] == [0, 0], results
+    progress = study.queue.progress()
+    assert len({trial.user_attrs[WORKER]["pid"] for trial in progress.finished}) == 3
+    assert len(progress.finished) == 7
+    found = [json.loads(out) for out, _ in results]
+    for one in found:
+        assert one["trials"].get("lost", 0) == len(lost) <= 1
+        assert sum(one["trials"].values()) == 7 + len(lost)
+        assert one["best"][0]["score"] == max(trial.values[0] for trial in progress.complete)
+        assert one["cost"]["steps"] > 20_000
 
 
 @pytest.mark.slow
@@ -132,13 +136,3 @@ def test_interrupted_five_times_is_as_uninterrupted() -> None:
     ]
     assert found[0] == found[1]
     assert len(found[0]) == 10
-
-
-def test_the_same_command_given_twice_shares_the_study() -> None:
-    words = ["n_trials=6", "total_timesteps=2000"]
-    processes = [command(*words) for _ in range(2)]
-    results = [process.communicate(timeout=300) for process in processes]
-    assert [process.returncode for process in processes] == [0, 0], results
-    progress = started(*words).queue.progress()
-    assert len(progress.finished) == len(progress.trials) == 6
-    assert len({trial.user_attrs[WORKER]["pid"] for trial in progress.trials}) == 2
