@@ -24,73 +24,50 @@ def run(*words, cwd=None, **variables):
     return subprocess.run(command, capture_output=True, text=True, cwd=cwd, env=environment, check=False)
 
 
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory):
+@pytest.fixture
+def folder(tmp_path):
     """Packages that stand before the real ones: two that cannot be loaded, and one that kills its process."""
-    folder = tmp_path_factory.mktemp("shadows")
     broken = "raise ImportError('libGL.so.1: cannot open shared object file: No such file or directory')\n"
-    (folder / "cv2.py").write_text(broken)
-    (folder / "wandb.py").write_text("import no_such_module_of_wandb\n")
-    (folder / "ray.py").write_text("import os\nos.kill(os.getpid(), 11)\n")
-    return folder
+    (tmp_path / "cv2.py").write_text(broken)
+    (tmp_path / "wandb.py").write_text("import no_such_module_of_wandb\n")
+    (tmp_path / "ray.py").write_text("import os\nos.kill(os.getpid(), 11)\n")
+    return tmp_path
 
 
-@pytest.fixture(scope="module")
-def sick(folder):
-    """doctor where packages are broken, runs cannot be written, and DISPLAY names no screen."""
+def test_everything_that_is_broken_is_found_with_the_line_that_mends_it(folder):
+    """One command, as it loads everything: broken packages, a folder of runs that is a file, no screen, no Hub."""
     path = os.pathsep.join((str(folder), str(REPOSITORY)))
     occupied = folder / "runs"
     occupied.write_text("a file\n")
     result = run(
         "--json", f"runs_dir={occupied}", cwd=folder, PYTHONPATH=path, DISPLAY=":4242", HF_TOKEN="hf_" + "x" * 34
     )
-    return result, {check["name"]: check for check in json.loads(result.stdout)["checks"]}
-
-
-def test_a_broken_core_package_is_a_failure_with_the_line_that_mends_it(sick):
-    result, checks = sick
+    checks = {check["name"]: check for check in json.loads(result.stdout)["checks"]}
     assert result.returncode == 3
     assert json.loads(result.stdout)["ok"] is False
-    cv2 = checks["cv2"]
+    assert "x" * 34 not in result.stdout + result.stderr  # the token
+    assert checks["torch"]["state"] == "ok"
+
+    cv2, wandb, ray = checks["cv2"], checks["[wandb]"], checks["[ray]"]
     assert (cv2["state"], cv2["core"]) == ("broken", True)
     assert "libGL.so.1" in cv2["detail"]
     assert cv2["fix"] == doctor.install("libGL.so.1")
-    assert checks["torch"]["state"] == "ok"
-
-
-def test_an_extra_that_is_there_and_does_not_load_is_broken(sick):
-    wandb = sick[1]["[wandb]"]
     assert wandb["state"] == "broken"
     assert "no_such_module_of_wandb" in wandb["detail"]
     assert wandb["fix"] == "pip install --force-reinstall --no-deps wandb"
-
-
-def test_a_package_that_ends_the_process_hides_no_other(sick):
-    ray = sick[1]["[ray]"]
     assert ray["state"] == "broken"
     assert "ends the process with code -11" in ray["detail"]
-    assert sick[1]["[slurm]"]["state"] != "broken"  # asked after it
+    assert checks["[slurm]"]["state"] != "broken"  # asked after it
 
-
-def test_runs_that_cannot_be_written_are_a_failure(sick):
-    runs = sick[1]["runs"]
+    runs, display = checks["runs"], checks["display"]
     assert runs["state"] == "broken"
     assert "is not a folder" in runs["detail"]
     assert "runs_dir=" in runs["fix"]
-
-
-def test_a_screen_that_does_not_answer_is_said(sick):
-    display = sick[1]["display"]
     assert (display["state"], display["fix"]) == ("broken", "unset DISPLAY")
     assert ":4242" in display["detail"]
-    if sick[1]["[mujoco]"]["state"] == "ok":
-        assert (sick[1]["GL"]["state"], sick[1]["GL"]["fix"]) == ("broken", "unset DISPLAY")
-
-
-def test_the_hub_that_is_not_asked_is_a_state_and_the_token_is_not_shown(sick):
-    result, checks = sick
+    if checks["[mujoco]"]["state"] == "ok":
+        assert (checks["GL"]["state"], checks["GL"]["fix"]) == ("broken", "unset DISPLAY")
     assert checks["Hub login"]["state"] == "offline"  # HF_HUB_OFFLINE=1 in every test
-    assert "x" * 34 not in result.stdout + result.stderr
 
 
 def test_a_whole_installation_is_no_failure(tmp_path):

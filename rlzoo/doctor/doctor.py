@@ -44,6 +44,7 @@ EXTRAS = {
     "video": ("films", "imageio_ffmpeg"),
     "display": ("windows without a screen", "pyvirtualdisplay"),
     "plot": ("pictures of curves, certificates", "matplotlib"),
+    "profile": ("rlzoo profile", "pyinstrument"),
     "wandb": ("logger=wandb", "wandb"),
     "mlflow": ("logger=mlflow", "mlflow"),
     "trackio": ("logger=trackio", "trackio"),
