@@ -85,7 +85,16 @@ def test_same_seed_same_numbers_another_seed_others():
     ],
 )
 def test_evaluation_does_not_change_training(setting):
-    words = (*setting[:2], "hyperparams=none", "total_timesteps=256", *setting[2:], "seed=5", "eval.final_n_episodes=1")
+    words = (
+        *setting[:2],
+        "hyperparams=none",
+        "total_timesteps=256",
+        *setting[2:],
+        "seed=5",
+        "eval.final_n_episodes=1",
+        "eval.selection_n_episodes=1",
+        "checkpoint.freq=0",
+    )
     off = rlzoo.train(*words, "eval.freq=0")
     greedy = rlzoo.train(*words, "eval.freq=40", "eval.n_episodes=2", "eval.deterministic=true")
     sampled = rlzoo.train(*words, "eval.freq=100", "eval.n_episodes=3", "eval.n_envs=2", "eval.deterministic=false")
