@@ -224,7 +224,7 @@ def outside_the_folder() -> Iterator[None]:
     It is rlzoo's own, and none of an environment's processes. In a Python that is started so, `Imports.apply` makes the
     variables those of this process again.
     """
-    from rlzoo.engines import unmarked
+    from rlzoo.processes.engines import unmarked
 
     skip_empty_entries()
     before = os.environ.get(SAFE_PATH)

@@ -14,10 +14,11 @@ from pathlib import Path
 from types import FrameType, TracebackType
 from typing import Any, NamedTuple
 
-from rlzoo import __version__, leaving
+from rlzoo import __version__
 from rlzoo.algos import lazy_dynamo
 from rlzoo.cli.table import COMMANDS, FLAGS
 from rlzoo.errors import ExitCode, Interrupted, RlzooError, clean, own_process, said
+from rlzoo.processes import leaving
 from rlzoo.redaction import coloured, hanging, redact
 from rlzoo.registry import did_you_mean, skip_empty_entries
 

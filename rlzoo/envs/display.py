@@ -10,8 +10,8 @@ from contextlib import contextmanager
 from functools import lru_cache
 from typing import TypeVar
 
-from rlzoo import engines
 from rlzoo.errors import ExitCode, RlzooError, words_of
+from rlzoo.processes import engines
 
 SCREEN = (1400, 900)
 """Width and height in pixels of the virtual display, as in the Deep RL Course."""

@@ -25,7 +25,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
 
-from rlzoo import console, engines, errors, registry
+from rlzoo import console, errors, registry
+from rlzoo.processes import engines
 from rlzoo.registry import Imports, outside_the_folder
 
 RESET_FACTOR = 3

@@ -10,9 +10,10 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from rlzoo import engines, registry
+from rlzoo import registry
 from rlzoo.config import aliases, env_names
 from rlzoo.errors import ExitCode, Problem, RlzooError, line_in, said
+from rlzoo.processes import engines
 from rlzoo.registry import did_you_mean, nearest
 
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from rlzoo.errors import BY_SIGNAL, ExitCode, RlzooError, code_of_signal, own_process, said, words_of
-from rlzoo.leaving import refuse
+from rlzoo.processes.leaving import refuse
 from rlzoo.registry import Imports, load
 
 SIGNAL_BASE = 128

@@ -10,8 +10,8 @@ from typing import Any, Self
 
 from rlzoo import console, registry
 from rlzoo.config import fields
-from rlzoo.engines import unmarked
 from rlzoo.errors import ExitCode, Problem
+from rlzoo.processes.engines import unmarked
 from rlzoo.protocols import EpisodeLogger, EpisodeRecord, MetricLogger, State, Stateful
 from rlzoo.redaction import redact, redact_values
 from rlzoo.runs.run import Run

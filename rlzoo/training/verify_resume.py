@@ -13,12 +13,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from rlzoo import contained, leaving
+from rlzoo import contained
 from rlzoo.config.parse import dump, parse
 from rlzoo.config.paths import at_home
 from rlzoo.config.schema import TrainConfig
 from rlzoo.console import print_lines, print_table, say
 from rlzoo.errors import BY_SIGNAL, ConfigError, ExitCode, Problem, RlzooError
+from rlzoo.processes import leaving
 from rlzoo.protocols import Algorithm, Callback, State
 from rlzoo.runs.compare import Difference, compare_states, compare_tables, difference_rows
 from rlzoo.runs.config import RunConfig

@@ -24,10 +24,11 @@ import numpy as np
 import pytest
 import torch
 
-from rlzoo import errors, leaving
+from rlzoo import errors
 from rlzoo.envs import make, registration
 from rlzoo.envs.vector import watchdog
 from rlzoo.errors import ExitCode, RlzooError
+from rlzoo.processes import leaving
 from tests.misbehaving import METHODS, Masked
 
 CHANGES = {

@@ -14,13 +14,13 @@ import psutil
 import pytest
 from stable_baselines3.common.vec_env import DummyVecEnv, SubprocVecEnv
 
-from rlzoo import leaving
 from rlzoo.envs import make
 from rlzoo.envs.make import build
 from rlzoo.envs.seeding import episode_seeds
 from rlzoo.envs.snapshot.vector import restore, snapshot
 from rlzoo.errors import ExitCode, RlzooError
 from rlzoo.evaluation.evaluate import evaluate
+from rlzoo.processes import leaving
 
 TESTS = Path(__file__).parents[1]
 EACH = [("subproc", "raise"), ("subproc", "exit"), ("subproc", "kill"), ("subproc", "hang"), ("dummy", "raise")]

@@ -17,10 +17,10 @@ from weakref import WeakSet
 from stable_baselines3.common.vec_env import SubprocVecEnv, VecEnv
 from stable_baselines3.common.vec_env.base_vec_env import VecEnvIndices
 
-from rlzoo import engines
 from rlzoo.envs.vector.restarts import Blueprint
 from rlzoo.envs.vector.worker import Worker
 from rlzoo.envs.vector.worker_process import work
+from rlzoo.processes import engines
 
 _open: WeakSet[RestartingSubprocVecEnv] = WeakSet()
 

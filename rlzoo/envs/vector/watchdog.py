@@ -19,8 +19,9 @@ from types import FrameType
 from typing import Any
 from weakref import WeakSet
 
-from rlzoo import console, errors, leaving
+from rlzoo import console, errors
 from rlzoo.errors import ExitCode
+from rlzoo.processes import leaving
 
 LOOK_SECONDS = 1.0
 """Time between two looks, or a quarter of the shortest limit."""

@@ -17,12 +17,13 @@ import gymnasium
 import psutil
 from stable_baselines3.common.vec_env.base_vec_env import CloudpickleWrapper
 
-from rlzoo import console, engines, errors
+from rlzoo import console, errors
 from rlzoo.envs.contract import ContractError, say_once
 from rlzoo.envs.probe import RESET_FACTOR, START_SECONDS, place_in
 from rlzoo.envs.vector.restarts import LIMITED, Blueprint, Fault, Said
 from rlzoo.envs.vector.worker_process import SHOW, work
 from rlzoo.errors import ExitCode, RlzooError
+from rlzoo.processes import engines
 from rlzoo.registry import Imports, outside_the_folder
 
 LOOK_SECONDS = 1.0

@@ -22,13 +22,14 @@ import gymnasium
 from stable_baselines3.common.env_util import is_wrapped
 from stable_baselines3.common.vec_env.base_vec_env import CloudpickleWrapper
 
-from rlzoo import console, engines
+from rlzoo import console
 from rlzoo.envs.contract import left_out, say_once
 from rlzoo.envs.old_gym import explained
 from rlzoo.envs.seeding import seed_everything
 from rlzoo.envs.vector.restarts import Fault, Said
 from rlzoo.errors import RlzooError
-from rlzoo.leaving import plain_forks
+from rlzoo.processes import engines
+from rlzoo.processes.leaving import plain_forks
 from rlzoo.registry import Imports
 
 SIGNALS = ("SIGINT", "SIGTERM", "SIGHUP", "SIGXCPU", "SIGUSR1", "SIGUSR2")

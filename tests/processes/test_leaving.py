@@ -12,7 +12,7 @@ import pytest
 
 LEAVE = """
 import atexit, concurrent.futures, gc, gzip, os, sys, threading, time, weakref
-from rlzoo import leaving
+from rlzoo.processes import leaving
 
 class Held: pass
 

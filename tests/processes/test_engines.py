@@ -15,12 +15,12 @@ import pytest
 
 from tests.starting import STARTED, WAYS, n_noted
 
-TESTS = Path(__file__).parent
+TESTS = Path(__file__).parents[1]
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="nothing is marked elsewhere")
 
 PROGRAM = """
 import os, signal, sys, time
-from rlzoo import engines
+from rlzoo.processes import engines
 from rlzoo.registry import outside_the_folder
 from starting import WAYS, n_noted, program
 
@@ -112,7 +112,7 @@ def test_whatever_was_started_in_whatever_way_ends_however_the_process_ends(
 NESTED = """
 import os, sys, time
 from multiprocessing import get_context
-from rlzoo import engines
+from rlzoo.processes import engines
 from starting import program, note
 
 def other(mark):

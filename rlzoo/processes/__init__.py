@@ -1,0 +1,1 @@
+"""How this process and those that environments start come to their end."""
