@@ -22,7 +22,8 @@ def write_state(folder: Path, part: str, state: State) -> None:
         save_file(arrays, folder / f"{part}.safetensors")
     except SafetensorError as error:  # what it says when the disk is full
         raise OSError(str(error)) from error
-    (folder / f"{part}.json").write_text(json.dumps(state.values, indent=2), encoding="utf-8")
+    # Not indented, which takes ten times as long: most of it are the hundreds of numbers of random generators.
+    (folder / f"{part}.json").write_text(json.dumps(state.values), encoding="utf-8")
 
 
 def read_state(folder: Path, part: str) -> State:
