@@ -2,22 +2,36 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import os
+from collections.abc import Callable
 from pathlib import Path
+from textwrap import fill
 from typing import TYPE_CHECKING, Any
 
-from rlzoo.console import print_lines, print_table, say
-from rlzoo.errors import RlzooError
+from rlzoo.cli.columns import Screen, print_records, width
+from rlzoo.console import say
+from rlzoo.errors import ConfigError, RlzooError
 from rlzoo.evaluation.evaluate import checkpoint_text
+from rlzoo.registry import lookup
 
 if TYPE_CHECKING:
+    from rlzoo.runs.index import Known
     from rlzoo.runs.run import Run
 
 Rows = list[dict[str, Any]]
 
 N_MODELS = 20
-SPARE = {"hub": ("likes", "downloads", "date", "std", "mean"), "runs": ("random play",)}
-"""Columns that a narrow terminal goes without."""
+SCREENS = {
+    "algos": Screen(["algo"], ["summary", "actions", "from", "aliases", "paper"], "summary"),
+    "envs": Screen(["env"], ["summary", "action", "id", "extra", "observation", "tuned for"], "summary"),
+    "hyperparams": Screen(["set"], ["total_timesteps", "score", "date", "source"], "score", 24),
+    "experiments": Screen(["experiment"], ["env", "algo", "total_timesteps", "about"], "about"),
+    "runs": Screen(
+        ["run", "mean - std"],
+        ["status", "trained", "checkpoint", "mean", "std", "random play", "algo", "env", "seed"],
+    ),
+    "hub": Screen(["model", "mean - std"], ["env", "algo", "mean", "std", "date", "downloads", "likes"]),
+}
 
 
 def algos() -> Rows:
@@ -37,19 +51,24 @@ def algos() -> Rows:
     ]
 
 
-def envs() -> Rows:
+def envs(algo: str = "", family: str = "") -> Rows:
     """Every named environment: its id, spaces, the extra it needs, and the algorithms with a tuned set for it."""
     from rlzoo.config import files
     from rlzoo.config.files import read_choice
 
+    algo = _algo(algo)
+    lookup(dict.fromkeys(["", *files.options("family")]), family, "family")
     tuned: dict[str, list[str]] = {}
     for name in files.options("hyperparams"):
-        algo, _, env = name.partition("/")
-        tuned.setdefault(env, []).append(algo)
+        of_algo, _, of_env = name.partition("/")
+        tuned.setdefault(of_env, []).append(of_algo)
     rows = []
     for name in files.options("env"):
         values = read_choice("env", name)
-        family = "atari" if "atari" in (values.get("wrappers") or {}) else ""
+        own = _family(values)
+        tuned_for = sorted({*tuned.get(name, ()), *tuned.get(own, ())})
+        if algo not in ("", *tuned_for) or family not in ("", own or "none"):
+            continue
         rows.append(
             {
                 "env": name,
@@ -57,20 +76,27 @@ def envs() -> Rows:
                 "observation": values["observation_space"],
                 "action": values["action_space"],
                 "extra": values["extra"] or "",
-                "tuned for": sorted({*tuned.get(name, ()), *tuned.get(family, ())}),
+                "tuned for": tuned_for,
                 "summary": values["summary"],
             }
         )
     return rows
 
 
-def hyperparams() -> Rows:
-    """Every tuned set, with where it comes from."""
-    from rlzoo.config import files
-    from rlzoo.config.files import header
+def hyperparams(algo: str = "", env: str = "") -> Rows:
+    """Every tuned set, with where it comes from; that of a family is one of all its environments."""
+    from rlzoo.config import env_names, files
+    from rlzoo.config.files import header, read_choice
 
+    algo, names, shipped = _algo(algo), files.options("hyperparams"), files.options("env")
+    env = env_names.name_of(env) if env else ""
+    lookup(dict.fromkeys(["", *shipped, *(name.partition("/")[2] for name in names)]), env, "environment")
+    wanted = (env, _family(read_choice("env", env))) if env in shipped else (env,)
     rows = []
-    for name in files.options("hyperparams"):
+    for name in names:
+        of_algo, _, of_env = name.partition("/")
+        if algo not in ("", of_algo) or (env and of_env not in wanted):
+            continue
         about = header("hyperparams", name)
         found = files.find(f"hyperparams/{name}")
         steps = found.read().values.get("total_timesteps") if found else None
@@ -103,11 +129,41 @@ def experiments() -> Rows:
     return rows
 
 
-def runs(runs_dir: str = "runs") -> Rows:
-    """Every run below a folder, newest first, with its last evaluation; what cannot be read is listed as damaged."""
-    from rlzoo.runs.run import find_runs
+def _family(env: dict[str, Any]) -> str:
+    return "atari" if "atari" in (env.get("wrappers") or {}) else ""
 
-    return [_run_row(run) for run in sorted(find_runs(Path(runs_dir)), key=lambda run: run.path.name, reverse=True)]
+
+def _algo(name: str) -> str:
+    from rlzoo.algos.specs import ALGOS, ALIASES
+
+    return lookup({"": "", **{algo: algo for algo in ALGOS}, **ALIASES}, name, "algorithm")
+
+
+def runs(runs_dir: str = "runs", status: str = "", algo: str = "", env: str = "") -> Rows:
+    """Every run below a folder, newest first, with its last evaluation; what cannot be read is listed as damaged."""
+    from rlzoo.runs.index import summaries
+    from rlzoo.runs.run import STATUSES, find_runs
+
+    lookup(dict.fromkeys(("", *STATUSES, "killed", "damaged")), status, "status")
+    found = sorted(find_runs(Path(runs_dir)), key=lambda run: run.path.name, reverse=True)
+    known = summaries(found, runs_dir)
+    if algo or env:
+        found = _of(found, known, algo or None, env or None)
+    rows = [_run_row(run, known) for run in found]
+    return [row for row in rows if status in ("", row["status"])]
+
+
+def _of(found: list[Run], known: Known, algo: str | None, env: str | None) -> list[Run]:
+    """The runs of an algorithm and an environment, by whatever name."""
+    from rlzoo.course.leaderboard import check_names, select
+    from rlzoo.course.scores import read_runs
+
+    scores, left_out = read_runs(found, 1, known=known)
+    left_out = [left for left in left_out if not left.damaged]
+    if problems := check_names([*scores, *left_out], env, algo):
+        raise ConfigError(problems)
+    chosen = {one.where for one in select(scores, env, algo)} | {one.where for one in select(left_out, env, algo)}
+    return [run for run in found if str(run.path) in chosen]
 
 
 def hub(user: str = "", tag: str = "", env: str = "", algo: str = "", n: str = str(N_MODELS)) -> Rows:
@@ -141,19 +197,18 @@ def hub(user: str = "", tag: str = "", env: str = "", algo: str = "", n: str = s
     ]
 
 
-def _run_row(run: Run) -> dict[str, Any]:
+def _run_row(run: Run, known: Known) -> dict[str, Any]:
     from rlzoo.runs import lock
 
     about, scored = ("run", "algo", "env", "seed", "status", "trained"), ("mean", "std", "mean - std", "random play")
     row: dict[str, Any] = dict.fromkeys((*about, "checkpoint", *scored))
     row |= {"run": str(run.path), "status": "damaged"}
-    try:
-        config, info, results = run.read_config(), run.read_info(), run.read_results()
-        row |= {"algo": config["algo"]["name"], "env": config["env"]["id"], "seed": config["seed"]}
-    except (RlzooError, KeyError, TypeError):
+    found = known[run.path]
+    if isinstance(found, RlzooError) or "seed" not in found.config:
         return row
-    status = lock.status(run, info)
-    row |= {"status": status, "trained": run.trained_timesteps() or None}
+    config, results, status = found.config, found.entries, lock.status(run, found.info)
+    row |= {"algo": config["algo"]["name"], "env": config["env"]["id"], "seed": config["seed"]}
+    row |= {"status": status, "trained": found.trained or None}
     entry = next((entry for entry in reversed(results) if entry.get("checkpoint") == "last"), None)
     entry = entry or (results[-1] if results else None)
     if entry is None:
@@ -171,16 +226,27 @@ KINDS: dict[str, Callable[..., Rows]] = {
 """What makes the rows behind each word; its parameters are what can be set."""
 
 
-def show(kind: str, rows: Rows) -> None:
-    """Print rows for people."""
-    columns = list(rows[0]) if rows else []
-    print_table(columns, [[_cell(row[column]) for column in columns] for row in rows], spare=SPARE.get(kind, ()))
-    print_lines(f"{len(rows)} {'models' if kind == 'hub' else kind}")
+def show(kind: str, rows: Rows, *, runs_dir: str = "runs", wide: bool = False) -> None:
+    """Print rows for people, the names of runs as `run=` takes them; on a pipe, all that there is of each."""
+    screen, room = SCREENS[kind], width()
+    columns = list(rows[0]) if rows else [*screen.names, *screen.more]
+    shorter = kind == "runs" and room is not None and not wide
+    shown = [{**row, "run": _below(Path(row["run"]), runs_dir)} for row in rows] if shorter else rows
+    left_out = print_records(columns, [[row[column] for column in columns] for row in shown], screen, wide=wide)
+    if room is None:
+        return
+    notes = [f"{len(rows)} {'models' if kind == 'hub' else kind}"]
+    if left_out and rows:
+        notes.append(f"wide=true shows {', '.join(left_out)} too")
     if kind == "runs" and rows:
-        print("The newest evaluation of each last checkpoint; std is over the episodes of that one policy.")
+        notes.append("The newest evaluation of each last checkpoint; std is over the episodes of that one policy.")
     if kind == "hub":
-        print("The scores are what the authors state; nobody has checked them. rlzoo load-from-hub repo_id=… gets one.")
+        notes.append("The scores are what the authors state; nobody has checked them.")
+        notes.append("rlzoo load-from-hub repo_id=… gets one.")
+    print("\n".join(fill(note, room) for note in notes), flush=True)
 
 
-def _cell(value: Any) -> Any:
-    return ", ".join(map(str, value)) if isinstance(value, Sequence) and not isinstance(value, str) else value
+def _below(path: Path, runs_dir: str) -> str:
+    """The name of a run below `runs_dir`, unless that is another file or folder here."""
+    name = str(path.relative_to(runs_dir)) if path.is_relative_to(runs_dir) else "."
+    return str(path) if os.path.lexists(name) else name

@@ -145,8 +145,10 @@ beside it.""",
         "what there is: rlzoo list algos | envs | hyperparams | experiments | runs | hub",
         "algos | envs | hyperparams | experiments | runs | hub [key=value ...]",
         about="""\
-runs takes runs_dir=…; hub takes user=, tag=, env=, algo= and n= (models to show, 20), and shows the scores that the
-models' cards state, the best of each environment first.""",
+envs takes algo= (those with a tuned set for it) and family=atari, hyperparams algo= and env=, runs runs_dir=, status=,
+algo= and env=; hub takes user=, tag=, env=, algo= and n= (models to show, 20), and shows the scores that the models'
+cards state, the best of each environment first. Columns that a screen has no room for are left out: wide=true shows all
+of them. On a pipe every entry is one line, divided by tabs.""",
     ),
     "show": Row(
         "an algorithm: rlzoo show algo=ppo; a learned table: show run=latest; a request: show algo=ppo env=Pong",

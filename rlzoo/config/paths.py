@@ -69,6 +69,14 @@ def plugin_roots() -> tuple[Path, ...]:
     return tuple(dict.fromkeys(roots))
 
 
+def cache_home() -> Path | None:
+    """The folder of the user's caches; None where there is none."""
+    folder = Path(os.environ.get("XDG_CACHE_HOME", ""))
+    if not folder.is_absolute():  # below the current folder, where somebody else's may lie
+        folder = at_home("~/.cache")
+    return folder if folder.is_absolute() else None
+
+
 def short_path(path: Path) -> str:
     """A path as a person would write it: relative to the working directory or to rlzoo's own files if inside."""
     with suppress(FileNotFoundError):  # there is a working directory no more

@@ -52,7 +52,7 @@ def certify(cfg: CertifyConfig, named: Sequence[str]) -> tuple[Report, tuple[Pat
         from rlzoo.hub.listing import find_models
 
         models = find_models(user=cfg.user)
-    report = assess(runs, models)
+    report = assess(runs, models, None if named else cfg.runs_dir)
     if cfg.name is None or report.level is None:
         return report, ()
     counted = [standing for standing in report.standings if standing.assignment.certified]

@@ -14,6 +14,7 @@ from rlzoo.config.assignments import Assignment
 from rlzoo.console import print_lines, print_pairs, print_table, warn
 from rlzoo.course.scores import LeftOut, Score, env_of, read_models, read_runs
 from rlzoo.evaluation.evaluate import checkpoint_text
+from rlzoo.runs.index import summaries
 from rlzoo.runs.run import Run
 
 if TYPE_CHECKING:
@@ -146,16 +147,17 @@ class Report:
         return f"; {lowest.needed} ({lowest.share:.0%}) are {lowest.name}, all of them {course.LEVELS[0].name}"
 
 
-def assess(runs: Iterable[Run] = (), models: Iterable[Model] = ()) -> Report:
+def assess(runs: Iterable[Run] = (), models: Iterable[Model] = (), root: str | None = None) -> Report:
     """Compare runs and models of the Hub with the bars of the course.
 
     A run counts for an assignment if its environment and algorithm are the assignment's (any algorithm of
     Stable-Baselines3 where the course uses that library) and it was evaluated on at least as many episodes; a model, if
     its card has the assignment's tags and environment. What passes: a result at or above the bar, or any where there is
-    no bar.
+    no bar. `root` is the folder that all runs were found in, if it is one.
     """
     runs = list(runs)
-    found = {n: read_runs(runs, n) for n in {a.n_episodes for a in course.assignments()}}
+    known = summaries(runs, root)
+    found = {n: read_runs(runs, n, known=known) for n in {a.n_episodes for a in course.assignments()}}
     models = list(models)
     scores, without = read_models(models)
     tags = {model.id: frozenset(model.tags) for model in models}

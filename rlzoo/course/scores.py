@@ -22,6 +22,7 @@ from rlzoo.config.paths import at_home
 from rlzoo.errors import RlzooError, clean, shorten
 from rlzoo.hub.listing import PUBLISHED
 from rlzoo.runs import lock
+from rlzoo.runs.index import Known, Summary, summaries
 from rlzoo.runs.run import Run, find_runs
 
 Which = Literal["any", "last", "ships"]
@@ -96,19 +97,23 @@ class LeftOut:
     status: str = ""
 
 
-def read_runs(runs: Iterable[Run], n_episodes: int, checkpoint: Which = "any") -> tuple[list[Score], list[LeftOut]]:
+def read_runs(
+    runs: Sequence[Run], n_episodes: int, checkpoint: Which = "any", known: Known | None = None
+) -> tuple[list[Score], list[LeftOut]]:
     """The score of every run that has one; a damaged run is left out and hides no other.
 
     Args:
         runs: whose.
         n_episodes: episodes that an evaluation must have to count.
         checkpoint: evaluations of which checkpoint count: `last`, the one that `ships`, or `any`.
+        known: their summaries, where they have been read.
     """
     scores: list[Score] = []
     left_out: list[LeftOut] = []
+    known = summaries(runs) if known is None else known
     for run in runs:
         try:
-            found = _read_run(run, n_episodes, checkpoint)
+            found = _read_run(run, known[run.path], n_episodes, checkpoint)
         except RlzooError as error:
             found = LeftOut(str(run.path), error.message, damaged=True)
         except (KeyError, TypeError, ValueError, AttributeError):
@@ -233,18 +238,18 @@ def _flat(value: Mapping[str, Any], prefix: str) -> Iterator[tuple[str, Any]]:
             yield f"{prefix}{key}", child
 
 
-def _read_run(run: Run, n_episodes: int, which: Which) -> Score | LeftOut:
-    config = run.read_config()
+def _read_run(run: Run, known: Summary | RlzooError, n_episodes: int, which: Which) -> Score | LeftOut:
+    if isinstance(known, RlzooError):
+        raise known
+    config, entries, info = known.config, known.entries, known.info
     algo, env_id, kwargs = config["algo"]["name"], config["env"]["id"], config["env"].get("kwargs") or {}
     if not (isinstance(algo, str) and isinstance(env_id, str) and isinstance(kwargs, dict)):
         raise TypeError
     env_id = aliases.current(env_id)
     variant = variant_of(env_id, kwargs)
-    entries = run.read_results()
     wanted = {"any": None, "last": "last", "ships": _shipped(run)}[which]
     # an agent from elsewhere may have no other checkpoint than its author's best
     entry = choose(entries, n_episodes, wanted if wanted and run.checkpoint(wanted).exists() else None)
-    info = run.read_info()
     if isinstance(entry, str):
         status = shorten(clean(lock.status(run, info)), 20)
         training = "" if entries or status == "finished" else f": its training is {status}"
@@ -294,6 +299,7 @@ def course_envs() -> list[tuple[tuple[str, str], tuple[str, ...]]]:
     return list({env_of(assignment): assignment.env_ids[1:] for assignment in course.assignments()}.items())
 
 
+@lru_cache(maxsize=64)
 def env_of(assignment: course.Assignment) -> tuple[str, str]:
     """Environment and variant of an assignment, as scores have them."""
     env_id = assignment.env_ids[0]

@@ -20,6 +20,7 @@ from typing import Any
 
 import rlzoo
 from rlzoo.config import aliases
+from rlzoo.config.paths import cache_home
 
 TABLE = Path(__file__).with_name("random_play.json")
 """That of the shipped environments; `python -m rlzoo.envs.compile_baselines` writes it."""
@@ -147,10 +148,8 @@ def keep(found: Mapping[str, Any], play: RandomPlay) -> None:
 
 
 def _file(found: Mapping[str, Any]) -> Path | None:
-    folder = Path(os.environ.get("XDG_CACHE_HOME", ""))
-    if not folder.is_absolute():  # below the current folder, where somebody else's may lie
-        folder = Path(os.path.expanduser("~/.cache"))  # noqa: PTH111 - Path.expanduser raises where there is no home
-    if not folder.is_absolute():
+    folder = cache_home()
+    if folder is None:
         return None
     places = [_folder(), os.environ.get("PYTHONPATH", "")]  # where another module may have the same name
     key = hashlib.sha256(f"{rlzoo.__version__} {places} {_text(found)}".encode("utf-8", "surrogatepass")).hexdigest()

@@ -229,6 +229,16 @@ class Run:
                 found.append(checkpoint.num_timesteps)
         return max(found)
 
+    def stamps(self) -> list[list[int]]:
+        """What changes, for every file that says how a run stands, when that is changed, replaced or moved away."""
+        found: list[list[int]] = []
+        for name in ("config.yaml", "info.json", "results.json", "checkpoints", "checkpoints/last/manifest.json"):
+            found.append([])
+            with suppress(OSError):  # it is not there
+                status = os.stat(f"{self.path}/{name}")  # noqa: PTH116 - there may be thousands
+                found[-1] += [status.st_mtime_ns, status.st_ctime_ns, status.st_size, status.st_ino]
+        return found
+
     def leftovers(self, folder: str = ".") -> list[Checkpoint]:
         """Directories that a killed training was still writing or removing, complete or not; new ones first."""
         found = [path for path in (self.checkpoints_dir / folder).glob(".*") if LEFTOVER.match(path.name)]
@@ -348,10 +358,22 @@ class Run:
 
 
 def find_runs(root: Path) -> Iterator[Run]:
-    """Every run under `root`, in no particular order; sweeps' and downloads' own folders (`.name`) are left out."""
-    for path in contained.walk(root, hidden=False):
-        if path.name == "config.yaml" and (path.parent / "info.json").is_file():
-            yield Run(path.parent)
+    """Every run under `root`, in no particular order; sweeps' and downloads' own folders (`.name`) are left out.
+
+    What lies within a run is not looked into. Paths are text, as there may be thousands.
+    """
+    waiting = [os.fspath(root)]
+    while waiting:
+        folder = waiting.pop()
+        entries: list[os.DirEntry[str]] = []
+        with suppress(OSError):  # as good as empty to everybody
+            entries += os.scandir(folder)
+        if any(entry.name == "config.yaml" for entry in entries) and os.path.isfile(f"{folder}/info.json"):  # noqa: PTH113
+            yield Run(Path(folder))
+            if folder != os.fspath(root):
+                continue
+        shown = (entry for entry in entries if not entry.name.startswith("."))
+        waiting += [entry.path for entry in shown if entry.is_dir(follow_symlinks=False)]
 
 
 def _folder(text: str, root: Path) -> Path:

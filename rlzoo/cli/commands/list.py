@@ -19,11 +19,15 @@ def _list(arguments: Arguments) -> Answer:
     taken = {kind: list(signature(rows_of).parameters) for kind, rows_of in listing.KINDS.items()}
     words = [word for word in arguments.words if "=" not in word]
     settings = {key_of(w): w.partition("=")[2] for w in arguments.words if "=" in w}
+    wide = settings.pop("wide", "false").lower()
+    if wide not in ("true", "false"):
+        raise RlzooError(f"wide={wide} must be true or false", "wide=true shows every column in full width")
     if len(words) != 1 or not set(settings) <= set(taken.get(words[0], settings)):
         words_of = (f"{kind} [{'=… '.join(keys)}=…]" if keys else kind for kind, keys in taken.items())
         raise RlzooError("say what to list", f"rlzoo list {' | '.join(words_of)}")
     rows = lookup(listing.KINDS, words[0], "list")(**settings)
-    return Answer(rows, lambda: listing.show(words[0], rows), allow_nan=True)
+    root = settings.get("runs_dir", "runs")
+    return Answer(rows, lambda: listing.show(words[0], rows, runs_dir=root, wide=wide == "true"), allow_nan=True)
 
 
 main = Entry(_list)
