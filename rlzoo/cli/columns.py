@@ -38,7 +38,7 @@ def width() -> int | None:
         found = int(given[:5]) if given.isdecimal() else os.get_terminal_size(sys.stdout.fileno()).columns
     except (OSError, AttributeError, ValueError):
         return None
-    return max(found, NARROWEST)
+    return max(found, NARROWEST) if found else 80  # a terminal that does not know its width
 
 
 def print_records(columns: Sequence[str], rows: Sequence[Sequence[Any]], screen: Screen, *, wide: bool) -> list[str]:
@@ -60,7 +60,8 @@ def print_records(columns: Sequence[str], rows: Sequence[Sequence[Any]], screen:
         sizes[screen.text] = min(sizes[screen.text], room - sum(sizes[name] for name in shown[:-1]))
     at = [columns.index(name) for name in shown]
     lead = room - sum(sizes[name] for name in shown[1:])  # a longer name moves no other line
-    sizes[shown[0]] = max((size for row in cells if (size := _size(row[at[0]]) + len(GAP)) <= lead), default=0)
+    fitting = [size for row in cells[1:] if (size := _size(row[at[0]]) + len(GAP)) <= lead]
+    sizes[shown[0]] = max(*fitting, len(shown[0]) + len(GAP)) if fitting else sizes[shown[0]]
     plan = [(i, sizes[columns[i]] - len(GAP), columns[i] == screen.text, _are_numbers(rows, i)) for i in at]
     lines = (GAP.join(_cell(row[i], size, cut, right) for i, size, cut, right in plan).rstrip() for row in cells)
     print("\n".join(lines), flush=True)

@@ -233,7 +233,10 @@ def show(kind: str, rows: Rows, *, runs_dir: str = "runs", wide: bool = False) -
     shorter = kind == "runs" and room is not None and not wide
     shown = [{**row, "run": _below(Path(row["run"]), runs_dir)} for row in rows] if shorter else rows
     left_out = print_records(columns, [[row[column] for column in columns] for row in shown], screen, wide=wide)
+    unchecked = "The scores are what the authors state; nobody has checked them."
     if room is None:
+        if kind == "hub":
+            say(unchecked)
         return
     notes = [f"{len(rows)} {'models' if kind == 'hub' else kind}"]
     if left_out and rows:
@@ -241,8 +244,7 @@ def show(kind: str, rows: Rows, *, runs_dir: str = "runs", wide: bool = False) -
     if kind == "runs" and rows:
         notes.append("The newest evaluation of each last checkpoint; std is over the episodes of that one policy.")
     if kind == "hub":
-        notes.append("The scores are what the authors state; nobody has checked them.")
-        notes.append("rlzoo load-from-hub repo_id=… gets one.")
+        notes += [unchecked, "rlzoo load-from-hub repo_id=… gets one."]
     print("\n".join(fill(note, room) for note in notes), flush=True)
 
 

@@ -315,19 +315,23 @@ def _strange(value: Any) -> str:
             return f"it is nested more than {MAX_DEPTH} deep"
         below: list[Any] = []
         for one in level:
-            if isinstance(one, int) and abs(one) > LARGEST:
-                return "it holds a number beyond 10^18"
-            if isinstance(one, str) and not _is_text(one):
-                return f"it holds {show(one)}, which is not text"
-            if isinstance(one, Mapping):
+            if isinstance(one, str):
+                if not _is_text(one):
+                    return f"it holds {show(one)}, which is not text"
+            elif isinstance(one, int | float | None):
+                if isinstance(one, int) and abs(one) > LARGEST:
+                    return "it holds a number beyond 10^18"
+            elif isinstance(one, Mapping):
                 below += [*one.keys(), *one.values()]
-            elif isinstance(one, Sequence) and not isinstance(one, str):
+            elif isinstance(one, Sequence):
                 below += one
         level, depth = below, depth + 1
     return ""
 
 
 def _is_text(text: str) -> bool:
+    if text.isascii():
+        return True
     try:
         text.encode()
     except UnicodeEncodeError:

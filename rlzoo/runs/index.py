@@ -25,7 +25,7 @@ FORMAT = f"{__version__} 1"
 """Its number is to be raised whenever `Summary`, or what is read into one, changes."""
 LEFT_OUT = ("returns", "lengths", "seeds", "selection")
 """Of an evaluation: what there is of every episode."""
-LARGEST, MAX_BYTES = 20_000, 2**28
+LARGEST, MAX_BYTES = 100_000, 2**28
 """Characters of a summary that is kept, a stranger's may be any; bytes of an index that is read."""
 MAX_FILES = 50
 """Folders of runs whose index is kept: those that were listed last."""

@@ -153,6 +153,16 @@ def test_text_of_strangers_stays_in_its_cell(capsys, monkeypatch):
             assert {cell_len(line) for line in shown if "nnn" not in line} == {cell_len(shown[0])}
 
 
+def test_names_that_are_all_too_long_stay_in_columns_and_a_width_may_be_unknown(capsys, monkeypatch):
+    rows = [["n" * size, 1.5] for size in (40, 35, 38)]
+    for width, expected in (("30", 49), ("0", 49), ("1", 49)):
+        monkeypatch.setenv("COLUMNS", width)
+        columns.print_records(["name", "score"], rows, Screen(["name", "score"], []), wide=False)
+        assert {len(line) for line in capsys.readouterr().out.splitlines()} == {expected - 2}
+    monkeypatch.setenv("COLUMNS", "0")
+    assert columns.width() == 80
+
+
 def test_columns_give_way_by_importance(capsys, monkeypatch):
     screen = Screen(["name"], ["text", "b", "a"], "text", 10)
     row = ["x" * 10, "a" * 10, "some words and some more", "b" * 10]
