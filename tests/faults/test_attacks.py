@@ -118,7 +118,7 @@ def commit(shop: Shop, attack: Attack, folder: Path) -> Outcome:
     before = _files(outside)
     victims = _files(work / "victim") if (work / "victim").exists() else {}
     env = {"CANARY_PLAIN": SECRET, "HOME": str(outside / "home"), "XDG_STATE_HOME": str(state), "RLZOO_PLAIN": "1"}
-    env["TMPDIR"] = str(state)  # where a file may lie for a moment
+    env |= {"TMPDIR": str(state), "XDG_CACHE_HOME": str(state)}  # where files of the user's own may lie
     started = time.monotonic()
     child = shop.warm.start(*attack.words, cwd=work, env=env, before=attack.before + hook)
     try:
