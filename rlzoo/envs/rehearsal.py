@@ -34,6 +34,7 @@ PLAY_SECONDS = 10.0
 MIN_STEPS = 10
 GOALS = 8
 """Steps whose goals are asked about at once."""
+GOAL_PARTS = ("achieved_goal", "desired_goal")
 CLOSE_SECONDS = 10.0
 """How long `close` may take at most: it is no reason not to train."""
 _IMPORT = "the import of its modules"
@@ -232,12 +233,12 @@ class Rehearsal:
 
     def goals(self, env: gymnasium.Env, steps: list[_Step]) -> None:
         """Ask for the rewards of the goals that these steps had, as hindsight does with others."""
-        method = own_method(env, "compute_reward")
-        if method is None or not all(isinstance(step.observation, Mapping) for step in steps):
+        if not all(isinstance(step.observation, Mapping) and {*GOAL_PARTS} <= {*step.observation} for step in steps):
             return  # it is no environment of goals, which the algorithm says
-        achieved, desired = (
-            np.stack([step.observation[key] for step in steps]) for key in ("achieved_goal", "desired_goal")
-        )
+        if (method := own_method(env, "compute_reward")) is None:
+            self.tell_problems([_missing("compute_reward", returns.COMPUTE_REWARD, self.creator, env.unwrapped)])
+            return
+        achieved, desired = (np.stack([step.observation[key] for step in steps]) for key in GOAL_PARTS)
         infos = [step.info if self.use.goal_infos else {} for step in steps]
         given = (
             "" if self.use.goal_infos else "its infos are empty unless algo.replay_buffer_kwargs.copy_info_dict=true"
@@ -418,12 +419,18 @@ def _unsent(env: gymnasium.Env, where: str) -> Iterator[Problem]:
 
 def _lacking(env: gymnasium.Env, creator: Any) -> Iterator[Problem]:
     """The methods that nobody has written of an environment."""
-    kind = creator if inspect.isclass(creator) else type(env)
-    own = set(dir(kind)).difference(dir(gymnasium.Env))
     for name, hint in (("reset", returns.RESET), ("step", f"def step(self, action): ... {returns.STEP}")):
         if getattr(getattr(env, name), "__func__", None) is getattr(gymnasium.Env, name):
-            message = f"{kind.__name__} has no {name}(){did_you_mean(name, own)}"
-            yield Problem("env.id", message, hint, raised.line_of_class(kind))
+            yield _missing(name, hint, creator, env)
+
+
+def _missing(name: str, hint: str, creator: Any, env: gymnasium.Env) -> Problem:
+    """That a class lacks a method, perhaps as its name is misspelt."""
+    kind = creator if inspect.isclass(creator) else type(env)
+    own = set(dir(kind)).difference(dir(gymnasium.Env))
+    return Problem(
+        "env.id", f"{kind.__name__} has no {name}(){did_you_mean(name, own)}", hint, raised.line_of_class(kind)
+    )
 
 
 def _made_notices(made: Any, env: Mapping[str, Any]) -> list[str]:

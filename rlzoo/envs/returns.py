@@ -12,10 +12,13 @@ from typing import Any
 import numpy as np
 from gymnasium import Space, spaces
 
+from rlzoo.errors import show
+
 RESET = "def reset(self, *, seed=None, options=None): ... return observation, info"
 NO_SUCCESS = (
     "info['is_success'] of the environment is no number: it is kept as env.is_success, and no rate is made of it"
 )
+COMPUTE_REWARD = "def compute_reward(self, achieved_goal, desired_goal, info): ... with goals of shape (n, …)"
 STEP = "return observation, reward, terminated, truncated, info"
 
 
@@ -156,11 +159,10 @@ def of_masks(masks: Any, space: Space) -> Iterator[Misfit]:
 def of_goal_rewards(rewards: Any, paid: list[float]) -> Iterator[Misfit]:
     """What is wrong with what `compute_reward` returned for the goals of some steps, which paid so much."""
     must = f"compute_reward() must return an array of {len(paid)} rewards for {len(paid)} goals at once"
-    hint = "def compute_reward(self, achieved_goal, desired_goal, info): ... with goals of shape (n, …)"
     array = _array(rewards).ravel()
     if array.size != len(paid) or array.dtype.kind not in "biuf":
         given = f"one of shape {rewards.shape}" if isinstance(rewards, np.ndarray) else _kind(rewards)
-        yield Misfit("goals", f"{must}, not {given}", hint)
+        yield Misfit("goals", f"{must}, not {given}", COMPUTE_REWARD)
     elif not np.allclose(array, paid, atol=1e-5):
         index = int(np.argmax(np.abs(array - paid)))
         message = f"compute_reward() gives {array[index]:g} for the goals of a step that paid {paid[index]:g}"
@@ -270,7 +272,7 @@ def _text(space: Any) -> str:
 def _kind(value: Any) -> str:
     """`None`, `a tuple of 2`, `the text 'done'`, `a numpy.ndarray`."""
     if value is None or isinstance(value, bool | int | float):
-        return repr(value)
+        return show(value) if type(value) is int else repr(value)
     if isinstance(value, tuple | list):
         return f"a {type(value).__name__} of {len(value)}"
     if isinstance(value, str):

@@ -5,6 +5,8 @@ import shlex
 import subprocess
 import sys
 
+import gymnasium
+import numpy as np
 import pytest
 
 from rlzoo.config.compose import compose
@@ -259,3 +261,46 @@ def test_what_can_be_normalised_of_a_dict_is_named(observation, keys, normalize)
 def test_where_nothing_can_be_normalised_no_key_is_named():
     (problem,) = check_normalized_space(spaces.parse("Dict(a: Discrete(3), b: Box(3, 84, 84) uint8)"), True)
     assert "norm_obs_keys" not in problem.hint
+
+
+class Goals(gymnasium.Env):
+    """Has a goal, and no method that says what another one would have been worth."""
+
+    observation_space = gymnasium.spaces.Dict(
+        {name: gymnasium.spaces.Box(-1, 1, (2,)) for name in ("observation", "achieved_goal", "desired_goal")}
+    )
+    action_space = gymnasium.spaces.Box(-1, 1, (2,))
+
+    def reset(self, *, seed=None, options=None):
+        super().reset(seed=seed)
+        return self.observation_space.sample(), {}
+
+    def step(self, action):
+        return self.observation_space.sample(), 0.0, False, False, {}
+
+
+class Misspelt(Goals):
+    def compute_rewards(self, achieved_goal, desired_goal, info):
+        return np.zeros(len(achieved_goal))
+
+
+class Inherited(gymnasium.Wrapper):
+    def __init__(self):
+        super().__init__(Goals())
+
+
+class Emptied(Misspelt):
+    compute_reward = None
+
+
+@pytest.mark.parametrize(
+    ("kind", "near"), [(Goals, ""), (Misspelt, "compute_rewards"), (Inherited, ""), (Emptied, "compute_rewards")]
+)
+def test_hindsight_needs_rewards_of_other_goals(env_values, kind, near):
+    gymnasium.registry.pop("Goals-v0", None)
+    gymnasium.register("Goals-v0", kind)
+    env = env_values("gym", id=f"{__name__}:Goals-v0")
+    problem = only(check_env(env, declared_holds=False, use=check.Use(goals=True)))
+    assert problem.key == "env.id" and f"{kind.__name__} has no compute_reward()" in problem.message
+    assert near in problem.message and "test_check.py:" in problem.where and "desired_goal" in problem.hint
+    assert check_env(env, declared_holds=False).problems == []
