@@ -18,14 +18,17 @@ if TYPE_CHECKING:
     import gymnasium
 
 KINDS = ("Box", "Discrete", "MultiDiscrete", "MultiBinary", "Dict", "Tuple")
-TRAITS = ("bounded", "integer", "unbounded", "fixed", "wide", "array")
+TRAITS = ("bounded", "integer", "unbounded", "fixed", "wide", "array", "foreign")
 """Of bytes with three axes: their bounds are not 0 and 255, so that they are no image to a policy (`bounded`). Of a Box
 of actions: its numbers are whole (`integer`), a bound is infinite (`unbounded`), an entry has one value only (`fixed`),
 or the distance of two bounds is infinite in its type (`wide`). A MultiDiscrete of several axes, and as actions a
-MultiBinary that was declared by its shape, are an `array`.
+MultiBinary that was declared by its shape, are an `array`. Numbers in the byte order of other machines, or of more than
+64 bits, are `foreign` to torch.
 """
 RANK, MAX_BYTE = 3, 255
 """Of an image."""
+MAX_BYTES = 8
+"""Of a number in torch."""
 _QUOTED = r'"(?:[^"\\]|\\.)*"'
 
 
@@ -83,14 +86,15 @@ def of(space: gymnasium.Space, *, acts: bool = False) -> Space:
     if isinstance(space, spaces.Box):
         shape, uint8 = tuple(map(int, space.shape)), space.dtype == "uint8" and not acts
         is_bounded = uint8 and len(shape) == RANK and bool((space.low != 0).any() or (space.high != MAX_BYTE).any())
-        return Space("Box", shape, uint8=uint8, trait=_trait(space) if acts else "bounded" if is_bounded else "")
+        trait = (_trait(space) if acts else "bounded" if is_bounded else "") or _foreign(space)
+        return Space("Box", shape, uint8=uint8, trait=trait)
     if isinstance(space, spaces.Discrete):
-        return Space("Discrete", (int(space.n),), start=int(space.start))
+        return Space("Discrete", (int(space.n),), start=int(space.start), trait=_foreign(space))
     if isinstance(space, spaces.MultiDiscrete):
         starts = space.start.flatten().tolist()
         start = next((number for number in starts if number), 0)
         sizes = tuple(int(size) for size in space.nvec.flatten())
-        return Space("MultiDiscrete", sizes, start=start, trait="array" if space.nvec.ndim > 1 else "")
+        return Space("MultiDiscrete", sizes, start=start, trait="array" if space.nvec.ndim > 1 else _foreign(space))
     if isinstance(space, spaces.MultiBinary):
         trait = "array" if acts and not isinstance(space.n, int) else ""
         return Space("MultiBinary", tuple(map(int, space.shape)), trait=trait)
@@ -100,6 +104,11 @@ def of(space: gymnasium.Space, *, acts: bool = False) -> Space:
     if isinstance(space, spaces.Tuple):
         return Space("Tuple", parts=tuple(("", of(part)) for part in space.spaces))
     return Space(type(space).__name__)
+
+
+def _foreign(space: gymnasium.Space) -> str:
+    dtype = space.dtype
+    return "" if dtype is None or (dtype.isnative and dtype.itemsize <= MAX_BYTES) else "foreign"
 
 
 def _trait(actions: gymnasium.spaces.Box) -> str:

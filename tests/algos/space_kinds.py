@@ -8,7 +8,11 @@ import numpy as np
 from gymnasium.spaces import Box, Dict, Discrete, Graph, MultiBinary, MultiDiscrete, OneOf, Sequence, Space, Text, Tuple
 
 
-def box(*shape: int, low: float = -1, high: float = 1, dtype: type = np.float32) -> Box:
+SWAPPED = np.dtype(np.float32).newbyteorder()
+"""Numbers of four bytes in the order of other machines."""
+
+
+def box(*shape: int, low: float = -1, high: float = 1, dtype: Any = np.float32) -> Box:
     return Box(low, high, shape, dtype)
 
 
@@ -55,6 +59,9 @@ VECTORS: dict[str, Space] = {
     "box-uint16": box(3, low=0, high=9, dtype=np.uint16),
     "box-uint64": box(3, low=0, high=9, dtype=np.uint64),
     "box-bool": box(3, low=0, high=1, dtype=np.bool_),
+    "box-swapped": box(3, dtype=SWAPPED),
+    "box-longdouble": box(3, dtype=np.longdouble),
+    "multi-discrete-swapped": MultiDiscrete([3, 2], dtype=np.dtype(np.int64).newbyteorder()),
     "box-0d": box(),
     "box-0d-int64": box(low=0, high=9, dtype=np.int64),
     "box-1": box(1),
@@ -71,6 +78,7 @@ VECTORS: dict[str, Space] = {
     "discrete-negative": Discrete(3, start=-1),
     "discrete-int32": Discrete(3, dtype=np.int32),
     "discrete-uint8": Discrete(3, dtype=np.uint8),
+    "discrete-swapped": Discrete(3, dtype=np.dtype(np.int64).newbyteorder()),
     "discrete-1": Discrete(1),
     "multi-discrete": MultiDiscrete([3, 2]),
     "multi-discrete-1": MultiDiscrete([3]),
@@ -119,6 +127,7 @@ _PARTS: dict[str, Space] = {
     "box-unbounded": box(2, low=-np.inf, high=np.inf),
     "box-int64": box(2, low=0, high=9, dtype=np.int64),
     "box-bool": box(2, low=0, high=1, dtype=np.bool_),
+    "box-swapped": box(2, dtype=SWAPPED),
     "box-2-axes": box(2, 3),
     "discrete-start": Discrete(3, start=1),
     "multi-discrete": MultiDiscrete([3, 2]),
@@ -157,6 +166,7 @@ GOALS: dict[str, Space] = {
     "box-2-axes": goals(box(2, 3)),
     "box-0d": goals(box()),
     "box-int64": goals(box(3, low=0, high=9, dtype=np.int64)),
+    "box-longdouble": goals(box(3, dtype=np.longdouble)),
     "box-empty": goals(box(0)),
     "discrete": goals(Discrete(3)),
     "discrete-start": goals(Discrete(3, start=1)),

@@ -30,6 +30,8 @@ GOAL_PARTS = ("achieved_goal", "desired_goal")
 NUMBERS = ("Box", "Discrete", "MultiDiscrete", "MultiBinary")
 """Kinds of space whose members are numbers."""
 FLATTEN = "'env.wrappers={flatten: {}}' makes a vector of all that is observed"
+_FOREIGN = "{kind} %s whose numbers are in the byte order of other machines, or of more than 64 bits"
+_PLAIN = "declare a plain dtype: np.float32, np.int64"
 _OWN_WRAPPER = "a wrapper of your own around the environment can"
 
 Who = Callable[[AlgoSpec], bool]
@@ -109,12 +111,19 @@ _ACTIONS = (
         _networks,
         f"{_OWN_WRAPPER} count from 0",
     ),
+    Unfit(
+        _FOREIGN % "actions",
+        lambda space: space.trait == "foreign",
+        lambda spec: _scaling(spec) or spec.masked or spec.recurrent,
+        _PLAIN,
+    ),
 )
 
 _OBSERVATIONS = (
     Unfit("{kind} observations", lambda space: space.kind not in NUMBERS, _every),
     Unfit("observations without a number in them", _empty, _sb3),
     Unfit("{kind} observations of nothing", lambda space: space.kind == "MultiDiscrete" and not space.shape, _every),
+    Unfit(_FOREIGN % "observations", lambda space: space.trait == "foreign", _every, _PLAIN),
     Unfit("scalars", lambda space: space.kind == "Box" and not space.shape, _networks),
     Unfit("{kind} observations of several axes", lambda space: space.trait == "array", _networks),
     Unfit("{kind} observations", lambda space: space.kind == "MultiDiscrete", lambda spec: spec.recurrent),
@@ -175,15 +184,17 @@ def observations(request: Request) -> Findings:
         )
         yield Problem("algo.name", message, "give the environment something that is observed")
         return
-    is_dict, unfit = space.kind == "Dict", {}
+    is_dict, unfit, hints = space.kind == "Dict", {}, {}
     for name, part in space.parts if is_dict else (("", space),):
         if row := _unfit(_OBSERVATIONS, part, spec):
             what = row.what.format(kind=part.kind) + (" inside a Dict" if is_dict else "")
             unfit[name] = f"no {what}, and this environment has {f'{quoted(name)}: ' if is_dict else ''}{part}"
+            hints[name] = row.hint
         elif is_dict and (reason := _unfit_name(name)):
             unfit[name] = f"no key {quoted(name)} in a Dict: {reason}"
-    for message in unfit.values():
-        yield Problem("env.wrappers", f"{request.spec.name} takes {message}", _way_out(space, spec, unfit))
+    for name, message in unfit.items():
+        hint = hints.get(name) or _way_out(space, spec, unfit)
+        yield Problem("env.wrappers", f"{request.spec.name} takes {message}", hint)
     if not unfit:
         yield from _policy(request, space)
 
