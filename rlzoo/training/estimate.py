@@ -6,7 +6,9 @@ import dataclasses
 import time
 from typing import Any
 
+from rlzoo import errors
 from rlzoo.config.schema import AlgoConfig, TrainConfig
+from rlzoo.errors import ExitCode, RlzooError
 from rlzoo.protocols import Algorithm, Callback
 
 TRIAL_SECONDS = 3.0
@@ -17,7 +19,23 @@ MAX_TRIED, MAX_ENVS_TRIED = 4_000_000, 64
 
 
 def estimates(config: TrainConfig) -> list[str]:
-    """Lines about the memory of the buffers, and the time of the training by a short trial on this machine."""
+    """Lines about the memory of the buffers, and the time of the training by a short trial on this machine.
+
+    Raises:
+        RlzooError: if the trial fails, whoever's fault that is: with exit code 2, as no training has started.
+    """
+    try:
+        return _tried(config)
+    except BaseException as error:
+        if isinstance(error, RlzooError) and error.code is not ExitCode.TRAINING_FAILED:
+            raise
+        if not errors.is_foreign(error):
+            raise
+        said = error if isinstance(error, RlzooError) else RlzooError(f"the trial failed: {errors.said(error)}")
+        raise RlzooError(said.message, said.hint) from error
+
+
+def _tried(config: TrainConfig) -> list[str]:
     from rlzoo.algos.create import create
     from rlzoo.algos.free_memory import available, size
     from rlzoo.algos.memory import COPIES, FLOAT32, Sizes, buffer_bytes
