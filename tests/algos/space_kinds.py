@@ -7,7 +7,6 @@ from typing import Any
 import numpy as np
 from gymnasium.spaces import Box, Dict, Discrete, Graph, MultiBinary, MultiDiscrete, OneOf, Sequence, Space, Text, Tuple
 
-
 SWAPPED = np.dtype(np.float32).newbyteorder()
 """Numbers of four bytes in the order of other machines."""
 
