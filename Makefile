@@ -15,9 +15,9 @@ TRAIN_EXTRAS := box2d,video,hub,plot
 TEST_EXTRAS := box2d,mujoco,video,hub,plot,display,ray,slurm,wandb,trackio,tune,postgresql,grpc,dashboard,profile,dev
 PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet --constraint $(CONSTRAINTS)
 TORCH_FLAGS := $(if $(filter cpu,$(TORCH_INDEX)),--extra-index-url https://download.pytorch.org/whl/cpu)
-# Tests start a thousand processes: compiling rlzoo in each would take a third of a second, every time.
-unexport PYTHONDONTWRITEBYTECODE
-PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(JOBS)
+# The thousand processes that tests start find rlzoo compiled, else each takes a third of a second longer; modules that
+# tests write are not, as a second one of the same size within the same second would not be noticed.
+PYTEST := $(BIN)/python -m compileall -q rlzoo && PYTHONDONTWRITEBYTECODE=1 OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(JOBS)
 
 .DEFAULT_GOAL := help
 .PHONY: help setup train test test-slow faults lint format type layers wheel validate signatures docs bench bars clean ci

@@ -166,7 +166,7 @@ def import_hint(name: str) -> str:
     if not folders:
         return f"{above} is one file, and no package"
     names = {module.name for module in pkgutil.iter_modules(folders)}.union([] if above else INSTALLED_AS)
-    places = ["the current folder" if folder == here else relative(folder) for folder in folders]
+    places = ["the current folder" if folder == here else relative(folder) for folder in folders if relative(folder)]
     near = did_you_mean(last, names, 0.66)
     return f"looked in {', '.join(places)}{near or ('' if above else '; a package of others is installed as they say')}"
 

@@ -6,12 +6,10 @@ k starts from seed 10,000 + k, as in a final evaluation, and everything is drawn
 
 from __future__ import annotations
 
-import logging
 import math
 import time
-import warnings
 from collections.abc import Callable, Mapping
-from contextlib import closing, suppress
+from contextlib import suppress
 from itertools import repeat
 from typing import Any, SupportsFloat
 
@@ -22,11 +20,8 @@ from gymnasium import spaces
 from rlzoo.envs import baseline
 from rlzoo.envs import wrappers as table
 from rlzoo.envs.baseline import FIRST_SEED, RandomPlay
-from rlzoo.envs.make import make_raw
 from rlzoo.envs.seeding import isolated
 from rlzoo.envs.snapshot.replay import renew_world
-
-log = logging.getLogger("rlzoo")
 
 N_EPISODES = 20
 MAX_STEPS = 4000
@@ -110,17 +105,10 @@ def score(env: Mapping[str, Any], max_steps: int | None = None) -> RandomPlay | 
     found = baseline.shape(env, max_steps)
     if (known := baseline.find(found)) is not None:
         return known
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            made = make_raw(found["id"], imports=env["imports"], kwargs=found["kwargs"], max_steps=found["max_steps"])
-            with closing(made):
-                played = play(made, found["wrappers"], seconds=SECONDS)
-    except (Exception, SystemExit):  # it has been, or will be, said where it matters
-        log.debug("random play failed", exc_info=True)
-        return None
-    baseline.keep(found, played)
-    return played
+    from rlzoo.envs.check import Use, check_env  # which plays it in a process of its own, and keeps what that shows
+
+    limited = {**env, "max_steps": found["max_steps"]}
+    return check_env(limited, declared_holds=False, use=Use(plays=True)).play
 
 
 class Games(gymnasium.Wrapper):

@@ -629,7 +629,7 @@ def test_a_training_is_refused_and_nothing_is_made(write):
 def test_what_an_algorithm_cannot_take_is_told_with_the_author_s_file(write, n, said):
     init = f"def __init__(self):  # here\n    super().__init__()\n    self.observation_space = spaces.Discrete({n})"
     write(f"{init}\ndef look(self):\n    return 3")
-    done = rlzoo("train", "algo=ppo", "env=faulty:Faulty-v0", "total_timesteps=300")
+    done = rlzoo("train", "algo=ppo", "env=faulty:Tried-v0", "total_timesteps=300")
     assert said in done.stderr and f"[{line_of('# here')}]" in done.stderr
 
 
@@ -707,7 +707,7 @@ def test_what_another_module_registered_that_is_not_found_any_more_is_not_needed
     Path("far/old.py").write_text(TEMPLATE.replace("METHODS", "pass"))
     Path("near.py").write_text(TEMPLATE.replace("METHODS", "def step(self, action):\n        return None  # here"))
     text = "import sys\nsys.path.append('far')\nimport old\nsys.path.remove('far')"
-    script = SCRIPT.replace("TEXT", text).replace("env.id=Tried-v0", "env.id=near:Faulty-v0")
+    script = SCRIPT.replace("TEXT", text).replace("env.id=Tried-v0", "env.id=near:Tried-v0")
     Path("script.py").write_text(script)
     done = subprocess.run([sys.executable, "script.py"], capture_output=True, text=True, check=True)
     assert "step() must return five values" in done.stdout and "near.py:" in done.stdout

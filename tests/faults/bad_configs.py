@@ -187,7 +187,7 @@ CROSS = [
         "an extra that is missing",
         "env=Mine",
         "env.imports",
-        "pip install not-there-robotics",
+        "needs the module not_there_robotics",
         "conf/env/Mine.yaml:3",
         {"conf/env/Mine.yaml": f"{_HEAD}imports: [not_there_robotics]\n"},
         ExitCode.MISSING,
