@@ -5,11 +5,11 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from pathlib import Path
-from textwrap import fill
+from textwrap import wrap
 from typing import TYPE_CHECKING, Any
 
 from rlzoo.cli.columns import Screen, print_records, width
-from rlzoo.console import say
+from rlzoo.console import print_lines, say
 from rlzoo.errors import ConfigError, RlzooError
 from rlzoo.evaluation.evaluate import checkpoint_text
 from rlzoo.registry import lookup
@@ -245,7 +245,7 @@ def show(kind: str, rows: Rows, *, runs_dir: str = "runs", wide: bool = False) -
         notes.append("The newest evaluation of each last checkpoint; std is over the episodes of that one policy.")
     if kind == "hub":
         notes += [unchecked, "rlzoo load-from-hub repo_id=… gets one."]
-    print("\n".join(fill(note, room) for note in notes), flush=True)
+    print_lines(*(line for note in notes for line in wrap(note, room)))
 
 
 def _below(path: Path, runs_dir: str) -> str:
