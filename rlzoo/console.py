@@ -123,6 +123,16 @@ def warn(message: object) -> None:
         stderr().print(f"warning: {text}", style="yellow", soft_wrap=True)
 
 
+_warned: set[str] = set()
+
+
+def warn_once(text: str) -> None:
+    """Warn of something, the first time that it is said in this process."""
+    if text not in _warned:
+        _warned.add(text)
+        warn(text)
+
+
 def print_lines(*lines: object) -> None:
     """Print lines of a result to standard output, each on one line whatever is in it."""
     print("\n".join(one_line(clean(line)) for line in lines), flush=True)

@@ -113,8 +113,9 @@ def _own_process() -> None:
     leaving.refuse()
     with suppress(AttributeError, OSError, RuntimeError, ValueError):
         faulthandler.enable()  # where a library of an environment's crashes, the last words are the author's line
-    if hasattr(signal, "SIGALRM") and signal.getsignal(signal.SIGALRM) == signal.SIG_DFL:
-        signal.signal(signal.SIGALRM, _ring)
+    for number in leaving.TIMERS.values():
+        if signal.getsignal(number) == signal.SIG_DFL:
+            signal.signal(number, _ring)
     if signal.getsignal(signal.SIGINT) is signal.default_int_handler:  # else it is ignored, as in the background
         signal.signal(signal.SIGINT, _interrupt)
     sys.excepthook = _complain_of_bug
@@ -131,7 +132,11 @@ _interrupt.tells = True  # type: ignore[attr-defined]
 
 
 def _ring(number: int, frame: FrameType | None) -> None:
-    raise RuntimeError("SIGALRM has come: signal.alarm or signal.setitimer was called, and nothing handles it")
+    name = signal.Signals(number).name
+    for timer, sends in leaving.TIMERS.items():
+        if sends == number:
+            signal.setitimer(timer, 0)
+    raise RuntimeError(f"{name} has come, which nothing handles: set its handler in the call that sets the timer")
 
 
 def _keep_output_apart() -> None:

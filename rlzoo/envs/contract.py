@@ -91,7 +91,10 @@ class Contract(gymnasium.Wrapper):
             with self._surroundings:
                 result = self.env.step(action)
         else:
-            result = self.env.step(action)
+            try:
+                result = self.env.step(action)
+            finally:
+                self._surroundings.end_forks()
         try:
             observation, reward, terminated, truncated, info = result
             observation = self._take(observation)
@@ -142,7 +145,7 @@ class Contract(gymnasium.Wrapper):
                 try:
                     value = value.copy() if _is_plain_array(value) else deepcopy(value)
                 except Exception as error:  # whatever its own code raises
-                    say_once(left_out(key, error))
+                    console.warn_once(left_out(key, error))
                     continue
             plain[self._names.get(key, key)] = value  # type: ignore[index]
         return plain
@@ -175,16 +178,6 @@ class Contract(gymnasium.Wrapper):
         found = [misfit for misfit in misfits if misfit.is_grave and misfit.topic != "finite"]
         message, hint = (found[0].message, found[0].hint) if found else (f"{method}() returns what nobody can use", "")
         return ContractError(f"{message} ({line})" if line else message, hint, ExitCode.TRAINING_FAILED)
-
-
-_said: set[str] = set()
-
-
-def say_once(text: str) -> None:
-    """Warn of something, the first time that it is said in this process."""
-    if text not in _said:
-        _said.add(text)
-        console.warn(text)
 
 
 def left_out(key: Any, error: Exception) -> str:

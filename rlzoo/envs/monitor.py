@@ -10,8 +10,8 @@ import gymnasium
 import numpy as np
 from stable_baselines3.common.monitor import Monitor
 
+from rlzoo import console
 from rlzoo.envs import returns
-from rlzoo.envs.contract import say_once
 from rlzoo.envs.snapshot import env as environment
 from rlzoo.envs.snapshot.replay import Recording
 from rlzoo.protocols import State
@@ -71,7 +71,7 @@ class EpisodeMonitor(Monitor):
         self._step_info = info = result[4]
         if "is_success" in info and not returns.is_success(info["is_success"]):
             info["env.is_success"] = info.pop("is_success")  # which everybody takes the mean of
-            say_once(returns.NO_SUCCESS)
+            console.warn_once(returns.NO_SUCCESS)
         if result[2] or result[3]:
             self._keep_details()
             info["episode"] |= self._details

@@ -142,8 +142,11 @@ def _not_registered(name: str, modules: Sequence[str], prefix: str) -> Problem:
 
 
 def _import(module: str) -> None:
+    from rlzoo.envs.surroundings import importing  # which takes NumPy
+
     try:
-        imported = import_module(module)
+        with nullcontext() if registry.top_of(module) in _START_NONE else importing():
+            imported = import_module(module)
     except ModuleNotFoundError as error:
         hint = registry.import_hint(str(error.name))
         if error.name == "gym":

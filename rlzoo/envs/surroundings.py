@@ -1,7 +1,8 @@
 """What code of others changes in the process that it runs in, and shall not: put back when its call is over.
 
-The working directory, what signals do, files' permissions, the streams and hooks of the interpreter, and how NumPy and
-torch compute. Random numbers are no part of it: an environment may draw from generators that it shares.
+The working directory, what signals do and the timers that send them, files' permissions, the streams, hooks and limits
+of the interpreter, and how NumPy and torch compute. Random numbers are no part of it: an environment may draw from
+generators that it shares.
 """
 
 from __future__ import annotations
@@ -12,14 +13,19 @@ import signal
 import sys
 import threading
 import warnings
-from contextlib import suppress
+from _signal import getsignal  # that of `signal` makes enums, which takes ten times as long
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from typing import Any
 
 import numpy as np
 
+from rlzoo import console
+from rlzoo.processes import leaving
+
 SIGNALS = tuple(
     getattr(signal, name)
-    for name in ("SIGINT", "SIGTERM", "SIGHUP", "SIGXCPU", "SIGUSR1", "SIGUSR2", "SIGALRM", "SIGURG")
+    for name in "SIGINT SIGTERM SIGHUP SIGXCPU SIGUSR1 SIGUSR2 SIGALRM SIGVTALRM SIGPROF SIGURG".split()
     if hasattr(signal, name)
 )
 
@@ -36,6 +42,8 @@ class Surroundings:
     def __init__(self) -> None:
         self.folder: str | None = None
         self._home = _folder()
+        self._owner = os.getpid()
+        self._limit = sys.getrecursionlimit()
         self._before: tuple[Any, ...] = ()
 
     def __enter__(self) -> None:
@@ -45,6 +53,9 @@ class Surroundings:
                 os.chdir(self.folder)
 
     def __exit__(self, *error: object) -> None:
+        if sys.getrecursionlimit() != self._limit:  # before anything else is called, for which it may be too low
+            sys.setrecursionlimit(self._limit)
+        self.end_forks()
         now = _folder()
         if now != self._home:
             self.folder = now or None
@@ -54,6 +65,20 @@ class Surroundings:
             self.folder = None
         if _state() != self._before:
             _put_back(self._before)
+
+    def end_forks(self) -> None:
+        """End this process if it has been forked since: it would be a second rlzoo that writes the same files."""
+        if os.getpid() != self._owner:
+            leaving.end_fork()
+
+
+@contextmanager
+def importing() -> Iterator[None]:
+    """Within it a module of others is imported. Warnings that it silences stay so."""
+    with Surroundings():
+        yield
+        silenced = [each for each in warnings.filters if each[0] == "ignore"]
+    _set_filters([*(each for each in silenced if each not in warnings.filters), *warnings.filters])
 
 
 def _folder() -> str:
@@ -66,38 +91,68 @@ def _folder() -> str:
 def _state() -> tuple[Any, ...]:
     umask = os.umask(0o022)
     os.umask(umask)
-    torch: Any = sys.modules.get("torch")
     return (
         umask,
-        tuple(map(signal.getsignal, SIGNALS)),
+        tuple(map(getsignal, SIGNALS)),
+        [timer for timer in leaving.TIMERS if signal.getitimer(timer)[0]],
         list(warnings.filters),
         (sys.stdout, sys.stderr, sys.excepthook),
         logging.root.manager.disable,
         np.geterr(),
-        () if torch is None else (torch.get_default_dtype(), torch.is_grad_enabled(), torch.get_num_threads()),
+        _of_torch(),
     )
 
 
+def _of_torch() -> tuple[Any, ...]:
+    torch: Any = sys.modules.get("torch")
+    if not hasattr(torch, "get_default_device"):  # nothing has imported it yet
+        return ()
+    dtype, device = torch.get_default_dtype(), torch.get_default_device()
+    return dtype, device, torch.is_grad_enabled(), torch.get_num_threads()
+
+
 def _put_back(state: tuple[Any, ...]) -> None:
-    umask, handlers, filters, (sys.stdout, sys.stderr, sys.excepthook), disabled, numpy_errors, of_torch = state
+    umask, handlers, timers, filters, streams, disabled, numpy_errors, of_torch = state
+    sys.stdout, sys.stderr, sys.excepthook = streams
     os.umask(umask)
     if threading.current_thread() is threading.main_thread():
-        for number, handler in zip(SIGNALS, handlers, strict=True):
-            now = signal.getsignal(number)
-            if getattr(now, "tells", False):  # rlzoo's own, for a signal that has come meanwhile
-                continue
-            if handler is not None and now is not handler:  # None: not installed from Python
-                signal.signal(number, handler)
+        _put_back_signals(handlers, timers)
     if list(warnings.filters) != filters:
-        warnings.filters[:] = filters  # type: ignore[index]
-        with warnings.catch_warnings():
-            pass  # which tells the interpreter that they have changed
+        _set_filters(filters)
     logging.disable(disabled)
     np.seterr(**numpy_errors)
-    if of_torch:
+    if now := _of_torch():
         torch: Any = sys.modules["torch"]
-        dtype, grad, n_threads = of_torch
+        dtype, device, grad, n_threads = of_torch or (torch.float32, torch.device("cpu"), True, now[-1])
         torch.set_default_dtype(dtype)
+        if device != now[1]:
+            torch.set_default_device(None if device.type == "cpu" else device)
         torch.set_grad_enabled(grad)
-        if torch.get_num_threads() != n_threads:
+        if n_threads != now[-1]:
             torch.set_num_threads(n_threads)
+
+
+def _put_back_signals(handlers: tuple[Any, ...], timers: list[int]) -> None:
+    for number, handler in zip(SIGNALS, handlers, strict=True):
+        now = getsignal(number)
+        if getattr(now, "tells", False):  # rlzoo's own, for a signal that has come meanwhile
+            continue
+        if number in leaving.TIMERS.values():
+            _stop_timer(number, timers)
+        if handler is not None and now is not handler:  # None: not installed from Python
+            signal.signal(number, handler)
+
+
+def _stop_timer(number: int, before: list[int]) -> None:
+    """Stop a timer that would send a signal to whatever runs after the call."""
+    for timer, sends in leaving.TIMERS.items():
+        if sends == number and timer not in before and signal.getitimer(timer)[0]:
+            signal.setitimer(timer, 0)
+            name = signal.Signals(number).name
+            console.warn_once(f"a timer of the environment's is stopped, which would send {name} after its call")
+
+
+def _set_filters(filters: list[Any]) -> None:
+    warnings.filters[:] = filters  # type: ignore[index]
+    with warnings.catch_warnings():
+        pass  # which tells the interpreter that they have changed

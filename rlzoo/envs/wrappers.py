@@ -174,11 +174,18 @@ def apply(env: gymnasium.Env, wrappers: Mapping[str, Mapping[str, Any]]) -> gymn
         RlzooError: for an unknown name.
     """
     from rlzoo.envs.contract import Contract
+    from rlzoo.envs.surroundings import Surroundings, importing
 
     for name, options in wrappers.items():
-        env = load(_entry_point(name))(env, **_arguments(name, options))
-        if ":" in name:
-            env = Contract(env, around_ours=True)
+        if ":" not in name:
+            env = load(_entry_point(name))(env, **_arguments(name, options))
+            continue
+        with importing():
+            wrapper = load(name)
+        surroundings = Surroundings()
+        with surroundings:
+            env = wrapper(env, **_arguments(name, options))
+        env = Contract(env, surroundings, around_ours=True)
     return env
 
 

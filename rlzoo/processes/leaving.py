@@ -20,7 +20,7 @@ from contextlib import suppress
 from types import FrameType
 from typing import Any, NoReturn
 
-from rlzoo.errors import Left, author_frame, clean, distance, ending_signals, said
+from rlzoo.errors import ExitCode, Left, author_frame, clean, distance, ending_signals, said
 
 SECONDS = 10.0
 """How long threads and exit handlers of others may take once the work is done."""
@@ -30,6 +30,13 @@ MAX_FILES = 1024
 
 _ENDS = ("_exit", "execv", "execve")
 """Functions of `os` that end a program at once; the others of `os.exec*` call these."""
+
+TIMERS: dict[int, int] = {
+    getattr(signal, timer): getattr(signal, sends)
+    for timer, sends in (("ITIMER_REAL", "SIGALRM"), ("ITIMER_VIRTUAL", "SIGVTALRM"), ("ITIMER_PROF", "SIGPROF"))
+    if hasattr(signal, timer)
+}
+"""Timers of the process, and the signal that each sends."""
 
 at_once = os._exit
 """Ends this process, whatever `refuse` does."""
@@ -57,9 +64,18 @@ def refuse() -> Callable[[], None]:
 
 
 def plain_forks() -> None:
-    """Let no process that is forked from this one have rlzoo's handlers of signals."""
+    """Let no process that is forked from this one have rlzoo's handlers of signals; it knows where it was forked."""
     if hasattr(os, "register_at_fork"):
         os.register_at_fork(after_in_child=_forget_signals)
+
+
+def end_fork() -> NoReturn:
+    """End a process that the code of others has forked and let come back to rlzoo, by its own exit code if it exits."""
+    error = sys.exc_info()[1]
+    if isinstance(error, SystemExit):
+        at_once(error.code if isinstance(error.code, int) else int(error.code is not None))
+    _say(f"warning: a process that was forked comes back from its code into rlzoo, and is ended{_forked_at}")
+    at_once(ExitCode.TRAINING_FAILED)
 
 
 def leave(code: int) -> NoReturn:
@@ -94,7 +110,12 @@ def _refused(name: str, function: Callable[..., Any]) -> Callable[..., Any]:
     return refused
 
 
+_forked_at = ""
+
+
 def _forget_signals() -> None:
+    global _forked_at
+    _forked_at = _where(sys._getframe(1))
     for number in ending_signals():
         if getattr(signal.getsignal(number), "tells", False):
             with suppress(ValueError):

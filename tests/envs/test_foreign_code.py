@@ -25,7 +25,7 @@ import pytest
 import torch
 
 from rlzoo import errors
-from rlzoo.envs import make, registration
+from rlzoo.envs import make, registration, wrappers
 from rlzoo.envs.vector import watchdog
 from rlzoo.errors import ExitCode, RlzooError
 from rlzoo.processes import leaving
@@ -45,16 +45,21 @@ CHANGES = {
     "dtype": lambda: torch.set_default_dtype(torch.float64),
     "gradients": lambda: torch.set_grad_enabled(False),
     "threads": lambda: torch.set_num_threads(torch.get_num_threads() + 1),
+    "device": lambda: torch.set_default_device("meta"),
+    "profiler": lambda: signal.signal(signal.SIGPROF, lambda *_: None),
+    "timer": lambda: signal.setitimer(signal.ITIMER_VIRTUAL, 1000),
+    "recursion": lambda: sys.setrecursionlimit(sys.getrecursionlimit() - 100),
 }
 
 
 def state() -> tuple[Any, ...]:
     umask = os.umask(0o022)
     os.umask(umask)
-    handlers = [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGALRM)]
-    of_python = sys.stdout, sys.excepthook, logging.root.manager.disable, list(warnings.filters)
-    of_torch = torch.get_default_dtype(), torch.is_grad_enabled(), torch.get_num_threads()
-    return Path.cwd(), umask, handlers, of_python, np.geterr(), of_torch
+    timers = [signal.getitimer(which)[0] > 0 for which in (signal.ITIMER_REAL, signal.ITIMER_VIRTUAL)]
+    handlers = [signal.getsignal(each) for each in (signal.SIGINT, signal.SIGTERM, signal.SIGALRM, signal.SIGPROF)]
+    of_python = sys.stdout, sys.excepthook, sys.getrecursionlimit(), logging.root.manager.disable, [*warnings.filters]
+    of_torch = torch.get_default_dtype(), torch.get_default_device(), torch.is_grad_enabled(), torch.get_num_threads()
+    return Path.cwd(), umask, handlers, timers, of_python, np.geterr(), of_torch
 
 
 class Changing(Masked):
@@ -111,6 +116,76 @@ def test_what_is_changed_is_put_back(begin, where, what):
     env = begin(where, CHANGES[what], n_envs=1)
     play(env, where)
     assert DOES["places"] and state() == before
+
+
+@pytest.mark.parametrize("what", CHANGES)
+def test_what_an_import_changes_is_put_back(begin, workdir, monkeypatch, what):
+    """The module of an environment, of an entry point, and of a wrapper."""
+    monkeypatch.syspath_prepend(workdir)
+    env = begin("", None, n_envs=1).envs[0]
+    DOES["what"] = CHANGES[what]
+    names = [f"changes_{what}_{index}" for index in range(3)]
+    for name in names:
+        does = f"from {__name__} import DOES\nDOES['places'].append('')\nDOES['what']()\n"
+        (workdir / f"{name}.py").write_text(f"{does}class Wrapper:\n    def __new__(cls, env):\n        return env\n")
+    before = state()
+    registration.register(names[:1])
+    assert state() == before
+    registration.creator(f"{names[1]}:Wrapper")
+    assert state() == before
+    wrappers.apply(env, {f"{names[2]}:Wrapper": {}})
+    assert state() == before and len(DOES["places"]) == 3
+
+
+def test_what_an_import_silences_stays_silent(workdir, monkeypatch):
+    monkeypatch.syspath_prepend(workdir)
+    (workdir / "silencing.py").write_text("import warnings\nwarnings.filterwarnings('ignore', 'of mine')\n")
+    with warnings.catch_warnings():
+        registration.register(["silencing"])
+        warnings.warn("of mine", stacklevel=1)
+
+
+FORKS = """
+import os, sys
+from pathlib import Path
+import gymnasium
+from gymnasium.envs.classic_control import CartPoleEnv
+
+def fork(where):
+    Path(f"{where}.{os.getpid()}").touch()
+    if not os.fork() and where == "leaving":
+        sys.exit(3)
+
+class Forking(CartPoleEnv):
+    n = 0
+    def __init__(self, render_mode=None):
+        super().__init__(render_mode)
+        if Path("runs").exists():
+            fork("made")
+    def step(self, action):
+        self.n += 1
+        if Path("runs").exists() and self.n in (30, 100, 130):
+            fork({30: "watched", 100: "unwatched", 130: "leaving"}[self.n])
+        return super().step(action)
+
+fork("imported")
+gymnasium.register("Forking-v0", Forking)
+"""
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="forks")
+def test_a_fork_that_comes_back_is_no_second_training(tmp_path):
+    (tmp_path / "forking.py").write_text(FORKS)
+    words = ["algo=a2c", "env=gym", "env.id=forking:Forking-v0", "env.n_envs=1", "logger=csv", "total_timesteps=200"]
+    command = [sys.executable, "-m", "rlzoo", "train", *words, "eval.freq=0", "eval.final_n_episodes=1"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stderr
+    assert len({*tmp_path.glob("runs/*/*/*/info.json")}) == 1
+    for where in ("imported", "made", "watched", "unwatched", "leaving"):
+        assert [*tmp_path.glob(f"{where}.*")], where
+    ended = re.findall(r"comes back from its code into rlzoo, and is ended \(forking\.py:(\d+)\)", done.stderr)
+    assert set(ended) == {"9"} and len(ended) >= 4
+    assert done.stderr.count("200/200") == 1
 
 
 @pytest.mark.parametrize("where", ["constructor", "reset", "step"])

@@ -18,7 +18,7 @@ import psutil
 from stable_baselines3.common.vec_env.base_vec_env import CloudpickleWrapper
 
 from rlzoo import console, errors
-from rlzoo.envs.contract import ContractError, say_once
+from rlzoo.envs.contract import ContractError
 from rlzoo.envs.probe import RESET_FACTOR, START_SECONDS, place_in
 from rlzoo.envs.vector.restarts import LIMITED, Blueprint, Fault, Said
 from rlzoo.envs.vector.worker_process import SHOW, work
@@ -254,7 +254,7 @@ class Worker:
             what = f"{self.blueprint.name} put into its info what cannot be read outside of its process"
             raise ContractError(f"{what}: {errors.said(error)}", code=ExitCode.TRAINING_FAILED) from error
         if isinstance(message, Said):
-            say_once(message.text)
+            console.warn_once(message.text)
             return self._read()
         self._busy = False
         if isinstance(message, RlzooError):

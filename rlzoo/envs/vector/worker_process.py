@@ -23,7 +23,7 @@ from stable_baselines3.common.env_util import is_wrapped
 from stable_baselines3.common.vec_env.base_vec_env import CloudpickleWrapper
 
 from rlzoo import console
-from rlzoo.envs.contract import left_out, say_once
+from rlzoo.envs.contract import left_out
 from rlzoo.envs.old_gym import explained
 from rlzoo.envs.seeding import seed_everything
 from rlzoo.envs.vector.restarts import Fault, Said
@@ -120,7 +120,7 @@ def _can_be_sent(key: Any, value: Any) -> bool:
     try:
         ForkingPickler.dumps((key, value))
     except Exception as error:
-        say_once(left_out(key, error))
+        console.warn_once(left_out(key, error))
         return False
     return True
 
