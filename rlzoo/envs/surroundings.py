@@ -13,7 +13,7 @@ import signal
 import sys
 import threading
 import warnings
-from _signal import getsignal  # that of `signal` makes enums, which takes ten times as long
+from _signal import getsignal  # type: ignore[import-not-found] # `signal`'s own makes enums, which takes time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from typing import Any
