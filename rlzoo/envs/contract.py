@@ -79,7 +79,7 @@ class Contract(gymnasium.Wrapper):
         try:
             observation, info = result
             return self._take(observation), self._copied(info)
-        except (_MisfitError, TypeError, ValueError):
+        except (_MisfitError, ArithmeticError, TypeError, ValueError):
             raise self._error("reset", returns.of_reset(result, self._spaces[0])[0]) from None
 
     def step(self, action: Any) -> tuple[Any, SupportsFloat, bool, bool, dict[str, Any]]:
@@ -105,7 +105,7 @@ class Contract(gymnasium.Wrapper):
             if type(truncated) is not bool:
                 truncated = _flag(truncated)
             return observation, reward, terminated, truncated, self._copied(info)
-        except (_MisfitError, TypeError, ValueError):
+        except (_MisfitError, ArithmeticError, TypeError, ValueError):
             raise self._error("step", returns.of_step(result, self._spaces[0])[0]) from None
 
     def render(self) -> Any:

@@ -6,6 +6,8 @@ import os
 import re
 import threading
 from copy import deepcopy
+from decimal import Decimal
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -63,6 +65,12 @@ GARBAGE = [
     ({"reward": np.zeros(2)}, "one number as the reward, not a numpy.ndarray of shape (2,)"),
     ({"reward": "1.5"}, "one number as the reward, not the text '1.5'"),
     ({"reward": [1.0, 2.0]}, "one number as the reward, not a list of 2"),
+    ({"reward": 10**400}, f"one number as the reward, not 1{'0' * 56}... ("),
+    ({"reward": -(10**5000)}, "one number as the reward, not a number of 16610 bits"),
+    ({"reward": [10**400]}, "one number as the reward, not a list of 1"),
+    ({"reward": Fraction(10**400)}, "one number as the reward, not a fractions.Fraction"),
+    ({"reward": Decimal("sNaN")}, "one number as the reward, not a decimal.Decimal"),
+    ({"observation": (10**400, 0)}, "step(): observation is a tuple of 2, and"),
     ({"reward": 1j}, "one number as the reward, not a complex"),
     ({"terminated": None}, "step() must return True or False as terminated, not None"),
     ({"truncated": "no"}, "True or False as truncated, not the text 'no'"),
