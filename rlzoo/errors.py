@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import signal
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from enum import IntEnum
 from types import CodeType
 from typing import Any, NamedTuple
@@ -143,6 +144,18 @@ def is_foreign(error: BaseException) -> bool:
     if type(error) is KeyboardInterrupt:
         return bool(getattr(signal.getsignal(signal.SIGINT), "tells", False))
     return isinstance(error, Exception | SystemExit) or not type(error).__module__.startswith("rlzoo.")
+
+
+@contextmanager
+def before_work(what: str) -> Iterator[None]:
+    """What fails within it is a wrong request, whoever's fault that is, as no work has begun."""
+    try:
+        yield
+    except BaseException as error:
+        if not is_foreign(error) or (isinstance(error, RlzooError) and error.code is not ExitCode.TRAINING_FAILED):
+            raise
+        told = error if isinstance(error, RlzooError) else RlzooError(f"{what} failed: {said(error)}")
+        raise RlzooError(told.message, told.hint) from error
 
 
 def said(error: BaseException) -> str:

@@ -7,6 +7,7 @@ import time
 from importlib.metadata import version
 from pathlib import Path
 
+import gymnasium
 import numpy as np
 import pytest
 
@@ -14,12 +15,13 @@ import rlzoo
 from rlzoo.cli.main import main
 from rlzoo.config.compose import compose
 from rlzoo.config.parse import dump
-from rlzoo.errors import RlzooError
+from rlzoo.errors import ExitCode, RlzooError
+from rlzoo.evaluation.agent import load
 from rlzoo.protocols import Algorithm, Callback
 from rlzoo.runs.checkpoints import read
 from rlzoo.runs.run import Run
 from rlzoo.training.preflight import check
-from rlzoo.training.resume import newest_boundary
+from rlzoo.training.resume import newest_boundary, resume_run
 from rlzoo.training.train import train
 
 COMMON = ["hyperparams=none", "seed=3", "eval.freq=100", "eval.n_episodes=1", "eval.final_n_episodes=1"]
@@ -182,3 +184,61 @@ def test_loggers_that_are_typed_are_checked_as_in_a_request(workdir, capsys):
     said = capsys.readouterr().err
     assert all(f"{key}: unknown" in said for key in ("logger.csv.foo", "logger.wandb.bar", "logger.evil")), said
     assert main(["train", "resume=latest", "logger.tensorboard.flush_seconds=9", "total_timesteps=300"]) == 0
+
+
+class Mine(gymnasium.Env):
+    """As its author has it today."""
+
+    shape, says = (3,), "Discrete(2)"
+
+    def __init__(self):
+        if self.says == "nothing":
+            raise OSError("no licence")
+        self.observation_space = gymnasium.spaces.Box(-1, 1, self.shape)
+        self.action_space = eval(self.says, vars(gymnasium.spaces))
+
+    def reset(self, *, seed=None, options=None):
+        super().reset(seed=seed)
+        return np.zeros(self.shape, np.float32), {}
+
+    def step(self, action):
+        return np.zeros(self.shape, np.float32), 0.0, False, False, {}
+
+
+gymnasium.register("Mine-v0", Mine)
+
+
+def test_an_environment_that_has_changed_is_said_before_anything_is_written(workdir, monkeypatch):
+    words = ["algo=a2c", "env=gym", f"env.id={__name__}:Mine-v0", *COMMON, "total_timesteps=200", "eval.freq=0"]
+    cfg, run = start(words, workdir / "runs")
+    with pytest.raises(RlzooError, match="cut"):
+        train(cfg, run, [Cut(150)])
+    run.update_info(status="interrupted")
+    config = run.config_file.read_bytes()
+
+    def refused(act):
+        with pytest.raises(RlzooError) as caught:
+            act()
+        assert caught.value.code is ExitCode.WRONG_REQUEST
+        assert run.read_info()["status"] == "interrupted" and "resumed" not in run.read_info()
+        assert run.config_file.read_bytes() == config
+        return str(caught.value)
+
+    for change, words in [
+        ({"shape": (4,)}, "observation_space was Box(3), is Box(4)\n  the environment has changed"),
+        ({"shape": (3, 1)}, "observation_space was Box(3), is Box(3, 1)"),
+        ({"says": "Discrete(3)"}, "action_space was Discrete(2), is Discrete(3)"),
+        ({"says": "Box(-1, 1, (2,))"}, "action_space was Discrete(2), is Box(2)"),
+        ({"says": "nothing"}, "raised OSError while starting: no licence ("),
+    ]:
+        with monkeypatch.context() as patch:
+            for name, value in change.items():
+                patch.setattr(Mine, name, value)
+            assert words in refused(lambda: resume_run(run, cfg))
+            if words.startswith(("observation_space was Box(3), is Box(4)", "action_space")):  # others fit the networks
+                assert words in refused(lambda: load(run))
+    monkeypatch.delitem(gymnasium.registry, "Mine-v0")
+    for act in (lambda: resume_run(run, cfg), lambda: load(run)):
+        assert f"'Mine-v0' is not known to Gymnasium: {__name__} registers nothing\n  write gymn" in refused(act)
+    monkeypatch.undo()
+    assert resume_run(run, cfg) and run.read_info()["status"] == "finished"

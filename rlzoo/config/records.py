@@ -124,6 +124,8 @@ class Info(TypedDict, total=False):
     reproduces: str
     hub: _Hub
     init_from: dict[str, Any]
+    observation_space: str
+    action_space: str
 
 
 class Package(TypedDict):

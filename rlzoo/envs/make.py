@@ -159,6 +159,9 @@ def make_raw(
     except (gym_error.DependencyNotInstalled, ModuleNotFoundError) as error:
         hint = registry.import_hint(error.name or "") if isinstance(error, ImportError) else ""
         raise RlzooError(f"{env_id} needs a package that is missing: {error}", hint, ExitCode.MISSING) from error
+    except gym_error.UnregisteredEnv as error:
+        problem = registration.unknown(env_id, imports)
+        raise RlzooError(problem.message, problem.hint) from error
     except gym_error.Error as error:
         raise RlzooError(f"{env_id} cannot be made: {error}") from error
 

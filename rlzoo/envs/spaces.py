@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from rlzoo.errors import RlzooError
 from rlzoo.registry import did_you_mean
@@ -77,6 +78,30 @@ class Space:
 def describe(space: gymnasium.Space) -> str:
     """The text of a Gymnasium space."""
     return str(of(space))
+
+
+def declared_by(env: Any) -> dict[str, str]:
+    """The texts of both spaces of an environment, by their names."""
+    return {
+        "observation_space": describe(env.observation_space),
+        "action_space": str(of(env.action_space, acts=True)),
+    }
+
+
+def require_same(then: Mapping[str, Any], env: Any) -> None:
+    """Compare an environment with the one that an agent has learned in, as far as is known.
+
+    Args:
+        then: what `declared_by` said.
+        env: as it is now.
+
+    Raises:
+        RlzooError: if a space is another one.
+    """
+    for name, now in declared_by(env).items():
+        if then.get(name) not in (None, now):
+            hint = "the environment has changed: undo that, or train a new agent in it"
+            raise RlzooError(f"{name} was {then[name]}, is {now}", hint)
 
 
 def of(space: gymnasium.Space, *, acts: bool = False) -> Space:

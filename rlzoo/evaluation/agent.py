@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from rlzoo import console
 from rlzoo.algos.memory import networks_of
 from rlzoo.config.schema import TrainConfig
+from rlzoo.envs import spaces
 from rlzoo.errors import ExitCode, RlzooError, is_foreign, said
 from rlzoo.protocols import Algorithm, Evaluation, Policy, State
 from rlzoo.runs import checkpoints
@@ -53,11 +54,13 @@ def load(
         config = RunConfig.open(run).read(trust=trust)
     if bool(config.env.normalize) and contents.normalization is None:
         raise RlzooError(f"checkpoint {found.path} lacks the normalisation statistics that its environment needs")
-    algorithm, action_space = _build(config, contents, device, where=f"checkpoint {found.path}")
+    algorithm, action_space = _build(config, contents, device, run=run, where=f"checkpoint {found.path}")
     return Agent(run, found, config, algorithm, contents, action_space)
 
 
-def _build(config: TrainConfig, contents: checkpoints.Contents, device: str, where: str) -> tuple[Algorithm, Space]:
+def _build(
+    config: TrainConfig, contents: checkpoints.Contents, device: str, *, run: Run, where: str
+) -> tuple[Algorithm, Space]:
     """The algorithm with the weights of a checkpoint, and its action space."""
     with networks_of(contents.n_bytes, config.algo, where):
         from rlzoo.algos.create import create
@@ -68,7 +71,11 @@ def _build(config: TrainConfig, contents: checkpoints.Contents, device: str, whe
             env = make(config.env, n_envs=1, seed=0, training=False, statistics=contents.normalization)
             try:
                 algorithm = create(config.algo, env, seed=None, device=device, inference=True)
-                algorithm.restore(contents.algorithm)
+                try:
+                    algorithm.restore(contents.algorithm)
+                except (RlzooError, ValueError):
+                    spaces.require_same(run.read_info(), env)
+                    raise
             finally:
                 env.close()
         return algorithm, env.action_space

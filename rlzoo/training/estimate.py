@@ -8,7 +8,6 @@ from typing import Any
 
 from rlzoo import errors
 from rlzoo.config.schema import AlgoConfig, TrainConfig
-from rlzoo.errors import ExitCode, RlzooError
 from rlzoo.protocols import Algorithm, Callback
 
 TRIAL_SECONDS = 3.0
@@ -24,15 +23,8 @@ def estimates(config: TrainConfig) -> list[str]:
     Raises:
         RlzooError: if the trial fails, whoever's fault that is: with exit code 2, as no training has started.
     """
-    try:
+    with errors.before_work("the trial"):
         return _tried(config)
-    except BaseException as error:
-        if isinstance(error, RlzooError) and error.code is not ExitCode.TRAINING_FAILED:
-            raise
-        if not errors.is_foreign(error):
-            raise
-        said = error if isinstance(error, RlzooError) else RlzooError(f"the trial failed: {errors.said(error)}")
-        raise RlzooError(said.message, said.hint) from error
 
 
 def _tried(config: TrainConfig) -> list[str]:

@@ -26,12 +26,13 @@ def resume_run(run: Run, cfg: TrainConfig, changes: Sequence[str] = ()) -> bool:
     """Train on as `cfg` says; False if the run had finished already.
 
     Raises:
-        RlzooError: if another process trains this run, it has no whole checkpoint at a boundary, or the training fails.
+        RlzooError: if another process trains this run, it has no whole checkpoint at a boundary, its environment cannot
+            be made or has other spaces now, or the training fails.
     """
     from rlzoo.algos.memory import require_network
     from rlzoo.console import say
     from rlzoo.runs import checkpoints, lock
-    from rlzoo.training.train import train
+    from rlzoo.training.train import require_environment, train
 
     with lock.held(run):
         checkpoints.recover(run)
@@ -51,6 +52,7 @@ def resume_run(run: Run, cfg: TrainConfig, changes: Sequence[str] = ()) -> bool:
                 key = "stop.episodes" if has_played else "total_timesteps"
                 say(f"to train on: rlzoo train {shell(f'resume={run.path}')} {key}=…")
             return False
+        require_environment(cfg, run)
         for change in changes:
             say(f"changed: {change}")
         where = f"from step {checkpoint.num_timesteps:,} of {cfg.total_timesteps:,}"

@@ -17,6 +17,7 @@ from rlzoo.config.parse import dump, fingerprint
 from rlzoo.config.paths import short_path
 from rlzoo.config.schema import TrainConfig
 from rlzoo.console import LogFile, LogFormatter
+from rlzoo.envs import spaces
 from rlzoo.errors import ExitCode, RlzooError
 from rlzoo.evaluation.evaluate import finite
 from rlzoo.protocols import Algorithm, Callback, Evaluation, Pruned, Resumable, Stateful
@@ -79,8 +80,7 @@ def train(
         seed_everything(cfg.seed)
         contents = read(resume_from) if resume_from is not None else None
         with _learner(cfg, contents, trust=trust) as (algorithm, env, began_with):
-            if began_with is not None:
-                run.update_info(init_from=began_with)
+            run.update_info(**spaces.declared_by(env), **({"init_from": began_with} if began_with is not None else {}))
             last = _learn(cfg, run, algorithm, env, contents, callbacks, place, interrupt, changed)
         evaluation = None
         if not interrupt.asked():
@@ -106,6 +106,23 @@ def rehearse(cfg: TrainConfig, *, trust: bool = False) -> None:
         raise
     except Exception:
         log.debug("the rehearsal failed", exc_info=True)
+
+
+def require_environment(cfg: TrainConfig, run: Run) -> None:
+    """Make the environment of a run once before that is resumed, so that nothing is written where this cannot be.
+
+    Raises:
+        RlzooError: if it cannot be made, or has other spaces than the agent has learned with.
+    """
+    from rlzoo.envs.make import make
+    from rlzoo.envs.seeding import isolated
+
+    with errors.before_work("making the environment"), isolated(0):
+        env = make(cfg.env, n_envs=min(2, cfg.env.n_envs), seed=0)
+        try:
+            spaces.require_same(run.read_info(), env)
+        finally:
+            env.close()
 
 
 @contextmanager
