@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
+from numbers import Real
 from typing import TYPE_CHECKING, Any, NamedTuple, SupportsFloat
 
 import gymnasium
 
+from rlzoo import errors
 from rlzoo.config import aliases
-from rlzoo.envs import display, registration
+from rlzoo.envs import display, raised, registration
 from rlzoo.envs.old_gym import metadata_of
 from rlzoo.errors import RlzooError
 
@@ -137,7 +140,11 @@ def watch(env: VecEnv, show: Callable[[Moment], None]) -> None:
 
 
 def render_modes(cfg: EnvConfig) -> tuple[str, ...] | None:
-    """How an environment can draw, as its class declares; None where that cannot be told without making one."""
+    """How an environment can draw, as its class declares; None where that cannot be told without making one.
+
+    Raises:
+        RlzooError: if the `render_fps` that it declares is no number of steps a second.
+    """
     from gymnasium.envs.registration import load_env_creator, spec
 
     module, _, name = aliases.current(cfg.id).rpartition(":")
@@ -145,6 +152,11 @@ def render_modes(cfg: EnvConfig) -> tuple[str, ...] | None:
     entry_point = spec(name).entry_point
     creator = load_env_creator(entry_point) if isinstance(entry_point, str) else entry_point
     metadata = metadata_of(creator)
+    fps = metadata.get("render_fps", DEFAULT_FPS)
+    if fps is not None and not (isinstance(fps, Real) and 0 < fps < math.inf):
+        where = raised.line_of_class(creator)
+        text = f"metadata['render_fps'] of {cfg.id} is {errors.show(fps)}{f' ({where})' if where else ''}"
+        raise RlzooError(text, f"it is how many steps are a second, such as {DEFAULT_FPS:g}")
     return tuple(metadata.get("render_modes") or ()) if hasattr(creator, "metadata") else None
 
 

@@ -10,7 +10,7 @@ from rlzoo.config.compose import compose
 from rlzoo.config.parse import parse
 from rlzoo.envs import make
 from rlzoo.envs import render as frames
-from rlzoo.errors import RlzooError
+from rlzoo.errors import ExitCode, RlzooError
 
 
 def config(*words):
@@ -170,3 +170,28 @@ def test_pictures(drawn, expected):
 def test_no_pictures(drawn):
     with pytest.raises(RlzooError, match="the environment drew no picture but"):
         frames.pixels(drawn)
+
+
+class Slow(gymnasium.Env):
+    """Says how fast it is."""
+
+    metadata = {"render_modes": ["rgb_array"], "render_fps": 10}  # noqa: RUF012
+
+
+gymnasium.register("Slow-v0", Slow)
+
+
+@pytest.mark.parametrize(
+    ("fps", "said"),
+    [(0, "0"), (-5, "-5"), (float("nan"), "nan"), ("fast", "'fast'"), (float("inf"), "inf"), ([30], "[30]")],
+)
+def test_a_speed_that_is_none_is_named_before_anything_is_drawn(fps, said, monkeypatch):
+    cfg = config("env=gym", f"env.id={__name__}:Slow-v0")
+    for fine in (10, np.float32(0.5), None):
+        monkeypatch.setitem(Slow.metadata, "render_fps", fine)
+        frames.require(cfg, "rgb_array", hint="")
+    monkeypatch.setitem(Slow.metadata, "render_fps", fps)
+    with pytest.raises(RlzooError) as caught:
+        frames.require(cfg, "rgb_array", hint="")
+    assert f"metadata['render_fps'] of {cfg.id} is {said} (" in caught.value.message
+    assert "test_frames.py:" in caught.value.message and caught.value.code is ExitCode.WRONG_REQUEST
