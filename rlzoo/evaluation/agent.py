@@ -144,6 +144,7 @@ class Actor:
             episode_seeds=episode_seeds,
             max_steps=self.config.eval.max_steps,
             unlimited_max_steps=self.config.unlimited_max_steps,
+            on_nan=self.config.on_nan,
         )
 
     def is_deterministic(self, deterministic: bool | Literal["auto"] = "auto") -> bool:

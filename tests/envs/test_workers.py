@@ -191,7 +191,7 @@ def test_an_environment_that_does_not_start_says_why(faulty, how, message):
 
 
 def test_what_a_worker_refuses_to_make_is_refused(env_config):
-    with pytest.raises(RlzooError, match="Nowhere-v0 cannot be made") as caught:
+    with pytest.raises(RlzooError, match="'Nowhere-v0' is not known to Gymnasium") as caught:
         make(env_config("gym", id="Nowhere-v0", vec_env="subproc"), n_envs=2, seed=0)
     assert caught.value.code is ExitCode.WRONG_REQUEST
 
