@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
-from numbers import Real
 from typing import TYPE_CHECKING, Any, NamedTuple, SupportsFloat
 
 import gymnasium
@@ -145,15 +144,16 @@ def render_modes(cfg: EnvConfig) -> tuple[str, ...] | None:
     Raises:
         RlzooError: if the `render_fps` that it declares is no number of steps a second.
     """
+    import numpy as np
     from gymnasium.envs.registration import load_env_creator, spec
 
     module, _, name = aliases.current(cfg.id).rpartition(":")
     registration.register([*cfg.imports, *([module] if module else [])])
     entry_point = spec(name).entry_point
-    creator = load_env_creator(entry_point) if isinstance(entry_point, str) else entry_point
+    creator: Any = load_env_creator(entry_point) if isinstance(entry_point, str) else entry_point
     metadata = metadata_of(creator)
     fps = metadata.get("render_fps", DEFAULT_FPS)
-    if fps is not None and not (isinstance(fps, Real) and 0 < fps < math.inf):
+    if fps is not None and not (isinstance(fps, int | float | np.number) and 0 < fps < math.inf):
         where = raised.line_of_class(creator)
         text = f"metadata['render_fps'] of {cfg.id} is {errors.show(fps)}{f' ({where})' if where else ''}"
         raise RlzooError(text, f"it is how many steps are a second, such as {DEFAULT_FPS:g}")
