@@ -115,7 +115,7 @@ def test_nothing_is_looked_for_in_the_current_folder(sent: Path, tmp_path: Path)
     for words in QUICK.splitlines():
         assert rlzoo(words, sent, tmp_path / "watch") in (0, 2, 6), words
     names = (tmp_path / "watch" / "names.txt").read_text().splitlines()
-    assert {"org", "triton", "hydra_plugins", "signal", "torch"} <= set(names)
+    assert {"org", "hydra_plugins", "signal", "torch"} <= set(names)
     assert not [name for name in names if name.startswith("in the folder") or "planted" in name]
     environment = os.environ | {"PYTHONPATH": str(tmp_path / "watch"), "WATCHED": str(sent)}
     environment |= {"LOOKED_FOR": str(tmp_path / "control.txt")}
