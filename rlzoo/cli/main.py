@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import faulthandler
 import gc
 import os
@@ -98,7 +99,10 @@ def _run(arguments: list[str]) -> int:
     except OSError as error:
         if os.environ.get("RLZOO_DEBUG"):
             raise
-        _complain(f"rlzoo: {error}")
+        closed = (
+            "\n  code of others has closed a file of rlzoo's: look for os.close and os.closerange in the environment"
+        )
+        _complain(f"rlzoo: {error}{closed if error.errno == errno.EBADF else ''}")
         try:
             sys.stdout.flush()
         except OSError:
@@ -122,6 +126,11 @@ def _own_process() -> None:
     warnings.formatwarning = _warning
     skip_empty_entries()
     _keep_output_apart()
+    for stream in filter(None, (sys.stdout, sys.stderr)):
+        with suppress(AttributeError, OSError):
+            stream.close = lambda: None  # nobody else's code closes it
+            leaving.hold(stream.fileno())
+    leaving.hold(1)
 
 
 def _interrupt(number: int, frame: FrameType | None) -> None:

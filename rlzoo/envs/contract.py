@@ -18,8 +18,9 @@ from gymnasium.envs.registration import EnvSpec
 
 from rlzoo import console
 from rlzoo.envs import returns
+from rlzoo.envs.surroundings import ContractError as ContractError
 from rlzoo.envs.surroundings import Surroundings
-from rlzoo.errors import ExitCode, RlzooError, line_of, said
+from rlzoo.errors import ExitCode, line_of, said
 
 OURS = ("episode", "terminal_observation", "TimeLimit.truncated")
 """Entries of `info` that rlzoo and Stable-Baselines3 write; what an environment calls so is kept as `env.episode`."""
@@ -31,10 +32,6 @@ N_WATCHED = 64
 """Steps of an environment after which its surroundings are looked at; later it is one step of so many."""
 
 Take = Callable[[Any], Any]
-
-
-class ContractError(RlzooError):
-    """An environment that does not do what Gymnasium's API says, which a restart does not fix."""
 
 
 class Contract(gymnasium.Wrapper):

@@ -21,6 +21,7 @@ from typing import Any
 import numpy as np
 
 from rlzoo import console
+from rlzoo.errors import ExitCode, RlzooError
 from rlzoo.processes import leaving
 
 SIGNALS = tuple(
@@ -28,6 +29,10 @@ SIGNALS = tuple(
     for name in "SIGINT SIGTERM SIGHUP SIGXCPU SIGUSR1 SIGUSR2 SIGALRM SIGVTALRM SIGPROF SIGURG".split()
     if hasattr(signal, name)
 )
+
+
+class ContractError(RlzooError):
+    """An environment that does what none may, or not what Gymnasium's API says, which a restart does not fix."""
 
 
 class Surroundings:
@@ -65,6 +70,10 @@ class Surroundings:
             self.folder = None
         if _state() != self._before:
             _put_back(self._before)
+        if any(descriptor > 2 for descriptor in leaving.reopen()):  # and what else?
+            message = "the environment has closed files that others have opened, rlzoo's among them"
+            hint = "os.close and os.closerange are for what its own code has opened"
+            raise ContractError(message, hint, ExitCode.TRAINING_FAILED)
 
     def end_forks(self) -> None:
         """End this process if it has been forked since: it would be a second rlzoo that writes the same files."""

@@ -78,6 +78,35 @@ def end_fork() -> NoReturn:
     at_once(ExitCode.TRAINING_FAILED)
 
 
+_held: dict[int, int] = {}
+
+
+def hold(*descriptors: int) -> None:
+    """Keep a copy of each, where hardly anybody closes it, from which `reopen` opens it again."""
+    for each in descriptors:
+        with suppress(ImportError, OSError):
+            import fcntl
+
+            _held[each] = fcntl.fcntl(each, fcntl.F_DUPFD_CLOEXEC, MAX_FILES // 2)
+
+
+def reopen() -> list[int]:
+    """Open again which of those descriptors the code of others has closed."""
+    closed = [each for each in _held if not _is_open(each)]
+    for each in closed:
+        with suppress(OSError):
+            os.dup2(_held[each], each, inheritable=each <= 2)
+    return closed
+
+
+def _is_open(descriptor: int) -> bool:
+    try:
+        os.get_inheritable(descriptor)
+    except OSError:
+        return False
+    return True
+
+
 def leave(code: int) -> NoReturn:
     """End the process as Python does, but in bounded time, and without taking its modules apart, which takes a second.
 
@@ -86,8 +115,11 @@ def leave(code: int) -> NoReturn:
     for number in ending_signals():
         signal.signal(number, lambda *_: at_once(code))
     output, sys.stdout, sys.unraisablehook = sys.stdout, sys.stderr, _say_raised
-    with suppress(AttributeError, OSError, ValueError):
-        output.close()  # whoever reads it waits for nobody else
+    with suppress(AttributeError, OSError, TypeError, ValueError):
+        type(output).close(output)  # whoever reads it waits for nobody else
+    for each in _held.values():
+        with suppress(OSError):
+            os.close(each)
     with suppress(RuntimeError):  # no more threads can be had
         threading.Thread(target=_insist, args=(code,), daemon=True).start()
     threading._shutdown()  # type: ignore[attr-defined]

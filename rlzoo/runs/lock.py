@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import platform
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
@@ -41,7 +41,8 @@ def held(run: Run) -> Iterator[None]:
         run.update_info(owner={"pid": os.getpid(), "host": platform.node(), "since": since})
         yield
     finally:
-        lock.release()
+        with suppress(OSError):  # code of others has closed its file, which releases it too
+            lock.release()
 
 
 _HINT = "wait until it has ended, or start another run"

@@ -17,6 +17,7 @@ import pytest
 from gymnasium import spaces
 
 import rlzoo
+from rlzoo import console
 from rlzoo.config import env_names
 from rlzoo.envs import contract, make
 from rlzoo.envs.contract import Contract, ContractError
@@ -248,7 +249,7 @@ gymnasium.register(
 
 @pytest.mark.parametrize("vec_env", ["dummy", "subproc"])
 def test_what_cannot_be_copied_or_sent_is_left_out_and_said_once(env_config, vec_env, capsys, monkeypatch):
-    monkeypatch.setattr(contract, "_said", set())
+    monkeypatch.setattr(console, "_warned", set())
     cfg = env_config("gym", id=f"{__name__}:Talkative-v0", wrappers={f"{__name__}:Talks": {}}, vec_env=vec_env)
     env = make(cfg, n_envs=2, seed=0)
     env.reset()

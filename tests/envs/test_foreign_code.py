@@ -25,6 +25,7 @@ import pytest
 import torch
 
 from rlzoo import errors
+from rlzoo.cli import main
 from rlzoo.envs import make, registration, wrappers
 from rlzoo.envs.vector import watchdog
 from rlzoo.errors import ExitCode, RlzooError
@@ -186,6 +187,73 @@ def test_a_fork_that_comes_back_is_no_second_training(tmp_path):
     ended = re.findall(r"comes back from its code into rlzoo, and is ended \(forking\.py:(\d+)\)", done.stderr)
     assert set(ended) == {"9"} and len(ended) >= 4
     assert done.stderr.count("200/200") == 1
+
+
+def test_a_timer_interrupts_whoever_set_it(begin, monkeypatch):
+    before = signal.signal(signal.SIGALRM, main._ring)
+    try:
+        signal.raise_signal(signal.SIGALRM)  # where no environment is
+        env = begin("step", lambda: signal.raise_signal(signal.SIGALRM), n_envs=1, max_restarts=0)
+        with pytest.raises(RlzooError, match=rf"SIGALRM has come, which nothing handles.*\({__file__}:"):
+            play(env, "step")
+    finally:
+        signal.signal(signal.SIGALRM, before)
+
+
+@pytest.mark.parametrize("where", METHODS[:4])
+def test_closed_files_of_rlzoo_are_an_error_and_open_again(begin, where, workdir, monkeypatch):
+    monkeypatch.setattr(leaving, "_held", {})
+    with Path("output").open("w") as file:
+        leaving.hold(file.fileno())
+        with pytest.raises(RlzooError, match="has closed files that others have opened") as caught:
+            play(begin(where, lambda: os.close(file.fileno()), n_envs=1, max_restarts=2), where)
+        assert caught.value.code is ExitCode.TRAINING_FAILED
+        file.write("still there")
+    assert Path("output").read_text() == "still there"
+    for copy in leaving._held.values():
+        os.close(copy)
+
+
+CLOSES = """
+import os, sys
+from pathlib import Path
+import gymnasium
+from gymnasium.envs.classic_control import CartPoleEnv
+
+class Closing(CartPoleEnv):
+    n = 0
+    def __init__(self, render_mode=None):
+        super().__init__(render_mode)
+        if Path("runs").exists():
+            print("in the way")
+            sys.stdout.close()
+            sys.stderr.close()
+            os.close(1)
+            os.close(2)
+    def step(self, action):
+        self.n += 1
+        if Path("runs").exists() and self.n == 100:
+            print("still here")
+            os.closerange(3, 200)
+        return super().step(action)
+
+gymnasium.register("Closing-v0", Closing)
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="descriptors of POSIX")
+def test_an_environment_closes_no_output_and_fails_where_it_closes_the_files_of_the_run(tmp_path):
+    (tmp_path / "closing.py").write_text(CLOSES)
+    words = ["algo=a2c", "env=gym", "env.id=closing:Closing-v0", "env.n_envs=1", "logger=csv", "total_timesteps=200"]
+    command = [sys.executable, "-m", "rlzoo", "train", *words, "eval.freq=0", "checkpoint.freq=50"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=300)
+    assert done.returncode == ExitCode.TRAINING_FAILED
+    assert "still here" in done.stdout
+    assert (
+        re.search("has closed files that others.*\n.*kept: .*resume=", done.stderr) and "Traceback" not in done.stderr
+    )
+    (info,) = tmp_path.glob("runs/*/*/*/info.json")
+    assert json.loads(info.read_text())["status"] == "failed"
 
 
 @pytest.mark.parametrize("where", ["constructor", "reset", "step"])

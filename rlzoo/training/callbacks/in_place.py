@@ -57,7 +57,8 @@ class InPlace(Callback):
 
     def close(self) -> None:
         if self._handle is not None:
-            os.close(self._handle)
+            with suppress(OSError):
+                os.close(self._handle)
             self._handle = None
 
     def _is_here(self) -> bool:
@@ -66,8 +67,10 @@ class InPlace(Callback):
             here = self._path.stat()
         except OSError:
             return False
-        same = self._handle is None or os.path.samestat(here, os.fstat(self._handle))
-        return same or Run(self._path).log_file.is_file()
+        with suppress(OSError):  # code of others has closed it
+            if self._handle is None or os.path.samestat(here, os.fstat(self._handle)):
+                return True
+        return Run(self._path).log_file.is_file()
 
 
 def _path_of(handle: int) -> Path | None:
