@@ -23,6 +23,7 @@ from rlzoo.evaluation.evaluate import evaluate
 from rlzoo.processes import leaving
 
 TESTS = Path(__file__).parents[1]
+SLOW = pytest.mark.slow
 EACH = [("subproc", "raise"), ("subproc", "exit"), ("subproc", "kill"), ("subproc", "hang"), ("dummy", "raise")]
 WHAT = {
     "raise": "raised ValueError",
@@ -194,6 +195,40 @@ def test_what_a_worker_refuses_to_make_is_refused(env_config):
     with pytest.raises(RlzooError, match="'Nowhere-v0' is not known to Gymnasium") as caught:
         make(env_config("gym", id="Nowhere-v0", vec_env="subproc"), n_envs=2, seed=0)
     assert caught.value.code is ExitCode.WRONG_REQUEST
+
+
+@pytest.mark.parametrize(
+    ("gone", "words"),
+    [
+        ("os.remove(__file__)", "no module named 'leaving'"),
+        pytest.param("open(__file__, 'w').write('import nowhere')", "no module named 'nowhere'", marks=SLOW),
+        pytest.param("open(__file__, 'w').write('x = ')", "importing leaving failed: SyntaxError", marks=SLOW),
+        ("open(__file__, 'w').write('')", "'Leaving-v0' is not known to Gymnasium"),
+    ],
+)
+def test_an_environment_that_cannot_be_made_again_ends_a_training_that_has_begun(
+    env_config, tmp_path, monkeypatch, gone, words
+):
+    (tmp_path / "leaving.py").write_text(
+        "import os, gymnasium\n"
+        "from gymnasium.envs.classic_control.cartpole import CartPoleEnv\n"
+        "class Leaving(CartPoleEnv):\n"
+        "    def step(self, action):\n"
+        f"        {gone}\n"
+        "        raise ValueError\n"
+        "gymnasium.register('Leaving-v0', Leaving)\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setattr(sys, "dont_write_bytecode", True)
+    env = make(env_config("gym", id="leaving:Leaving-v0", vec_env="subproc", max_restarts=2), n_envs=2, seed=0)
+    try:
+        env.reset()
+        with pytest.raises(RlzooError) as caught:
+            step(env)
+    finally:
+        env.close()
+    assert f"environment 0 cannot be made while restarting, after 2 restarts: {words}" in caught.value.message
+    assert caught.value.code is ExitCode.TRAINING_FAILED
 
 
 def test_a_method_that_raises_costs_nothing(faulty):

@@ -184,6 +184,11 @@ class Worker:
                 return self._read()
             except _FaultError as error:
                 fault = error.fault
+            except RlzooError as error:
+                if error.code is ExitCode.TRAINING_FAILED:
+                    raise
+                # its module has gone meanwhile, say, and may be back the next time
+                fault = Fault("cannot be made", self._where, error.message, hint=error.hint)
 
     def _start(self) -> None:
         ours, theirs = self._context.Pipe()
