@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
 from typing import Any
 
 from rlzoo import registry
@@ -12,7 +13,7 @@ from rlzoo.config import aliases, env_names, fields
 from rlzoo.config.fields import Field
 from rlzoo.envs import probe, registration, spaces, wrappers
 from rlzoo.envs.baseline import RandomPlay
-from rlzoo.errors import ExitCode, Problem, RlzooError
+from rlzoo.errors import ExitCode, Problem, RlzooError, relative
 from rlzoo.redaction import shell
 from rlzoo.registry import did_you_mean
 
@@ -180,7 +181,14 @@ def _packages(env_id: str, env: Mapping[str, Any]) -> list[Problem]:
     modules = [("env.id", prefix)] if prefix else []
     modules += [("env.imports", module) for module in env["imports"]]
     for key, module in modules:
-        if not registration.installed(module):
+        if "/" in module or "\\" in module or Path(module).is_file():
+            *folders, name = relative(module.replace("\\", "/")).removeprefix("./").removesuffix(".py").split("/")
+            is_below = all(map(str.isidentifier, folders))
+            meant = ".".join([*(folders if is_below else ()), name])
+            use = f"env.id={meant}:{env_id.rpartition(':')[2]}" if key == "env.id" else f"env.imports=[{meant}]"
+            hint = use if is_below else f"in its folder: {use}"
+            problems.append(Problem(key, f"{module} is a file: a module is named by its dotted name", hint))
+        elif not registration.installed(module):
             hint = _install(env["extra"]) if env["extra"] else registry.import_hint(module.partition(".")[0])
             problems.append(Problem(key, f"{env_id} needs the module {module}", hint, code=ExitCode.MISSING))
     problems += extra_problems(env_id, env["extra"])

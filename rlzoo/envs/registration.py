@@ -12,7 +12,7 @@ from typing import Any
 
 from rlzoo import registry
 from rlzoo.config import aliases, env_names
-from rlzoo.errors import ExitCode, Problem, RlzooError, line_in, said
+from rlzoo.errors import ExitCode, Problem, RlzooError, line_in, relative, said
 from rlzoo.processes import engines
 from rlzoo.registry import did_you_mean, nearest
 
@@ -79,13 +79,13 @@ def creator(entry_point: Any) -> Any:
         raise RlzooError(f"its entry_point is wrong: {error.message}", error.hint, code) from cause
 
 
-def where_registered(entry_point: str, modules: Iterable[str]) -> str:
-    """The line of one of these modules that has an entry point; empty where none is."""
+def where_registered(text: str, modules: Iterable[str]) -> str:
+    """The line of one of these modules that has a text, an entry point say; empty where none is."""
     for module in modules:
         file = getattr(sys.modules.get(module), "__file__", None)
         with suppress(OSError, UnicodeDecodeError):
             lines = Path(file).read_text(encoding="utf-8").splitlines() if file else []
-            for number in (number for number, line in enumerate(lines, 1) if entry_point and entry_point in line):
+            for number in (number for number, line in enumerate(lines, 1) if text and text in line):
                 return line_in(str(file), number)
     return ""
 
@@ -124,7 +124,13 @@ def _not_registered(name: str, modules: Sequence[str], prefix: str) -> Problem:
     """What to say of an id that modules of the user's own should have registered."""
     import gymnasium
 
-    tops, said = {registry.top_of(module) for module in modules}, " and ".join(modules)
+    tops, said = {registry.top_of(module): None for module in modules}, " and ".join(modules)
+    for top in tops:
+        imported = getattr(sys.modules[top], "__file__", None) or "built into Python"
+        own = next((path for path in (f"{top}.py", f"{top}/__init__.py") if Path(path).is_file()), None)
+        if own is not None and imported != str(Path(own).absolute()):
+            message = f"{name!r} is not known to Gymnasium: the module {top} is {relative(imported)}, and not {own}"
+            return Problem("env.id", message, f"rename {own}: what Python has, or is installed, comes first")
     registered = [spec.id for spec in gymnasium.registry.values() if registry.top_of(spec.entry_point) in tops]
     if near := nearest(name, registered, 1) or registered[:5]:
         message = f"{name!r} is not known to Gymnasium: {said} registers {', '.join(map(repr, near))}"
@@ -138,6 +144,9 @@ def _not_registered(name: str, modules: Sequence[str], prefix: str) -> Problem:
     new = name if "-v" in name else f"{name}-v0"
     register = f'gymnasium.register("{new}", entry_point="{made[-1] if made else "module:Class"}")'
     message = f"{name!r} is not known to Gymnasium: {said} registers nothing"
+    if where := where_registered('if __name__ == "__main__":', modules):
+        hint = 'what stands below `if __name__ == "__main__":` runs in a script only: call gymnasium.register above it'
+        return Problem("env.id", message, hint, where)
     return Problem("env.id", message, f"write {register} there, and env.id={prefix}{new} here")
 
 

@@ -455,6 +455,11 @@ def _look_up(env_id: str, env: Mapping[str, Any]) -> list[Problem]:
         registration.register(modules)
         if (spec := gymnasium.registry.get(name)) is None:
             return [registration.unknown(env_id, env["imports"])]
+        limit = spec.max_episode_steps
+        if not (env["max_steps"] or limit is None or (isinstance(limit, int) and limit > 0)):
+            where = registration.where_registered(name, modules)
+            message = f"{name} is registered with max_episode_steps={limit!r}: it is a whole number above 0, or None"
+            return [Problem("env.id", message, "env.max_steps=… says another", where)]
         entry_point = spec.entry_point if isinstance(spec.entry_point, str) else ""
         extra = next((extra for module, extra in _GYMNASIUM_EXTRAS.items() if entry_point.startswith(module)), None)
         problems = check.extra_problems(name, extra)
