@@ -122,7 +122,7 @@ def _own_process() -> None:
             signal.signal(number, _ring)
     if signal.getsignal(signal.SIGINT) is signal.default_int_handler:  # else it is ignored, as in the background
         signal.signal(signal.SIGINT, _interrupt)
-    sys.excepthook = _complain_of_bug
+    sys.excepthook, sys.unraisablehook = _complain_of_bug, leaving.say_unraisable
     warnings.formatwarning = _warning
     skip_empty_entries()
     _keep_output_apart()

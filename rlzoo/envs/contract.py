@@ -140,6 +140,9 @@ class Contract(gymnasium.Wrapper):
         for key, value in info.items():
             if type(value) not in PLAIN:
                 try:
+                    if isinstance(value, Mapping | list) and _contains_itself(value, []):
+                        console.warn_once(f"info[{key!r}] of the environment is left out, as it contains itself")
+                        continue
                     value = value.copy() if _is_plain_array(value) else deepcopy(value)
                 except Exception as error:  # whatever its own code raises
                     console.warn_once(left_out(key, error))
@@ -180,6 +183,15 @@ class Contract(gymnasium.Wrapper):
 def left_out(key: Any, error: Exception) -> str:
     """What is said of an entry of `info` that cannot be copied, or sent to another process."""
     return f"info[{key!r}] of the environment is left out, as it cannot be copied ({said(error)})"
+
+
+def _contains_itself(value: Any, above: list[int]) -> bool:
+    """Whether a walk through it, as loggers and Gymnasium's checker do it, has no end."""
+    if id(value) in above:
+        return True
+    inside = [*above, id(value)]
+    parts = value.values() if isinstance(value, Mapping) else value
+    return any(_contains_itself(each, inside) for each in parts if isinstance(each, dict | list | tuple))
 
 
 def taker(space: gymnasium.Space) -> Take:

@@ -63,6 +63,20 @@ def refuse() -> Callable[[], None]:
     return take_back
 
 
+def say_unraisable(unraisable: Any) -> None:
+    """`sys.unraisablehook`: in one line that what ends a process was called in a `__del__`, where it ends nothing."""
+    if not isinstance(unraisable.exc_value, Left):
+        sys.__unraisablehook__(unraisable)
+        return
+    text = f"warning: {said(unraisable.exc_value)} in a destructor, where it ends nothing"
+    if text not in _told:
+        _told.add(text)
+        _say(text)
+
+
+_told: set[str] = set()
+
+
 def plain_forks() -> None:
     """Let no process that is forked from this one have rlzoo's handlers of signals; it knows where it was forked."""
     if hasattr(os, "register_at_fork"):

@@ -24,7 +24,7 @@ import numpy as np
 import pytest
 import torch
 
-from rlzoo import errors
+from rlzoo import console, errors
 from rlzoo.cli import main
 from rlzoo.envs import make, registration, wrappers
 from rlzoo.envs.vector import watchdog
@@ -212,6 +212,55 @@ def test_closed_files_of_rlzoo_are_an_error_and_open_again(begin, where, workdir
     assert Path("output").read_text() == "still there"
     for copy in leaving._held.values():
         os.close(copy)
+
+
+class Deleted:
+    def __del__(self) -> None:
+        os._exit(0)
+
+
+class Broken:
+    def __del__(self) -> None:
+        raise ValueError("mine")
+
+
+def test_a_destructor_that_ends_the_process_is_one_line(ours, monkeypatch, capsys):
+    monkeypatch.setattr(sys, "unraisablehook", leaving.say_unraisable)
+    for _ in range(2):
+        Deleted()
+    (line,) = capsys.readouterr().err.splitlines()
+    assert re.fullmatch(r"warning: os\._exit was called: 0 \(.*\.py:\d+\) in a destructor, where it ends nothing", line)
+    Broken()
+    assert "ValueError: mine" in capsys.readouterr().err
+
+
+def endless(kind: str) -> dict[str, Any]:
+    info: dict[str, Any] = {"shared": [[1]] * 2}
+    there: list[Any] = []
+    there.append(({"deep": there},))
+    info[kind] = {"itself": info, "list": there, "inside": {"a": [info]}}[kind]
+    return info
+
+
+class Endless(Masked):
+    def step(self, action: int) -> Any:
+        return *super().step(action)[:4], endless(DOES["kind"])
+
+
+gymnasium.register("Endless-v0", Endless)
+
+
+@pytest.mark.parametrize("kind", ["itself", "list", "inside"])
+def test_an_info_that_contains_itself_is_left_out(env_config, kind, capsys, monkeypatch):
+    monkeypatch.setattr(console, "_warned", set())
+    monkeypatch.setitem(DOES, "kind", kind)
+    env = make(env_config("gym", id=f"{__name__}:Endless-v0"), n_envs=1, seed=0)
+    env.reset()
+    for _ in range(3):
+        _, _, _, (info,) = env.step(np.zeros(1, int))
+    assert kind not in info and info["shared"] == [[1], [1]]
+    assert capsys.readouterr().err.count(f"info['{kind}'] of the environment is left out, as it contains itself") == 1
+    env.close()
 
 
 CLOSES = """
