@@ -17,7 +17,7 @@ class FiniteCheck(VecEnvWrapper):
     """Looks at observations, rewards and actions in every step, before anything is learned or averaged from them.
 
     It belongs directly around the vectorised environment. `on_nan=stop` ends the step with an error, `warn` says it
-    once for each kind and environment.
+    once for each kind and environment. An evaluation does not look at `rewards`: its score says it.
 
     Attributes:
         num_timesteps: environment steps so far, over all environments; a resumed training sets it.
@@ -27,8 +27,9 @@ class FiniteCheck(VecEnvWrapper):
     transparent = True
     """What it wraps is played as it is."""
 
-    def __init__(self, venv: VecEnv, on_nan: Literal["stop", "warn"]) -> None:
+    def __init__(self, venv: VecEnv, on_nan: Literal["stop", "warn"], *, rewards: bool = True) -> None:
         super().__init__(venv)
+        self._rewards = rewards
         self.num_timesteps = 0
         self.said: dict[tuple[str, int], str] = {}
         self._stop = on_nan == "stop"
@@ -45,7 +46,7 @@ class FiniteCheck(VecEnvWrapper):
     def step_wait(self) -> Any:
         observations, rewards, dones, infos = self.venv.step_wait()
         self.num_timesteps += self.num_envs
-        if not _is_finite(rewards):
+        if self._rewards and not _is_finite(rewards):
             self._found("reward", "from", rewards, self.num_timesteps)
         for index, done in enumerate(dones.tolist()):
             if done and "terminal_observation" in infos[index]:
@@ -64,7 +65,7 @@ class FiniteCheck(VecEnvWrapper):
             self._found("action", "for", actions, self.num_timesteps + self.num_envs)
         step: EnvironmentStep = self.venv.step_apart(actions)  # type: ignore[attr-defined]
         self.num_timesteps += self.num_envs
-        if not _is_finite(step.reward):
+        if self._rewards and not _is_finite(step.reward):
             self._found("reward", "from", step.reward, self.num_timesteps)
         if step.final_observation is not step.observation:
             self._look(step.final_observation)
