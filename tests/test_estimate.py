@@ -38,7 +38,7 @@ class Tried(gymnasium.Env):
         return self.observation_space.low, FAILS.get("reward", 0.0), False, False, {}
 
 
-gymnasium.register("Tried-v0", Tried)
+gymnasium.register("Estimated-v0", Tried)
 
 
 def raising(error):
@@ -54,7 +54,7 @@ def fail():
 
     def fail(**fails):
         FAILS.update(fails)
-        return parse(compose("train", ["algo=a2c", "env=gym", f"env.id={__name__}:Tried-v0", "device=cpu"]).values)
+        return parse(compose("train", ["algo=a2c", "env=gym", f"env.id={__name__}:Estimated-v0", "device=cpu"]).values)
 
     yield fail
     FAILS.clear()

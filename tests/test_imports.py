@@ -124,6 +124,7 @@ def test_nor_is_what_nobody_knows(name: str, mine: Path, monkeypatch: pytest.Mon
     own = tmp_path_factory.mktemp("own")
     (own / "helpers.py").touch()
     monkeypatch.syspath_prepend(own)
+    monkeypatch.setattr("sys.path", [path for path in sys.path if not path.startswith(str(Path(__file__).parent))])
     assert NOT_THERE[name].format(own=own) in registry.import_hint(name)
     assert "pip" not in registry.import_hint(name)
 

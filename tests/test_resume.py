@@ -205,11 +205,11 @@ class Mine(gymnasium.Env):
         return np.zeros(self.shape, np.float32), 0.0, False, False, {}
 
 
-gymnasium.register("Mine-v0", Mine)
+gymnasium.register("Resumed-v0", Mine)
 
 
 def test_an_environment_that_has_changed_is_said_before_anything_is_written(workdir, monkeypatch):
-    words = ["algo=a2c", "env=gym", f"env.id={__name__}:Mine-v0", *COMMON, "total_timesteps=200", "eval.freq=0"]
+    words = ["algo=a2c", "env=gym", f"env.id={__name__}:Resumed-v0", *COMMON, "total_timesteps=200", "eval.freq=0"]
     cfg, run = start(words, workdir / "runs")
     with pytest.raises(RlzooError, match="cut"):
         train(cfg, run, [Cut(150)])
@@ -237,9 +237,9 @@ def test_an_environment_that_has_changed_is_said_before_anything_is_written(work
             assert words in refused(lambda: resume_run(run, cfg))
             if words.startswith(("observation_space was Box(3), is Box(4)", "action_space")):  # others fit the networks
                 assert words in refused(lambda: load(run))
-    monkeypatch.delitem(gymnasium.registry, "Mine-v0")
+    monkeypatch.delitem(gymnasium.registry, "Resumed-v0")
     for act in (lambda: resume_run(run, cfg), lambda: load(run)):
-        assert f"'Mine-v0' is not known to Gymnasium: {__name__} registers " in refused(act)
+        assert f"'Resumed-v0' is not known to Gymnasium: {__name__} registers " in refused(act)
     monkeypatch.undo()
     assert resume_run(run, cfg) and run.read_info()["status"] == "finished"
     for value in ("nan", "inf"):

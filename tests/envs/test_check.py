@@ -298,16 +298,16 @@ class Emptied(Misspelt):
     ("kind", "near"), [(Goals, ""), (Misspelt, "compute_rewards"), (Inherited, ""), (Emptied, "compute_rewards")]
 )
 def test_hindsight_needs_rewards_of_other_goals(env_values, kind, near):
-    gymnasium.registry.pop("Goals-v0", None)
-    gymnasium.register("Goals-v0", kind)
-    env = env_values("gym", id=f"{__name__}:Goals-v0")
+    gymnasium.registry.pop("HalfGoals-v0", None)
+    gymnasium.register("HalfGoals-v0", kind)
+    env = env_values("gym", id=f"{__name__}:HalfGoals-v0")
     problem = only(check_env(env, declared_holds=False, use=check.Use(goals=True)))
     assert problem.key == "env.id" and f"{kind.__name__} has no compute_reward()" in problem.message
     assert near in problem.message and "test_check.py:" in problem.where and "desired_goal" in problem.hint
     assert check_env(env, declared_holds=False).problems == []
 
 
-REGISTER = "import gymnasium\n{}gymnasium.register('Mine-v0', 'gymnasium.envs.classic_control:CartPoleEnv'{})\n"
+REGISTER = "import gymnasium\n{}gymnasium.register('Namesake-v0', 'gymnasium.envs.classic_control:CartPoleEnv'{})\n"
 GUARD = 'if __name__ == "__main__":\n    '
 
 
@@ -317,10 +317,10 @@ GUARD = 'if __name__ == "__main__":\n    '
         ("yaml.py", "", "yaml", "the module yaml is /", "rename yaml.py"),
         ("random.py", "", "random", "random.py, and not random.py", "rename random.py"),
         ("time/__init__.py", "", "time", "the module time is built into Python, and not time/__init__.py", "rename "),
-        ("mine2.py", "", "./mine2.py", "./mine2.py is a file", "env.id=mine2:Mine-v0"),
-        ("mine2.py", "", "mine2.py", "mine2.py is a file", "env.id=mine2:Mine-v0"),
-        ("pkg/mine2.py", "", "pkg/mine2", "pkg/mine2 is a file", "env.id=pkg.mine2:Mine-v0"),
-        ("mine2.py", "", "../elsewhere/mine2.py", "is a file", "in its folder: env.id=mine2:Mine-v0"),
+        ("mine2.py", "", "./mine2.py", "./mine2.py is a file", "env.id=mine2:Namesake-v0"),
+        ("mine2.py", "", "mine2.py", "mine2.py is a file", "env.id=mine2:Namesake-v0"),
+        ("pkg/mine2.py", "", "pkg/mine2", "pkg/mine2 is a file", "env.id=pkg.mine2:Namesake-v0"),
+        ("mine2.py", "", "../elsewhere/mine2.py", "is a file", "in its folder: env.id=mine2:Namesake-v0"),
         ("mine2.py", REGISTER.format(GUARD, ""), "mine2", "registers nothing", "call gymnasium.register above it"),
         ("mine2.py", REGISTER.format("", ", max_episode_steps='9'"), "mine2", "max_episode_steps='9'", "env.max_steps"),
         ("mine2.py", REGISTER.format("", ", max_episode_steps=0"), "mine2", "max_episode_steps=0", "env.max_steps"),
@@ -333,8 +333,8 @@ def test_a_module_that_is_not_found_as_it_is_named(ask, tmp_path, monkeypatch, f
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(registry, "_folders", {"mine2": str(tmp_path)})
     registry.allow_imports(["mine2"])
-    problem = only(ask(id=f"{named}:Mine-v0"))
+    problem = only(ask(id=f"{named}:Namesake-v0"))
     assert problem.key == "env.id" and message in problem.message and hint in problem.hint and not problem.missing
     assert (problem.where == "mine2.py:2") == bool(text)
     if "max_episode_steps" in text:
-        assert not ask(id=f"{named}:Mine-v0", max_steps=9).problems
+        assert not ask(id=f"{named}:Namesake-v0", max_steps=9).problems

@@ -247,14 +247,14 @@ class Endless(Masked):
         return *super().step(action)[:4], endless(DOES["kind"])
 
 
-gymnasium.register("Endless-v0", Endless)
+gymnasium.register("EndlessInfo-v0", Endless)
 
 
 @pytest.mark.parametrize("kind", ["itself", "list", "inside"])
 def test_an_info_that_contains_itself_is_left_out(env_config, kind, capsys, monkeypatch):
     monkeypatch.setattr(console, "_warned", set())
     monkeypatch.setitem(DOES, "kind", kind)
-    env = make(env_config("gym", id=f"{__name__}:Endless-v0"), n_envs=1, seed=0)
+    env = make(env_config("gym", id=f"{__name__}:EndlessInfo-v0"), n_envs=1, seed=0)
     env.reset()
     for _ in range(3):
         _, _, _, (info,) = env.step(np.zeros(1, int))

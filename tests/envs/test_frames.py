@@ -178,7 +178,7 @@ class Slow(gymnasium.Env):
     metadata = {"render_modes": ["rgb_array"], "render_fps": 10}  # noqa: RUF012
 
 
-gymnasium.register("Slow-v0", Slow)
+gymnasium.register("SlowFrames-v0", Slow)
 
 
 @pytest.mark.parametrize(
@@ -186,7 +186,7 @@ gymnasium.register("Slow-v0", Slow)
     [(0, "0"), (-5, "-5"), (float("nan"), "nan"), ("fast", "'fast'"), (float("inf"), "inf"), ([30], "[30]")],
 )
 def test_a_speed_that_is_none_is_named_before_anything_is_drawn(fps, said, monkeypatch):
-    cfg = config("env=gym", f"env.id={__name__}:Slow-v0")
+    cfg = config("env=gym", f"env.id={__name__}:SlowFrames-v0")
     for fine in (10, np.float32(0.5), None):
         monkeypatch.setitem(Slow.metadata, "render_fps", fine)
         frames.require(cfg, "rgb_array", hint="")

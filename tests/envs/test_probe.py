@@ -372,7 +372,7 @@ def register(line):
 
 
 NOT_MADE = {
-    'gymnasium.register("Mine-v0", Faulty)': ("faulty registers 'Mine-v0'", "env.id=faulty:Mine-v0"),
+    'gymnasium.register("OtherName-v0", Faulty)': ("faulty registers 'OtherName-v0'", "env.id=faulty:OtherName-v0"),
     'gymnasium.register("Fualty-v0", Faulty); gymnasium.register("A-v0", Mine)': ("registers 'Fualty-v0'", "Fualty-v0"),
     "pass": ("registers nothing", 'gymnasium.register("Tried-v0", entry_point="faulty:Faulty")'),
     'gymnasium.register("Tried-v0", "faulty:Fault")  # here': ("entry_point is wrong", "did you mean 'Faulty'"),
