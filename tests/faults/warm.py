@@ -117,6 +117,9 @@ class Child:
 
 
 def _serve() -> None:
+    from rlzoo.algos import lazy_dynamo
+
+    lazy_dynamo.install()  # as a command does
     import rlzoo.cli.commands.evaluate
     import rlzoo.cli.commands.list
     import rlzoo.cli.commands.train

@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+from multiprocessing import forkserver
 from pathlib import Path
 
 import pytest
@@ -131,6 +132,7 @@ def test_what_every_job_needs_is_imported_once_by_the_server(tmp_path, monkeypat
     monkeypatch.chdir(tmp_path)
     words = ["algo=ppo", "env=CartPole", "total_timesteps=64", "algo.n_steps=32", "env.n_envs=1", "algo.batch_size=32"]
     (request,) = check_all(plan([*words, "eval.n_episodes=1", "eval.final_n_episodes=1"], multirun=False))
+    forkserver._forkserver._stop()  # the one of another test may have loaded something else
     entry = f"{toy_jobs.__name__}:{toy_jobs.train_and_say_what_is_imported.__name__}"
     (result,) = launch([Job(job_of(request), entry)], LOCAL, n_jobs=1)
     assert result.exit_code == 0, result.error
