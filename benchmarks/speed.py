@@ -225,7 +225,7 @@ def cell(side: dict[str, Any]) -> str:
 
 def circumstances_text(found: dict[str, Any]) -> str:
     versions = ", ".join(f"{name} {number}" for name, number in found["versions"].items())
-    cores = f"{found['cores']} cores"
+    cores = f"{found['cores']} cores at a load of {found['load']}"
     return (
         f"Measured {found['date']} on {found['cpu']}, {cores}: Python {found['python']}, {versions}; {found['peer']}."
     )
