@@ -10,6 +10,7 @@ import shutil
 import sqlite3
 import struct
 import time
+from collections.abc import Callable
 from contextlib import closing, suppress
 from pathlib import Path
 from typing import Any
@@ -24,7 +25,8 @@ from rlzoo.tuning import report as reports
 from rlzoo.tuning import worker
 from rlzoo.tuning.import_trials import open_source
 from rlzoo.tuning.report.data import collect
-from rlzoo.tuning.storage import tables
+from rlzoo.tuning.storage import read, tables
+from rlzoo.tuning.storage.store import refuse_other_journals
 
 FOLDER = Path("studies/s")
 FILE = FOLDER / "study.db"
@@ -202,6 +204,35 @@ def test_a_journal_removes_no_file(monkeypatch: pytest.MonkeyPatch, capsys: pyte
     assert not victim.exists()  # it would have
 
 
+def _comes_and_goes(paths: list[str]) -> None:
+    while True:
+        for path in paths:
+            Path(path).write_bytes(b"what a worker is writing")
+            Path(path).unlink()
+
+
+@pytest.mark.parametrize(
+    ("what", "file"),
+    [
+        (lambda: refuse_other_journals(FILE), "study.db-journal"),
+        (lambda: tables._stamp(FILE), "study.db-wal"),
+        (lambda: read._folders(FOLDER.parent), "journal.log"),
+    ],
+    ids=["journal", "stamp", "folders"],
+)
+def test_what_others_write_beside_a_study_may_vanish_at_any_moment(what: Callable[[], object], file: str) -> None:
+    process = multiprocessing.get_context("fork").Process(
+        target=_comes_and_goes, args=([str(FOLDER.absolute() / file)],), daemon=True
+    )
+    process.start()
+    try:
+        for _ in range(3000):
+            what()
+    finally:
+        process.kill()
+        process.join()
+
+
 @pytest.mark.parametrize("name", ["x.db", "journal.log", "study.db"])
 def test_a_file_that_is_named_is_read_as_data_too(name: str, capsys: pytest.CaptureFixture[str]) -> None:
     journal = name == "journal.log"
@@ -278,9 +309,9 @@ def test_odd_values_of_every_kind_end_in_one_line() -> None:
             new = changed(old, rng) if column.endswith("json") and rng.random() < 0.8 else rng.choice(PLAIN)
             with suppress(sqlite3.IntegrityError):
                 database.execute(f"UPDATE {table} SET {column} = ? WHERE rowid = ?", (new, row))
-        for read in (lambda: collect("s", "studies", None), lambda: open_source(str(FILE), None)):
+        for reads in (lambda: collect("s", "studies", None), lambda: open_source(str(FILE), None)):
             try:
-                read()
+                reads()
                 codes.add(0)
             except RlzooError as error:
                 codes.add(int(error.code))

@@ -157,9 +157,16 @@ def read_yaml(folder: Path) -> tuple[dict[str, Any] | None, bool]:
 def _folders(studies_dir: Path) -> list[Path]:
     """The folders of studies, the one that something happened to last at the end."""
     found = [each for each in studies_dir.iterdir() if is_study(each)] if studies_dir.is_dir() else []
-    files = (YAML, *FILES.values())
-    newest = {each: max((each / f).stat().st_mtime for f in files if (each / f).is_file()) for each in found}
+    newest = {each: max(_changed(each / name) for name in (YAML, *FILES.values())) for each in found}
     return sorted(found, key=lambda each: (newest[each], each.name))
+
+
+def _changed(path: Path) -> float:
+    """When a file was written last, in seconds; 0 if it is not there (any more)."""
+    try:
+        return path.stat().st_mtime
+    except FileNotFoundError:
+        return 0.0
 
 
 def is_study(folder: Path) -> bool:

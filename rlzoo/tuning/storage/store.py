@@ -412,8 +412,9 @@ def refuse_other_journals(path: Path) -> None:
     journal = path.with_name(f"{path.name}-journal")
     if not journal.is_file():
         return
-    with journal.open("rb") as file:
-        file.seek(max(0, journal.stat().st_size - len(JOURNAL_OF_SEVERAL)))
+    with suppress(FileNotFoundError), journal.open("rb") as file:  # one of a worker that writes is gone in a moment
+        size = file.seek(0, os.SEEK_END)
+        file.seek(max(0, size - len(JOURNAL_OF_SEVERAL)))
         if file.read() == JOURNAL_OF_SEVERAL:
             message = f"{journal} names another file, which SQLite would remove"
             raise RlzooError(message, "it was not written by Optuna: remove it", ExitCode.UNSAFE)

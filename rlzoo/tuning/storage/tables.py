@@ -114,7 +114,15 @@ def _stamp(path: Path) -> tuple[int, ...]:
     """What changes when a file is written to; first its time and size, then the sizes of what is kept beside it."""
     state = path.stat()
     beside = [_beside(path, name) for name in ("-journal", "-wal")]
-    return (state.st_mtime_ns, state.st_size, *(each.stat().st_size if each.exists() else 0 for each in beside))
+    return (state.st_mtime_ns, state.st_size, *(_size(each) for each in beside))
+
+
+def _size(path: Path) -> int:
+    """Of a file that comes and goes; 0 if it is not there."""
+    try:
+        return path.stat().st_size
+    except FileNotFoundError:
+        return 0
 
 
 def _copy_mended(path: Path, memory: sqlite3.Connection) -> None:
