@@ -41,11 +41,15 @@ THEIRS = ["--eval-freq", "-1", "--save-freq", "-1", "--num-threads", "1", "--dev
 
 @dataclass(frozen=True)
 class Row:
-    """A workload: rlzoo's words, and those of `python -m rl_zoo3.train`; the cost of one of `jobs` after two."""
+    """A workload: rlzoo's words, and those of `python -m rl_zoo3.train`; the cost of one of `jobs` after two.
+
+    One that `plays` uses the agent that both have trained first, by the row of that name.
+    """
 
     ours: tuple[str, ...]
     theirs: tuple[str, ...]
     jobs: int = 0
+    plays: str = ""
 
 
 def training(algo: str, env: str, steps: int, peer_env: str, peer_algo: str | None = None, jobs: int = 0) -> Row:
@@ -59,6 +63,11 @@ ROWS = {
     "train --help": Row(("train", "--help"), ("--help",)),
     "256 steps": training("ppo", "CartPole", 256, "CartPole-v1"),
     "a job of a sweep, 256 steps": training("ppo", "CartPole", 256, "CartPole-v1", jobs=12),
+    "evaluate, 1,000 steps": Row(
+        ("evaluate", "run=latest", "n_timesteps=1000", "device=cpu"),
+        ("--algo", "ppo", "--env", "CartPole-v1", "--no-render", "-n", "1000", *THEIRS[4:8]),
+        plays="256 steps",
+    ),
     "PPO CartPole, 100k": training("ppo", "CartPole", 100_000, "CartPole-v1"),
     "PPO LunarLander, 200k": training("ppo", "LunarLander", 200_000, "LunarLander-v3"),
     "PPO from scratch LunarLander, 200k": training("ppo_scratch", "LunarLander", 200_000, "LunarLander-v3", "ppo"),
@@ -100,7 +109,8 @@ def peer_python(given: Path | None) -> Path | None:
         try:
             subprocess.run([sys.executable, "-m", "venv", str(folder)], check=True)
             subprocess.run([*install, f"torch=={version('torch').partition('+')[0]}"], check=True)
-            subprocess.run([*install, PEER, "gymnasium[box2d]", "ale-py"], check=True)
+            # its enjoy imports requests, which it does not ask for
+            subprocess.run([*install, PEER, "gymnasium[box2d]", "ale-py", "requests"], check=True)
         except subprocess.CalledProcessError as error:
             print(f"{PEER} cannot be installed ({error}); measuring rlzoo alone")
             return None
@@ -111,19 +121,25 @@ def measure(row: Row, peer: Path | None, repeats: int) -> dict[str, Any]:
     """CPU and wall seconds of both sides, in turn."""
     times: dict[str, list[tuple[float, float]]] = {"rlzoo": [], "peer": []}
     with tempfile.TemporaryDirectory() as folder:
-        theirs = [str(peer), "-m", "rl_zoo3.train", *row.theirs]
-        if row.theirs != ("--help",):
-            theirs += ["-f", f"{folder}/logs"]
+        if row.plays:
+            seconds([*OURS, *ROWS[row.plays].ours], folder)
+            if peer is not None:
+                seconds(peer_command(peer, ROWS[row.plays], folder), folder)
         for _ in range(repeats):
             times["rlzoo"].append(cost(row, folder))
             if peer is not None:
-                times["peer"].append(seconds(theirs, folder))
+                times["peer"].append(seconds(peer_command(peer, row, folder), folder))
     found: dict[str, Any] = {side: summary(values) for side, values in times.items() if values}
     if peer is not None:
         ratios = [b[0] / a[0] for a, b in zip(times["rlzoo"], times["peer"], strict=True)]
         found["ratio"] = found["peer"]["cpu"] / found["rlzoo"]["cpu"]
         found["ratio_range"] = [min(ratios), max(ratios)]
     return found
+
+
+def peer_command(peer: Path, row: Row, folder: str) -> list[str]:
+    logs = [] if row.theirs == ("--help",) else ["-f", f"{folder}/logs"]
+    return [str(peer), "-m", f"rl_zoo3.{'enjoy' if row.plays else 'train'}", *row.theirs, *logs]
 
 
 def cost(row: Row, folder: str) -> tuple[float, float]:
