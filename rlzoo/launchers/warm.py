@@ -1,6 +1,7 @@
 """Imported once by the fork server of `launcher=local`: what jobs need is loaded there, not in each of them."""
 
 import contextlib
+import dataclasses
 import gc
 import importlib
 import os
@@ -27,7 +28,9 @@ MODULES = (
     "rlzoo.loggers.tensorboard",
     "rlzoo.runs.info",
     "rlzoo.runs.lock",
+    "filelock",
     "gymnasium.envs.classic_control",
+    "netrc",
     "numpy.ma",
     "safetensors.numpy",
     "sb3_contrib",
@@ -41,10 +44,12 @@ if any("multiprocessing.forkserver" in word for word in sys.orig_argv):
     for name in MODULES:
         with contextlib.suppress(ImportError):
             importlib.import_module(name)
-    from rlzoo.config import records
+    from rlzoo.config import parse, records
+    from rlzoo.config.schema import TrainConfig
     from rlzoo.runs.info import versions
 
     versions()
+    parse.check(TrainConfig, {field.name: {} for field in dataclasses.fields(TrainConfig)})
     for kind in (records.Config, records.Info, records.Moment, list[records.Result]):
         records.problem(kind, None)  # builds what checks files of this kind
     gc.collect()

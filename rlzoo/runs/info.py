@@ -136,13 +136,15 @@ class _Git(NamedTuple):
 
 def _git() -> _Git | None:
     """How git is asked; None where the current folder is in no repository, or in one whose files lie elsewhere."""
+    here = Path.cwd().resolve()
+    home = next((folder for folder in (here, *here.parents) if (folder / ".git").exists()), None)
+    if home is None:  # two processes less for every run
+        return None
     with outside_the_folder():
         environment = {**os.environ, "GIT_NO_LAZY_FETCH": "1", "GIT_TERMINAL_PROMPT": "0"}
     command = ("git", "--no-optional-locks", *(word for setting in GIT_SETTINGS for word in ("-c", setting)))
     top = _output(*command, "rev-parse", "--show-toplevel", env=environment)
     settings = _output(*command, "config", "--list", "--show-scope", "-z", env=environment)
-    here = Path.cwd().resolve()
-    home = next((folder for folder in (here, *here.parents) if (folder / ".git").exists()), None)
     if top is None or settings is None or home != Path(top).resolve():
         return None
     parts = settings.split("\0")

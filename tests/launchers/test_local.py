@@ -136,5 +136,4 @@ def test_what_every_job_needs_is_imported_once_by_the_server(tmp_path, monkeypat
     entry = f"{toy_jobs.__name__}:{toy_jobs.train_and_say_what_is_imported.__name__}"
     (result,) = launch([Job(job_of(request), entry)], LOCAL, n_jobs=1)
     assert result.exit_code == 0, result.error
-    late = {"torch.profiler._cupti_monitor"}  # asks for a GPU
-    assert set(result.result["new"]) <= late
+    assert set(result.result["new"]) <= {"torch.profiler._cupti_monitor"}  # asks for a GPU
