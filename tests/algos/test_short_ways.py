@@ -5,9 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-from sb3_contrib import QRDQN
-from stable_baselines3 import A2C, DQN, PPO
+from sb3_contrib import QRDQN, RecurrentPPO
+from stable_baselines3 import A2C, DQN, PPO, SAC, TD3
 from stable_baselines3.common.vec_env import DummyVecEnv
+from stable_baselines3.dqn.policies import DQNPolicy
 
 from rlzoo.algos.sb3.adapter import SB3Algorithm
 from rlzoo.algos.sb3.fast_policy import is_plain, short_ways
@@ -79,20 +80,50 @@ def test_what_is_not_a_number_is_said_as_by_the_library() -> None:
             policy(torch.zeros(1, 4))
 
 
-@pytest.mark.parametrize(("cls", "name"), [(DQN, "dqn"), (QRDQN, "qrdqn")])
-def test_a_training_off_policy_is_that_of_the_library(cls, name: str, monkeypatch) -> None:
+@pytest.mark.parametrize(
+    ("cls", "name"), [(DQN, "dqn"), (QRDQN, "qrdqn"), (SAC, "sac"), (TD3, "td3"), (RecurrentPPO, "ppo_lstm")]
+)
+def test_a_training_of_every_other_kind_is_that_of_the_library(cls, name: str, monkeypatch) -> None:
+    discrete, on_policy = name in ("dqn", "qrdqn"), name == "ppo_lstm"
+
     def model():
-        env = DummyVecEnv([lambda: make_raw("CartPole-v1")] * 2)
-        return cls("MlpPolicy", env, seed=0, device="cpu", learning_starts=50, train_freq=4, exploration_fraction=0.3)
+        env = DummyVecEnv([lambda: make_raw("CartPole-v1" if discrete else "Pendulum-v1")] * 2)
+        others = {"exploration_fraction": 0.3, "tau": 0.5, "target_update_interval": 20} if discrete else {}
+        others |= {"n_steps": 32} if on_policy else {"learning_starts": 50, "train_freq": 4}
+        return cls("MlpLstmPolicy" if on_policy else "MlpPolicy", env, seed=0, device="cpu", **others)
 
     plain = model()
-    plain.learn(400)
+    plain.learn(200)
     quick = model()
     policy, asked = quick.policy, []
     original = type(policy).predict
     monkeypatch.setattr(type(policy), "predict", lambda *arguments: asked.append(1) or original(*arguments))
-    SB3Algorithm(quick, find_spec(name)).learn(400)
-    assert not asked
-    assert "predict" not in vars(policy)
+    SB3Algorithm(quick, find_spec(name)).learn(200)
+    assert not (asked and discrete)
+    assert not {"parameters", "predict", "forward"} & {name for part in policy.modules() for name in vars(part)}
     expected, found = plain.policy.state_dict(), policy.state_dict()
     assert all(torch.equal(expected[key], found[key]) for key in expected)
+
+
+def test_what_a_part_of_a_policy_answers_is_its_own() -> None:
+    env = DummyVecEnv([lambda: make_raw("CartPole-v1")])
+    policy = QRDQN("MlpPolicy", env, seed=0, device="cpu").policy
+    parts = [policy, *policy.children()]
+    expected = [[list(part.parameters(recurse)) for recurse in (True, False)] for part in parts]
+    batch = torch.as_tensor(np.random.default_rng(0).normal(size=(5, 4)))
+    quantiles = policy.quantile_net_target(batch)
+    with short_ways(policy):
+        for part, known in zip(parts, expected, strict=True):
+            for recurse, wanted in zip((True, False), known, strict=True):
+                assert [id(each) for each in part.parameters(recurse)] == [id(each) for each in wanted]
+        assert torch.equal(policy.quantile_net_target(batch), quantiles)
+
+
+class Other(DQNPolicy):
+    """Somebody's own, whose weights may come and go."""
+
+
+def test_policies_of_others_are_left_alone() -> None:
+    model = DQN(Other, DummyVecEnv([lambda: make_raw("CartPole-v1")]), device="cpu")
+    with short_ways(model.policy):
+        assert "parameters" not in vars(model.policy)

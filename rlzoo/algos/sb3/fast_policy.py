@@ -46,20 +46,38 @@ HALF_LOG_TWO_PI = math.log(math.sqrt(2 * math.pi))
 
 @contextmanager
 def short_ways(policy: BasePolicy) -> Iterator[None]:
-    """Inside, the policy's methods that a training calls take the short way, where there is one."""
+    """Inside, the methods of the policy and of its parts that a training calls take the short way, if there is one."""
     ways = _ways(policy)
-    vars(policy).update(ways)
+    for module, methods in ways.items():
+        vars(module).update(methods)
     try:
         yield
     finally:
-        for name in ways:
-            delattr(policy, name)  # the class has its own
+        for module, methods in ways.items():
+            for name in methods:
+                delattr(module, name)  # the class has its own
 
 
-def _ways(policy: Any) -> dict[str, Callable[..., Any]]:
-    """What does as the policy's methods of these names, with its weights of then; none where only those can."""
-    act = None if isinstance(policy, ActorCriticPolicy) else greedy(policy)
-    return _actor_critic_ways(policy) if act is None else {"predict": _predict(policy, act)}
+def _ways(policy: Any) -> dict[nn.Module, dict[str, Callable[..., Any]]]:
+    """What does as the methods of these names, with the policy's weights of then; none where only those can."""
+    if not type(policy).__module__.startswith(("stable_baselines3.", "sb3_contrib.")) or is_hooked(policy):
+        return {}
+    ways: dict[nn.Module, dict[str, Callable[..., Any]]]
+    ways = {module: {"parameters": _parameters(module)} for module in (policy, *policy.children())}
+    if isinstance(policy, ActorCriticPolicy):
+        ways[policy] |= _actor_critic_ways(policy)
+    elif act := greedy(policy):
+        ways[policy]["predict"] = _predict(policy, act)
+        for net in policy.children():  # the target's too
+            if values := _q_values(net):
+                ways[net]["forward"] = values
+    return ways
+
+
+def _parameters(module: nn.Module) -> Callable[..., Iterator[nn.Parameter]]:
+    """Those of then, which the library looks for anew in every update, to clip gradients or to move a target."""
+    every = {recurse: tuple(module.parameters(recurse)) for recurse in (True, False)}
+    return lambda recurse=True: iter(every[recurse])
 
 
 def _predict(policy: Any, act: Act) -> Callable[..., tuple[np.ndarray, Any]]:
@@ -214,7 +232,7 @@ def greedy(policy: BasePolicy) -> Act | None:
         return _actor_critic(policy)
     if type(policy) is DQNPolicy:
         return _q_network(policy)
-    if type(policy).__name__ == "QRDQNPolicy":
+    if type(policy).__module__ == "sb3_contrib.qrdqn.policies":
         return _quantile_network(policy)
     return None
 
@@ -255,23 +273,32 @@ def _actor_critic(policy: Any) -> Act | None:
 
 
 def _q_network(policy: Any) -> Act | None:
-    q_net = policy.q_net
-    if type(q_net) is not QNetwork or type(q_net.features_extractor) is not FlattenExtractor:
+    values = _q_values(policy.q_net)
+    if values is None:
         return None
-    outputs = _outputs(policy, network(q_net.q_net))
+    outputs = _outputs(policy, values)
     return lambda observations: outputs(observations).argmax(axis=1)
 
 
 def _quantile_network(policy: Any) -> Act | None:
-    from sb3_contrib.qrdqn.policies import QRDQNPolicy, QuantileNetwork
-
-    net = policy.quantile_net
-    is_own = type(policy) is QRDQNPolicy and type(net) is QuantileNetwork
-    if not is_own or type(net.features_extractor) is not FlattenExtractor:
+    quantiles = _q_values(policy.quantile_net)
+    if quantiles is None:
         return None
-    quantiles, shape = network(net.quantile_net), (-1, net.n_quantiles, int(policy.action_space.n))
-    outputs = _outputs(policy, lambda observations: quantiles(observations).view(shape).mean(dim=1))
+    outputs = _outputs(policy, lambda observations: quantiles(observations).mean(dim=1))
     return lambda observations: outputs(observations).argmax(axis=1)
+
+
+def _q_values(net: Any) -> Network | None:
+    """What does as `forward` of a network of DQN or QR-DQN, None where only that can."""
+    if type(net) is QNetwork and type(net.features_extractor) is FlattenExtractor:
+        values = network(net.q_net)
+        return lambda observations: values(observations.float())
+    from sb3_contrib.qrdqn.policies import QuantileNetwork
+
+    if type(net) is QuantileNetwork and type(net.features_extractor) is FlattenExtractor:
+        quantiles, shape = network(net.quantile_net), (-1, net.n_quantiles, int(net.action_space.n))
+        return lambda observations: quantiles(observations.float()).view(shape)
+    return None
 
 
 def _outputs(policy: Any, net: Network) -> Callable[[np.ndarray], np.ndarray]:
