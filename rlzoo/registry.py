@@ -26,6 +26,9 @@ SAFE_PATH = "PYTHONSAFEPATH"
 SEARCHED = ("PATH", "LD_LIBRARY_PATH")
 """Where programs and libraries are looked for; an empty entry is the current folder, and OpenCV leaves one."""
 
+OWN_LOGGERS = ("csv", "monitor", "tensorboard")
+"""Loggers that write into the run's folder only."""
+
 KNOWN_PACKAGES = frozenset("ale_py gymnasium gymnasium_robotics minigrid panda_gym vizdoom".split())
 """Packages of environments that are known: where they are installed, a run may name them."""
 
@@ -42,6 +45,8 @@ INSTALLED_AS = {
 """Modules that environments need, and what brings them: of a name that nobody knows, anybody may have made a package.
 """
 
+_OF_PLACES = frozenset(":/\\")
+"""Characters of module:Class and of paths."""
 _folders: dict[str, str] = {}
 """Each top-level module that may be found, and the folder that it may lie in."""
 
@@ -131,6 +136,40 @@ def modules_named(values: Mapping[str, Any]) -> list[str]:
     unknown = [str(name) for name in references if name and str(name).partition(".")[0] not in KNOWN_PACKAGES]
     classes = [str(algo.get("name")), *(map(str, wrappers) if isinstance(wrappers, Mapping) else ())]
     return [*unknown, *(name for name in classes if ":" in name)]
+
+
+def places_named(values: Mapping[str, Any]) -> list[str]:
+    """Keys of an environment's keywords with a text that names a file or a module.
+
+    An environment opens the files that it is told to: a model in which more are named, or settings that name a program.
+    A mere word names one if there is something of that name in the current folder.
+    """
+    env = values.get("env")
+    kwargs = env.get("kwargs") if isinstance(env, Mapping) else None
+    return [
+        f"env.kwargs.{key}"
+        for key, value in (kwargs.items() if isinstance(kwargs, Mapping) else ())
+        if _names_place(value)
+    ]
+
+
+def _names_place(value: Any) -> bool:
+    return any(
+        text.startswith((".", "~")) or _OF_PLACES.intersection(text) or os.path.lexists(text)
+        for text in leaves(value)
+        if isinstance(text, str)
+    )
+
+
+def leaves(value: Any) -> Iterator[Any]:
+    """Keys and values that hold no others."""
+    if isinstance(value, Mapping):
+        yield from leaves([*value, *value.values()])
+    elif isinstance(value, list | tuple):
+        for child in value:
+            yield from leaves(child)
+    else:
+        yield value
 
 
 def allow_imports(references: Iterable[str]) -> None:

@@ -7,17 +7,18 @@ from pathlib import Path
 import pytest
 
 from rlzoo.errors import ExitCode, RlzooError
-from rlzoo.runs.trust import excessive, naming, require_trusted
+from rlzoo.registry import places_named
+from rlzoo.runs.trust import excessive, require_trusted
 from rlzoo.untrusted import signature
 from tests.results import make_run
 
 
 def test_a_word_that_is_a_file_of_the_current_folder_names_it(workdir: Path) -> None:
     kwargs = {"model": "evil", "parts": [{"deep": "world.xml"}], "map_name": "4x4", "render_mode": "human", "n": 3}
-    assert naming({"env": {"kwargs": kwargs}}) == []
+    assert places_named({"env": {"kwargs": kwargs}}) == []
     (workdir / "evil").mkdir()
     (workdir / "world.xml").symlink_to("/nowhere")
-    assert naming({"env": {"kwargs": kwargs}}) == ["env.kwargs.model", "env.kwargs.parts"]
+    assert places_named({"env": {"kwargs": kwargs}}) == ["env.kwargs.model", "env.kwargs.parts"]
 
 
 def test_a_number_that_keeps_one_step_busy_needs_trust(tmp_path: Path) -> None:

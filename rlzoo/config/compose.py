@@ -82,20 +82,23 @@ def compose(command: str, words: Sequence[str]) -> Composition:
     """
     parsed, problems = overrides.parse(words)
     parsed = [_named(word) for word in parsed]
+    typed = parsed
     parsed, notices, env_problems = _known_env(parsed)
     problems += env_problems
     groups, values, tuned, group_problems = _sort_words(parsed)
     problems += group_problems
     if command != "tune" and groups.pop("search_space", ""):
         problems.append(Problem("search_space", "is searched by rlzoo tune", "", str(COMMAND_LINE)))
-    entries, choices = _defaults(command, groups, problems)
+    entries, choices, parents = _defaults(command, groups, problems)
     tuned_name, tuned_problems = _tuned_file(tuned, choices)
     problems += tuned_problems
 
     tree = Tree()
     applied: list[str] = []
     unread: list[str] = []
-    for config_path, package in _insert_tuned(entries, tuned, tuned_name, choices):
+    taking_part = _insert_tuned(entries, tuned, tuned_name, choices)
+    unasked = _unasked([path for path, _ in taking_part], typed, choices.get("env"), parents)
+    for config_path, package in taking_part:
         file = _file_at(config_path)
         try:
             content = file.read()
@@ -109,10 +112,10 @@ def compose(command: str, words: Sequence[str]) -> Composition:
             applied.append(short_path(content.path))
         if file.shadows:
             notices.append(f"{short_path(content.path)} is used instead of the shipped {config_path}")
-            if refused := _named_by_shadow(content, package):
-                problems += refused
-                unread.append(package)
-                continue
+        if config_path in unasked and (refused := _named_unasked(content, package, shadows=file.shadows)):
+            problems += refused
+            unread.append(package)
+            continue
         tree.merge_file(content, tuple(package.split(".")) if package else (), file.shipped)
     for word in values:
         problems += _apply(tree, word)
@@ -309,14 +312,45 @@ def _known_env(parsed: Sequence[Word]) -> tuple[list[Word], list[str], list[Prob
     return [*below, *named], notices, problems
 
 
-def _named_by_shadow(file: YamlFile, package: str) -> list[Problem]:
-    """Modules that a file names whose place was asked for, but not the file itself."""
-    named = registry.modules_named({package: file.values} if package else file.values)
+def _unasked(
+    taking_part: Sequence[str], typed: Sequence[Word], env: str | None, parents: Mapping[str, str | None]
+) -> set[str]:
+    """The files of the user's folder that take part without having been asked for by their own names.
+
+    Such are one that stands in the place of a shipped file, what its defaults list brings, and one that is found by an
+    id of somebody else's. What is asked for may bring others.
+    """
+    found = {path: file for path in taking_part if not (file := _file_at(path)).shipped}
+    shadows = {path for path in found if found[path].shadows}
+    names = {f"{word.key}/{value}" for word in typed for value in _choices(word)}
+    ids = [str(word.value) for word in typed if word.key == "env"]
+    by_id = {path for path in found if path == f"env/{env}" and path not in names and ids}
+    is_theirs = any(map(env_names.is_known, ids)) if by_id else False
+    asked = (names if is_theirs else names | by_id).intersection(found) - shadows
+    for _ in found:  # what brings others stands before or behind them
+        asked |= {child for child in found if parents.get(child) in asked and child not in shadows}
+    return set(found) - asked if shadows else by_id - asked
+
+
+def _choices(word: Word) -> list[str]:
+    """What a word chooses of its group."""
+    return [str(value) for value in (word.value if isinstance(word.value, list) else [word.value])]
+
+
+def _named_unasked(file: YamlFile, package: str, *, shadows: bool) -> list[Problem]:
+    """Modules, places, hosts and accounts that a file names which was not asked for by its name."""
+    values = {package: file.values} if package else file.values
+    loggers = values.get("logger")
+    named = [*registry.modules_named(values), *registry.places_named(values)]
+    named += [
+        f"logger.{name}" for name in (loggers if isinstance(loggers, dict) else ()) if name not in registry.OWN_LOGGERS
+    ]
+    named += [key for key in ("launcher", "runs_dir", "init_from") if values.get(key)]
     if not named:
         return []
-    message = f"takes the place of a shipped file and names {', '.join(named)}"
-    hint = "a file that brings modules has a name of its own, by which it is asked for"
-    return [Problem(package, message, hint, short_path(file.path))]
+    what = "takes the place of a shipped file" if shadows else "was not asked for by its name"
+    hint = "a file that brings modules, places or accounts has a name of its own, by which it is asked for"
+    return [Problem(package, f"{what} and names {', '.join(named)}", hint, short_path(file.path))]
 
 
 def _sort_words(parsed: Sequence[Word]) -> tuple[dict[str, str], list[Word], str, list[Problem]]:
@@ -370,7 +404,7 @@ def _check_choice(word: Word) -> list[Problem]:
 
 def _defaults(
     command: str, groups: dict[str, str], problems: list[Problem]
-) -> tuple[list[tuple[str, str]], dict[str, Any]]:
+) -> tuple[list[tuple[str, str]], dict[str, Any], dict[str, str | None]]:
     """The files of the defaults list as (config path, package). A choice with a problem is left at its default."""
     from rlzoo.config.hydra_config import defaults_list
 

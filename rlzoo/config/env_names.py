@@ -86,6 +86,11 @@ def package_of(env_id: str) -> str | None:
     return next((module for pattern, module, _ in ELSEWHERE if pattern.match(env_id)), None)
 
 
+def is_known(env_id: str) -> bool:
+    """Whether an id means something apart from the user's files: one of rlzoo's, Gymnasium's or a known package's."""
+    return bool(short_name(env_id) or package_of(env_id)) or _is_registered(env_id)
+
+
 def resolve(typed: str, kwargs: Mapping[str, Any], *, imports: bool = False) -> Choice | Problem | None:
     """What `env=` means: a name of a file, an id of today or older, in any case of letters, or any registered id.
 

@@ -71,23 +71,26 @@ class RlzooSearchPath(SearchPathPlugin):
         search_path.prepend("rlzoo", "rlzoo://conf")
 
 
-def defaults_list(command: str, group_words: list[str]) -> tuple[list[tuple[str, str]], dict[str, Any]]:
+def defaults_list(
+    command: str, group_words: list[str]
+) -> tuple[list[tuple[str, str]], dict[str, Any], dict[str, str | None]]:
     """Resolve a command's defaults list with the chosen groups.
 
     Returns:
-        The files in the order they are merged, each as (config path, package), and the choice made in each group.
+        The files in the order they are merged, each as (config path, package), the choice made in each group, and the
+        file in whose defaults list each is.
 
     Raises:
         RlzooError: if a defaults list names what does not exist.
     """
-    entries, choices = _resolve(command, tuple(group_words), files.fingerprint())
-    return list(entries), dict(choices)
+    entries, choices, parents = _resolve(command, tuple(group_words), files.fingerprint())
+    return list(entries), dict(choices), dict(parents)
 
 
 @lru_cache(maxsize=1024)
 def _resolve(
     command: str, group_words: tuple[str, ...], _files: Hashable
-) -> tuple[list[tuple[str, str]], dict[str, Any]]:
+) -> tuple[list[tuple[str, str]], dict[str, Any], dict[str, str | None]]:
     """As above. Most of the time of a composition is spent here, and the jobs of a sweep differ in values only."""
     from hydra.errors import HydraException
 
@@ -103,7 +106,8 @@ def _resolve(
         for entry in result.defaults
         if entry.config_path is not None and not entry.config_path.startswith(("hydra/", "_dummy_"))
     ]
-    return entries, dict(result.overrides.known_choices)
+    parents = {entry.config_path: entry.parent for entry in result.defaults if entry.config_path is not None}
+    return entries, dict(result.overrides.known_choices), parents
 
 
 @lru_cache(maxsize=1)

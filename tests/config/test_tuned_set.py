@@ -135,3 +135,87 @@ def test_a_file_in_the_place_of_a_shipped_one_names_no_modules(place, capsys):
     said = capsys.readouterr().err
     assert "1 problem" in said and "takes the place of a shipped file and names planted_by_a_shadow" in said
     assert place in said and not Path("canary").exists()
+
+
+MODULE = "defaults: [gym, _self_]\nid: CartPole-v1\nimports: [planted_by_a_shadow]\n"
+OVERRIDE = "defaults: [override /{group}: mine, _self_]\n"
+EXPERIMENT = "conf/experiment/unit4_cartpole.yaml"
+UNASKED = {
+    "base_of_an_env": ({"conf/env/CartPole.yaml": MODULE.replace("gym", "mine"), "conf/env/mine.yaml": MODULE}, ""),
+    "base_alone": (
+        {"conf/env/CartPole.yaml": "defaults: [mine, _self_]\nid: CartPole-v1\n", "conf/env/mine.yaml": MODULE},
+        "env=CartPole",
+    ),
+    "env_of_an_experiment": (
+        {EXPERIMENT: OVERRIDE.format(group="env"), "conf/env/mine.yaml": MODULE},
+        "experiment=unit4_cartpole",
+    ),
+    "base_of_an_experiment": (
+        {
+            EXPERIMENT: "defaults: [mine, _self_]\n",
+            "conf/experiment/mine.yaml": "env: {imports: [planted_by_a_shadow]}\n",
+        },
+        "experiment=unit4_cartpole",
+    ),
+    "an_id_of_others": ({"conf/env/mine.yaml": MODULE.replace("CartPole-v1", "MountainCar-v7")}, "env=MountainCar-v7"),
+    "an_id_of_a_package": (
+        {"conf/env/mine.yaml": MODULE.replace("CartPole-v1", "PandaPush-v3")},
+        "env=PandaPush-v3",
+    ),
+    "tracker": ({"conf/logger/tensorboard.yaml": "mlflow: {tracking_uri: 'http://127.0.0.1:9'}\n"}, ""),
+    "account": ({"conf/logger/wandb.yaml": "wandb: {entity: planted_by_a_shadow}\n"}, "logger=wandb"),
+    "tracker_of_an_experiment": (
+        {EXPERIMENT: OVERRIDE.format(group="logger"), "conf/logger/mine.yaml": "wandb: {entity: x}\n"},
+        "experiment=unit4_cartpole",
+    ),
+    "commands": (
+        {EXPERIMENT: "launcher: {name: submitit_slurm, setup: [touch canary]}\n"},
+        "experiment=unit4_cartpole",
+    ),
+    "place": ({EXPERIMENT: "runs_dir: /elsewhere\n"}, "experiment=unit4_cartpole"),
+    "weights": ({EXPERIMENT: "init_from: theirs.zip\n"}, "experiment=unit4_cartpole"),
+    "file": ({"conf/env/Ant.yaml": "defaults: [gym, _self_]\nid: Ant-v5\nkwargs: {xml_file: ./a.xml}\n"}, "env=Ant"),
+}
+
+
+@pytest.mark.parametrize("name", UNASKED)
+def test_what_was_not_asked_for_by_its_name_names_nothing(name, monkeypatch):
+    planted, word = UNASKED[name]
+    if name == "an_id_of_others":
+        import gymnasium
+
+        monkeypatch.setitem(gymnasium.registry, "MountainCar-v7", gymnasium.registry["MountainCar-v0"])
+    for place, text in planted.items():
+        write(text, place)
+    found = compose("train", ["algo=ppo", *word.split()])
+    said = [str(problem) for problem in found.problems]
+    assert [line for line in said if "and names " in line], said
+    assert "planted_by_a_shadow" not in str(found.values) and "127.0.0.1" not in str(found.values)
+
+
+ASKED = {
+    "own_env": ({"conf/env/mine.yaml": MODULE}, "env=mine"),
+    "own_base": ({"conf/env/mine.yaml": "defaults: [base, _self_]\n", "conf/env/base.yaml": MODULE}, "env=mine"),
+    "own_id": ({"conf/env/mine.yaml": MODULE.replace("CartPole-v1", "MyOwn-v0")}, "env=MyOwn-v0"),
+    "own_experiment": (
+        {"conf/experiment/own.yaml": OVERRIDE.format(group="env"), "conf/env/mine.yaml": MODULE},
+        "experiment=own",
+    ),
+    "beside_a_shadow": (
+        {
+            "conf/env/mine.yaml": "defaults: [base, _self_]\n",
+            "conf/env/base.yaml": MODULE,
+            "conf/logger/tensorboard.yaml": "tensorboard: {flush_seconds: 1}\n",
+        },
+        "env=mine",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", ASKED)
+def test_what_was_asked_for_by_its_name_may_bring_others(name):
+    planted, word = ASKED[name]
+    for place, text in planted.items():
+        write(text, place)
+    found = compose("train", ["algo=ppo", word])
+    assert found.problems == () and found.values["env"]["imports"] == ["planted_by_a_shadow"]
