@@ -5,29 +5,18 @@ import dataclasses
 import gc
 import importlib
 import os
+import pkgutil
 import sys
+from collections.abc import Iterator
 
 from rlzoo.algos import lazy_dynamo
 
-MODULES = (
-    "rlzoo.training.train",
-    "rlzoo.training.callbacks",
-    "rlzoo.training.request",
-    "rlzoo.algos.create",
-    "rlzoo.algos.sb3.adapter",
-    "rlzoo.envs.monitor",
-    "rlzoo.envs.random_play",
-    "rlzoo.envs.snapshot.replay",
-    "rlzoo.envs.vector.in_process",
-    "rlzoo.envs.vector.nan_guard",
-    "rlzoo.envs.vector.restarts",
-    "rlzoo.envs.vector.watchdog",
-    "rlzoo.evaluation.agent",
-    "rlzoo.evaluation.selection",
-    "rlzoo.loggers.csv",
-    "rlzoo.loggers.tensorboard",
-    "rlzoo.runs.info",
-    "rlzoo.runs.lock",
+FOLDERS = (
+    *("algos", "algos.sb3", "envs", "envs.snapshot", "envs.vector", "evaluation", "loggers", "runs", "training"),
+    "training.callbacks",
+)
+"""Of rlzoo: every file in them, as a training imports most only once it needs them."""
+LIBRARIES = (
     "filelock",
     "gymnasium.envs.classic_control",
     "netrc",
@@ -38,10 +27,19 @@ MODULES = (
     "torch.utils.tensorboard",
 )
 
+
+def modules() -> Iterator[str]:
+    """The names of all modules to import."""
+    for folder in FOLDERS:
+        package = importlib.import_module(f"rlzoo.{folder}")
+        yield from (found.name for found in pkgutil.iter_modules(package.__path__, f"{package.__name__}."))
+    yield from LIBRARIES
+
+
 if any("multiprocessing.forkserver" in word for word in sys.orig_argv):
     os.setpgid(0, 0)  # a signal to the sweep's process group must not take the server from under its jobs
     lazy_dynamo.install()
-    for name in MODULES:
+    for name in modules():
         with contextlib.suppress(ImportError):
             importlib.import_module(name)
     from rlzoo.config import parse, records

@@ -6,6 +6,7 @@ process can be killed, signalled and waited for; everything it prints is in `chi
 
 from __future__ import annotations
 
+import importlib
 import json
 import os
 import signal
@@ -124,22 +125,11 @@ def _serve() -> None:
     import rlzoo.cli.commands.list
     import rlzoo.cli.commands.train
     import rlzoo.cli.main
-    import rlzoo.loggers.tensorboard
-    import rlzoo.training.resume
-    import rlzoo.training.train
-    from rlzoo.launchers.warm import MODULES
+    import rlzoo.training.request
+    from rlzoo.launchers.warm import modules
 
-    for name in (
-        *MODULES,
-        "rlzoo.evaluation.agent",
-        "rlzoo.algos.create",
-        "rlzoo.training.callbacks",
-        "rlzoo.envs",
-        "rlzoo.loggers",
-    ):
-        __import__(name)
-    for name in ("tensorboard.summary.writer.event_file_writer", "safetensors.numpy"):
-        __import__(name)
+    for name in modules():
+        importlib.import_module(name)
     rlzoo.training.request.check_all(rlzoo.training.request.plan(["algo=ppo", "env=CartPole"], multirun=False))
     for line in sys.stdin:
         request = json.loads(line)
