@@ -14,6 +14,7 @@ from rlzoo.algos.specs import ALGOS
 from rlzoo.cli.command import schemas
 from rlzoo.config.compose import compose, override
 from rlzoo.config.parse import check
+from rlzoo.config.records import Info
 from rlzoo.training.preflight import find_problems
 from rlzoo.tuning.request import find as find_tuning
 
@@ -67,6 +68,12 @@ def test_a_curve_is_what_its_row_says(name):
         assert len(points) >= 5 and timesteps == sorted(set(timesteps))
         assert all(math.isfinite(value) for _, value in points)
     assert build.is_drawn_from(build.PAGES / f"{name}.png", path), "run `make docs`: the curve is of older numbers"
+
+
+def test_every_key_of_info_json_is_explained():
+    table = (ROOT / "docs" / "runs.md").read_text().partition("\n### info.json\n")[2].partition("\n## ")[0]
+    keys = " ".join(re.findall(r"^\| (`.+?) \|", table, re.MULTILINE))
+    assert sorted(re.findall(r"`(\w+)`", keys)) == sorted(Info.__annotations__)
 
 
 def test_pictures_are_of_curves_that_there_are():

@@ -2,12 +2,14 @@
 
 `space_verdicts.json` says what is refused. The default suite compares the rules with it; `make test-slow` asks
 Stable-Baselines3, sb3-contrib and our own algorithms, by training a little on every kind, and compares that with it.
-After a change of the kinds or of the libraries: `python -m tests.algos.test_space_rules` writes it anew.
+After a change of the kinds or of the libraries: `python -m tests.algos.test_space_rules` writes it anew. Names behind
+it, of a new algorithm say, ask only these.
 """
 
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Iterator, Mapping
 from functools import cache
 from pathlib import Path
@@ -44,7 +46,13 @@ def questions(algo: str) -> Iterator[tuple[str, tuple[str, str, str, Mapping[str
 @cache
 def refused(algo: str) -> list[str]:
     """By name what the table says that an algorithm does not take."""
-    return next(kinds for algos, kinds in json.loads(VERDICTS.read_text()).items() if algo in algos.split())
+    assert algo in known(), f"run `python -m tests.algos.test_space_rules {algo}`"
+    return known()[algo]
+
+
+def known() -> dict[str, list[str]]:
+    """The table by algorithm."""
+    return {algo: kinds for algos, kinds in json.loads(VERDICTS.read_text()).items() for algo in algos.split()}
 
 
 @pytest.mark.parametrize("algo", ASKED)
@@ -68,15 +76,17 @@ def test_flattening_is_a_way_out() -> None:
     assert {name: text for name, text in failed.items() if text} == {}
 
 
-def write() -> None:
-    """Ask all of them, and write the table: algorithms that fail on the same kinds, and these."""
+def write(*names: str) -> None:
+    """Ask these or all of them, and write the table: algorithms that fail on the same kinds, and these."""
     groups: dict[tuple[str, ...], list[str]] = {}
+    before = known() if names else {}
     for algo in ASKED:
-        fails = tuple(name for name, asked in questions(algo) if failure(*asked))
-        groups.setdefault(fails, []).append(algo)
+        is_asked = algo in names or algo not in before
+        fails = [name for name, asked in questions(algo) if failure(*asked)] if is_asked else before[algo]
+        groups.setdefault(tuple(fails), []).append(algo)
     rows = [f"{json.dumps(' '.join(algos))}: {json.dumps(fails)}" for fails, algos in groups.items()]
     VERDICTS.write_text("{\n" + ",\n".join(rows) + "\n}\n")
 
 
 if __name__ == "__main__":
-    write()
+    write(*sys.argv[1:])
