@@ -250,7 +250,7 @@ def _stored() -> frozenset[str]:
 
 _COLOUR = r"(\x1b\[[0-9;:]{0,40}m)"
 _PROSE = r"(?:[^\W_]|(?<=[^\W_])_(?=[^\W_])|[ ,;()'%/+=±°-]|:(?= |$)|\.(?![^\W\d]))*"
-"""What no dialect of Markdown reads anything into: `a.b` may be a link and `:a:` a picture, `a_b` is no emphasis."""
+"""What no dialect of Markdown reads anything into: `a.b` may be a link and `:a:` a picture, `a_b` is not emphasis."""
 _BREAK = r"[\t\n]+"
 _FORMULA = r"(^|[;\t\r\n])(?= *[=+\-@\t\r\n'\uff1d\uff0b\uff0d\uff20])"
 """Where a formula begins: at the start, and where spreadsheets of other languages divide cells."""

@@ -73,7 +73,7 @@ class Sizes:
 
     @classmethod
     def of_text(cls, observation_space: spaces.Space, action_space: spaces.Space) -> Sizes:
-        """At least, of spaces that are only described: a Box that is no bytes may be of float64."""
+        """At least, of spaces that are only described: a Box that is not bytes may be of float64."""
         n_bytes, n_features = _described_size(observation_space)
         action, n = _described_size(action_space)
         action = FLOAT32 * n if action_space.kind == "Box" else action

@@ -45,7 +45,7 @@ class Call(Generic[T]):
 
     Attributes:
         options: its settings.
-        apart: words that are no settings: changes to an environment, paths of runs.
+        apart: words that are not settings: changes to an environment, paths of runs.
         settings: their values, and where each comes from.
     """
 
@@ -98,7 +98,7 @@ def command(
     Args:
         schema: a frozen dataclass without defaults: the keys of the YAML file, and what each takes.
         problems: what else is wrong with the values.
-        apart: which words are no settings.
+        apart: which words are not settings.
         has_groups: see `config.compose.override`.
         file: the name of the YAML file; by default that of the module.
     """

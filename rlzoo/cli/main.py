@@ -62,7 +62,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; returns its exit code. The one of this very process's command line ends the process."""
     if argv is not None:
         return _run(list(argv))
-    gc.set_threshold(10_000)  # modules are no garbage: looking for some in them takes a tenth of a short training
+    gc.set_threshold(10_000)  # modules are not garbage: looking for some in them takes a tenth of a short training
     _own_process()
     try:
         code = _run(sys.argv[1:])

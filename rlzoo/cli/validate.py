@@ -150,7 +150,7 @@ def check_file(path: Path) -> Iterator[Finding]:
         return
     problems, notices = _checked(composition, imports=not _would_import(composition))
     for problem in problems:
-        if not problem.missing:  # a package that is not installed here is no mistake in the file
+        if not problem.missing:  # a package that is not installed here is not a mistake in the file
             yield _finding(composition, problem, path)
     if not path.resolve().is_relative_to(paths.root()):
         yield from (Finding(short_path(path), "", notice, is_note=True) for notice in notices)

@@ -46,7 +46,7 @@ class Composition:
     problems: tuple[Problem, ...] = field(default=())
     words: tuple[str, ...] = ()
     unread: tuple[str, ...] = ()
-    """Sections whose own file could not be read: what they lack is no mistake of its own."""
+    """Sections whose own file could not be read: what they lack is not a mistake of its own."""
 
     def origin(self, key: str) -> Origin | None:
         return self.tree.origin(tuple(key.split(".")))

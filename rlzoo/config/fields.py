@@ -22,7 +22,7 @@ from rlzoo.errors import Problem, show
 from rlzoo.registry import did_you_mean
 
 LARGEST = 10**18
-"""Whole numbers beyond it are no count of anything, and fit into no machine word."""
+"""Whole numbers beyond it are not a count of anything, and fit into no machine word."""
 
 
 @dataclass(frozen=True)

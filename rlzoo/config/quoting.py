@@ -9,7 +9,7 @@ import re
 from typing import Any
 
 FUNCTIONS = frozenset("int str bool float choice range interval tag sort shuffle glob".split())
-"""Hydra's own, which are no text."""
+"""Hydra's own, which are not text."""
 
 _WORD = re.compile(r"(\+\+|\+|~)?([^=]*)(?:=(.*))?", re.DOTALL)
 _EASY = re.compile(r"[+~]{0,2}[\w.$/@-]*(=[\w/\-\\+.$%*@?|: ,]*)?", re.ASCII)

@@ -34,7 +34,7 @@ def values_only(file: YamlFile) -> tuple[YamlFile, list[Problem]]:
 def split(values: Mapping[str, Any], above: KeyPath = ()) -> tuple[dict[str, Any], list[KeyPath]]:
     """What a tuned set may say of a request's values, and the keys of the rest.
 
-    What is no setting at all it may say as well: the check of the whole request knows the nearest one.
+    What is not a setting at all it may say as well: the check of the whole request knows the nearest one.
     """
     kept: dict[str, Any] = {}
     left_out: list[KeyPath] = []
@@ -64,7 +64,7 @@ def _texts(value: Any) -> Iterator[str]:
 
 
 def _mark(path: KeyPath) -> str | None:
-    """How the schema marks a setting; None for a section, and for what is no setting."""
+    """How the schema marks a setting; None for a section, and for what is not a setting."""
     if path[0] in _NO_SETTINGS:
         return REQUESTED
     schema: Any = TrainConfig

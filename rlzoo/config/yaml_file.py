@@ -52,7 +52,7 @@ def read(path: Path) -> YamlFile:
     """Read a YAML file.
 
     Raises:
-        RlzooError: with file, line and column if it is no YAML mapping of plain data.
+        RlzooError: with file, line and column if it is not a YAML mapping of plain data.
     """
     try:
         stat = path.stat()
@@ -192,7 +192,7 @@ class _Reader:
         return " ".join(above) if above and not above[0].startswith("@") else ""
 
     def comment_lines(self, lines: Iterable[int], column: int) -> list[str]:
-        """What lines hold, up to the first that is no comment beginning in this column."""
+        """What lines hold, up to the first that is not a comment beginning in this column."""
         start = " " * column + "# "
         texts = (self.source[line] for line in lines)
         return [text[len(start) :].strip() for text in takewhile(lambda text: text.startswith(start), texts)]

@@ -3,7 +3,7 @@
 The number that counts is the result, mean - std of the returns, as in the Deep RL Course. A run has the result of its
 newest evaluation that counts: by `train`, `evaluate` or `package`, of the checkpoint that is asked for, of at least as
 many whole episodes as are asked for, on the environment that the run was trained in: what `evaluate
-env.kwargs.gravity=-5` found is no result of the run, and episodes that were counted within a number of steps
+env.kwargs.gravity=-5` found is not a result of the run, and episodes that were counted within a number of steps
 (`n_timesteps`) favour short ones.
 """
 
@@ -34,7 +34,7 @@ IRRELEVANT = frozenset(
 """Settings and packages that change no number of a run."""
 
 LARGEST = 1e300
-"""Numbers beyond it are no score: their difference may not be finite."""
+"""Numbers beyond it are not scores: their difference may not be finite."""
 
 if TYPE_CHECKING:
     from rlzoo.hub.listing import Model

@@ -66,7 +66,7 @@ class Contract(gymnasium.Wrapper):
 
     @property
     def spec(self) -> EnvSpec | None:  # type: ignore[override]
-        return self.env.spec  # it is no wrapper of somebody's choice
+        return self.env.spec  # it is not a wrapper of somebody's choice
 
     def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[Any, dict[str, Any]]:
         with self._surroundings:

@@ -97,7 +97,7 @@ class EpisodeMonitor(Monitor):
         self._abandoned = not self.needs_reset
 
     def environment_state(self) -> State:
-        """Everything the environment goes on from; see `rlzoo.envs.snapshot.vector`."""
+        """Everything the environment continues from; see `rlzoo.envs.snapshot.vector`."""
         return environment.save(self, self)
 
     def restore_environment(self, state: State) -> environment.Restored:
@@ -146,7 +146,7 @@ class ShowEpisodes(gymnasium.Wrapper):
         return self.observation, info
 
     def environment_state(self) -> State:
-        """Everything the environment goes on from; see `rlzoo.envs.snapshot.vector`."""
+        """Everything the environment continues from; see `rlzoo.envs.snapshot.vector`."""
         return environment.save(self, self._monitor)
 
     def restore_environment(self, state: State) -> environment.Restored:

@@ -29,7 +29,7 @@ def in_words(what: str, error: BaseException) -> tuple[str, str]:
 
 
 def why_not_made(error: BaseException, creator: Any) -> tuple[str, str]:
-    """What Gymnasium or Python says of a class that is no environment, in our words, and what may help."""
+    """What Gymnasium or Python says of a class that is not an environment, in our words, and what may help."""
     text = _text_of(error)
     if match := re.search(r"^(\w+_space) must be a space", text):
         name = match[1]

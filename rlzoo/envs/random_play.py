@@ -79,7 +79,7 @@ def play(
                 seen.begins(wrapped.reset()[0])
         returns, lengths = tuple(games.returns[:n_episodes]), tuple(games.lengths[:n_episodes])
         games.seed = FIRST_SEED
-        lives = "atari" in (wrappers or {})  # its reset goes on with the game that a life was lost in
+        lives = "atari" in (wrappers or {})  # its reset continues the game that a life was lost in
         found = {} if lives else _faults(wrapped, masked)
     return RandomPlay(
         returns=returns,
@@ -287,7 +287,7 @@ def _alike(first: list[Any], second: list[Any]) -> bool:
 
 def _sample(env: gymnasium.Env, masked: bool) -> Any:
     mask = np.asarray(env.get_wrapper_attr("action_masks")()).astype(np.int8) if masked else None
-    return np.asarray(env.action_space.sample(mask))[()]  # a number is no array to an environment
+    return np.asarray(env.action_space.sample(mask))[()]  # a number is not an array to an environment
 
 
 def _entries(space: spaces.Space, observation: Any) -> np.ndarray:

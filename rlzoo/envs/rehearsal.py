@@ -234,7 +234,7 @@ class Rehearsal:
     def goals(self, env: gymnasium.Env, steps: list[_Step]) -> None:
         """Ask for the rewards of the goals that these steps had, as hindsight does with others."""
         if not all(isinstance(step.observation, Mapping) and {*GOAL_PARTS} <= {*step.observation} for step in steps):
-            return  # it is no environment of goals, which the algorithm says
+            return  # it is not an environment of goals, which the algorithm says
         if (method := own_method(env, "compute_reward")) is None:
             self.tell_problems([_missing("compute_reward", returns.COMPUTE_REWARD, self.creator, env.unwrapped)])
             return
@@ -464,7 +464,7 @@ def _look_up(env_id: str, env: Mapping[str, Any]) -> list[Problem]:
         extra = next((extra for module, extra in _GYMNASIUM_EXTRAS.items() if entry_point.startswith(module)), None)
         problems = check.extra_problems(name, extra)
         if "atari" in env["wrappers"] and not entry_point.startswith("ale_py"):
-            problems.append(Problem("env.wrappers.atari", f"{name} is no Atari game"))
+            problems.append(Problem("env.wrappers.atari", f"{name} is not an Atari game"))
         if problems:
             return problems
         key, where = "env.id", registration.where_registered(entry_point, modules)

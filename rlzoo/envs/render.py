@@ -142,7 +142,7 @@ def render_modes(cfg: EnvConfig) -> tuple[str, ...] | None:
     """How an environment can draw, as its class declares; None where that cannot be told without making one.
 
     Raises:
-        RlzooError: if the `render_fps` that it declares is no number of steps a second.
+        RlzooError: if the `render_fps` that it declares is not a number of steps a second.
     """
     import numpy as np
     from gymnasium.envs.registration import load_env_creator, spec
@@ -185,7 +185,7 @@ def pixels(picture: Any) -> np.ndarray:
     """What an environment drew as (height, width, 3) uint8: grey is spread, transparency dropped.
 
     Raises:
-        RlzooError: if it is no picture.
+        RlzooError: if it is not a picture.
     """
     import numpy as np
 

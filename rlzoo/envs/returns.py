@@ -16,7 +16,7 @@ from rlzoo.errors import show
 
 RESET = "def reset(self, *, seed=None, options=None): ... return observation, info"
 NO_SUCCESS = (
-    "info['is_success'] of the environment is no number: it is kept as env.is_success, and no rate is made of it"
+    "info['is_success'] of the environment is not a number: it is kept as env.is_success, and no rate is made of it"
 )
 COMPUTE_REWARD = "def compute_reward(self, achieved_goal, desired_goal, info): ... with goals of shape (n, …)"
 STEP = "return observation, reward, terminated, truncated, info"

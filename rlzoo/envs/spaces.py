@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 KINDS = ("Box", "Discrete", "MultiDiscrete", "MultiBinary", "Dict", "Tuple")
 TRAITS = ("bounded", "integer", "unbounded", "fixed", "wide", "array", "foreign")
-"""Of bytes with three axes: their bounds are not 0 and 255, so that they are no image to a policy (`bounded`). Of a Box
+"""Of bytes with three axes: their bounds are not 0 and 255, so they are not images to a policy (`bounded`). Of a Box
 of actions: its numbers are whole (`integer`), a bound is infinite (`unbounded`), an entry has one value only (`fixed`),
 or the distance of two bounds is infinite in its type (`wide`). A MultiDiscrete of several axes, and as actions a
 MultiBinary that was declared by its shape, are an `array`. Numbers in the byte order of other machines, or of more than
@@ -41,7 +41,7 @@ class Space:
         kind: one of `KINDS`, or the name of another Gymnasium space.
         shape: a Box's or MultiBinary's shape, (n,) of a Discrete, the sizes of a MultiDiscrete.
         uint8: whether a Box holds bytes.
-        parts: name and space of those of a Dict, `<1>` for a key that is no text; of a Tuple, whose names are empty.
+        parts: name and space of those of a Dict, `<1>` for a key that is not text; of a Tuple, whose names are empty.
         start: the least number of a Discrete, the first one of a MultiDiscrete that is not 0.
         trait: one of `TRAITS`, or empty.
     """
@@ -211,13 +211,13 @@ def channels_first(space: Space) -> Space:
 
 
 def quoted(name: str) -> str:
-    """The name of a part as it is written, here and on the command line: in quotes if it is no plain word."""
+    """The name of a part as it is written, here and on the command line: in quotes if it is not a plain word."""
     plain = is_other(name) or re.fullmatch(r"[A-Za-z_]\w*", name, re.ASCII)
     return name if plain else json.dumps(name, ensure_ascii=False)
 
 
 def is_other(name: str) -> bool:
-    """Whether the key of a part is no text."""
+    """Whether the key of a part is not text."""
     return name.startswith("<") and name.endswith(">")
 
 

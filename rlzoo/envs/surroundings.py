@@ -1,4 +1,4 @@
-"""What code of others changes in the process that it runs in, and shall not: put back when its call is over.
+"""What code of others changes in the process that it runs in, and must not: restored when its call is over.
 
 The working directory, what signals do and the timers that send them, files' permissions, the streams, hooks and limits
 of the interpreter, and how NumPy and torch compute. Random numbers are no part of it: an environment may draw from

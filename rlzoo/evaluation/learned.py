@@ -23,7 +23,7 @@ MOST_ROWS = 64
 """States that are all shown: those of a lake of 8 x 8. Of more, the first and the last `FEW`."""
 FEW = 10
 MOST_ACTIONS = 1000
-"""Columns that a terminal's table is laid out for; a table with more is no algorithm's of ours."""
+"""Columns that a terminal's table is laid out for; one with more belongs to none of our algorithms."""
 LARGE = 1e9
 """What is written with a power of ten from there on."""
 KINDS = {"q_values": (2, "f"), "v_values": (1, "f"), "policy": (1, "i")}

@@ -67,7 +67,7 @@ def _figure(run: Run, training: Curve, evaluations: Curve) -> Figure:
     FigureCanvasAgg(figure)
     axes = figure.subplots()
     if training.steps:
-        marker = "o" if len(training.steps) == 1 else ""  # one point is no line
+        marker = "o" if len(training.steps) == 1 else ""  # one point is not a line
         axes.plot(
             training.steps,
             training.means,

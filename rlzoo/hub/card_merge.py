@@ -53,7 +53,7 @@ def merge(published: str, new: str) -> str:
         all of them at the end if it has none.
 
     Raises:
-        RlzooError: if the metadata of `published` is no YAML.
+        RlzooError: if the metadata of `published` is not YAML.
     """
     if not published.strip("\ufeff \t\r\n"):
         return new
@@ -81,7 +81,7 @@ def _split(text: str) -> tuple[_Front | None, str]:
     except yaml.YAMLError as error:
         reason = str(error).partition("\n")[0]
         hint = "fix the lines between the two --- at its top"
-        raise RlzooError(f"the metadata of the published README.md is no YAML: {reason}", hint) from error
+        raise RlzooError(f"the metadata of the published README.md is not YAML: {reason}", hint) from error
     if values is not None and not isinstance(values, dict):
         return None, text  # a text between two rules
     return _Front(*match.groups()), text[match.end() :]

@@ -141,7 +141,7 @@ def not_logged_in(endpoint: str) -> RlzooError:
 
 
 def _of_status(error: Exception, status: int, repo_id: str, endpoint: str) -> tuple[str, str]:
-    """Message and hint for an answer of the Hub that is no success."""
+    """Message and hint for an answer of the Hub that is not a success."""
     what = f" for {repo_id}" if repo_id else ""
     words = _server_words(error)
     said = f": {words}" if words else ""

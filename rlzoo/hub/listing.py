@@ -39,7 +39,7 @@ PUBLISHED = "published"
 MAX_EPISODES = 100_000
 LONGEST_TEXT = 96
 LARGEST = 1e15
-"""Numbers beyond it are no score."""
+"""Numbers beyond it are not scores."""
 _NUMBER = r"[+-]?(?:[0-9]{1,15}|[0-9]{1,3}(?:,[0-9]{3}){1,4})(?:\.[0-9]{0,15})?(?:[eE][+-]?[0-9]{1,3})?"
 _SCORE = re.compile(rf"\s*({_NUMBER})\s*(?:(?:\+/-|\+-|±)\s*({_NUMBER}))?\s*")
 

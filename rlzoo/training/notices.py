@@ -1,7 +1,7 @@
 """What a request says of itself before it starts that makes learning unlikely: notices, never refusals.
 
 Each is a fact with its number and one line to try. That a request can learn all the same is no contradiction: PPO does
-on CartPole with a gamma of 0.5. What an environment shows in random play is no fact about rlzoo's own ones, unless the
+on CartPole with a gamma of 0.5. What an environment shows in random play is not said of rlzoo's own ones, unless the
 user has changed what it is about.
 """
 

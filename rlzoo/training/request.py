@@ -83,7 +83,7 @@ def train_one(request: Request, own: Mapping[str, str]) -> Trained:
 
 
 def split(words: Sequence[str]) -> tuple[dict[str, str], list[str]]:
-    """The words that are no settings of a training, by key, and all others."""
+    """The words that are not settings of a training, by key, and all others."""
     own = {key_of(word): unquoted(word.partition("=")[2]) for word in words if key_of(word) in OWN_WORDS}
     if own.get("trust", "false") not in ("true", "false"):
         raise ConfigError([Problem("trust", f"must be true or false, not {own['trust']!r}", where="command line")])

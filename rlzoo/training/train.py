@@ -342,7 +342,7 @@ def set_threads(cfg: TrainConfig) -> None:
 def unlimited_max_steps(cfg: TrainConfig) -> int | None:
     """Where episodes of training are cut that have no other limit: an algorithm that waits for their end would not end.
 
-    None of an algorithm that learns from steps: the task may well be one that goes on for ever.
+    None of an algorithm that learns from steps: the task may well be one that goes on forever.
     """
     values = cfg.algo.hyperparams
     by_episodes = "episode" in str(values.get("train_freq")) or "n_episodes_per_update" in values

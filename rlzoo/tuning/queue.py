@@ -281,7 +281,7 @@ def defaults(base: Composition) -> Composition:
 
 
 SAME = ("total_timesteps", "stop", "eval", "env.kwargs", "env.max_steps")
-"""What a tuned set may say that is no hyperparameter: other values would be another budget, or another task."""
+"""What a tuned set may say that is not a hyperparameter: other values would be another budget, or another task."""
 
 
 def grid_points(request: TuneRequest) -> list[dict[str, Any]]:

@@ -30,7 +30,7 @@ from rlzoo.tuning.space_file import read
 from rlzoo.tuning.storage import store as storage
 
 OWN_KEYS = ("search_space", *(field.name for field in fields(TuneConfig)))
-"""Top-level keys that are no setting of a training."""
+"""Top-level keys that are not settings of a training."""
 SHOWN = ("n_trials", "workers", "sampler", "pruner", "objective", "storage")
 """Of the settings of a search, those that a dry run shows."""
 NAME = re.compile(r"[^\s./\\-][^/\\]{0,99}")

@@ -402,7 +402,7 @@ class Space:
 
         Args:
             values: of the parameters, by name.
-            config: the whole configuration, where names that are no parameter's are looked up: `n_envs` is
+            config: the whole configuration, where names that are not a parameter's are looked up: `n_envs` is
                 `env.n_envs`, `n_steps` `algo.n_steps`.
         """
         return [each.text for each in self.constraints if not each.holds({**named(config), **values})]

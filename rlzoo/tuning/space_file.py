@@ -12,7 +12,7 @@ from rlzoo.registry import did_you_mean
 from rlzoo.tuning.space import KINDS, Choice, Constraint, Parameter, Space, is_schedule, look_up, named
 
 CONSTRAINTS = "constraints"
-"""The one name in a space that is no parameter."""
+"""The one name in a space that is not a parameter."""
 OWN_KEYS = ("type", "key", "when", "default")
 SECTIONS = ("algo", "env")
 """What can be searched: nothing else of a configuration changes what is learned."""

@@ -62,7 +62,7 @@ def read_vec_normalize(path: Path) -> State:
     """The statistics in a `vec_normalize.pkl`, in the form of `rlzoo.envs.vector.normalization.statistics`.
 
     Raises:
-        RlzooError: if the file is no such file, or asks for anything else than a normal one does.
+        RlzooError: if the file is not such a file, or asks for anything else than a normal one does.
     """
     return _read(path, VEC_NORMALIZE, _statistics, "the statistics of a VecNormalize")
 
@@ -71,7 +71,7 @@ def read_q_learning(path: Path) -> QLearning:
     """The Q-table in a `q-learning.pkl`.
 
     Raises:
-        RlzooError: if the file is no such file, or asks for anything else than a normal one does.
+        RlzooError: if the file is not such a file, or asks for anything else than a normal one does.
     """
     return _read(path, ARRAYS, _q_learning, "a Q-table")
 

@@ -138,7 +138,7 @@ def check_tensor(value: Any, archive: Archive, folder: str) -> None:
     """Check that a tensor lies within what is stored of it.
 
     Raises:
-        UnreadableError: if it does not, or is no tensor.
+        UnreadableError: if it does not, or is not a tensor.
     """
     if isinstance(value, Record) and value.name == PARAMETER and value.args:
         value = value.args[0]

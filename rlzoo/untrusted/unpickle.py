@@ -100,7 +100,7 @@ def load_model(
 
 def _read(path: Path, trust: bool, source: str) -> tuple[bytes, Trusted]:
     """The bytes that are then opened, so that what is recorded is what ran."""
-    if trust is not True:  # "false" and 1 are no consent
+    if trust is not True:  # "false" and 1 are not consent
         raise RlzooError(f"{path.name!r} can only be opened by unpickling it", HINT, ExitCode.UNSAFE)
     try:
         data = path.read_bytes()

@@ -75,7 +75,7 @@ def read_zoo(path: Path) -> dict[str, Any]:
     except OSError as error:
         raise RlzooError(f"cannot read {str(path)!r}: {error.strerror}", code=ExitCode.STORAGE) from error
     except (yaml.YAMLError, UnicodeDecodeError, RecursionError, ValueError) as error:
-        raise _refused(path, "it is no YAML of plain data") from error
+        raise _refused(path, "it is not YAML of plain data") from error
     if not isinstance(values, dict):
         raise _refused(path, "it holds no keys and values")
     return values

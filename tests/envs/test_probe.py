@@ -539,7 +539,7 @@ def test_a_success_that_is_no_number_is_a_notice(tried, value):
     found = tried(f"def step(self, action):\n    return *super().step(action)[:4], {{'is_success': {value}}}  # here")
     assert found.problems == []
     (notice,) = found.notices
-    assert notice.startswith("info['is_success'] of the environment is no number") and line_of("# here") in notice
+    assert notice.startswith("info['is_success'] of the environment is not a number") and line_of("# here") in notice
 
 
 UNSENT = {

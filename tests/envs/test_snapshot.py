@@ -384,7 +384,7 @@ def test_what_no_state_would_hold_is_not_put_back(key, env_config):
         saved[key] = 5
         new = make(cfg, n_envs=1, seed=77)
         restoration = restore(new, state)
-        assert restoration.level == "restarted" and f"{key} is no state of" in restoration.reasons[0]
+        assert restoration.level == "restarted" and f"{key} is not a state of" in restoration.reasons[0]
         assert new.step(np.zeros(1, dtype=int))[0].shape == (1, 4)
         del saved[key]
     assert restore(make(cfg, n_envs=1, seed=77), state).level == "exact"

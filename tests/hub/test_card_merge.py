@@ -132,7 +132,7 @@ def test_a_rule_at_the_top_is_no_metadata():
 
 
 def test_metadata_that_is_no_yaml_is_said():
-    with pytest.raises(RlzooError, match=r"metadata of the published README\.md is no YAML"):
+    with pytest.raises(RlzooError, match=r"metadata of the published README\.md is not YAML"):
         merge("---\ntags: [a\n---\ntext\n", NEW)
 
 

@@ -242,7 +242,7 @@ class Pair(nn.Module):
     def alone(self, index: int) -> nn.Sequential:
         """The first (0) or the second (1) network as layers of its own on the same memory, without gradients.
 
-        Ask for it when the weights have got their place in memory: after an optimizer that moves them.
+        Call it once the weights have their final place in memory: after an optimizer that moves them.
         """
         modules: list[nn.Module] = []
         for weight, bias in self._layers:
@@ -256,6 +256,6 @@ class Pair(nn.Module):
 
 
 def _stacked(both: list[Tensor]) -> nn.Parameter:
-    """Two matrices on each other, the narrower one filled up with zeros."""
+    """Two matrices stacked, the narrower one padded with zeros."""
     width = max(one.shape[1] for one in both)
     return nn.Parameter(torch.stack([pad(one.detach(), (0, width - one.shape[1])) for one in both]))

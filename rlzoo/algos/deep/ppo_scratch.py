@@ -129,7 +129,7 @@ class PPO(TorchAgent):
             _write(rollout.observations, t, self._observation)
             outputs = self._outputs(self._observation)  # (n_envs, n_outputs)
             actions = self.network.distribution.actions(outputs, self._rng)
-            rollout.outputs[t], rollout.actions[t] = outputs, actions  # what is learnt from is not clipped
+            rollout.outputs[t], rollout.actions[t] = outputs, actions  # what is learned from is not clipped
             step = self._step(actions, hooks)
             rollout.rewards[t], rollout.terminated[t] = step.reward, step.terminated
             rollout.ended[t] = step.terminated | step.truncated

@@ -34,8 +34,8 @@ class Reinforce(TorchAgent):
     """Makes actions likelier by how good the return was that followed them.
 
     Every environment plays `n_episodes_per_update` whole episodes with the same weights, then these change. One that is
-    through with its share while others still play goes on, and what it plays then is not learnt from: its episode began
-    with other weights than it ends with, and taking the first episodes that end would prefer the short ones.
+    done before the others continues, and nothing is learned from what it plays then: its episode begins with other
+    weights than it ends with, and taking the first episodes that end would prefer the short ones.
 
     Attributes:
         actor: the policy's network.
@@ -94,7 +94,7 @@ class Reinforce(TorchAgent):
         self._actions: list[np.ndarray] = []
         self._rewards: list[np.ndarray] = []
         self._begun: list[int | None] = [0] * env.num_envs  # where in it an episode began; None: before it
-        self._episodes: list[tuple[int, int, int]] = []  # environment, first step and last + 1: what is learnt from
+        self._episodes: list[tuple[int, int, int]] = []  # environment, first step and last + 1: what is learned from
 
     def learn(
         self, total_timesteps: int, callbacks: Sequence[Callback] = (), logger: MetricLogger | None = None
@@ -180,7 +180,7 @@ class Reinforce(TorchAgent):
         self._losses["train/value_loss"] = loss.item()
 
     def _batch(self) -> tuple[Any, np.ndarray, np.ndarray]:
-        """Observations (n_steps, *observation_shape), actions and returns of the episodes that are learnt from."""
+        """Observations (n_steps, *observation_shape), actions and returns of the episodes that are learned from."""
         rewards = np.array(self._rewards)  # (n_steps, n_envs)
         of_episode = rewards_to_go if self.reward_to_go else full_return
         returns = [of_episode(rewards[begin:end, env].tolist(), self.gamma) for env, begin, end in self._episodes]

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from gymnasium import Space
 
 ALONE = ""
-"""The name of an observation that is no Dict, among its parts."""
+"""The name of an observation that is not a Dict, among its parts."""
 
 
 @dataclass(frozen=True)
@@ -53,7 +53,7 @@ class Replay:
 
     Attributes:
         capacity: steps of every environment that can be drawn once it is full.
-        n_stack: frames of which an observation consists, 1 if it is no stack.
+        n_stack: frames of which an observation consists, 1 if it is not a stack.
         buffer_size: rows; besides the steps, the frames before the oldest and after the newest of them.
         pos: the row of the next step.
         full: whether every row has been written to.
@@ -111,7 +111,7 @@ class Replay:
         self.pos = following
         self.full = self.full or following == 0
         if self.tree is not None:
-            lost = (row + self.n_stack) % self.buffer_size  # without the rows before it, it is no whole observation
+            lost = (row + self.n_stack) % self.buffer_size  # without the rows before it, it is not a whole observation
             rows, priorities = ([row, lost], [[priority], [0.0]]) if self.full else ([row], [[priority]])
             indices = np.array(rows)[:, None] * self.n_envs + np.arange(self.n_envs)
             self.tree.set(indices.ravel(), np.broadcast_to(priorities, indices.shape).ravel())

@@ -202,7 +202,7 @@ def observations(request: Request) -> Findings:
 def _unfit_name(name: str) -> str:
     """Why torch cannot name a network after a part of a Dict, or nothing."""
     if is_other(name):
-        return "it is no text"
+        return "it is not text"
     if not name or "." in name:
         return "torch names a network after it, which takes no full stop and at least one letter"
     return "torch has another use for that name" if name in table()["names_of_modules"] else ""

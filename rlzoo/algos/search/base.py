@@ -150,8 +150,8 @@ class Trials:
 
     The episodes of a generation are dealt out beforehand: episode k, of candidate k // n_eval_episodes, is played by
     environment k mod n_envs. So no short episode gets its candidate a place before others, and every return is that of
-    an episode from its reset to its end. An environment that has played its share goes on with the last candidate until
-    the others have; these steps count as steps of the training, and no return takes them. Then all are reset: at a
+    an episode from its reset to its end. An environment that has played its share continues with the last candidate
+    until the others have; these steps count as steps of the training, but for no return. Then all are reset: at a
     boundary every environment stands at the start of an episode.
 
     Attributes:

@@ -99,7 +99,7 @@ def read_table(env: Any) -> TransitionTable:
     """`P` and `initial_state_distrib` of a toy-text environment as arrays.
 
     Raises:
-        ValueError: if they lead to states that are not there, or are no probabilities.
+        ValueError: if they lead to states that are not there, or are not probabilities.
     """
     n_states, n_actions = len(env.P), len(env.P[0])
     n_outcomes = max(len(env.P[state][action]) for state in range(n_states) for action in range(n_actions))
@@ -115,7 +115,7 @@ def read_table(env: Any) -> TransitionTable:
     if start.shape != (n_states,) or next_state.min() < 0 or next_state.max() >= n_states:
         raise ValueError("the dynamics lead to states that they do not have")  # compiled code would read beyond arrays
     if not (np.allclose(probability.sum(axis=2), 1) and np.isclose(start.sum(), 1) and np.isfinite(reward).all()):
-        raise ValueError("the dynamics have probabilities that do not add up to 1, or rewards that are no numbers")
+        raise ValueError("the dynamics have probabilities that do not add up to 1, or rewards that are not numbers")
     return TransitionTable(probability, probability.cumsum(axis=2), next_state, reward, terminated, start.cumsum())
 
 

@@ -23,7 +23,7 @@ class MCPrediction(TabularAgent):
     """Learns the value of every state under a policy that stays as it is, from the return after every visit.
 
     An episode that is cut has no whole return: what would have followed is taken to be what its last state is worth so
-    far, so that being cut is no end of the task. Nothing else is bootstrapped.
+    far, so that being cut is not the end of the task. Nothing else is bootstrapped.
 
     Attributes:
         v_values: (n_states,).

@@ -37,7 +37,7 @@ class MonteCarlo(TabularAgent):
     """Learns the value of every action from the returns of whole episodes, counted from the first time it was taken.
 
     An episode that is cut has no whole return: what would have followed is taken to be what its last state is worth to
-    the policy by the table, so that being cut is no end of the task. Nothing else is bootstrapped.
+    the policy by the table, so that being cut is not the end of the task. Nothing else is bootstrapped.
 
     Attributes:
         q_values: the table, (n_states, n_actions).

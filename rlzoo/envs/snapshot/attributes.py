@@ -59,7 +59,7 @@ def load(layer: gymnasium.Env, saved: Mapping[str, Any], tensors: Mapping[str, n
     """
     for key, encoded in saved.items():
         if not _is_state(layer, key):
-            raise CannotEncodeError(f"{key} is no state of {name_of(layer)}")
+            raise CannotEncodeError(f"{key} is not a state of {name_of(layer)}")
         current = getattr(layer, key, None) if key in vars(layer) else None
         if isinstance(encoded, dict) and "space" in encoded:
             _load_space(current, encoded["space"], tensors)

@@ -156,7 +156,7 @@ def read(
 
 
 def is_agent(path: Path) -> bool:
-    """Whether there is something to read at a path: a file of weights, or a folder with one, that is no run's."""
+    """Whether there is something to read at a path: a file of weights, or a folder with one, that is not a run's."""
     if path.is_file():
         return path.suffix in WEIGHTS
     if not path.is_dir() or (path / "info.json").is_file():

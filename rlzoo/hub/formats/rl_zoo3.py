@@ -88,7 +88,7 @@ ELSEWHERE = frozenset(
     "n_envs n_timesteps normalize normalize_kwargs frame_stack env_wrapper vec_env_wrapper monitor_kwargs env_kwargs "
     "policy policy_kwargs noise_type noise_std".split()
 )
-"""Keys that are no keywords of the algorithm. The network is as the zip says."""
+"""Keys that are not keywords of the algorithm. The network is as the zip says."""
 GONE = frozenset(
     "create_eval_env model_class online_sampling max_episode_length goal_selection_strategy n_sampled_goal "
     "n_episodes_rollout".split()

@@ -1,4 +1,4 @@
-"""Ends a training whose losses or weights are no numbers any more, before anything is played or saved with them."""
+"""Ends a training whose losses or weights are no longer numbers, before anything is played or saved with them."""
 
 from __future__ import annotations
 

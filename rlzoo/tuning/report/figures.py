@@ -188,7 +188,7 @@ def draw_intermediate(report: Report) -> Figure:
             color, alpha, width, name = ORANGE, 1.0, 2.2, f"the best: trial {best}"
         for line in lines_of(report, each):
             steps, values = zip(*line, strict=True)
-            marker = "o" if len(steps) == 1 else ""  # one point is no line
+            marker = "o" if len(steps) == 1 else ""  # one point is not a line
             axes.plot(
                 steps, values, color=color, alpha=alpha, linewidth=width, marker=marker, markersize=3,
                 label=None if name in named else name,
