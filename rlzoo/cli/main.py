@@ -213,7 +213,7 @@ def _dispatch(argv: list[str]) -> int:
             takers = sorted(
                 (other for other, row in COMMANDS.items() if flag in row.options), key=lambda one: " " in one
             )
-            raise RlzooError(f"rlzoo {name} has no option {flag}", f"rlzoo {' | '.join(takers)} has it")
+            raise RlzooError(f"rlzoo {name} has no option {flag}", f"it belongs to rlzoo {' | '.join(takers)}")
     from rlzoo.cli.command import find_command
     from rlzoo.config.overrides import require_clear
     from rlzoo.console import clean_library_logs

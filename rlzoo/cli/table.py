@@ -138,7 +138,7 @@ beside it.""",
         "[run=...] [key=value ...]",
     ),
     "verify-resume": Row(
-        "whether a run's training can be resumed exactly, tried on a short twin: rlzoo verify-resume run=latest",
+        "whether a run's training can be resumed exactly, tried on a short copy: rlzoo verify-resume run=latest",
         "[run=...] [key=value ...]",
     ),
     "list": Row(

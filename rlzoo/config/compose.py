@@ -222,7 +222,7 @@ def without(base: Composition, keys: Sequence[str]) -> Composition:
     return replace(base, values=values, tree=tree)
 
 
-def lay(base: Composition, settings: Mapping[str, Any], *, whole: bool = False) -> Composition:
+def with_values(base: Composition, settings: Mapping[str, Any], *, whole: bool = False) -> Composition:
     """A composed request with other values, by dotted key: what a search proposes.
 
     With `whole` a mapping replaces the one that is there, also where it would be merged key by key.

@@ -29,7 +29,7 @@ ATARI_FPS = 60.0
 """Of the console; ale-py's `render_fps` says 30 whatever its frame skip."""
 
 
-class Moment(NamedTuple):
+class Frame(NamedTuple):
     """What is to be seen.
 
     Attributes:
@@ -59,10 +59,10 @@ class Watched(gymnasium.Wrapper):
 
     Args:
         env: an environment of `make`, with its monitor inside.
-        show: is given every moment, in order.
+        show: is given every frame, in order.
     """
 
-    def __init__(self, env: gymnasium.Env, show: Callable[[Moment], None]) -> None:
+    def __init__(self, env: gymnasium.Env, show: Callable[[Frame], None]) -> None:
         super().__init__(env)
         self._show = show
         self._episode = -1
@@ -70,7 +70,7 @@ class Watched(gymnasium.Wrapper):
         self._step = 0
         self._total = 0.0
         self._n_rewards = 0
-        self._first: Moment | None = None
+        self._first: Frame | None = None
         self._frame_skipper = _find_frame_skipper(env)
 
     def reset(self, **kwargs: Any) -> tuple[Any, dict[str, Any]]:
@@ -80,7 +80,7 @@ class Watched(gymnasium.Wrapper):
             self._episode, self._n_ended = self._episode + (self._step > 0 or self._episode < 0), n_ended
             self._step, self._total, self._n_rewards = 0, 0.0, 0
             self._take_rewards()  # of a wrapper's own first steps
-            self._first = self._moment(0.0, ended=False)
+            self._first = self._frame(0.0, ended=False)
         return result
 
     def step(self, action: Any) -> tuple[Any, SupportsFloat, bool, bool, dict[str, Any]]:
@@ -91,7 +91,7 @@ class Watched(gymnasium.Wrapper):
         self._step += 1
         reward = self._take_rewards()
         ended = result[3] or len(self.env.get_wrapper_attr("episode_returns")) != self._n_ended
-        self._show(self._moment(reward, ended=ended, cut=result[2] or result[3]))
+        self._show(self._frame(reward, ended=ended, cut=result[2] or result[3]))
         return result
 
     def _take_rewards(self) -> float:
@@ -102,11 +102,11 @@ class Watched(gymnasium.Wrapper):
         self._total += new
         return new
 
-    def _moment(self, reward: float, *, ended: bool, cut: bool = True) -> Moment:
+    def _frame(self, reward: float, *, ended: bool, cut: bool = True) -> Frame:
         picture = None if self.env.render_mode in (None, "human") else self.env.render()  # a window draws by itself
         if self._frame_skipper is not None and not cut:
             picture = _as_the_agent_sees(picture, self._frame_skipper)
-        return Moment(picture, self._episode, self._step, reward, self._total, ended)
+        return Frame(picture, self._episode, self._step, reward, self._total, ended)
 
 
 def _find_frame_skipper(env: gymnasium.Env) -> Any:
@@ -132,7 +132,7 @@ def _as_the_agent_sees(picture: Any, skipper: Any) -> Any:
     return np.maximum(picture, before) if fits else picture
 
 
-def watch(env: VecEnv, show: Callable[[Moment], None]) -> None:
+def watch(env: VecEnv, show: Callable[[Frame], None]) -> None:
     """Show what happens in the one environment of `make`, which has to be in this process."""
     environments = env.unwrapped.envs  # type: ignore[attr-defined]
     environments[0] = Watched(environments[0], show)

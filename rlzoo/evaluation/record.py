@@ -165,7 +165,7 @@ def _play_for(
 
 def play(
     agent: Actor,
-    show: Callable[[render.Moment], None],
+    show: Callable[[render.Frame], None],
     *,
     render_mode: str | None,
     opened: Callable[[VecEnv, Actor], None] | None = None,
@@ -175,7 +175,7 @@ def play(
 
     Args:
         agent: who plays.
-        show: is given every moment, in order.
+        show: is given every frame, in order.
         render_mode: how the environment draws; None does not.
         opened: is given the environment before it is played.
         options: of `Actor.evaluate`.
@@ -191,13 +191,13 @@ def play(
             opened(env, agent)
         render.watch(env, show)
 
-    shown: list[render.Moment] = []
+    shown: list[render.Frame] = []
     with display.screen_if_needed(lambda: not shown) as again:
         return again(lambda: agent.evaluate(render_mode=render_mode, watch=watch, **options))
 
 
 class _Camera:
-    """Puts moments on film."""
+    """Puts frames on film."""
 
     def __init__(self, film: Film, overlay: bool) -> None:
         self.caption: str | None = None
@@ -209,14 +209,14 @@ class _Camera:
         if self._film.fps is None:
             self._film.fps = render.frames_per_second(env.unwrapped.envs[0], agent.config.env)  # type: ignore[attr-defined]
 
-    def show(self, moment: render.Moment) -> None:
-        picture = enlarged(render.pixels(moment.picture))
+    def show(self, frame: render.Frame) -> None:
+        picture = enlarged(render.pixels(frame.picture))
         lines = [] if self.caption is None else [self.caption]
         if self._overlay:
-            lines.append(f"step {moment.step:,}   reward {moment.reward:.6g}   return {moment.total:.6g}")
+            lines.append(f"step {frame.step:,}   reward {frame.reward:.6g}   return {frame.total:.6g}")
         self._film.add(titled(picture, lines) if lines else picture)
-        self.n_steps += moment.step > 0
-        self.n_all_steps += moment.step > 0
+        self.n_steps += frame.step > 0
+        self.n_all_steps += frame.step > 0
 
     def begin(self, caption: str | None) -> None:
         """Film the next agent."""

@@ -91,7 +91,7 @@ def watch(actors: Iterable[Actor], env: EnvConfig, cfg: EnjoyConfig) -> list[Epi
 
 
 class _Spectator:
-    """Shows every moment in time, and keeps the episodes' scores."""
+    """Shows every frame on time, and keeps the episodes' scores."""
 
     def __init__(self, view: Render, fps: float | None, n_episodes: int | None) -> None:
         self.n_episodes = n_episodes
@@ -117,21 +117,21 @@ class _Spectator:
             fps = render.frames_per_second(inner, agent.config.env, toy_text=None)
         self._pace = Pace(None if self._view == "none" else fps)
 
-    def show(self, moment: render.Moment) -> None:
-        self.n_steps += moment.step > 0
+    def show(self, frame: render.Frame) -> None:
+        self.n_steps += frame.step > 0
         of = f" of {self.n_episodes}" if self.n_episodes else ""
-        score = f"step {moment.step:,}  reward {moment.reward:.6g}  return {moment.total:.6g}"
-        caption = f"{self._name}  episode {moment.episode + 1}{of}  {score}"
+        score = f"step {frame.step:,}  reward {frame.reward:.6g}  return {frame.total:.6g}"
+        caption = f"{self._name}  episode {frame.episode + 1}{of}  {score}"
         in_time = self._pace.wait()
         if self._terminal is not None:
-            if in_time or moment.ended:
-                text = isinstance(moment.picture, str)
-                self._terminal.show(moment.picture if text else render.pixels(moment.picture), caption)
+            if in_time or frame.ended:
+                text = isinstance(frame.picture, str)
+                self._terminal.show(frame.picture if text else render.pixels(frame.picture), caption)
         elif self._live and time.monotonic() - self._written > 0.1:
             write_over(caption)
             self._written = time.monotonic()
-        if moment.ended:
-            self.episodes.append(Episode(self._name, moment.total, moment.step))
+        if frame.ended:
+            self.episodes.append(Episode(self._name, frame.total, frame.step))
             if self._terminal is None:
                 self._print()
             self._pace.hold(HOLD if self._view != "none" else 0)
@@ -192,7 +192,7 @@ class Pace:
     """Keeps time.
 
     Args:
-        fps: moments a second; None does not wait.
+        fps: frames a second; None does not wait.
     """
 
     def __init__(self, fps: float | None) -> None:
@@ -200,7 +200,7 @@ class Pace:
         self._due: float | None = None
 
     def wait(self) -> bool:
-        """Wait until the next moment is due; False if that was longer than a moment ago, and drawing it can be left."""
+        """Wait until the next frame is due; False if it is late by more than a frame, and need not be drawn."""
         now = time.monotonic()
         if self._due is None:
             self._due = now

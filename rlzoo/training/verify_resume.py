@@ -1,4 +1,4 @@
-"""Can a training be resumed exactly? A short twin of it is trained in one go, and once more, cut off by a crash."""
+"""Can a training be resumed exactly? A short copy of it is trained in one go, and once more, cut off by a crash."""
 
 from __future__ import annotations
 
@@ -30,13 +30,13 @@ if TYPE_CHECKING:
     from rlzoo.launchers.job import JobResult
 
 BOUNDARIES = 4
-"""Rollouts that the twin takes at least: two before the cut, two after it."""
+"""Rollouts that the copy takes at least: two before the cut, two after it."""
 
 LEAST_STEPS = 800
-"""Steps that the twin takes at least: short rollouts alone would show no evaluation and hardly an episode's end."""
+"""Steps that the copy takes at least: short rollouts alone would show no evaluation and hardly an episode's end."""
 
 EVAL_STEPS = 500
-"""Length of the twin's evaluation episodes at most."""
+"""Length of the copy's evaluation episodes at most."""
 
 CRASHED = 86
 """Exit code of the process that is cut off, which no other end has."""
@@ -44,11 +44,11 @@ CRASHED = 86
 
 @dataclass(frozen=True)
 class Verification:
-    """How the cut twin compares with the uncut one.
+    """How the cut copy compares with the uncut one.
 
     Attributes:
         level: what the resumed half said of itself: `exact`, or what is not, and why.
-        total_timesteps: steps of the twin.
+        total_timesteps: steps of the copy.
         cut_at: the step at which it was cut off.
         resumed_from: the step of the checkpoint that it was resumed from.
         parts: each part of a training, with the first difference, or None where both are the same byte for byte.
@@ -96,41 +96,41 @@ class Verification:
 def verify_resume(
     run: Run | Path | str, *, total_timesteps: int | None = None, keep: Path | str | None = None, trust: bool = False
 ) -> Verification:
-    """Train a short twin of a run twice, once in one go and once cut off by a crash at about half, and compare them.
+    """Train a short copy of a run twice, once in one go and once cut off by a crash at about half, and compare them.
 
     Every half runs in a process of its own.
 
     Args:
         run: a run, its directory, `"latest"` or `"algo/env"`; only its configuration is used.
-        total_timesteps: steps of the twin; by default a few rollouts.
+        total_timesteps: steps of the copy; by default a few rollouts.
         keep: a new folder to keep both trainings in.
         trust: use a run that was not made here although it names modules to import.
 
     Raises:
         ConfigError: if `total_timesteps` leaves no room for updates on both sides of the cut.
-        RlzooError: if the twin cannot be trained, or cannot be resumed at all.
+        RlzooError: if the copy cannot be trained, or cannot be resumed at all.
     """
     run = run if isinstance(run, Run) else Run.open(run)
     started = time.monotonic()
     cfg = RunConfig.open(run).read(trust=trust, training=True)
     if problems := check_stored(cfg):
         raise ConfigError(problems)
-    twin, unit = shorten(cfg, total_timesteps)
-    say(f"a twin of {run.path}: {twin.total_timesteps:,} steps, in one go and cut after the first half")
+    short, unit = shorten(cfg, total_timesteps)
+    say(f"a short copy of {run.path}: {short.total_timesteps:,} steps, in one go and cut after the first half")
     with _folder(keep) as folder:
-        whole, pieces = (_new_run(folder / name, twin) for name in ("whole", "cut"))
-        _expect(_train(twin, whole), "the twin could not be trained")
-        result = _train(twin, pieces, cut_after=twin.total_timesteps // 2, unit=unit)
+        whole, pieces = (_new_run(folder / name, short) for name in ("whole", "cut"))
+        _expect(_train(short, whole), "the copy could not be trained")
+        result = _train(short, pieces, cut_after=short.total_timesteps // 2, unit=unit)
         if result.exit_code == ExitCode.DONE:
-            hint = f"give it more than {twin.total_timesteps} steps: total_timesteps=…"
-            raise RlzooError("the twin ended before it could be cut off", hint, ExitCode.TRAINING_FAILED)
+            hint = f"give it more than {short.total_timesteps} steps: total_timesteps=…"
+            raise RlzooError("the copy ended before it could be cut off", hint, ExitCode.TRAINING_FAILED)
         if result.exit_code != CRASHED:
-            _expect(result, "the twin could not be trained")
-        _expect(_train(twin, pieces, resume=True), "the twin could not be resumed")
+            _expect(result, "the copy could not be trained")
+        _expect(_train(short, pieces, resume=True), "the copy could not be resumed")
         info = pieces.read_info()
         return Verification(
             level=str(info.get("resume", "it does not say")),
-            total_timesteps=twin.total_timesteps,
+            total_timesteps=short.total_timesteps,
             cut_at=info["cut_at"],
             resumed_from=info["resumed"][-1]["from"],
             parts=compare_runs(whole, pieces),
@@ -233,7 +233,7 @@ def _learned(state: State, *, optimizers: bool) -> State:
 
 
 def shorten(cfg: TrainConfig, total_timesteps: int | None = None) -> tuple[TrainConfig, int]:
-    """The twin's configuration, and the environment steps of one of its rollouts.
+    """The copy's configuration, and the environment steps of one of its rollouts.
 
     Everything that decides how numbers come about is kept. What is shorter: the training with its schedules, the
     warm-up, the intervals of target networks, evaluations and checkpoints.
@@ -269,7 +269,7 @@ def shorten(cfg: TrainConfig, total_timesteps: int | None = None) -> tuple[Train
         n_envs=min(cfg.eval.n_envs, 2),
         max_steps=min(cfg.eval.max_steps or limit, limit, EVAL_STEPS),
     )
-    twin = dataclasses.replace(
+    short = dataclasses.replace(
         cfg,
         algo=dataclasses.replace(cfg.algo, hyperparams=hyperparams),
         init_from=None,
@@ -279,7 +279,7 @@ def shorten(cfg: TrainConfig, total_timesteps: int | None = None) -> tuple[Train
         stop=dataclasses.replace(cfg.stop, reward=None, episodes=None, minutes=None),
         logger={},
     )
-    return twin, unit
+    return short, unit
 
 
 class Crash(Callback):

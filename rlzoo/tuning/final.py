@@ -18,7 +18,7 @@ from typing import Any
 
 from rlzoo import console
 from rlzoo.config import tuned_set, yaml_file
-from rlzoo.config.compose import Composition, compose, lay
+from rlzoo.config.compose import Composition, compose, with_values
 from rlzoo.config.parse import parse
 from rlzoo.config.provenance import is_section
 from rlzoo.errors import BY_SIGNAL, ExitCode, RlzooError
@@ -254,7 +254,7 @@ def run_job(job: Mapping[str, Any]) -> dict[str, Any]:
 
 def composition_of(request: TuneRequest, settings: Mapping[str, Any] | None, *, exact: bool = False) -> Composition:
     """The request with a candidate's settings, whole ones if they are exact; None for the defaults."""
-    return defaults(request.base) if settings is None else lay(request.base, settings, whole=exact)
+    return defaults(request.base) if settings is None else with_values(request.base, settings, whole=exact)
 
 
 def _candidate(study: Study, trial: Any) -> Candidate:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rlzoo.config import paths
-from rlzoo.config.compose import lay, override
+from rlzoo.config.compose import override, with_values
 from rlzoo.config.overrides import key_of
 from rlzoo.config.parse import check
 from rlzoo.config.paths import at_home
@@ -433,7 +433,7 @@ def append(request: TuneRequest, source: Source, chosen: Chosen) -> tuple[Path, 
 def _fitted(found: Found, request: TuneRequest) -> Taken:
     """The trial as the space can draw it."""
     parameters = tuple(each for each in request.space.parameters if each.key in found.settings)
-    values, notes = Space(parameters).nearest(lay(request.base, found.settings).values)
+    values, notes = Space(parameters).nearest(with_values(request.base, found.settings).values)
     return Taken(found, request.space.raw(values), values, tuple(notes))
 
 
@@ -441,7 +441,7 @@ def _broken(one: Taken, request: TuneRequest) -> list[str]:
     """The constraints that it does not meet, of those that say nothing of what the sampler is to draw."""
     drawn = {parameter.name for parameter in request.space.parameters} - set(one.values)
     decided = tuple(each for each in request.space.constraints if not each.names & drawn)
-    laid = lay(request.base, request.space.settings(one.values)).values
+    laid = with_values(request.base, request.space.settings(one.values)).values
     return Space(request.space.parameters, decided).broken(one.values, laid)
 
 

@@ -12,7 +12,7 @@ import optuna
 from optuna.trial import TrialState, create_trial
 
 from rlzoo.config import tuned_set
-from rlzoo.config.compose import Composition, compose, lay, without
+from rlzoo.config.compose import Composition, compose, with_values, without
 from rlzoo.errors import ExitCode, RlzooError, show
 from rlzoo.tuning import samplers
 from rlzoo.tuning.progress import (
@@ -277,7 +277,7 @@ def defaults(base: Composition) -> Composition:
     """A request without its tuned set: the same task and budget, judged in the same way."""
     words = [word for word in base.words if word.lstrip("+~").partition("=")[0] != "hyperparams"]
     plain = without(compose("tune", [*words, "hyperparams=none"]), OWN_KEYS)
-    return lay(plain, {key: look_up(base.values, key) for key in SAME})
+    return with_values(plain, {key: look_up(base.values, key) for key in SAME})
 
 
 SAME = ("total_timesteps", "stop", "eval", "env.kwargs", "env.max_steps")
@@ -292,7 +292,7 @@ def grid_points(request: TuneRequest) -> list[dict[str, Any]]:
     for combination in itertools.product(*table.values()):
         raw = dict(zip(table, combination, strict=True))
         values = drawn(space, raw)
-        if not space.broken(values, lay(request.base, space.settings(values)).values):
+        if not space.broken(values, with_values(request.base, space.settings(values)).values):
             point = space.raw(values)
             found[repr(point)] = point
     return list(found.values())

@@ -10,7 +10,7 @@ from typing import Any
 
 from rlzoo.algos.schema.check import check_values
 from rlzoo.config import env_names
-from rlzoo.config.compose import Composition, compose, lay, without
+from rlzoo.config.compose import Composition, compose, with_values, without
 from rlzoo.config.parse import check as check_schema
 from rlzoo.config.provenance import COMMAND_LINE
 from rlzoo.config.schema import TrainConfig
@@ -143,7 +143,7 @@ def find(
     problems = [*composition.problems, *problems]  # what is laid over it below has none of its words' own
     base = without(composition, OWN_KEYS)
     n_workers = config.workers if config is not None else 1
-    side_by_side = lay(base, {"n_jobs": n_workers})  # that many trainings share this machine's memory
+    side_by_side = with_values(base, {"n_jobs": n_workers})  # that many trainings share this machine's memory
     train, train_problems, notices = find_problems(
         side_by_side, make_env=make_env, n_requests=n_workers if make_env else 0
     )
@@ -182,7 +182,7 @@ def _searched(section: Any, base: Composition) -> dict[str, str]:
 def _refused(parameter: Parameter, base: Composition, make_env: bool) -> list[Problem]:
     """Ends of a range, or choices, that the algorithm or the environment does not take; the first of them."""
     for value in _extremes(parameter):
-        laid = lay(base, {parameter.key: parameter.setting(value)})
+        laid = with_values(base, {parameter.key: parameter.setting(value)})
         of_algo = parameter.key.startswith("algo.")
         wrong = check_values(laid.values["algo"], whole=False) if of_algo else find_problems(laid, make_env=make_env)[1]
         # what an environment says against may be said of another of its settings

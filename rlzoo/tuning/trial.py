@@ -18,7 +18,7 @@ import numpy as np
 import optuna
 
 from rlzoo import contained
-from rlzoo.config.compose import Composition, lay
+from rlzoo.config.compose import Composition, with_values
 from rlzoo.config.parse import dump, parse
 from rlzoo.config.records import problem
 from rlzoo.config.schema import TrainConfig
@@ -112,9 +112,9 @@ def _proposed(study: Study, trial: optuna.Trial) -> tuple[Composition, list[str]
     request = study.request
     if EXACT not in trial.user_attrs:
         values = request.space.draw(trial)
-        composition = lay(request.base, request.space.settings(values))
+        composition = with_values(request.base, request.space.settings(values))
         return composition, request.space.broken(values, composition.values)
-    composition = lay(request.base, settings_of(request, trial)[0], whole=True)
+    composition = with_values(request.base, settings_of(request, trial)[0], whole=True)
     near, _ = request.space.nearest(composition.values)
     for parameter in request.space.parameters:
         if parameter.name in near:

@@ -63,19 +63,19 @@ def moments_of(words, n_steps):
 
 def test_every_state_once_in_order():
     moments = moments_of(["env=CartPole", "env.max_steps=4"], 9)
-    assert [(moment.episode, moment.step) for moment in moments] == [
+    assert [(frame.episode, frame.step) for frame in moments] == [
         *((0, step) for step in range(5)),
         *((1, step) for step in range(5)),
         (2, 0),
         (2, 1),
     ]
-    assert [moment.total for moment in moments[:5]] == [0, 1, 2, 3, 4]
-    assert [moment.ended for moment in moments] == [False] * 4 + [True] + [False] * 4 + [True] + [False] * 2
+    assert [frame.total for frame in moments[:5]] == [0, 1, 2, 3, 4]
+    assert [frame.ended for frame in moments] == [False] * 4 + [True] + [False] * 4 + [True] + [False] * 2
 
 
 def test_an_episode_that_a_wrapper_cuts_is_an_episode():
     moments = moments_of(["env=CartPole", "env.wrappers.time_limit.max_episode_steps=3"], 6)
-    assert [(moment.episode, moment.step, moment.ended) for moment in moments] == [
+    assert [(frame.episode, frame.step, frame.ended) for frame in moments] == [
         (0, 0, False), (0, 1, False), (0, 2, False), (0, 3, True),
         (1, 0, False), (1, 1, False), (1, 2, False), (1, 3, True),
     ]  # fmt: skip
@@ -83,11 +83,11 @@ def test_an_episode_that_a_wrapper_cuts_is_an_episode():
 
 def test_a_lost_life_is_no_end_and_adds_no_picture():
     moments = moments_of(["env=SpaceInvaders"], 400)
-    games = [moment.episode for moment in moments]
-    first_states = [moment for moment in moments if moment.step == 0]
+    games = [frame.episode for frame in moments]
+    first_states = [frame for frame in moments if frame.step == 0]
     assert len(moments) == 400 + len(first_states)
     assert len(first_states) == games[-1] + 1
-    assert sum(moment.ended for moment in moments) in (games[-1], games[-1] + 1)
+    assert sum(frame.ended for frame in moments) in (games[-1], games[-1] + 1)
     for before, after in pairwise(moments):
         assert (after.step == 0) == before.ended
 
@@ -95,15 +95,15 @@ def test_a_lost_life_is_no_end_and_adds_no_picture():
 def test_raw_rewards_are_shown():
     """SpaceInvaders' clipped rewards are 0 and 1; its own are 5 to 30, and 200."""
     moments = moments_of(["env=SpaceInvaders"], 400)
-    assert {moment.reward for moment in moments} - {0.0} <= {5.0 * k for k in range(1, 80)}
-    assert max(moment.reward for moment in moments) >= 5
+    assert {frame.reward for frame in moments} - {0.0} <= {5.0 * k for k in range(1, 80)}
+    assert max(frame.reward for frame in moments) >= 5
 
 
 def test_shots_that_blink_are_seen():
     """Of every fourth frame alone many never would be."""
     grey = (142, 142, 142)
     moments = moments_of(["env=SpaceInvaders"], 200)
-    both = sum((moment.picture[:195] == grey).all(axis=2).sum() for moment in moments)
+    both = sum((frame.picture[:195] == grey).all(axis=2).sum() for frame in moments)
     cfg = config("env=SpaceInvaders")
     env = make(cfg, n_envs=1, seed=3, render_mode="rgb_array")
     env.action_space.seed(0)
@@ -137,7 +137,7 @@ def test_a_window_draws_by_itself():
     env = frames.Watched(window, moments.append)
     env.reset()
     env.step(0)
-    assert [moment.picture for moment in moments] == [None, None]
+    assert [frame.picture for frame in moments] == [None, None]
     assert window.n_rendered == 0
 
 

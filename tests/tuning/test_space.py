@@ -10,7 +10,7 @@ from stable_baselines3.common.vec_env import DummyVecEnv
 from rlzoo.algos.create import create
 from rlzoo.algos.specs import ALGOS
 from rlzoo.config import paths
-from rlzoo.config.compose import Composition, compose, lay, without
+from rlzoo.config.compose import Composition, compose, with_values, without
 from rlzoo.config.parse import parse
 from rlzoo.training.preflight import find_problems
 from rlzoo.tuning.queue import defaults, exact_settings
@@ -75,7 +75,7 @@ def test_a_shipped_space_samples_two_hundred_valid_requests(algo: str) -> None:
             for each in space.parameters
             if each.name in values
         )
-        laid = lay(base, space.settings(values))
+        laid = with_values(base, space.settings(values))
         assert space.values_of(laid.values) == values
         if space.broken(values, laid.values):
             n_broken += 1
@@ -227,7 +227,7 @@ def test_what_stands_for_a_default_is_what_the_library_takes(algo: str) -> None:
     stand_ins = {each.key: each.default for each in space.parameters if each.default is not None}
     assert stand_ins
     networks = []
-    for composition in (base, lay(base, stand_ins)):
+    for composition in (base, with_values(base, stand_ins)):
         cfg = parse(composition.values)
         env = DummyVecEnv([lambda env_id=cfg.env.id: gymnasium.make(env_id)])
         networks.append(str(create(cfg.algo, env, seed=0, device="cpu", inference=True).model.policy))
@@ -251,7 +251,7 @@ def test_the_trials_called_tuned_and_defaults_are_the_tuned_set_and_the_defaults
         assert base.hyperparams
         for source in (base,) if algo in seen and env != "Pong" else (base, defaults(base)):  # composing takes time
             kept = json.loads(json.dumps(exact_settings(space, base, source)))
-            assert lay(base, kept, whole=True).values == source.values, path
+            assert with_values(base, kept, whole=True).values == source.values, path
         seen.add(algo)
 
 

@@ -1,4 +1,4 @@
-"""`rlzoo verify-resume`: can this training be resumed exactly? Tried on a short twin that is cut off by a crash."""
+"""`rlzoo verify-resume`: can this training be resumed exactly? Tried on a short copy that is cut off by a crash."""
 
 from __future__ import annotations
 
