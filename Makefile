@@ -2,8 +2,8 @@
 PYTHON ?= python3
 # What `make train` runs: any words of `rlzoo train`.
 ARGS ?= algo=ppo env=CartPole
-# Test processes at once.
-JOBS ?= 2
+# Test processes at once: one more than two cores, as many tests wait for processes, signals and servers.
+JOBS ?= 3
 # The versions to install; /dev/null takes the newest that pyproject.toml allows.
 CONSTRAINTS ?= constraints.txt
 # TORCH_INDEX=cpu also looks at PyTorch's own index of CPU builds (a tenth of the size of the CUDA build for Linux).
