@@ -244,5 +244,5 @@ def test_an_environment_that_has_changed_is_said_before_anything_is_written(work
     assert resume_run(run, cfg) and run.read_info()["status"] == "finished"
     for value in ("nan", "inf"):
         monkeypatch.setattr(Mine, "sees", float(value))
-        with pytest.raises(RlzooError, match=r"(NaN|infinite) observation \(entry 0\) from environment 0 at step 0"):
+        with pytest.raises(RlzooError, match=r"(NaN|infinite) observation \(entry 0\) from evaluation environment 0 at step 0"):
             load(run).evaluate(n_episodes=1)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import inspect
-import math
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, SupportsFloat
 
@@ -68,7 +67,7 @@ class Look(gymnasium.Wrapper):
     def _is_sound(self, result: Any) -> bool:
         """Whether what `step` returned can be seen at a glance to be right: most of thousands of steps can."""
         kinds = (float, bool, bool, dict)
-        is_plain = type(result) is tuple and tuple(map(type, result[1:])) == kinds and math.isfinite(result[1])
+        is_plain = type(result) is tuple and tuple(map(type, result[1:])) == kinds and abs(result[1]) <= returns.LARGEST
         return is_plain and self._space.contains(result[0])
 
 

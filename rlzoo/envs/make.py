@@ -92,7 +92,7 @@ def make(  # noqa: PLR0913 - whatever one of its callers decides
         env = InProcessVecEnv([partial(Restarting, blueprint, step_timeout) for blueprint in blueprints], within=held)
     env.seed(seed)
     if on_nan is not None:
-        env = FiniteCheck(env, on_nan, rewards=training)
+        env = FiniteCheck(env, on_nan, training=training)
     env = _vector_wrapped(env, cfg, gamma, training)
     if statistics is not None:
         load_statistics(env, statistics)

@@ -18,6 +18,8 @@ RESET = "def reset(self, *, seed=None, options=None): ... return observation, in
 NO_SUCCESS = (
     "info['is_success'] of the environment is not a number: it is kept as env.is_success, and no rate is made of it"
 )
+LARGEST = np.float64(np.finfo(np.float32).max)
+"""Agents learn in that type: whatever is larger is infinite to them."""
 COMPUTE_REWARD = "def compute_reward(self, achieved_goal, desired_goal, info): ... with goals of shape (n, …)"
 STEP = "return observation, reward, terminated, truncated, info"
 
@@ -198,11 +200,9 @@ def _numbers(value: Any, space: Any, at: str, declared: str) -> Iterator[Misfit]
         if not is_one:
             return
         array = array.reshape(space.shape)
-    if array.dtype.kind == "f" and not np.isfinite(array).all():
-        index = np.argwhere(~np.isfinite(array))[0]
-        yield Misfit(
-            "finite", f"{at}{_index(index)} is {array[tuple(index)]}", "no algorithm learns from NaN or infinity"
-        )
+    if array.dtype.kind == "f" and not is_finite(array):
+        index = np.argwhere(~(np.abs(array) <= LARGEST))[0]
+        yield _not_finite(f"{at}{_index(index)} is {array[tuple(index)]}", array[tuple(index)])
         return
     low, high = _bounds(space)
     outside = (array < low) | (array > high)
@@ -232,8 +232,19 @@ def _reward(reward: Any) -> Iterator[Misfit]:
         if reward is None:
             hint = "is it never set on one way through step()?"
         yield Misfit("reward", f"step() must return one number as the reward, not {shown}", hint)
-    elif not np.isfinite(array).all():
-        yield Misfit("finite", f"step(): reward is {array.item()}", "no algorithm learns from NaN or infinity")
+    elif not is_finite(array):
+        yield _not_finite(f"step(): reward is {array.item()}", array)
+
+
+def is_finite(values: Any) -> bool:
+    """Whether numbers are finite in the type that networks and buffers have."""
+    return bool((np.abs(values) <= LARGEST).all())
+
+
+def _not_finite(text: str, number: Any) -> Misfit:
+    if np.isfinite(number).all():
+        return Misfit("finite", f"{text}, which is infinite in float32", "scale it: agents learn in that type")
+    return Misfit("finite", text, "no algorithm learns from NaN or infinity")
 
 
 def _end(name: str, value: Any) -> Iterator[Misfit]:

@@ -39,7 +39,8 @@ def _tried(config: TrainConfig) -> list[str]:
     set_threads(config)
     seed_everything(config.seed or 0)
     limit, n_envs, total = unlimited_max_steps(config), config.env.n_envs, config.total_timesteps
-    env = make(config.env, n_envs=1, seed=config.seed or 0, training=True, unlimited_max_steps=limit)
+    options: dict[str, Any] = {"seed": config.seed or 0, "unlimited_max_steps": limit, "on_nan": config.on_nan}
+    env = make(config.env, n_envs=1, **options)
     try:
         sizes = Sizes.of(env.observation_space, env.action_space)
         stack = config.env.frame_stack
@@ -53,7 +54,7 @@ def _tried(config: TrainConfig) -> list[str]:
             return [*lines, "time: not tried: to make these networks and environments takes long itself"]
         if n_envs > 1:
             env.close()
-            env = make(config.env, n_envs=n_envs, seed=config.seed or 0, training=True, unlimited_max_steps=limit)
+            env = make(config.env, n_envs=n_envs, **options)
         trial_algo, warm_up = trial(config.algo, config.env.n_envs)
         algorithm = create(trial_algo, env, seed=config.seed or 0, device=config.device)
         clock = Clock(TRIAL_SECONDS, warm_up)

@@ -263,7 +263,8 @@ def measure(config: TrainConfig, seconds: float) -> float | None:
     set_threads(config)
     seed_everything(config.seed or 0)
     limit = unlimited_max_steps(config)
-    env = make(config.env, n_envs=config.env.n_envs, seed=config.seed or 0, training=True, unlimited_max_steps=limit)
+    options = {"n_envs": config.env.n_envs, "seed": config.seed or 0, "unlimited_max_steps": limit}
+    env = make(config.env, **options, on_nan=config.on_nan)
     try:
         algo, warm_up = trial(config.algo, config.env.n_envs)
         clock = Clock(seconds, warm_up)

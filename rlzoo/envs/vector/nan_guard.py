@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import math
 from typing import Any, Literal
 
 import numpy as np
 from stable_baselines3.common.vec_env import VecEnv, VecEnvWrapper
 
 from rlzoo import console
+from rlzoo.envs.returns import LARGEST, is_finite
 from rlzoo.errors import ExitCode, RlzooError
 from rlzoo.protocols import EnvironmentStep
 
@@ -17,7 +17,7 @@ class FiniteCheck(VecEnvWrapper):
     """Looks at observations, rewards and actions in every step, before anything is learned or averaged from them.
 
     It belongs directly around the vectorised environment. `on_nan=stop` ends the step with an error, `warn` says it
-    once for each kind and environment. An evaluation does not look at `rewards`: its score says it.
+    once for each kind and environment. An evaluation does not look at rewards: its score says it.
 
     Attributes:
         num_timesteps: environment steps so far, over all environments; a resumed training sets it.
@@ -27,9 +27,10 @@ class FiniteCheck(VecEnvWrapper):
     transparent = True
     """What it wraps is played as it is."""
 
-    def __init__(self, venv: VecEnv, on_nan: Literal["stop", "warn"], *, rewards: bool = True) -> None:
+    def __init__(self, venv: VecEnv, on_nan: Literal["stop", "warn"], *, training: bool = True) -> None:
         super().__init__(venv)
-        self._rewards = rewards
+        self._rewards = training
+        self._name = "environment" if training else "evaluation environment"
         self.num_timesteps = 0
         self.said: dict[tuple[str, int], str] = {}
         self._stop = on_nan == "stop"
@@ -90,14 +91,15 @@ class FiniteCheck(VecEnvWrapper):
         """Name what is not finite in `values`, (n_envs, ...) or those of environment `of`."""
         rows = values if of is None else np.asarray(values)[None]
         for row, value in enumerate(rows):
-            places = np.argwhere(~np.isfinite(value))
+            places = np.argwhere(~(np.abs(value) <= LARGEST))
             if not len(places):
                 continue
             index = row if of is None else of
             place = tuple(places[0].tolist())
-            kind = "NaN" if np.isnan(np.asarray(value)[place]) else "infinite"
+            number = np.asarray(value)[place]
+            kind = "NaN" if np.isnan(number) else "infinite" if np.isinf(number) else "infinite (in float32)"
             where = f" ({_entry(key, place)})" if key or place else ""
-            text = f"{kind} {what}{where} {preposition} environment {index} at step {step:,}"
+            text = f"{kind} {what}{where} {preposition} {self._name} {index} at step {step:,}"
             if self._stop:
                 hint = (
                     "on_nan=warn would train on" if what == "action" else "look at what the environment computes there"
@@ -110,7 +112,7 @@ class FiniteCheck(VecEnvWrapper):
 
 def _is_finite(values: np.ndarray) -> bool:
     """The sum of squares, which takes a third of the time, and only where that is too large each number."""
-    return math.isfinite(np.vdot(values, values)) or bool(np.isfinite(values).all())
+    return bool(np.vdot(values, values) <= LARGEST) or is_finite(values)
 
 
 def _is_float(space: Any) -> bool:

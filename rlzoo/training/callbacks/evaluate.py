@@ -176,6 +176,7 @@ class Evaluations(Callback):
                 training=False,
                 max_steps=cfg.eval.max_steps,
                 unlimited_max_steps=cfg.unlimited_max_steps,
+                on_nan=cfg.on_nan,
             )
         sync_statistics(self._env, self._eval_env)
         return self._eval_env
