@@ -4,6 +4,7 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from importlib.metadata import version
 from pathlib import Path
 
@@ -242,7 +243,11 @@ def test_an_environment_that_has_changed_is_said_before_anything_is_written(work
         assert f"'Resumed-v0' is not known to Gymnasium: {__name__} registers " in refused(act)
     monkeypatch.undo()
     assert resume_run(run, cfg) and run.read_info()["status"] == "finished"
+    bad = r"(NaN|infinite) observation \(entry 0\) from"
     for value in ("nan", "inf"):
         monkeypatch.setattr(Mine, "sees", float(value))
-        with pytest.raises(RlzooError, match=r"(NaN|infinite) observation \(entry 0\) from evaluation environment 0 at step 0"):
+        with pytest.raises(RlzooError, match=f"{bad} evaluation environment 0 at step 0"):
             load(run).evaluate(n_episodes=1)
+    run.update_info(status="interrupted")
+    with pytest.raises(RlzooError, match=f"{bad} environment 0 at step 200"):  # the first that it learns from
+        resume_run(run, replace(cfg, total_timesteps=300))

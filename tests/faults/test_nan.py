@@ -28,17 +28,19 @@ class Faulty(gymnasium.Env):
 
     n_made = 0
 
-    def __init__(self, what="", value="nan", at=0, index=0, actions="discrete", kind="box"):
+    def __init__(self, what="", value="nan", at=0, index=0, actions="discrete", kind="box", of=None):
         self.what, self.value, self.at, self.kind = what, float(value), at, kind
         box = spaces.Box(-np.inf, np.inf, (3,), np.float32)
         self.observation_space = box if kind == "box" else spaces.Dict(image=spaces.Discrete(4), velocity=box)
         self.action_space = spaces.Discrete(2) if actions == "discrete" else spaces.Box(-1, 1, (1,), np.float32)
         self.index, self.t, self.mine = index, 0, index < 0  # below 0: every environment
+        self.of = of  # the seed of the only one
 
     def reset(self, *, seed=None, options=None):
         super().reset(seed=seed)
         if seed is not None and self.index >= 0:
             self.mine = seed % 2 == self.index and seed > 0  # 0 is for its trial; environment i starts from seed + i
+            self.mine = self.mine if self.of is None else seed == self.of
         return self._seen(0.0), {}
 
     def step(self, action):
@@ -126,6 +128,17 @@ def test_what_an_environment_gives_ends_the_training_in_that_step(algo, what, va
     names = checkpoints_are_finite()
     assert "last" in names and f"kept: {', '.join(names)}" in error.hint
     record_property("steps_until_seen", int(found[1]) - 2 * AT)
+
+
+@pytest.mark.parametrize("value", ["nan", "-inf"])
+def test_what_an_evaluation_on_the_way_is_shown_ends_the_training_too(value, monkeypatch):
+    seeds = []
+    monkeypatch.setattr("rlzoo.training.callbacks.evaluate.episode_seeds", lambda *_: seeds.append(7) or [777])
+    words = ("env.kwargs.what=observation", f"env.kwargs.value='{value}'", "env.kwargs.at=3", "env.kwargs.of=777")
+    error = fails("ppo", *words)
+    kind = "NaN" if value == "nan" else "infinite"
+    assert error.message == f"{kind} observation (entry 1) from evaluation environment 0 at step 3"
+    assert seeds
 
 
 @pytest.mark.parametrize("algo", ALGOS)

@@ -105,6 +105,8 @@ def restore(env: VecEnv, state: State) -> Restoration:
     observation = _stacked(env, [each.observation for each in restored])
     restarted = np.array([each.level == "restarted" for each in restored])
     for name, wrapper in reversed(list(_wrappers(env))):
+        if name == "FiniteCheck":
+            wrapper.look(observation)
         if name == "VecNormalize":
             _load_normalize(wrapper, state, observation, restarted)
             observation = wrapper.normalize_obs(observation)
@@ -125,8 +127,10 @@ def _wrappers(env: VecEnv) -> Iterator[tuple[str, Any]]:
     """Vector wrappers with the names of their classes, outermost first."""
     from stable_baselines3.common.vec_env import VecEnvWrapper, VecFrameStack, VecNormalize, VecTransposeImage
 
+    from rlzoo.envs.vector.nan_guard import FiniteCheck
+
     while isinstance(env, VecEnvWrapper):
-        for kind in (VecNormalize, VecFrameStack, VecTransposeImage):
+        for kind in (FiniteCheck, VecNormalize, VecFrameStack, VecTransposeImage):
             if isinstance(env, kind):
                 yield kind.__name__, env
         env = env.venv

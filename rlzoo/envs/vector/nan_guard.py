@@ -51,8 +51,8 @@ class FiniteCheck(VecEnvWrapper):
             self._found("reward", "from", rewards, self.num_timesteps)
         for index, done in enumerate(dones.tolist()):
             if done and "terminal_observation" in infos[index]:
-                self._look(infos[index]["terminal_observation"], index)
-        self._look(observations)
+                self.look(infos[index]["terminal_observation"], index)
+        self.look(observations)
         return observations, rewards, dones, infos
 
     @property
@@ -69,16 +69,16 @@ class FiniteCheck(VecEnvWrapper):
         if self._rewards and not _is_finite(step.reward):
             self._found("reward", "from", step.reward, self.num_timesteps)
         if step.final_observation is not step.observation:
-            self._look(step.final_observation)
-        self._look(step.observation)
+            self.look(step.final_observation)
+        self.look(step.observation)
         return step
 
     def reset(self) -> Any:
         observations = self.venv.reset()
-        self._look(observations)
+        self.look(observations)
         return observations
 
-    def _look(self, observations: Any, of: int | None = None) -> None:
+    def look(self, observations: Any, of: int | None = None) -> None:
         """Look at the observations of all environments, or at the only one of environment `of`."""
         if self._float_parts is not None:
             for key in self._float_parts:
