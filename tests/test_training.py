@@ -207,3 +207,17 @@ def test_importing_rlzoo_imports_nothing_heavy():
 def test_results_are_json(tmp_path):
     run = rlzoo.train(*PPO, "seed=1")
     assert json.loads(run.results_file.read_text())
+
+
+@pytest.mark.parametrize("code", [ExitCode.WRONG_REQUEST, ExitCode.MISSING])
+def test_what_is_refused_once_a_training_has_begun_says_so_by_its_exit_code(code, monkeypatch):
+    """As a module does that can be imported in the first process only: codes 2 and 3 mean that nothing was begun."""
+
+    def refuse(*_, **__):
+        raise RlzooError("importing mine failed", code=code)
+
+    monkeypatch.setattr("rlzoo.envs.registration.register", refuse)
+    with pytest.raises(RlzooError, match="importing mine failed") as caught:
+        rlzoo.train(*PPO, "seed=3", "logger=[]")
+    assert caught.value.code is ExitCode.TRAINING_FAILED
+    assert rlzoo.Run.open("latest").read_info()["status"] == "failed"

@@ -378,6 +378,8 @@ def _recorded(cfg: TrainConfig, run: Run, interrupt: Interrupt) -> Iterator[InPl
     except RlzooError as error:
         status = "interrupted" if error.code in errors.BY_SIGNAL else "failed"
         log.error("%s", error)
+        if error.code in (ExitCode.WRONG_REQUEST, ExitCode.MISSING):  # which say that nothing was begun
+            error.code = ExitCode.TRAINING_FAILED
         if error.code is ExitCode.STORAGE:
             raise _not_written(error, place) from error
         raise

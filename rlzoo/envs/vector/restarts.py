@@ -121,7 +121,7 @@ class Blueprint:
         if fault.traceback:
             log.error("%s", clean(fault.traceback))
         hints = [fault.hint]
-        if fault.mends:
+        if fault.mends and self._max_restarts:
             hints.append(f"env.max_restarts={self._max_restarts + 10} recreates it more often")
         return RlzooError(
             self.described(fault, then), "; ".join(hint for hint in hints if hint), ExitCode.TRAINING_FAILED
