@@ -43,6 +43,7 @@ class Use:
         films: asks it for pictures, where it says that it has them.
         nan: takes NaN and infinity.
         checkers: asks the environment checkers of Gymnasium and Stable-Baselines3 too.
+        others: has several at once in one process, and what to ask for to have a single one.
         plays: plays whole episodes at random, for their scores and what they show.
         asks: a name and `"module:function"`, which is called with the environment and the values of its section, and
             gives plain values.
@@ -54,6 +55,7 @@ class Use:
     films: bool = False
     nan: bool = False
     checkers: bool = False
+    others: str = ""
     plays: bool = False
     asks: Mapping[str, str] = field(default_factory=dict)
 

@@ -52,6 +52,12 @@ def line_of(error: BaseException) -> str:
     return where if is_his else ""
 
 
+def placed(message: str, where: str) -> tuple[str, str]:
+    """A message that ends with `(file:line)` without it, and the place: `where`, or else that."""
+    found = re.search(r" \(([^()]+:\d+)\)$", message)
+    return (message[: found.start()], where or found[1]) if found else (message, where)
+
+
 def line_of_class(kind: type) -> str:
     """Where the constructor of a class begins, else the class."""
     code = getattr(getattr(kind, "__init__", None), "__code__", None)

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import inspect
 import pickle
-import re
 import sys
 import time
 import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
+from multiprocessing import set_start_method
 from pathlib import Path
 from types import FrameType
 from typing import Any, Literal, NamedTuple
@@ -93,6 +93,8 @@ class Rehearsal:
     def run(self, spec: Any) -> None:
         if spec is not None:
             gymnasium.registry.setdefault(spec.id, spec)
+        if self.env["vec_env"] == "subproc" and self.env["n_envs"] > 1:
+            set_start_method("forkserver" if sys.platform == "linux" else "spawn", force=True)  # as workers have it
         self.line.begin(_IMPORT, self.start_seconds)
         problems = _look_up(self.env_id, self.env) + wrappers.check_own(self.env["wrappers"])
         self.tell_problems(problems)
@@ -167,12 +169,22 @@ class Rehearsal:
         if old := old_gym.said_of(made):
             self.line.tell(notice=f"{self.env_id} {old}")
         self.mode = "leave"
+        if self.use.others and not self.has_problems:
+            self.make_another()
         for name, reference in self.use.asks.items() if not self.has_problems else ():
             with self.calling(f"the look at its {name}", self.start_seconds):
                 answer = registry.load(reference)(made, self.env)
             self.line.tell(answer=(name, answer))
         if self.use.plays and not self.has_problems:
             self.play_at_random(made)
+
+    def make_another(self) -> None:
+        """One beside the first, as a training has them: ports, locks and licences may be there for one only."""
+        with self.calling("a second environment beside the first", self.start_seconds, given=self.use.others):
+            other = self.make_raw()
+            other.reset(seed=1)
+        with suppress(_EndedError), self.calling("close()", min(CLOSE_SECONDS, self.env["step_timeout"]), grave=False):
+            other.close()
 
     def wrapped(self, env: gymnasium.Env) -> gymnasium.Env | None:
         for name, options in self.env["wrappers"].items():
@@ -186,7 +198,9 @@ class Rehearsal:
                 raise
             except (Exception, SystemExit) as error:
                 text = str(error.args[0]) if error.args else type(error).__name__
-                self.tell_problems([Problem(f"env.wrappers.{name}", text, where=errors.author_line(error) or "")])
+                text, where = raised.placed(text, raised.line_of(error))
+                where = where or (self.where(registry.load(name)) if ":" in name else "")
+                self.tell_problems([Problem(f"env.wrappers.{name}", text, getattr(error, "hint", ""), where)])
                 return None
         return env
 
@@ -342,8 +356,8 @@ class Rehearsal:
             return
         self.has_raised = True
         message, hint = raised.in_words(what, error)
-        if isinstance(error, ContractError) and (found := re.search(r" \(([^()]+:\d+)\)$", message)):
-            message, where = message[: found.start()], where or found[1]
+        if isinstance(error, ContractError):
+            message, where = raised.placed(message, where)
         if what == "__init__()":
             is_written = not (is_of_library or isinstance(error, ContractError))
             said, hint = (message, hint) if is_written else raised.why_not_made(error, method)
@@ -484,8 +498,13 @@ def _check_kwargs(spec: Any, kwargs: Mapping[str, Any], creator: Any) -> list[Pr
         return []
     if any(parameter.kind is inspect.Parameter.VAR_KEYWORD for parameter in parameters.values()):
         return []
+    known = [name for name in parameters if name != "render_mode"]
     return [
-        Problem(f"env.kwargs.{key}", f"is not a keyword of {spec.id}{did_you_mean(key, parameters)}")
+        Problem(
+            f"env.kwargs.{key}",
+            f"is not a keyword of {spec.id}{did_you_mean(key, known)}",
+            f"known: {', '.join(known)}" if known else "it takes none",
+        )
         for key in kwargs
         if key not in parameters
     ]

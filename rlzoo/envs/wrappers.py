@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from rlzoo.config import fields
 from rlzoo.config.fields import Field, Fields
-from rlzoo.errors import ExitCode, Problem, RlzooError, author_line, words_of
+from rlzoo.errors import ExitCode, Problem, RlzooError, words_of
 from rlzoo.registry import did_you_mean, import_hint, load
 
 if TYPE_CHECKING:
@@ -184,8 +184,12 @@ def apply(env: gymnasium.Env, wrappers: Mapping[str, Mapping[str, Any]]) -> gymn
             wrapper = load(name)
         surroundings = Surroundings()
         with surroundings:
-            env = wrapper(env, **_arguments(name, options))
-        env = Contract(env, surroundings, around_ours=True)
+            made = wrapper(env, **_arguments(name, options))
+        held = (each for name, each in getattr(made, "__dict__", {}).items() if "env" in name)
+        if getattr(made, "unwrapped", None) is not env.unwrapped and all(each is not env for each in held):
+            hint = "class Name(gymnasium.Wrapper): def __init__(self, env): super().__init__(env)"
+            raise RlzooError(f"{name} is no wrapper: what it gives does not hold the environment", hint)
+        env = Contract(made, surroundings, around_ours=True)
     return env
 
 
@@ -246,13 +250,18 @@ def check_own(wrappers: Mapping[str, Any]) -> list[Problem]:
 def _own(key: str, reference: str, options: Mapping[str, Any]) -> list[Problem]:
     import inspect
 
+    from rlzoo.envs import raised
+
     try:
-        parameters = inspect.signature(load(reference)).parameters
+        found = load(reference)
+        if not callable(found):
+            return [Problem(key, f"is no class of a wrapper, but a {type(found).__name__}")]
+        parameters = inspect.signature(found).parameters
     except RlzooError as error:
-        return [Problem(key, error.message, error.hint, author_line(error) or "")]
+        return [Problem(key, error.message, error.hint, raised.line_of(error))]
     except (Exception, SystemExit) as error:
-        where = author_line(error) or ""
-        return [Problem(key, f"cannot be imported: {type(error).__name__}: {words_of(error)}", where=where)]
+        message = f"cannot be imported: {type(error).__name__}: {words_of(error)}"
+        return [Problem(key, message, where=raised.line_of(error))]
     if any(parameter.kind is inspect.Parameter.VAR_KEYWORD for parameter in parameters.values()):
         return []
     known = dict.fromkeys(list(parameters)[1:], Field("any"))  # the first is the environment

@@ -104,7 +104,9 @@ def _find_problems(
     if unknown or {"env", "algo"}.intersection(composition.unread):
         return config, problems, notices
 
-    use = replace(_use(values), plays=config is not None and config.eval.random)
+    use = _use(values)
+    if config is not None:
+        use = replace(use, plays=config.eval.random, others=_others(config))
     env = _check_env(composition, use, make_env=make_env) if not _keys(problems, "env") else None
     if env is not None:
         problems += env.problems
@@ -196,6 +198,15 @@ def _use(values: Mapping[str, Any]) -> Use:
         asks = {"dynamics": "rlzoo.algos.tabular.dynamics:shows_dynamics"} if spec.family == "planning" else {}
         return replace(use, masks=spec.masked, asks=asks)
     return use
+
+
+def _others(config: TrainConfig) -> str:
+    """How a training does without a second environment in its process, empty if it has none."""
+    if config.env.vec_env == "subproc" and config.env.n_envs > 1:
+        return ""
+    ways = ["env.n_envs=1"] if config.env.n_envs > 1 else []
+    ways += ["eval.freq=0"] if config.frequency(config.eval.freq, 10) else []
+    return f"a training with {' '.join(ways)} has one at a time" if ways else ""
 
 
 def _check_env(composition: Composition, use: Use, *, make_env: bool) -> EnvCheck | None:

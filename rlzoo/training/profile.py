@@ -263,7 +263,7 @@ def measure(config: TrainConfig, seconds: float) -> float | None:
     set_threads(config)
     seed_everything(config.seed or 0)
     limit = unlimited_max_steps(config)
-    options = {"n_envs": config.env.n_envs, "seed": config.seed or 0, "unlimited_max_steps": limit}
+    options: dict[str, Any] = {"n_envs": config.env.n_envs, "seed": config.seed or 0, "unlimited_max_steps": limit}
     env = make(config.env, **options, on_nan=config.on_nan)
     try:
         algo, warm_up = trial(config.algo, config.env.n_envs)

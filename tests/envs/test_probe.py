@@ -162,6 +162,8 @@ RETURNS = [
     ("step", "self.look(), np.zeros(2), False, False, {}", "one number as the reward", "of shape (2,)"),
     ("step", "self.look(), 'much', False, False, {}", "one number as the reward", "the text 'much'"),
     ("step", "self.look(), float('nan'), False, False, {}", "reward is nan", ""),
+    ("step", "self.look(), 1e39, False, False, {}", "reward is 1e+39, which is infinite in float32", ""),
+    ("step", "self.look() * np.float64(1e300), 1.0, False, False, {}", "observation[0] is", "infinite in float32"),
     ("step", "self.look(), 1.0, None, False, {}", "True or False as terminated", "not None"),
     ("step", "self.look(), 1.0, False, 'no', {}", "True or False as truncated", "the text 'no'"),
     ("step", "self.look(), 1.0, False, False, None", "where info is a dict", "not None"),
@@ -581,6 +583,57 @@ def test_a_wrapper_of_one_s_own_is_looked_at_too(tried):
     assert problem.where == "halving.py:6"
 
 
+NO_WRAPPERS = {
+    "class Halved:\n    def __init__(self, env):\n        pass": "halving:Halved is no wrapper",
+    "class Halved(gymnasium.Env):\n    def __init__(self, env):\n        self.shown = env": "is no wrapper",
+    "class Halved(gymnasium.Wrapper):\n    def __init__(self, env):\n        self.inner = env": "is no wrapper",
+    "import math as Halved": "is no class of a wrapper, but a module",
+    "Halve = 1": "module 'halving' has no 'Halved'; did you mean 'Halve'?",
+    "class Halved(gymnasium.Wrapper):\n    def __init__(self, env):\n        env.unwrapped.nowhere": "'nowhere'",
+}
+
+
+@pytest.mark.parametrize("text", NO_WRAPPERS)
+def test_what_is_no_wrapper_is_refused_and_never_with_a_library_s_line(tried, text):
+    Path("halving.py").write_text(f"import gymnasium\n{text}\n")
+    problem = only(tried("pass", wrappers={"halving:Halved": {}}))
+    assert NO_WRAPPERS[text] in problem.message
+    assert problem.where in ("", *(f"halving.py:{line}" for line in range(2, 5)))
+
+
+def test_an_environment_that_holds_another_may_be_a_wrapper(tried):
+    holds = "class Holds(gymnasium.Env):\n    def __init__(self, env):\n        self._env = env\n"
+    holds += "        self.observation_space, self.action_space = env.observation_space, env.action_space\n"
+    holds += "        self.reset, self.step = env.reset, env.step\n"
+    Path("halving.py").write_text(f"import gymnasium\n{holds}")
+    assert tried("pass", wrappers={"halving:Holds": {}}).problems == []
+
+
+ONLY_ONE = {
+    "open('one', 'x')\ndef close(self):\n    import os; os.remove('one')": "FileExistsError",
+    "import socket; self.s = socket.socket(socket.AF_UNIX); self.s.bind('\\0' + __file__)": "OSError",
+    "Faulty.n = getattr(Faulty, 'n', 0) + 1; assert Faulty.n == 1, 'no licence'": "AssertionError: no licence",
+}
+
+
+@pytest.mark.parametrize("line", ONLY_ONE)
+def test_an_environment_of_which_there_may_be_one_only_is_told_how_a_training_has_one(tried, line):
+    methods = f"def __init__(self, **kwargs):\n    Mine.__init__(self)\n    {line}"
+    problem = only(tried(methods.replace("\ndef close", "  # here\ndef close"), {"others": "eval.freq=0"}))
+    assert problem.message.startswith(f"a second environment beside the first raises {ONLY_ONE[line]}")
+    assert problem.hint == "eval.freq=0" and problem.where.startswith("faulty.py:")
+    assert tried(methods).problems == []
+
+
+def test_what_a_module_may_do_once_only_is_found_where_workers_have_done_it(tried, monkeypatch):
+    line = "import multiprocessing; multiprocessing.set_start_method('spawn')  # here\nimport gymnasium"
+    text = TEMPLATE.replace("import gymnasium", line, 1)
+    monkeypatch.setattr(sys.modules[__name__], "TEMPLATE", text)
+    problem = only(tried("pass", vec_env="subproc", n_envs=2))
+    assert "context has already been set" in problem.message and problem.where == line_of("# here")
+    assert tried("pass", vec_env="subproc", n_envs=1).problems == []
+
+
 def test_an_info_keyword_that_never_comes_is_a_notice_with_what_there_is(tried):
     methods = "def step(self, action):\n    return *super().step(action)[:4], {'won': True}"
     found = tried(methods, monitor_kwargs={"info_keywords": ["is_success", "won"]})
@@ -635,7 +688,7 @@ def test_what_an_algorithm_cannot_take_is_told_with_the_author_s_file(write, n, 
 
 def test_the_jobs_of_a_sweep_try_their_environment_once(write):
     write("def __init__(self, **kwargs):\n    Mine.__init__(self)\n    open('made', 'a').write('1')")
-    words = ["algo=ppo", "env=faulty:Tried-v0", "n_seeds=3"]
+    words = ["algo=ppo", "env=faulty:Tried-v0", "n_seeds=3", "eval.freq=0"]
     code = f"from rlzoo.training.request import check_all, plan; check_all(plan({words}, multirun=False))"
     subprocess.run([sys.executable, "-c", code], check=True)
     assert len(Path("made").read_text()) == 1

@@ -191,7 +191,7 @@ def observations(request: Request) -> Findings:
             unfit[name] = f"no {what}, and this environment has {f'{quoted(name)}: ' if is_dict else ''}{part}"
             hints[name] = row.hint
         elif is_dict and (reason := _unfit_name(name)):
-            unfit[name] = f"no key {quoted(name)} in a Dict: {reason}"
+            unfit[name] = f"no key {quoted(name)} in a Dict, which this environment has: {reason}"
     for name, message in unfit.items():
         hint = hints.get(name) or _way_out(space, spec, unfit)
         yield Problem("env.wrappers", f"{request.spec.name} takes {message}", hint)
