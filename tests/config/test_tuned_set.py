@@ -172,6 +172,18 @@ UNASKED = {
         {EXPERIMENT: "launcher: {name: submitit_slurm, setup: [touch canary]}\n"},
         "experiment=unit4_cartpole",
     ),
+    "search_of_modules": (
+        {"conf/search_space/ppo.yaml": "x: {type: choice, key: env.imports, values: {a: [planted_by_a_shadow]}}\n"},
+        "",
+    ),
+    "search_of_wrappers": (
+        {"conf/search_space/ppo.yaml": "x: {type: choice, key: env.wrappers, values: {a: {'evil:X': {}}}}\n"},
+        "",
+    ),
+    "search_of_files": (
+        {"conf/search_space/ppo.yaml": "x: {type: choice, key: env.kwargs.xml_file, values: [./a.xml]}\n"},
+        "search_space=ppo",
+    ),
     "place": ({EXPERIMENT: "runs_dir: /elsewhere\n"}, "experiment=unit4_cartpole"),
     "weights": ({EXPERIMENT: "init_from: theirs.zip\n"}, "experiment=unit4_cartpole"),
     "file": ({"conf/env/Ant.yaml": "defaults: [gym, _self_]\nid: Ant-v5\nkwargs: {xml_file: ./a.xml}\n"}, "env=Ant"),
@@ -187,7 +199,7 @@ def test_what_was_not_asked_for_by_its_name_names_nothing(name, monkeypatch):
         monkeypatch.setitem(gymnasium.registry, "MountainCar-v7", gymnasium.registry["MountainCar-v0"])
     for place, text in planted.items():
         write(text, place)
-    found = compose("train", ["algo=ppo", *word.split()])
+    found = compose("tune" if name.startswith("search") else "train", ["algo=ppo", *word.split()])
     said = [str(problem) for problem in found.problems]
     assert [line for line in said if "and names " in line], said
     assert "planted_by_a_shadow" not in str(found.values) and "127.0.0.1" not in str(found.values)
