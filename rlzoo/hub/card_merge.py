@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import yaml
 
+from rlzoo.config import yaml_file
 from rlzoo.errors import RlzooError
 
 REPLACED = ("library_name",)
@@ -53,7 +55,7 @@ def merge(published: str, new: str) -> str:
         all of them at the end if it has none.
 
     Raises:
-        RlzooError: if the metadata of `published` is not YAML.
+        RlzooError: if the metadata of `published` cannot be read.
     """
     if not published.strip("\ufeff \t\r\n"):
         return new
@@ -67,8 +69,7 @@ def merge(published: str, new: str) -> str:
 def license_of(text: str) -> str | None:
     """The license in the metadata of a README.md, None if it names none."""
     front, _ = _split(text)
-    values = yaml.safe_load(front.text) if front is not None else None
-    found = values.get("license") if isinstance(values, dict) else None
+    found = None if front is None else _values(front.text).get("license")
     return None if found is None else str(found)
 
 
@@ -77,14 +78,20 @@ def _split(text: str) -> tuple[_Front | None, str]:
     if match is None:
         return None, text
     try:
-        values = yaml.safe_load(match[2])
-    except yaml.YAMLError as error:
-        reason = str(error).partition("\n")[0]
+        documents = yaml_file.compose(match[2])
+        if documents and not isinstance(documents[0], yaml.MappingNode | None):
+            return None, text  # a text between two rules
+        _values(match[2])
+    except (yaml.YAMLError, RecursionError, RlzooError) as error:
+        reason = str(error).partition("\n")[0] or "it is nested too deeply"
         hint = "fix the lines between the two --- at its top"
-        raise RlzooError(f"the metadata of the published README.md is not YAML: {reason}", hint) from error
-    if values is not None and not isinstance(values, dict):
-        return None, text  # a text between two rules
+        raise RlzooError(f"the metadata of the published README.md cannot be read: {reason}", hint) from error
     return _Front(*match.groups()), text[match.end() :]
+
+
+def _values(text: str) -> dict[str, Any]:
+    """Metadata as plain data, whoever wrote it: without aliases, dates, and keys that are there twice."""
+    return yaml_file.parse_text(text, Path("README.md")).values
 
 
 def _merge_body(old: str, new: str) -> str:
@@ -130,7 +137,7 @@ def _merge_metadata(old: str, new: str) -> str:
             parts[key] = _merge_tags(parts[key], text)
         elif key == "model-index":
             parts[key] = _merge_results(parts[key], text)
-        elif key in REPLACED and yaml.safe_load(parts[key]) != yaml.safe_load(text):
+        elif key in REPLACED and _values(parts[key]) != _values(text):
             parts[key] = text
     return "".join(part if part.endswith("\n") else f"{part}\n" for part in parts.values() if part)
 
@@ -142,7 +149,7 @@ def _by_key(text: str) -> dict[str, str]:
         return {"": text}
     assert isinstance(node, yaml.MappingNode)
     if node.flow_style:
-        return _by_key(yaml.safe_dump(yaml.safe_load(text), sort_keys=False, allow_unicode=True))
+        return _by_key(_dump(_values(text)))
     keys = [(str(key.value), key.start_mark.index) for key, _ in node.value]
     ends = [start for _, start in keys[1:]] + [len(text)]
     parts = {"": text[: keys[0][1]]} if keys else {"": text}
@@ -167,13 +174,13 @@ def _tags(text: str) -> list[str]:
 
 def _merge_results(old: str, new: str) -> str:
     """The new result first, then those that are there of other environments or tasks."""
-    there, own = (yaml.safe_load(text)["model-index"] for text in (old, new))
+    there, own = (_values(text)["model-index"] for text in (old, new))
     replaced = {_subject(result) for result in own[0]["results"]}
     models = [model for model in there if isinstance(model, Mapping)] if isinstance(there, list) else []
     others = [
         {**model, "results": kept}
         for model in models
-        if (kept := [result for result in model.get("results") or () if _subject(result) not in replaced])
+        if (kept := [result for result in _list(model.get("results")) if _subject(result) not in replaced])
     ]
     same = [result for model in others if model.get("name") == own[0]["name"] for result in model["results"]]
     merged = [
@@ -193,3 +200,7 @@ def _subject(result: Any) -> tuple[str, str]:
 
 def _dump(values: Mapping[str, Any]) -> str:
     return yaml.safe_dump(dict(values), sort_keys=False, allow_unicode=True)
+
+
+def _list(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else []

@@ -7,7 +7,7 @@ import pytest
 import yaml
 
 from rlzoo.errors import RlzooError
-from rlzoo.hub.card_merge import merge, section
+from rlzoo.hub.card_merge import license_of, merge, section
 
 FRONT = """\
 library_name: stable-baselines3
@@ -131,9 +131,34 @@ def test_a_rule_at_the_top_is_no_metadata():
     assert "---\nhello there\n---\nmore\n" in merged
 
 
-def test_metadata_that_is_no_yaml_is_said():
-    with pytest.raises(RlzooError, match=r"metadata of the published README\.md is not YAML"):
-        merge("---\ntags: [a\n---\ntext\n", NEW)
+UNREADABLE = {
+    "no_yaml": "tags: [a",
+    "digits": f"n: {'9' * 5000}",
+    "deep": f"a: {'[' * 3000}{']' * 3000}",
+    "alias": "x: &x [a]\ntags: *x",
+    "object": "a: !!python/name:os.system ''",
+    "twice": "tags: [a]\ntags: [b]",
+    "no_word": "? [a]\n: 1",
+}
+
+
+@pytest.mark.parametrize("name", UNREADABLE)
+def test_metadata_that_cannot_be_read_is_said(name):
+    text = f"---\n{UNREADABLE[name]}\n---\ntext\n"
+    for read in (lambda: merge(text, NEW), lambda: license_of(text)):
+        with pytest.raises(RlzooError, match=r"metadata of the published README\.md cannot be read"):
+            read()
+
+
+ODD = ["license: 2001-99-99", "a: !!int 'x'", "at: 2001-01-01T00:00:00+99:99", "a: !!bool x", "tags: {a: b}"]
+ODD += [f"model-index:\n- name: q\n  results: {results}" for results in ("5", "abc", "{a: 1}", "[{task: 2001-99-99}]")]
+
+
+@pytest.mark.parametrize("text", ODD)
+def test_metadata_of_any_kind_is_merged(text):
+    old = f"---\n{text}\n---\nmine\n"
+    assert "library_name: stable-baselines3" in merge(old, NEW) and "mine\n" in merge(old, NEW)
+    assert license_of(old) == ("2001-99-99" if "license" in text else None)
 
 
 PIECES = [
