@@ -15,10 +15,10 @@ def entry(mean: Any, std: Any, n: Any = 10, *, source: str = "train", checkpoint
 
 
 def make_run(
-    root: Path, algo: str, env_id: str, entries: list[dict], *, seed: int = 0, kwargs: dict | None = None
+    root: Path, algo: str, env_id: str, entries: list[dict], *, seed: int = 0, kwargs: dict | None = None, **more: Any
 ) -> Run:
     run = Run.create(root, algo=algo, env_id=env_id, seed=seed)
-    run.write_config({"algo": {"name": algo}, "env": {"id": env_id, "kwargs": kwargs or {}}, "seed": seed})
+    run.write_config({"algo": {"name": algo}, "env": {"id": env_id, "kwargs": kwargs or {}}, "seed": seed, **more})
     run.write_info({"status": "finished"})
     for made in entries:
         run.append_result(made)

@@ -41,7 +41,7 @@ class Group:
 
     Attributes:
         differs: settings in which they differ from the algorithm's other groups there: `total_timesteps=6000`.
-        scores: one for each run, in the order of their seeds.
+        scores: one for each seed, in their order: that of the newest run of the seed.
     """
 
     env: str
@@ -70,6 +70,7 @@ class Group:
     def cells(self) -> list[object]:
         """For people, in the order of `ALGO_COLUMNS` without the rank."""
         over_seeds, first = self.over_seeds, self.scores[0]
+        steps = sorted({score.steps for score in self.scores if score.steps is not None})
         return [
             self.algo,
             self.differs,
@@ -78,7 +79,9 @@ class Group:
             None if over_seeds.std is None else f"{over_seeds.std:.2f}",
             over_seeds.spread,
             first.n_episodes,
-            checkpoint_text(first.checkpoint, first.steps, first.trained),
+            f"{first.checkpoint} ({steps[0]:,} to {steps[-1]:,} steps)"
+            if len(steps) > 1
+            else checkpoint_text(first.checkpoint, first.steps, first.trained),
         ]
 
 
@@ -164,11 +167,16 @@ def group_boards(scores: Iterable[Score]) -> list[GroupBoard]:
 
 
 def _groups(algo: str, scores: Sequence[Score]) -> list[Group]:
-    """The runs of an algorithm by what may change their numbers, the checkpoint and its number of steps too."""
+    """The runs of an algorithm by what may change their numbers: the checkpoint, and the steps of a training too.
+
+    Where a training ends by itself (`stop.reward`), runs of one configuration have trained for unlike numbers of steps.
+    """
     by_settings: dict[tuple[tuple[str, str], ...], list[Score]] = {}
     for score in scores:
         if score.algo == algo:
             own = {**score.settings, "checkpoint": score.checkpoint, "episodes": str(score.n_episodes)}
+            if _is_cut_short(score):
+                own["trained"] = str(score.trained)
             if score.deterministic is not None:
                 own["actions"] = "deterministic" if score.deterministic else "sampled"
             by_settings.setdefault(tuple(sorted(own.items())), []).append(score)
@@ -181,10 +189,23 @@ def _groups(algo: str, scores: Sequence[Score]) -> list[Group]:
             found[0].variant,
             algo,
             ", ".join(f"{key}={one.get(key, 'null')}" for key in differing),
-            tuple(sorted(found, key=lambda score: (score.seed is None, score.seed or 0, score.where))),
+            tuple(sorted(_newest(found), key=lambda score: (score.seed is None, score.seed or 0, score.where))),
         )
         for one, found in zip(all_settings, by_settings.values(), strict=True)
     ]
+
+
+def _is_cut_short(score: Score) -> bool:
+    """Whether its training has not had its budget, and was not to end by itself."""
+    budget = score.settings.get("total_timesteps", "")
+    stops = any(key.startswith("stop.") for key in score.settings)
+    return not stops and score.trained is not None and budget.isdecimal() and score.trained < int(budget)
+
+
+def _newest(scores: Sequence[Score]) -> list[Score]:
+    """One score for each seed: seeds are what is counted, and a training that was repeated is no other one."""
+    by_start = sorted(scores, key=lambda score: score.where.rpartition("/")[2])
+    return list({(score.where if score.seed is None else "", score.seed): score for score in by_start}.values())
 
 
 def _by_env(scores: Iterable[Score]) -> list[tuple[tuple[str, str], list[Score]]]:
@@ -286,7 +307,7 @@ def _meaning(cfg: LeaderboardConfig) -> str:
         which = "the checkpoint that ships" if cfg.checkpoint == "ships" else "the last checkpoint"
         return (
             f"Evaluations of {which}, in order of the mean over training seeds. Runs that differ in more than their "
-            f"seeds are kept apart; an interval needs {MIN_SEEDS} seeds."
+            f"seeds are kept apart, of one seed the newest counts; an interval needs {MIN_SEEDS} seeds."
         )
     if cfg.source == "hub" or cfg.user is not None:
         return "What the authors of the models state; nobody has checked it."

@@ -84,23 +84,24 @@ def print_jobs(labels: Sequence[str], results: Sequence[Any]) -> None:
 
 def print_aggregate(requests: Sequence[Request], results: Sequence[Any]) -> None:
     """Print, for every setting trained with several seeds, the statistics over these training seeds."""
-    rows = aggregate(settings(requests), results)
+    rows = aggregate(settings(requests), [request.config.seed for request in requests], results)
     if rows:
         columns = ("setting", "seeds", "mean over seeds", "std over seeds", "seeds' means, or IQM [95 % CI]", "range")
         print_table(columns, rows, title="over training seeds: the mean return of each run's last checkpoint")
 
 
-def aggregate(names: Sequence[str], results: Sequence[Any]) -> list[tuple[object, ...]]:
-    """One row for each setting with at least two finished runs."""
-    means: Mapping[str, list[float]] = defaultdict(list)
-    for setting, result in zip(names, results, strict=True):
+def aggregate(names: Sequence[str], seeds_of: Sequence[int | None], results: Sequence[Any]) -> list[tuple[object, ...]]:
+    """One row for each setting with finished runs of at least two seeds; a seed counts once, however often it ran."""
+    means: Mapping[str, dict[int | None, float]] = defaultdict(dict)
+    for setting, seed, result in zip(names, seeds_of, results, strict=True):
         if result.exit_code == 0 and (mean := _last(result)["mean_reward"]) is not None:  # null is not finite
-            means[setting].append(mean)
+            means[setting][seed] = mean
     rows: list[tuple[object, ...]] = []
-    for setting, values in means.items():
+    for setting, by_seed in means.items():
+        values = tuple(by_seed.values())
         if len(values) < 2:
             continue
-        seeds = OverSeeds(tuple(values))
+        seeds = OverSeeds(values)
         span = f"{min(values):.2f} to {max(values):.2f}"
         rows.append((setting or "all jobs", len(values), seeds.mean, seeds.std, seeds.spread, span))
     return rows

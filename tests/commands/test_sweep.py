@@ -3,6 +3,7 @@
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -12,6 +13,7 @@ from rlzoo.cli.main import main
 from rlzoo.errors import ConfigError
 from rlzoo.runs.run import find_runs
 from rlzoo.training.request import plan
+from rlzoo.training.sweep import aggregate
 
 WORDS = ["algo=ppo", "env=CartPole", "hyperparams=none", "algo.n_steps=64", "total_timesteps=128", "eval.freq=64"]
 WORDS += ["eval.n_episodes=1", "eval.final_n_episodes=2"]
@@ -42,6 +44,15 @@ def test_each_run_of_a_sweep_equals_the_same_run_alone(capsys):
     for name, tensor in weights(alone).items():
         assert np.array_equal(tensor, weights(runs[1])[name]), name
     assert alone.metrics_file.read_bytes() == runs[1].metrics_file.read_bytes()
+
+
+def test_a_seed_that_ran_twice_counts_once():
+    def ended(mean):
+        return SimpleNamespace(exit_code=0, result={"evaluations": [{"checkpoint": "last", "mean_reward": mean}]})
+
+    results = [ended(1.0), ended(1.0), ended(3.0), ended(5.0), ended(5.0)]
+    rows = aggregate(["", "", "", "x", "x"], [1, 1, 2, 7, 7], results)
+    assert [row[:4] for row in rows] == [("all jobs", 2, 2.0, 1.0)]
 
 
 def test_n_seeds_is_the_short_form(capsys):

@@ -140,6 +140,28 @@ def test_one_row_for_each_algorithm_over_its_seeds(tmp_path, capsys):
     assert "an interval needs 5 seeds" in output and "last (1,000 steps)" in output
 
 
+def test_a_seed_that_ran_five_times_is_one_seed(tmp_path, capsys):
+    for _ in range(5):
+        make_run(tmp_path, "ppo", "CartPole-v1", [entry(100.0, 0.0, checkpoint="last")], seed=1)
+    make_run(tmp_path, "ppo", "CartPole-v1", [entry(300.0, 0.0, checkpoint="last")], seed=2)
+    (board,) = boards(capsys, f"runs_dir={tmp_path}", "by=algo")["boards"]
+    (row,) = board["rows"]
+    assert (row["n_seeds"], row["mean_over_seeds"], row["iqm_over_seeds"]) == (2, 200.0, None)
+    assert [run["seed"] for run in row["runs"]] == [1, 2]
+
+
+def test_a_training_that_was_cut_short_is_averaged_with_no_whole_one(tmp_path, capsys):
+    for seed, steps in enumerate((1000, 1010, 400)):  # some algorithms finish an episode or a generation
+        of_last = entry(100.0, 0.0, checkpoint="last", num_timesteps=steps, trained_timesteps=steps)
+        make_run(tmp_path, "cem", "CartPole-v1", [of_last], seed=seed, total_timesteps=1000)
+    assert groups(capsys, tmp_path) == [
+        ("cem", "trained=400", 1, 100.0, None),
+        ("cem", "trained=null", 2, 100.0, 0.0),
+    ]
+    assert main(["leaderboard", f"runs_dir={tmp_path}", "by=algo"]) == 0
+    assert "last (1,000 to 1,010 steps)" in capsys.readouterr().out
+
+
 def test_five_seeds_give_an_interval(tmp_path, capsys):
     for seed in range(5):
         make_run(tmp_path, "ppo", "CartPole-v1", [entry(100.0 * seed, 0.0, checkpoint="last")], seed=seed)
@@ -165,7 +187,7 @@ def test_seeds_are_compared_on_their_last_checkpoint_unless_asked(tmp_path, caps
 @pytest.mark.parametrize(
     ("config", "info", "differs"),
     [
-        ({"total_timesteps": 6000}, {}, "total_timesteps=6000"),
+        ({"total_timesteps": 600}, {}, "total_timesteps=600"),
         ({"algo": {"name": "ppo", "gamma": 0.9}}, {}, "algo.gamma=0.9"),
         ({"env": {"id": "CartPole-v1", "n_envs": 4}}, {}, "env.n_envs=4"),
         ({"stop": {"reward": 5}}, {}, "stop.reward=5"),
