@@ -8,6 +8,7 @@ from types import SimpleNamespace
 import pytest
 
 from rlzoo.cli.main import main
+from rlzoo.errors import RlzooError
 from rlzoo.training import profile
 
 PPO = ["algo=ppo", "env=CartPole", "seed=1"]
@@ -54,6 +55,21 @@ def test_a_training_is_watched_and_changes_are_tried(tmp_path, monkeypatch, caps
     assert "n_envs" in refused["note"] or "must be" in refused["note"]
     assert "step_wait" in (tmp_path / "profile.html").read_text()
     assert [path.name for path in tmp_path.iterdir()] == ["profile.html"]
+
+
+def test_its_page_takes_the_place_of_a_link(tmp_path):
+    (tmp_path / "precious").write_text("mine")
+    (tmp_path / "profile.html").symlink_to(tmp_path / "precious")
+    profile._write(tmp_path / "profile.html", "page")
+    assert (tmp_path / "precious").read_text() == "mine" and (tmp_path / "profile.html").read_text() == "page"
+    sent = tmp_path / "sent"
+    sent.mkdir()
+    for name in ("config.yaml", "info.json"):
+        (sent / name).write_text("")
+    (tmp_path / "elsewhere").mkdir()
+    (sent / "videos").symlink_to(tmp_path / "elsewhere")
+    with pytest.raises(RlzooError, match="leads out of"):
+        profile._write(sent / "videos" / "profile.html", "page")
 
 
 @pytest.mark.parametrize(

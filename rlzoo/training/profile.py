@@ -13,12 +13,14 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
+from rlzoo import contained
 from rlzoo.config.compose import compose
 from rlzoo.config.overrides import key_of
 from rlzoo.config.schema import TrainConfig
 from rlzoo.console import print_lines, print_table, say
 from rlzoo.errors import ConfigError, ExitCode, Problem, RlzooError
 from rlzoo.protocols import Algorithm, Callback
+from rlzoo.runs.run import write_text
 from rlzoo.training.preflight import Request, check
 
 LEAST, MOST = 2.0, 3600.0
@@ -199,11 +201,12 @@ def _share_out(frame: Any, part: str, spent: dict[str, float]) -> None:
 
 
 def _write(page: Path, text: str) -> None:
+    contained.require_way(page)
     try:
         page.parent.mkdir(parents=True, exist_ok=True)
-        page.write_text(text, encoding="utf-8")
     except OSError as error:
         raise RlzooError(f"cannot write {page}: {error.strerror}", "page=elsewhere.html", ExitCode.STORAGE) from error
+    write_text(page, text)  # which takes the place of a link
 
 
 def changes(config: TrainConfig, n_cpus: int, n_gpus: int) -> list[tuple[tuple[str, ...], str]]:
