@@ -81,6 +81,17 @@ def test_an_own_package_plays_as_its_run_and_stays_as_it_is(own, workdir, capsys
     assert digests(package) == before
 
 
+def test_a_run_that_a_stranger_has_put_in_its_place_is_not_taken(own, workdir, monkeypatch):
+    """The folder that somebody sends has a package, and what they made of it."""
+    _, package = own
+    with monkeypatch.context() as theirs:
+        theirs.setenv("XDG_STATE_HOME", str(workdir / "theirs"))
+        planted = local.read_local(package, ImportOptions())
+    mine = local.read_local(package, ImportOptions())
+    assert planted.path.parent == mine.path.parent == local.ROOT and planted.path != mine.path
+    assert local.read_local(package, ImportOptions()).path == mine.path
+
+
 def test_the_other_verbs_take_it_too(own, workdir, capsys):
     _, package = own
     assert main(["enjoy", f"run={package}", "render=none", "n_episodes=1"]) == 0

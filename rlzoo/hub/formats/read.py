@@ -30,6 +30,7 @@ from rlzoo.hub.formats import source as imported
 from rlzoo.hub.formats.source import ImportOptions, Origin, Repository, Source, shown
 from rlzoo.runs.checkpoints import NotFiniteError
 from rlzoo.runs.run import Run, folder_name
+from rlzoo.untrusted import signature
 
 ABOUT = ("results.json", "README.md")
 NAMED = ("env", "algo", "file")
@@ -284,7 +285,10 @@ def _name(path: Path) -> str:
 
 
 def _digest(repository: Repository, names: tuple[str, ...], options: ImportOptions) -> str:
-    """Of everything that the run is made of: the files that are read, what was wished for, and the reader."""
+    """Of everything that the run is made of: the files that are read, what was wished for, and the reader.
+
+    It is signed, so that nobody else can put a run where this user's will be looked for.
+    """
     digest = hashlib.sha256(repr((__version__, astuple(options))).encode())
     for name in names:
         path = repository.need(name)
@@ -295,4 +299,4 @@ def _digest(repository: Repository, names: tuple[str, ...], options: ImportOptio
                     digest.update(chunk)
         except OSError as error:
             raise RlzooError(f"cannot read {path}: {error.strerror}", code=ExitCode.STORAGE) from error
-    return digest.hexdigest()[:8]
+    return hashlib.sha256(signature.signed(digest.hexdigest()).encode()).hexdigest()[:8]
