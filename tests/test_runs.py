@@ -166,6 +166,9 @@ def test_the_default_checkpoint_is_a_tested_best_then_last_then_the_newest_step(
     assert run.find_checkpoint("9501").name == "10000"
     with pytest.raises(RlzooError, match="no checkpoint '²'"):
         run.find_checkpoint("²")  # a digit, and no number
+    for digits in (19, 4301):  # Python reads no number of more than 4300
+        with pytest.raises(RlzooError, match="no checkpoint"):
+            run.find_checkpoint("9" * digits)
     with pytest.raises(RlzooError, match="no checkpoint 'first'") as error:
         run.find_checkpoint("first")
     assert error.value.hint == "it has: 9000, 10000, best, last"

@@ -24,6 +24,8 @@ STATUSES = ("running", "finished", "interrupted", "failed", "pruned")
 CHECKPOINT = re.compile(r"(\d+|best|last)\Z")
 MAX_BYTES = 8 * 2**20
 """Of a run's small files; much larger ones are not what rlzoo wrote."""
+MAX_DIGITS = 18
+"""Of a step that is asked for."""
 LEFTOVER = re.compile(r"\.(\d+|best|last)\.[0-9a-f]+\.(new|old)\Z")
 CANDIDATES = "candidates"
 _WRITTEN: dict[tuple[int, int] | None, str] = {}
@@ -275,7 +277,7 @@ class Run:
                 return found[0]
         elif name in existing:
             return existing[name]
-        elif name.isdecimal() and steps:
+        elif name.isdecimal() and len(name) <= MAX_DIGITS and steps:
             nearest = min(steps, key=lambda step: abs(int(step) - int(name)))
             console.say(f"there is no checkpoint of step {int(name):,}; the nearest is {int(nearest):,}")
             return existing[nearest]
