@@ -52,9 +52,11 @@ def main(names: Sequence[str]) -> None:
     old = {json.dumps(each["shape"]): each for each in before if each["env"] not in names}
     rows = []
     for name, found, imports in shapes():
-        rows.append(old.get(json.dumps(found)) or row(name, found, imports))
+        known = old.get(json.dumps(found))
+        rows.append(known or row(name, found, imports))
         TABLE.write_text("[\n" + ",\n".join(map(json.dumps, rows)) + "\n]\n")
-        print(f"{name}: {len(rows[-1]['play']['returns'])} episodes", flush=True)
+        if known is None:
+            print(f"{name}: {len(rows[-1]['play']['returns'])} episodes", flush=True)
 
 
 if __name__ == "__main__":

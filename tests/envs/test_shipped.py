@@ -62,7 +62,7 @@ def test_every_episode_ends(name, env_config):
     registration.register(cfg.imports)
     own = gymnasium.registry[cfg.id].max_episode_steps
     ends_by_itself = cfg.id in ("Blackjack-v1", "BitFlipping-v0") or name in ATARI
-    assert own or cfg.max_steps or ends_by_itself
+    assert own or cfg.max_steps or ends_by_itself, f"conf/env/{name}.yaml needs max_steps: nothing ends its episodes"
 
 
 def test_every_key_is_explained_where_it_is_first_named():
