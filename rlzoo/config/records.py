@@ -123,6 +123,7 @@ class Info(TypedDict, total=False):
     resumed: list[_Resumed]
     reproduces: str
     hub: _Hub
+    loaded: str
     init_from: dict[str, Any]
     observation_space: str
     action_space: str

@@ -17,7 +17,7 @@ from rlzoo.console import print_lines, print_pairs, say, warn
 from rlzoo.errors import ConfigError, ExitCode, Problem, RlzooError, clean
 from rlzoo.hub import client
 from rlzoo.hub.formats import read as layouts
-from rlzoo.hub.formats.source import ImportOptions, Origin, check_size
+from rlzoo.hub.formats.source import ImportOptions, Origin, check_size, loaded_mark
 from rlzoo.runs.run import Run
 
 if TYPE_CHECKING:
@@ -175,6 +175,8 @@ def _kept(run: Run, options: ImportOptions) -> Run:
     """The agent that is there, if it was loaded in the way that is asked for now."""
     run.find_checkpoint()
     about = _about(run)
+    if run.read_info().get("loaded") != loaded_mark(about):
+        raise RlzooError(f"{run.path} was not loaded from the Hub by you: what is in it may be anything", FORCE)
     before = about.get("wishes")
     asked = {"file": options.file, "algo": options.algo, "env.id": options.env_id}
     if before != asked:

@@ -155,6 +155,20 @@ def test_a_second_time_it_is_there_already(hub, workdir, zip_bytes, capsys):
     assert files_below(Path("old"))[-1] == "info.json"
 
 
+def test_what_a_stranger_says_to_be_loaded_is_not_kept(hub, workdir, zip_bytes, monkeypatch):
+    """A folder that somebody sends has an agent of a commit of the Hub, as they say."""
+    commit = hub.put("me/agent", {"ppo-CartPole-v1.zip": zip_bytes})
+    with monkeypatch.context() as theirs:
+        theirs.setenv("XDG_STATE_HOME", str(workdir / "theirs"))
+        load_from_hub("me/agent")
+    for revision in (None, commit):
+        with pytest.raises(RlzooError, match="was not loaded from the Hub by you") as error:
+            load_from_hub("me/agent", revision=revision)
+        assert "force=true" in error.value.hint
+    load_from_hub("me/agent", force=True)
+    assert load_from_hub("me/agent", revision=commit).read_info()["hub"]["commit"] == commit
+
+
 def test_what_is_in_the_way_is_never_replaced(hub, workdir, zip_bytes):
     hub.put("me/agent", {"ppo-CartPole-v1.zip": zip_bytes})
     hub.put("me/other", {"ppo-CartPole-v1.zip": zip_bytes})

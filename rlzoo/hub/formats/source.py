@@ -30,7 +30,7 @@ from rlzoo.hub.listing import Published, read_published
 from rlzoo.runs import checkpoints
 from rlzoo.runs.run import Run, write_text
 from rlzoo.runs.trust import foreign
-from rlzoo.untrusted import pickle_files
+from rlzoo.untrusted import pickle_files, signature
 from rlzoo.untrusted.unpickle import HINT, Trusted, unpickle
 
 T = TypeVar("T")
@@ -390,7 +390,12 @@ def write_run(run: Run, values: Mapping[str, Any], source: Source, *, layout: st
         "wishes": {"file": options.file, "algo": options.algo, "env.id": options.env_id},
     }
     known = run.read_info() if run.info_file.is_file() else {}
-    run.write_info({**known, "status": "finished", "hub": about})
+    run.write_info({**known, "status": "finished", "hub": about, "loaded": loaded_mark(about)})
+
+
+def loaded_mark(about: Mapping[str, Any]) -> str:
+    """What says that this user has loaded an agent from where its record says; nobody else can write it."""
+    return signature.signed(f"{about['repo_id']} {about['commit']}").partition("\n")[0]
 
 
 @contextmanager
