@@ -46,6 +46,13 @@ class AlgoSpec:
     masked: bool = False
     observation_spaces: tuple[str, ...] = ()
 
+    @property
+    def unit(self) -> str:
+        """What `total_timesteps` counts; checkpoints and evaluations on the way follow it."""
+        if self.offline:
+            return "gradient steps"
+        return "sweeps" if self.family == "planning" else "steps"
+
 
 _TABLE = (
     AlgoSpec(

@@ -185,6 +185,7 @@ def _learn(
     Returns:
         The last evaluation on the way, if there was one.
     """
+    from rlzoo.algos.specs import find_spec
     from rlzoo.loggers import open_loggers
     from rlzoo.runs.checkpoints import restoring
     from rlzoo.training.callbacks import Checkpoints, Evaluations, NanGuard, Progress, ResumeState, Stop
@@ -195,7 +196,7 @@ def _learn(
         with nullcontext() if contents is None else restoring(contents):
             resume_state = ResumeState(run, algorithm, env, cfg.total_timesteps, contents, fingerprint(cfg), changed)
         first.append(resume_state)
-    progress = Progress(cfg.total_timesteps, cfg.stop.episodes)
+    progress = Progress(cfg.total_timesteps, cfg.stop.episodes, unit=find_spec(cfg.algo.name).unit)
     hearing: list[Any] = [callback for callback in callbacks if hasattr(callback, "log")]
     with open_loggers(cfg.logger, run, dump(cfg), extra=[progress, nan_guard, *hearing]) as logger:
         evaluations = Evaluations(cfg, run, env, logger, should_stop=interrupt.asked)

@@ -132,7 +132,7 @@ def test_a_training_that_is_done_early_has_finished(tmp_path: Path, capsys: pyte
     assert [entry["num_timesteps"] for entry in run.read_results()] == [last.num_timesteps]
     log = run.log_file.read_text()
     assert f"training is done at step {last.num_timesteps}: no value has changed by theta=1e-10" in log
-    assert f"{last.num_timesteps}/{last.num_timesteps} steps (100%)" in log
+    assert f"{last.num_timesteps}/{last.num_timesteps} sweeps (100%)" in log
     before = run.log_file.read_bytes()
     assert resume_run(run, parse(run.read_config())) is False
     assert run.log_file.read_bytes() == before

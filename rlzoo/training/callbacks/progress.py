@@ -23,7 +23,7 @@ SPEED_STEPS = 0.1  # ... the share of the training: an evaluation takes its part
 
 
 class Progress(Callback):
-    """Watches the steps as a callback, and the returns as a metric logger.
+    """Watches the steps, or what else is counted, as a callback, and the returns as a metric logger.
 
     Attributes:
         ep_rew_mean: the mean return of recent training episodes.
@@ -32,12 +32,13 @@ class Progress(Callback):
     Args:
         total_timesteps: where the training ends,
         n_episodes: or after so many episodes, whichever comes first.
+        unit: what is counted.
     """
 
-    def __init__(self, total_timesteps: int, n_episodes: int | None = None) -> None:
+    def __init__(self, total_timesteps: int, n_episodes: int | None = None, *, unit: str = "steps") -> None:
         self.ep_rew_mean: float | None = None
         self.best: float | None = None
-        self._total, self._n_episodes = total_timesteps, n_episodes
+        self._total, self._n_episodes, self._unit = total_timesteps, n_episodes, unit
         self._played = 0  # episodes so far
         self._bar: Bar | None = None
         self._marks: deque[tuple[float, int]] = deque()  # (seconds, steps), oldest first
@@ -87,18 +88,18 @@ class Progress(Callback):
     def text(self, step: int) -> str:
         """Where the training is, in one line."""
         speed = self._speed()
-        parts = [f"{step:,}/{self._total:,} steps ({min(1, step / self._total):.0%})"]
+        parts = [f"{step:,}/{self._total:,} {self._unit} ({min(1, step / self._total):.0%})"]
         if self._n_episodes is not None:
-            parts = [f"{step:,} steps, {self._played:,}/{self._n_episodes:,} episodes ({self._done(step):.0%})"]
+            parts = [f"{step:,} {self._unit}, {self._played:,}/{self._n_episodes:,} episodes ({self._done(step):.0%})"]
         if speed:
-            parts.append(f"{speed:,.0f} steps/s")
+            parts.append(f"{speed:,.0f} {self._unit}/s")
             if left := self._left(step, speed):
                 parts.append(f"{left} left")
         parts += [f"{name} {value:.2f}" for name, value in self._scores().items()]
         return " | ".join(parts)
 
     def _count(self, algorithm: Algorithm) -> int:
-        """Environment steps so far; episodes are noted if they matter."""
+        """Those of the unit so far; episodes are noted if they matter."""
         if self._n_episodes is not None:
             self._played = algorithm.n_episodes
         return algorithm.num_timesteps
@@ -132,7 +133,7 @@ class Progress(Callback):
             self._marks.popleft()
 
     def _speed(self) -> float | None:
-        """Environment steps per second of late, None while unknown."""
+        """Those of the unit per second of late, None while unknown."""
         if len(self._marks) < 2:
             return None
         (since, first), (now, last) = self._marks[0], self._marks[-1]
@@ -147,7 +148,7 @@ class Progress(Callback):
             return
         speed = self._speed()
         fields: dict[str, Any] = {
-            "speed": f"{speed:,.0f} steps/s" if speed else "",
+            "speed": f"{speed:,.0f} {self._unit}/s" if speed else "",
             "left": f"{left} left" if speed and (left := self._left(step, speed)) else "",
             "scores": "  ".join(f"{name} {value:.2f}" for name, value in self._scores().items()),
         }
