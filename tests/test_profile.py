@@ -8,8 +8,10 @@ from types import SimpleNamespace
 import pytest
 
 from rlzoo.cli.main import main
+from rlzoo.config.compose import compose
 from rlzoo.errors import RlzooError
 from rlzoo.training import profile
+from rlzoo.training.preflight import check
 
 PPO = ["algo=ppo", "env=CartPole", "seed=1"]
 
@@ -70,6 +72,13 @@ def test_its_page_takes_the_place_of_a_link(tmp_path):
     (sent / "videos").symlink_to(tmp_path / "elsewhere")
     with pytest.raises(RlzooError, match="leads out of"):
         profile._write(sent / "videos" / "profile.html", "page")
+
+
+def test_a_rollout_that_lasts_longer_is_not_waited_for(tmp_path):
+    config = check(compose("train", [*PPO, "env.n_envs=1", "algo.n_steps=102400", "hyperparams=none"])).config
+    spent, n_steps = profile._watch(__import__("pyinstrument"), config, 0.2, tmp_path / "page.html")
+    assert 0 < n_steps < 102_400
+    assert spent["environment"] > 0 and sum(spent.values()) < 5
 
 
 @pytest.mark.parametrize(

@@ -8,6 +8,7 @@ import re
 import statistics
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -19,7 +20,7 @@ from rlzoo.config.overrides import key_of
 from rlzoo.config.schema import TrainConfig
 from rlzoo.console import print_lines, print_table, say
 from rlzoo.errors import ConfigError, ExitCode, Problem, RlzooError
-from rlzoo.protocols import Algorithm, Callback
+from rlzoo.protocols import Algorithm, Callback, Pruned
 from rlzoo.runs.run import write_text
 from rlzoo.training.preflight import Request, check
 
@@ -158,7 +159,8 @@ def _watch(instrument: Any, config: TrainConfig, seconds: float, page: Path) -> 
         run = Run.create(folder, algo=config.algo.name, env_id=config.env.id, seed=seed)
         run.write_config(dump(config))
         run.write_info({"status": "running", "run": str(run.path), **collect()})
-        train(config, run, [until])
+        with suppress(Pruned):
+            train(config, run, [until])
     session = until.profiler.last_session
     spent = dict.fromkeys(PARTS, 0.0)
     _share_out(session.root_frame(), REST, spent)
@@ -167,7 +169,7 @@ def _watch(instrument: Any, config: TrainConfig, seconds: float, page: Path) -> 
 
 
 class _Until(Callback):
-    """Watches a training from its first step, and ends it after some seconds."""
+    """Watches a training from its first step, and ends it after some seconds: at its next boundary, if that is near."""
 
     def __init__(self, seconds: float, profiler: Any) -> None:
         self.profiler = profiler
@@ -181,7 +183,11 @@ class _Until(Callback):
 
     def on_step(self, algorithm: Algorithm) -> bool:
         assert self._began is not None
-        return time.monotonic() - self._began < self._seconds
+        spent = time.monotonic() - self._began
+        if spent >= 2 * self._seconds:  # its rollout does not end soon
+            self.on_end(algorithm)
+            raise Pruned("the time is up")
+        return spent < self._seconds
 
     def on_end(self, algorithm: Algorithm) -> None:
         if self.profiler.is_running:
