@@ -25,6 +25,8 @@ def in_words(what: str, error: BaseException) -> tuple[str, str]:
         hint = "raise an error where something is wrong; the end of an episode is terminated=True"
         return f"{what} ends the process: sys.exit({error.code!r})", hint
     text = _text_of(error)
+    if not text and (needed := _unwritten(error)):
+        return f"{what} needs {type(needed[0]).__name__}.{needed[1]}(), which is not written", ""
     return f"{what} raises {type(error).__name__}{f': {text}' if text else ''}", ""
 
 
@@ -48,6 +50,8 @@ def why_not_made(error: BaseException, creator: Any) -> tuple[str, str]:
 def line_of(error: BaseException) -> str:
     """`file:line` of what was raised, where the author of an environment can change it; empty if it is a library's."""
     where = errors.author_line(error) or ""
+    if (needed := _unwritten(error)) is not None:
+        return line_of_class(type(needed[0]))
     is_his = where and not where.startswith("<") and errors.distance(str(Path(where).absolute())) < OF_A_LIBRARY
     return where if is_his else ""
 
@@ -66,6 +70,19 @@ def line_of_class(kind: type) -> str:
     with suppress(OSError, TypeError):  # it was not written in a file
         return errors.line_in(str(inspect.getsourcefile(kind)), inspect.getsourcelines(kind)[1])
     return ""
+
+
+def _unwritten(error: BaseException) -> tuple[Any, str] | None:
+    """The object of a library's class, and its method that it leaves to be written, whose lack an error is about."""
+    if not isinstance(error, NotImplementedError):
+        return None
+    trace = error.__traceback__
+    while trace is not None and trace.tb_next is not None:
+        trace = trace.tb_next
+    frame = trace.tb_frame if trace is not None else None
+    if frame is None or errors.distance(frame.f_code.co_filename) < OF_A_LIBRARY or "self" not in frame.f_locals:
+        return None
+    return frame.f_locals["self"], frame.f_code.co_name
 
 
 def _text_of(error: BaseException) -> str:

@@ -601,6 +601,18 @@ def test_what_is_no_wrapper_is_refused_and_never_with_a_library_s_line(tried, te
     assert problem.where in ("", *(f"halving.py:{line}" for line in range(2, 5)))
 
 
+UNWRITTEN = {"ObservationWrapper": "observation", "RewardWrapper": "reward", "ActionWrapper": "action"}
+
+
+@pytest.mark.parametrize("kind", UNWRITTEN)
+def test_a_wrapper_that_lacks_its_method_is_told_which(tried, kind):
+    text = f"import gymnasium\n\nclass Halved(gymnasium.{kind}):\n    def __init__(self, env):\n        "
+    Path("halving.py").write_text(f"{text}super().__init__(env)\n")
+    problem = only(tried("pass", wrappers={"halving:Halved": {}}))
+    assert f"() needs Halved.{UNWRITTEN[kind]}(), which is not written" in problem.message
+    assert problem.where == "halving.py:4"
+
+
 def test_an_environment_that_holds_another_may_be_a_wrapper(tried):
     holds = "class Holds(gymnasium.Env):\n    def __init__(self, env):\n        self._env = env\n"
     holds += "        self.observation_space, self.action_space = env.observation_space, env.action_space\n"
