@@ -315,7 +315,7 @@ def _in_words(selection: Mapping[str, Any]) -> str:
         return "last ships: it plays better than every candidate of the evaluations on the way"
     tested = f"{len(selection['returns'][finalist])} paired episodes, p = {selection['p_value']:.2g}"
     if winner == "last":
-        return f"last ships: step {int(finalist):,} is not shown to be better ({tested})"
+        return f"last ships: the candidate of step {int(finalist):,} is not shown to be better ({tested})"
     return f"best ships: step {int(winner):,} is better than last ({tested})"
 
 
