@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import copy
+import pickle
+
 import numpy as np
 import pytest
 import torch
@@ -117,6 +120,30 @@ def test_what_a_part_of_a_policy_answers_is_its_own() -> None:
             for recurse, wanted in zip((True, False), known, strict=True):
                 assert [id(each) for each in part.parameters(recurse)] == [id(each) for each in wanted]
         assert torch.equal(policy.quantile_net_target(batch), quantiles)
+
+
+def copied(policy):
+    return copy.deepcopy(policy)
+
+
+def pickled(policy):
+    return pickle.loads(pickle.dumps(policy))
+
+
+@pytest.mark.parametrize("copy_of", [copied, pickled])
+@pytest.mark.parametrize("cls", [PPO, DQN, QRDQN])
+def test_a_copy_that_is_made_meanwhile_has_its_own_weights(cls, copy_of) -> None:
+    policy = cls("MlpPolicy", DummyVecEnv([lambda: make_raw("CartPole-v1")]), device="cpu").policy
+    batch = np.random.default_rng(0).normal(size=(64, 4)).astype(np.float32)
+    with short_ways(policy):
+        other = copy_of(policy)
+        assert not {id(each) for each in policy.parameters()} & {id(each) for each in other.parameters()}
+        expected = policy.predict(batch, deterministic=True)[0]
+        assert np.array_equal(other.predict(batch, deterministic=True)[0], expected)
+        for parameter in other.parameters():
+            parameter.data.neg_()
+        assert not np.array_equal(other.predict(batch, deterministic=True)[0], expected)
+        assert np.array_equal(policy.predict(batch, deterministic=True)[0], expected)
 
 
 class Other(DQNPolicy):

@@ -84,7 +84,7 @@ def test_spaces_follow_kwargs_wrappers_and_stacking(ask, section, observation, a
         ({"id": "LunarLander-v3", "kwargs": {"gravity": -50.0}}, "kwargs", "between -12 and 0", ""),
         ({"id": "Hopper-v5", "kwargs": {"gravity": -5}}, "kwargs", "'gravity'", ""),
         ({"id": "CartPole-v1", "kwargs": {"render_mode": "human"}}, "kwargs.render_mode", "chosen by rlzoo", ""),
-        ({"id": "CartPole-v1", "wrappers": {"atari": {}}}, "wrappers.atari", "no Atari game", ""),
+        ({"id": "CartPole-v1", "wrappers": {"atari": {}}}, "wrappers.atari", "is not an Atari game", ""),
         ({"id": "CartPole-v1", "wrappers": {"flatten_index": {}}}, "wrappers.flatten_index", "tuple of discrete", ""),
         ({"id": "CartPole-v1", "wrappers": {"action_masker": {}}}, "wrappers.action_masker", "'action_mask'", ""),
         (

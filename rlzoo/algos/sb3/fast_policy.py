@@ -11,6 +11,7 @@ import math
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
@@ -49,13 +50,28 @@ def short_ways(policy: BasePolicy) -> Iterator[None]:
     """Inside, the methods of the policy and of its parts that a training calls take the short way, if there is one."""
     ways = _ways(policy)
     for module, methods in ways.items():
-        vars(module).update(methods)
+        vars(module).update({name: _way(module, name, method) for name, method in methods.items()})
     try:
         yield
     finally:
         for module, methods in ways.items():
             for name in methods:
                 delattr(module, name)  # the class has its own
+
+
+class _Way(partial[Any]):
+    """In the place of a method. A copy of the module, whose weights are others, has the method itself."""
+
+    place: tuple[nn.Module, str]
+
+    def __reduce__(self) -> Any:
+        return getattr, self.place
+
+
+def _way(module: nn.Module, name: str, function: Callable[..., Any]) -> _Way:
+    way = _Way(function)
+    way.place = (module, name)
+    return way
 
 
 def _ways(policy: Any) -> dict[nn.Module, dict[str, Callable[..., Any]]]:
