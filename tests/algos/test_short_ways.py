@@ -116,10 +116,17 @@ def test_what_a_part_of_a_policy_answers_is_its_own() -> None:
     batch = torch.as_tensor(np.random.default_rng(0).normal(size=(5, 4)))
     quantiles = policy.quantile_net_target(batch)
     with short_ways(policy):
+        assert {"zero_grad", "parameters"} <= {*vars(policy.optimizer), *vars(policy)}
         for part, known in zip(parts, expected, strict=True):
             for recurse, wanted in zip((True, False), known, strict=True):
                 assert [id(each) for each in part.parameters(recurse)] == [id(each) for each in wanted]
         assert torch.equal(policy.quantile_net_target(batch), quantiles)
+        for set_to_none in (False, True):
+            policy.quantile_net(batch).sum().backward()
+            policy.optimizer.zero_grad(set_to_none)
+            grads = [parameter.grad for parameter in policy.quantile_net.parameters()]
+            assert all(grad is None if set_to_none else not grad.any() for grad in grads)
+    assert not {"zero_grad", "parameters"} & {*vars(policy.optimizer), *vars(policy)}
 
 
 def copied(policy):

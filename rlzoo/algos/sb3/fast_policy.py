@@ -47,39 +47,42 @@ HALF_LOG_TWO_PI = math.log(math.sqrt(2 * math.pi))
 
 @contextmanager
 def short_ways(policy: BasePolicy) -> Iterator[None]:
-    """Inside, the methods of the policy and of its parts that a training calls take the short way, if there is one."""
+    """Inside, methods of the policy, its parts and their optimizers that a training calls take the short way."""
     ways = _ways(policy)
-    for module, methods in ways.items():
-        vars(module).update({name: _way(module, name, method) for name, method in methods.items()})
+    for owner, methods in ways.items():
+        vars(owner).update({name: _way(owner, name, method) for name, method in methods.items()})
     try:
         yield
     finally:
-        for module, methods in ways.items():
+        for owner, methods in ways.items():
             for name in methods:
-                delattr(module, name)  # the class has its own
+                delattr(owner, name)  # the class has its own
 
 
 class _Way(partial[Any]):
-    """In the place of a method. A copy of the module, whose weights are others, has the method itself."""
+    """In the place of a method. A copy of its owner, whose weights are others, has the method itself."""
 
-    place: tuple[nn.Module, str]
+    place: tuple[object, str]
 
     def __reduce__(self) -> Any:
         return getattr, self.place
 
 
-def _way(module: nn.Module, name: str, function: Callable[..., Any]) -> _Way:
+def _way(owner: object, name: str, function: Callable[..., Any]) -> _Way:
     way = _Way(function)
-    way.place = (module, name)
+    way.place = (owner, name)
     return way
 
 
-def _ways(policy: Any) -> dict[nn.Module, dict[str, Callable[..., Any]]]:
+def _ways(policy: Any) -> dict[Any, dict[str, Callable[..., Any]]]:
     """What does as the methods of these names, with the policy's weights of then; none where only those can."""
     if not type(policy).__module__.startswith(("stable_baselines3.", "sb3_contrib.")) or is_hooked(policy):
         return {}
-    ways: dict[nn.Module, dict[str, Callable[..., Any]]]
-    ways = {module: {"parameters": _parameters(module)} for module in (policy, *policy.children())}
+    parts = (policy, *policy.children())
+    optimizers = [each for part in parts if (each := getattr(part, "optimizer", None)) is not None]
+    ways: dict[Any, dict[str, Callable[..., Any]]]
+    ways = {part: {"parameters": _parameters(part)} for part in parts}
+    ways |= {each: {"zero_grad": _zero_grad(each)} for each in optimizers if type(each).zero_grad is _ZERO_GRAD}
     if isinstance(policy, ActorCriticPolicy):
         ways[policy] |= _actor_critic_ways(policy)
     elif act := greedy(policy):
@@ -94,6 +97,23 @@ def _parameters(module: nn.Module) -> Callable[..., Iterator[nn.Parameter]]:
     """Those of then, which the library looks for anew in every update, to clip gradients or to move a target."""
     every = {recurse: tuple(module.parameters(recurse)) for recurse in (True, False)}
     return lambda recurse=True: iter(every[recurse])
+
+
+_ZERO_GRAD = torch.optim.Optimizer.zero_grad
+
+
+def _zero_grad(optimizer: torch.optim.Optimizer) -> Callable[..., None]:
+    """Without the profiler's record of it."""
+
+    def zero_grad(set_to_none: bool = True) -> None:
+        if not set_to_none:
+            _ZERO_GRAD(optimizer, set_to_none)
+            return
+        for group in optimizer.param_groups:
+            for parameter in group["params"]:
+                parameter.grad = None
+
+    return zero_grad
 
 
 def _predict(policy: Any, act: Act) -> Callable[..., tuple[np.ndarray, Any]]:
