@@ -57,8 +57,9 @@ layers: $(VENV)/.test ## import-linter: who may import whom
 wheel: $(VENV)/.test ## build the wheel, install it into a clean environment, use it from an empty folder
 	@.ci/wheel $(BIN)/python
 
-validate: $(VENV)/.train ## check every shipped configuration file
+validate: $(VENV)/.train ## check every shipped configuration file, and that every environment was played at random
 	@$(BIN)/rlzoo validate
+	@$(BIN)/python -m rlzoo.envs.compile_baselines --check
 
 signatures: $(VENV)/.test ## compile the tables of algorithm keywords and tuned ranges, and the YAML of our own algorithms
 	@$(BIN)/python -m rlzoo.algos.schema.compile

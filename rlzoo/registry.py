@@ -37,7 +37,7 @@ INSTALLED_AS = {
     **{name: name for name in "crafter matplotlib mujoco numba pandas pettingzoo pybullet pygame pymunk scipy".split()},
     "Box2D": "gymnasium[box2d]",
     "PIL": "pillow",
-    "cv2": "opencv-python",
+    "cv2": "opencv-python-headless",
     "sklearn": "scikit-learn",
     "skimage": "scikit-image",
     "yaml": "pyyaml",

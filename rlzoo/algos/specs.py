@@ -31,6 +31,7 @@ class AlgoSpec:
         recurrent: its policy has a memory, so `predict` needs its last state.
         masked: `predict` takes a mask of the valid actions.
         observation_spaces: kinds of observation space it can learn from; empty if any that its policies fit.
+        prediction: learns what a given policy is worth, and plays as that policy does.
     """
 
     name: str
@@ -45,6 +46,12 @@ class AlgoSpec:
     recurrent: bool = False
     masked: bool = False
     observation_spaces: tuple[str, ...] = ()
+    prediction: bool = False
+
+    @property
+    def tunable(self) -> bool:
+        """Whether a hyperparameter can make its policy better: plans are exact, and a given policy stays as it is."""
+        return not (self.prediction or self.family == "planning")
 
     @property
     def unit(self) -> str:
@@ -263,6 +270,7 @@ _TABLE = (
         action_spaces=("Discrete",),
         summary="Monte Carlo prediction: what states are worth to a fixed policy, from whole episodes",
         paper="http://incompleteideas.net/book/the-book-2nd.html",
+        prediction=True,
     ),
     AlgoSpec(
         name="td0",
@@ -273,6 +281,7 @@ _TABLE = (
         action_spaces=("Discrete",),
         summary="TD(0): what states are worth to a fixed policy, learned from every step",
         paper="https://doi.org/10.1007/BF00115009",
+        prediction=True,
     ),
     AlgoSpec(
         name="ppo_scratch",

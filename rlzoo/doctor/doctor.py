@@ -58,7 +58,7 @@ EXTRAS = {
 """Every extra: what it is for, and its modules."""
 
 DISTRIBUTIONS = {
-    "cv2": "opencv-python",
+    "cv2": "opencv-python-headless",
     "hydra": "hydra-core",
     "yaml": "PyYAML",
     "pygame": "pygame-ce",

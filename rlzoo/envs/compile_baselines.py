@@ -1,7 +1,8 @@
 """Plays every shipped environment at random and writes `random_play.json`; what it is for: `rlzoo.envs.baseline`.
 
 Run as `python -m rlzoo.envs.compile_baselines` after a change of an environment, of its settings or of those that a
-tuned set gives it; it takes a quarter of an hour. Names behind it play only these anew.
+tuned set gives it; it takes a quarter of an hour. Names behind it play only these anew, `--check` plays none and says
+which have no row: those are played when somebody first trains in them.
 """
 
 from __future__ import annotations
@@ -48,6 +49,10 @@ def row(name: str, found: dict[str, Any], imports: Sequence[str]) -> dict[str, A
 
 def main(names: Sequence[str]) -> None:
     """Write the table."""
+    if list(names) == ["--check"]:
+        played = [each["shape"] for each in json.loads(TABLE.read_text())]
+        missing = sorted({name for name, found, _ in shapes() if found not in played})
+        sys.exit(f"run `python -m rlzoo.envs.compile_baselines {' '.join(missing)}`" if missing else 0)
     before = json.loads(TABLE.read_text()) if names and TABLE.is_file() else []
     old = {json.dumps(each["shape"]): each for each in before if each["env"] not in names}
     rows = []

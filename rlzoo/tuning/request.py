@@ -8,7 +8,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from typing import Any
 
-from rlzoo.algos.schema.check import check_values
+from rlzoo.algos.schema.check import check_values, find_signature
+from rlzoo.algos.specs import ALGOS
 from rlzoo.config import env_names
 from rlzoo.config.compose import Composition, compose, with_values, without
 from rlzoo.config.parse import check as check_schema
@@ -26,7 +27,7 @@ from rlzoo.tuning import samplers
 from rlzoo.tuning.progress import NEEDS_EVALUATIONS
 from rlzoo.tuning.race import cost
 from rlzoo.tuning.space import Choice, Parameter, Space
-from rlzoo.tuning.space_file import read
+from rlzoo.tuning.space_file import around_defaults, read
 from rlzoo.tuning.storage import store as storage
 
 OWN_KEYS = ("search_space", *(field.name for field in fields(TuneConfig)))
@@ -129,7 +130,7 @@ def plan(words: Sequence[str], *, starts: bool = True) -> TuneRequest:
     if starts and train.init_from is not None:
         rehearse(replace(train, seed=0))
     base = without(composition, OWN_KEYS)
-    section = composition.values["search_space"]
+    section = _section(composition)
     return TuneRequest(config, base, train, space, section, (*composition.notices, *notices))
 
 
@@ -147,7 +148,7 @@ def find(
     train, train_problems, notices = find_problems(
         side_by_side, make_env=make_env, n_requests=n_workers if make_env else 0
     )
-    section = composition.values.get("search_space")
+    section = _section(composition)
     searched = _searched(section, base)
     given = {key for key in searched if composition.origin(key) == COMMAND_LINE}
     train_problems = [each for each in train_problems if each.key not in searched or each.key in given]
@@ -162,6 +163,9 @@ def find(
         hint = "search_space.<setting>={type: float, low: 0, high: 1} on the command line, or conf/search_space/"
         problems.append(Problem("search_space", f"there is none for {algo}", f"{hint}{algo}.yaml"))
         return config, train, Space(()), problems, notices
+    if "search_space" not in composition.values:
+        algo = composition.choices["algo"]
+        notices.append(f"{algo} is searched around its defaults: there is no conf/search_space/{algo}.yaml")
     space, space_problems = read(section, base.values)
     problems += space_problems
     if not train_problems:
@@ -171,6 +175,14 @@ def find(
         notices += [*samplers.notices("sampler", config.sampler), *samplers.notices("pruner", config.pruner)]
         problems += _study_problems(config, train, composition)
     return config, train, space, problems, notices
+
+
+def _section(composition: Composition) -> Any:
+    """`search_space` as it was composed; where there is none, around the algorithm's defaults, if that can help."""
+    spec = ALGOS.get(str((composition.values.get("algo") or {}).get("name")))
+    if "search_space" in composition.values or spec is None or not spec.tunable:
+        return composition.values.get("search_space")
+    return around_defaults(find_signature(spec).keywords)
 
 
 def _searched(section: Any, base: Composition) -> dict[str, str]:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from rlzoo.config import fields
-from rlzoo.config.fields import Field
+from rlzoo.config.fields import Field, Fields, is_number
 from rlzoo.errors import Problem
 from rlzoo.registry import did_you_mean
 from rlzoo.tuning.space import KINDS, Choice, Constraint, Parameter, Space, is_schedule, look_up, named
@@ -16,6 +17,8 @@ CONSTRAINTS = "constraints"
 OWN_KEYS = ("type", "key", "when", "default")
 SECTIONS = ("algo", "env")
 """What can be searched: nothing else of a configuration changes what is learned."""
+FACTOR = 10
+"""How far from its default a number is searched where nobody has written how far."""
 
 
 def read(section: Mapping[str, Any], config: Mapping[str, Any]) -> tuple[Space, list[Problem]]:
@@ -39,6 +42,29 @@ def read(section: Mapping[str, Any], config: Mapping[str, Any]) -> tuple[Space, 
     if not parameters and not problems:
         problems.append(Problem("search_space", "has no parameter to search", "search_space.<name>={type: float, …}"))
     return Space(tuple(parameters), tuple(constraints)), problems
+
+
+def around_defaults(keywords: Fields) -> dict[str, dict[str, Any]]:
+    """The space of an algorithm that has no file of its own: every positive number, around its default.
+
+    Searched is from a tenth of the default to ten times it, as far as the range allows; numbers that lie between a half
+    and 1 and cannot be more, as discounts do, by their distance from 1.
+    """
+    space: dict[str, dict[str, Any]] = {}
+    for name, keyword in keywords.items():
+        default = keyword.default
+        if not is_number(default) or default <= 0:
+            continue
+        if 0.5 <= default < 1 and 1 in (keyword.le, keyword.lt):
+            distance = 1 - default
+            space[name] = {"type": "one_minus", "low": distance / FACTOR, "high": min(distance * FACTOR, 0.5)}
+            continue
+        low, high = max(default / FACTOR, keyword.ge or 0), min(default * FACTOR, keyword.le or math.inf)
+        if isinstance(default, int):
+            space[name] = {"type": "int", "low": math.ceil(low), "high": math.floor(high), "log": True}
+        else:
+            space[name] = {"type": "float", "low": low, "high": high, "log": True}
+    return space
 
 
 def _parameter(

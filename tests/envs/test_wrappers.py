@@ -130,7 +130,7 @@ def test_a_wrapper_of_ones_own(env_config):
 def test_a_missing_cv2_is_known_beforehand(monkeypatch):
     monkeypatch.setitem(__import__("sys").modules, "cv2", None)
     (problem,) = wrappers.check({"atari": {}})
-    assert problem.missing and problem.hint == "pip install opencv-python"
+    assert problem.missing and problem.hint == "pip install opencv-python-headless"
 
 
 def test_blackjack_has_704_states_each_its_own_number():

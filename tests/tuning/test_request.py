@@ -4,10 +4,10 @@ from pathlib import Path
 
 import pytest
 
-from rlzoo.config.compose import compose
+from rlzoo.config.compose import compose, without
 from rlzoo.errors import ConfigError
 from rlzoo.tuning import samplers
-from rlzoo.tuning.request import plan
+from rlzoo.tuning.request import find, plan
 from rlzoo.tuning.space import Space
 
 REQUEST = ["algo=ppo", "env=CartPole"]
@@ -118,9 +118,17 @@ def test_a_grid_needs_an_end() -> None:
     assert found["activation_fn"] == ["tanh", "relu"]
 
 
-def test_an_algorithm_without_a_space_says_so() -> None:
+def test_an_algorithm_that_no_setting_makes_better_is_not_tuned() -> None:
     with pytest.raises(ConfigError, match="there is none for td0"):
         plan(["algo=td0", "env=FrozenLake"])
+
+
+def test_an_algorithm_without_a_space_is_searched_around_its_defaults() -> None:
+    composition = without(compose("tune", ["algo=cem", "env=CartPole"]), ["search_space"])
+    _, _, space, problems, notices = find(composition)
+    assert not problems
+    assert {each.name: each.key for each in space.parameters}["delta_std"] == "algo.delta_std"
+    assert "cem is searched around its defaults: there is no conf/search_space/cem.yaml" in notices
 
 
 @pytest.mark.parametrize("name", [name for name, engine in samplers.SAMPLERS.items() if not engine.package])

@@ -8,21 +8,20 @@ import pytest
 from stable_baselines3.common.vec_env import DummyVecEnv
 
 from rlzoo.algos.create import create
+from rlzoo.algos.schema.check import find_signature
 from rlzoo.algos.specs import ALGOS
 from rlzoo.config import paths
 from rlzoo.config.compose import Composition, compose, with_values, without
+from rlzoo.config.fields import Field
 from rlzoo.config.parse import parse
 from rlzoo.training.preflight import find_problems
 from rlzoo.tuning.queue import defaults, exact_settings
 from rlzoo.tuning.request import OWN_KEYS
 from rlzoo.tuning.space import Choice, Constraint, Float, Int, OneMinus, PowerOfTwo, Space
-from rlzoo.tuning.space_file import read
+from rlzoo.tuning.space_file import around_defaults, read
 
 SPACES = paths.root() / "conf" / "search_space"
 SHIPPED = sorted(path.stem for path in SPACES.glob("*.yaml"))
-NOTHING_TO_TUNE = {"value_iteration", "policy_iteration", "mc_prediction", "td0"}
-"""They compute what is right for a given discount, or judge a policy: no setting makes them better."""
-
 NO_NUMBER = {"monte_carlo": ["algo.learning_rate"]}
 """Defaults that no number stands for: the average of all samples."""
 TUNED = sorted(path for path in (paths.root() / "hyperparams").rglob("*.yaml") if path.parent.name in SHIPPED)
@@ -57,10 +56,9 @@ def problems_of(space: object, *words: str) -> dict[str, str]:
     return {problem.key.removeprefix("search_space."): problem.message for problem in problems}
 
 
-def test_every_algorithm_that_can_be_tuned_has_a_space() -> None:
-    missing = set(ALGOS) - NOTHING_TO_TUNE - set(SHIPPED)
-    assert not missing, f"conf/search_space/ has no file for {missing}; is there NOTHING_TO_TUNE?"
-    assert set(SHIPPED) == set(ALGOS) - NOTHING_TO_TUNE
+def test_what_cannot_be_tuned_has_no_space() -> None:
+    assert [name for name in SHIPPED if not ALGOS[name].tunable] == []
+    assert {name for name, spec in ALGOS.items() if not spec.tunable} >= {"value_iteration", "td0"}
 
 
 @pytest.mark.parametrize("algo", SHIPPED)
@@ -85,6 +83,36 @@ def test_a_shipped_space_samples_two_hundred_valid_requests(algo: str) -> None:
         _, wrong, _ = find_problems(laid, make_env=False)
         assert not wrong, values
     assert n_broken < 150
+
+
+@pytest.mark.parametrize("algo", [name for name, spec in ALGOS.items() if spec.backend == "rlzoo" and spec.tunable])
+def test_around_the_defaults_is_a_space(algo: str) -> None:
+    optuna.logging.set_verbosity(optuna.logging.ERROR)
+    words = [f"algo={algo}", f"env={environment(algo)}", "hyperparams=none", "total_timesteps=20_000"]
+    base = without(compose("tune", words), OWN_KEYS)
+    space, problems = read(around_defaults(find_signature(ALGOS[algo]).keywords), base.values)
+    assert not problems
+    laid = (with_values(base, space.settings(drawn(space, seed)[0])) for seed in range(10))
+    assert sum(not find_problems(each, make_env=False)[1] for each in laid) >= 3  # batches larger than rollouts
+
+
+def test_how_far_from_the_defaults_is_searched() -> None:
+    keywords = {
+        "learning_rate": Field("float | schedule", gt=0, default=1e-4),
+        "gamma": Field("float", ge=0, le=1, default=0.99),
+        "epsilon": Field("float", ge=0, le=1, default=1.0),
+        "n_steps": Field("int", ge=4, default=5),
+        "loss": Field("str", choices=("l1", "l2"), default="l1"),
+        "double": Field("bool", default=False),
+        "ent_coef": Field("float", ge=0, default=0.0),
+        "net_arch": Field("layers", default=[8]),
+    }
+    assert around_defaults(keywords) == {
+        "learning_rate": {"type": "float", "low": pytest.approx(1e-5), "high": pytest.approx(1e-3), "log": True},
+        "gamma": {"type": "one_minus", "low": pytest.approx(0.001), "high": pytest.approx(0.1)},
+        "epsilon": {"type": "float", "low": 0.1, "high": 1.0, "log": True},
+        "n_steps": {"type": "int", "low": 4, "high": 50, "log": True},
+    }
 
 
 def test_what_is_drawn_and_what_comes_of_it() -> None:
