@@ -7,7 +7,9 @@ import random
 
 import numpy as np
 import pytest
+from warm import KILL
 
+from rlzoo.algos.specs import ALGOS
 from rlzoo.runs.checkpoints import read
 from rlzoo.runs.compare import compare_tables
 from rlzoo.runs.run import Run
@@ -16,19 +18,19 @@ from tests.small import SMALL
 pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="kills forked processes")
 
 COMMON = ["seed=3", "eval.freq=70", "eval.n_episodes=1", "eval.final_n_episodes=1", "checkpoint.freq=40"]
-KILL = """
-import os, signal
-from rlzoo.training.callbacks.progress import Progress
-
-def on_step(self, algorithm, real=Progress.on_step):
-    if algorithm.num_timesteps >= {step}:
-        os.kill(os.getpid(), signal.SIGKILL)
-    return real(self, algorithm)
-Progress.on_step = on_step
-"""
 
 
-@pytest.mark.parametrize("name", SMALL)
+def by_kind():
+    """The small configurations, one of each kind of algorithm in the default suite, all of them in the slow one."""
+    seen = set()
+    for name in SMALL:
+        spec = ALGOS[name.partition("-")[0]]
+        kind = (spec.backend, spec.family, spec.recurrent, spec.masked)
+        yield pytest.param(name, marks=[pytest.mark.slow] if kind in seen else [])
+        seen.add(kind)
+
+
+@pytest.mark.parametrize("name", [*by_kind()])
 def test_killed_and_resumed_it_is_the_same_training(name, warm, tmp_path, count, record_property):
     words = ["train", *COMMON, *SMALL[name]]
     child = warm.start(*words, "runs_dir=whole", cwd=tmp_path)
@@ -40,7 +42,7 @@ def test_killed_and_resumed_it_is_the_same_training(name, warm, tmp_path, count,
     steps = sorted(pick.sample(range(int(0.3 * total), int(0.95 * total)), n_kills))
     words.append("runs_dir=pieces")
     for step in steps:
-        child = warm.start(*words, cwd=tmp_path, before=KILL.format(step=step))
+        child = warm.start(*words, cwd=tmp_path, before=KILL.format(step=step, signal=9))
         assert child.wait() == -9, child.output
         run = Run.open("latest", tmp_path / "pieces")
         assert run.checkpoints(), f"no checkpoint before step {step}"

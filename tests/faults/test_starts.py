@@ -7,7 +7,7 @@ import signal
 import time
 
 import pytest
-from warm import Warm
+from warm import KILL, Warm
 
 from rlzoo.errors import ExitCode
 from rlzoo.runs.checkpoints import read
@@ -63,11 +63,8 @@ def test_twenty_that_go_on_with_one_run_are_one_and_nineteen_refusals(warm: Warm
 
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGSEGV])
 def test_the_lock_of_a_dead_owner_is_taken_over(number, warm: Warm, tmp_path):
-    words = [*WORDS, "total_timesteps=20000", "checkpoint.freq=100"]  # all are there before the first has ended
-    first = warm.start("train", *words, cwd=tmp_path)
-    while not list(tmp_path.glob("runs/*/*/*/checkpoints/last")):
-        time.sleep(0.002)
-    first.send_signal(number)
+    words = [*WORDS, "total_timesteps=600", "checkpoint.freq=100"]
+    first = warm.start("train", *words, cwd=tmp_path, before=KILL.format(step=350, signal=int(number)))
     assert first.wait() == -number
     run = Run.open("latest", tmp_path / "runs")
     again = warm.start("train", f"resume={run.path}", cwd=tmp_path)

@@ -21,6 +21,18 @@ from typing import Any
 
 BEFORE = "before.py"
 
+KILL = """
+import os
+from rlzoo.training.callbacks.progress import Progress
+
+def on_step(self, algorithm, real=Progress.on_step):
+    if algorithm.num_timesteps >= {step}:
+        os.kill(os.getpid(), {signal})
+    return real(self, algorithm)
+Progress.on_step = on_step
+"""
+"""To run before a training: it ends itself by a signal at a step."""
+
 
 class Warm:
     """The warm process; it forks a child for every request."""
