@@ -26,6 +26,9 @@ SAFE_PATH = "PYTHONSAFEPATH"
 SEARCHED = ("PATH", "LD_LIBRARY_PATH")
 """Where programs and libraries are looked for; an empty entry is the current folder, and OpenCV leaves one."""
 
+LOADER_CACHE = Path("/etc/ld.so.cache")
+"""Where ldconfig writes what the loader finds."""
+
 OWN_LOGGERS = ("csv", "monitor", "tensorboard")
 """Loggers that write into the run's folder only."""
 
@@ -49,6 +52,17 @@ _OF_PLACES = frozenset(":/\\")
 """Characters of module:Class and of paths."""
 _folders: dict[str, str] = {}
 """Each top-level module that may be found, and the folder that it may lie in."""
+
+
+def has_library(name: str) -> bool:
+    """Whether the loader of Linux finds a library; `ctypes.util` would start ldconfig and, in vain, a compiler."""
+    file = f"lib{name}.so"
+    if not LOADER_CACHE.is_file():
+        from ctypes.util import find_library
+
+        return find_library(name) is not None
+    folders = filter(None, os.environ.get("LD_LIBRARY_PATH", "").split(":"))
+    return file.encode() in LOADER_CACHE.read_bytes() or any(any(Path(each).glob(f"{file}*")) for each in folders)
 
 
 def load(reference: str) -> Any:

@@ -1,11 +1,13 @@
 """Names resolve, and the nearest ones are suggested."""
 
 import re
+import subprocess
 from collections import Counter
 from pathlib import Path
 
 import pytest
 
+from rlzoo import registry
 from rlzoo.errors import ConfigError, ExitCode, Problem, RlzooError
 from rlzoo.registry import did_you_mean, load, lookup, nearest
 
@@ -49,3 +51,17 @@ def test_no_two_files_of_tests_register_the_same_environment():
     found = [set(registered.findall(path.read_text())) for path in Path(__file__).parent.rglob("*.py")]
     counts = Counter(env_id for ids in found for env_id in ids)
     assert len(counts) > 30 and max(counts.values()) == 1, counts.most_common(3)
+
+
+def test_libraries_are_looked_for_without_starting_anything(tmp_path, monkeypatch):
+    def forbidden(*arguments, **keywords):
+        raise AssertionError("started a process")
+
+    monkeypatch.setattr(subprocess.Popen, "__init__", forbidden)
+    monkeypatch.setattr(registry, "LOADER_CACHE", tmp_path / "ld.so.cache")
+    (tmp_path / "ld.so.cache").write_bytes(b"glibc-ld.so.cache1.1\0libEGL.so.1\0/usr/lib/libEGL.so.1\0")
+    (tmp_path / "libOSMesa.so.8").touch()
+    monkeypatch.setenv("LD_LIBRARY_PATH", "")
+    assert (registry.has_library("EGL"), registry.has_library("OSMesa")) == (True, False)
+    monkeypatch.setenv("LD_LIBRARY_PATH", f"::{tmp_path}")
+    assert registry.has_library("OSMesa")

@@ -19,14 +19,13 @@ import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from ctypes.util import find_library
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
 from typing import Any, Literal
 
 from rlzoo.console import print_lines, print_table
-from rlzoo.registry import version_of
+from rlzoo.registry import has_library, version_of
 
 State = Literal["ok", "missing", "broken", "offline"]
 
@@ -478,7 +477,7 @@ def screen_answers(name: str) -> bool:
 
 def gl_libraries() -> list[str]:
     """Those of EGL and OSMesa that are there."""
-    return [name for name in ("EGL", "OSMesa") if find_library(name)]
+    return [name for name in ("EGL", "OSMesa") if has_library(name)]
 
 
 def gl_variables() -> dict[str, str]:

@@ -12,6 +12,7 @@ from typing import TypeVar
 
 from rlzoo.errors import ExitCode, RlzooError, words_of
 from rlzoo.processes import engines
+from rlzoo.registry import has_library
 
 SCREEN = (1400, 900)
 """Width and height in pixels of the virtual display, as in the Deep RL Course."""
@@ -53,14 +54,12 @@ def prepare() -> None:
         os.environ.setdefault(name, "dummy")
     if "MUJOCO_GL" in os.environ:
         return
-    from ctypes.util import find_library
-
     from rlzoo.envs.registration import installed
 
     if not installed("mujoco"):
         return
     for renderer, library in (("egl", "EGL"), ("osmesa", "OSMesa")):
-        if find_library(library):
+        if has_library(library):
             os.environ["MUJOCO_GL"] = renderer
             return
 

@@ -109,6 +109,10 @@ CIRCUMSTANCES = (*NUMBERS, "platform", "cpu_count", "variables")
 """All that it says of the machine; git is compared apart from them."""
 
 
+SAME_CODE = {"opencv-python-headless": "opencv-python"}
+"""Distributions that differ in nothing that changes a number."""
+
+
 @dataclass(frozen=True)
 class Changed:
     """A circumstance that is not what it was."""
@@ -141,7 +145,7 @@ def _named(key: str, value: Any) -> dict[str, Any]:
     if not isinstance(value, dict):
         return {key: value}
     prefix = f"{key} " if key == "determinism" else ""
-    return {f"{prefix}{name}": child for name, child in value.items()}
+    return {f"{prefix}{SAME_CODE.get(name, name)}": child for name, child in value.items()}
 
 
 def difference_rows(parts: Mapping[str, Difference | None]) -> list[tuple[object, ...]]:
