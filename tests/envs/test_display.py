@@ -3,6 +3,7 @@
 import ctypes
 import ctypes.util
 import os
+import re
 import subprocess
 import sys
 
@@ -112,3 +113,10 @@ def test_mujoco_that_cannot_draw_says_what_to_install(environment, hint):
     )
     assert f"MuJoCo cannot draw with MUJOCO_GL={environment['MUJOCO_GL']}" in done.stderr
     assert hint in done.stderr
+
+
+def test_opencv_is_the_one_without_windows():
+    """The other one is imported where the system has libGL alone."""
+    import cv2
+
+    assert re.search(r"GUI:\s+NONE", cv2.getBuildInformation())
