@@ -20,6 +20,7 @@ from contextvars import ContextVar
 from dataclasses import dataclass
 from types import FrameType
 from typing import TYPE_CHECKING, Any, TypeVar
+from urllib.parse import urlsplit
 
 from rlzoo import __version__, errors
 from rlzoo.config.records import Repository, Who, problem
@@ -48,6 +49,8 @@ ERROR_BYTES = 2**16
 PACKED = ("gzip", "deflate", "br", "zstd")
 MILDLY_PACKED: tuple[list[str], ...] = ([], ["gzip"], ["deflate"])
 """How an answer may be packed of these ways, which are unpacked: at most a thousandfold, and not twice."""
+SLOWEST = 100
+"""Bytes a second of an answer that is waited for any longer, once it has taken `ANSWER_TIMEOUT` seconds."""
 TICK = 0.1
 """Seconds until a request of another thread notices an interruption."""
 
@@ -333,6 +336,11 @@ def _scope_allows(token: Mapping[str, Any], repo_id: str) -> bool:
 
 
 def _ask_plainly(request: Any) -> None:
+    """Let a request of the library's ask for no unusual packing, and take the token to the Hub alone."""
+    from huggingface_hub import constants
+
+    if request.url.netloc.decode() != urlsplit(constants.ENDPOINT).netloc.rpartition("@")[2]:
+        request.headers.pop("Authorization", None)
     if request.headers.get("Accept-Encoding") != "identity":
         request.headers["Accept-Encoding"] = "gzip"
 
@@ -346,9 +354,13 @@ def _limit(response: Any) -> None:
     most, packed = _most.get(), response.iter_bytes
 
     def iter_bytes(chunk_size: int | None = None) -> Iterator[bytes]:
-        n_bytes = 0
+        n_bytes, began = 0, time.monotonic()
         for chunk in packed(chunk_size):
             n_bytes += len(chunk)
+            seconds = time.monotonic() - began
+            if seconds > ANSWER_TIMEOUT and n_bytes < SLOWEST * seconds:
+                response.close()
+                raise failures.misfit(host, f"after {seconds:.0f} s its answer has {n_bytes:,} bytes and no end")
             if n_bytes > max(most, ERROR_BYTES):
                 response.close()
                 raise failures.misfit(host, f"its answer is longer than {most:,} bytes")

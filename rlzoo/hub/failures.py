@@ -60,7 +60,7 @@ def seconds_asked(error: BaseException) -> float | None:
     for one in chain(error):
         if isinstance(one, HfHubHTTPError) and one.response is not None:
             asked = one.response.headers.get("Retry-After", "").strip()
-            if asked.isdigit():
+            if asked.isascii() and asked.isdigit():
                 return float(asked)
             limit = parse_ratelimit_headers(one.response.headers)
             if limit is not None and limit.remaining == 0:
@@ -113,7 +113,8 @@ def is_misfit(error: BaseException) -> bool:
     for one in chain(error):
         if isinstance(one, json.JSONDecodeError | httpx.HTTPError | httpx.InvalidURL | httpx.StreamError):
             return True
-        if isinstance(one, MISREAD) and any(CLIENTS.intersection(Path(file).parts) for file in _files_of(one)):
+        misread = isinstance(one, MISREAD) or (isinstance(one, OSError) and one.errno is None)  # a wrong size, say
+        if misread and any(CLIENTS.intersection(Path(file).parts) for file in _files_of(one)):
             return True
     return False
 

@@ -330,10 +330,21 @@ def _commit(
         info = api.create_commit(
             repo_id, operations, commit_message=commit_message, revision=revision, parent_commit=now.commit
         )
-    except ValueError as error:  # of the README.md's metadata, or an answer that the library does not understand
+    except ValueError as error:
         reason = " ".join(str(error).split())
+        if README not in reason:  # an answer that the library does not understand
+            raise
         raise RlzooError(f"the Hub does not take this: {reason}", README_HINT, ExitCode.HUB) from error
+    _require_taken(operations, repo_id)
     return info.oid, deleted, now.private
+
+
+def _require_taken(operations: Sequence[Any], repo_id: str) -> None:
+    """Make sure that the commit holds every file: the Hub leaves out what a .gitignore of the repository names."""
+    ignored = [each.path_in_repo for each in operations if getattr(each, "_should_ignore", False)]
+    if ignored:
+        message = f"{len(ignored)} files are not in {repo_id}, whose .gitignore names them: {', '.join(ignored[:5])}"
+        raise RlzooError(message, "change or remove that .gitignore on the Hub", ExitCode.HUB)
 
 
 def _check_readme(api: HfApi, readme: str) -> None:
@@ -345,7 +356,8 @@ def _check_readme(api: HfApi, readme: str) -> None:
     if response.status_code == 400:
         said = response.json()
         errors = said.get("errors") if isinstance(said, Mapping) else None
-        reason = "; ".join(str(one.get("message")) for one in errors or () if isinstance(one, Mapping))
+        errors = errors if isinstance(errors, list) else []
+        reason = "; ".join(str(one.get("message")) for one in errors if isinstance(one, Mapping))
         raise RlzooError(f"the Hub does not take the README.md: {reason}", README_HINT, ExitCode.HUB)
     hf_raise_for_status(response)
 

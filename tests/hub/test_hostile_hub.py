@@ -229,6 +229,75 @@ def test_a_push_meets_it_too(name, agent, tmp_path, monkeypatch):
     assert error.value.code == ExitCode.HUB
 
 
+@pytest.mark.parametrize("wait", ["\xb2", "9" * 400, "-1", "soon"])
+def test_it_asks_to_wait_in_no_number(wait, agent, monkeypatch, capsys):
+    monkeypatch.setattr(client, "FIRST_WAIT", 0.0)
+    agent.lies = dict.fromkeys(("info", "revision"), lambda _: (503, {"Retry-After": wait}, b"{}"))
+    refused_or_said(capsys)
+
+
+def test_a_wrong_size_in_a_header_is_no_full_disk(hub, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    hub.regular_only = True
+    hub.put("me/agent", {"ppo-CartPole-v1.zip": b"zip"})
+    hub.lies = {"resolve": lambda answer: (answer[0], {**answer[1], "X-Linked-Size": "-5"}, answer[2])}
+    assert "free some space" not in refused_or_said(capsys)
+
+
+def test_an_answer_that_trickles_is_given_up(agent, monkeypatch, capsys):
+    def trickle() -> Iterator[bytes]:
+        while True:
+            time.sleep(0.02)
+            yield b" " * 2**16  # as much as the server holds back
+            time.sleep(0.02)
+
+    monkeypatch.setattr(client, "ANSWER_TIMEOUT", 0.1)
+    monkeypatch.setattr(client, "SLOWEST", 2**30)
+    agent.lies = {"list": body(trickle())}
+    assert "no end" in refused(capsys, "list", "hub")
+
+
+def a_package(folder: Path) -> Path:
+    folder.mkdir()
+    (folder / "README.md").write_text("# mine")
+    (folder / "weights.bin").write_bytes(b"\0" * 100)
+    return folder
+
+
+def test_a_file_that_the_hub_ignores_is_not_called_published(hub, tmp_path):
+    """As it does for names in the .gitignore of a repository."""
+
+    def ignoring(answer: Answer) -> Answer:
+        files = [{**file, "shouldIgnore": file["path"] == "weights.bin"} for file in json.loads(answer[2])["files"]]
+        return answer[0], {"Content-Type": "application/json"}, json.dumps({"files": files}).encode()
+
+    hub.lies = {"preupload": ignoring}
+    with pytest.raises(RlzooError, match=r"not in me/agent.*weights\.bin"):
+        push(a_package(tmp_path / "package"), "me/agent")
+    assert set(hub.files("me/agent")) == {"README.md"}
+
+
+def test_no_other_server_gets_the_token(hub, tmp_path):
+    """Where the answer about a large file names one, to ask whether it has arrived."""
+    with HubServer() as other:
+
+        def elsewhere(answer: Answer) -> Answer:
+            return answer[0], answer[1], answer[2].replace(hub.url.encode(), other.url.encode())
+
+        hub.lies = {"lfs-batch": elsewhere}
+        with pytest.raises(RlzooError):
+            push(a_package(tmp_path / "package"), "me/agent")
+        assert {seen.kind for seen in other.seen} == {"lfs-upload", "lfs-verify"}
+        assert not any(seen.token for seen in other.seen)
+
+
+@pytest.mark.parametrize("errors", [5, "no", {"a": 1}])
+def test_odd_words_about_a_readme(errors, hub, tmp_path):
+    hub.lies = {"validate-yaml": lambda _: (400, {}, json.dumps({"errors": errors}).encode())}
+    with pytest.raises(RlzooError, match=r"does not take the README"):
+        push(a_package(tmp_path / "package"), "me/agent")
+
+
 def test_a_bug_in_our_own_code_is_no_answer_of_the_hub():
     for error in (ValueError("x"), KeyError("x"), RecursionError()):
         try:
