@@ -10,14 +10,16 @@ import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from rlzoo import console, contained
 from rlzoo.errors import ExitCode, RlzooError
 from rlzoo.protocols import EpisodeRecord, State
-from rlzoo.redaction import csv_cell, from_csv_cell, printable
+from rlzoo.redaction import csv_cell, from_csv_cell, printable, redact
 from rlzoo.runs import tables
 from rlzoo.runs.run import Run
+
+T = TypeVar("T")
 
 PLAIN = (int, float, type(None))
 """What the csv module writes as it is to be: in full, and None as nothing."""
@@ -291,7 +293,7 @@ class EpisodeTable:
 
     def _names(self, more: Sequence[str]) -> list[str]:
         """The columns, of which `more` are entries of `info`."""
-        return [*EPISODE_COLUMNS, *(f"info.{name}" if name in EPISODE_COLUMNS else printable(name) for name in more)]
+        return [*EPISODE_COLUMNS, *(f"info.{name}" if name in EPISODE_COLUMNS else one_line(name) for name in more)]
 
     def _row(self, step: int, record: Mapping[str, Any], seconds: float, more: Sequence[str]) -> list[object]:
         success = record.get("is_success")
@@ -303,9 +305,9 @@ def _flag(value: object) -> object:
     return int(value) if isinstance(value, bool) else one_line(value)
 
 
-def one_line(value: object) -> object:
-    """Text without line feeds and control characters; anything else as it is."""
-    return " ".join(printable(value).split()) if isinstance(value, str) else value
+def one_line(value: T) -> T | str:
+    """Text without secrets, line feeds and control characters; anything else as it is."""
+    return " ".join(printable(redact(value)).split()) if isinstance(value, str) else value
 
 
 def _lines(rows: Iterable[Sequence[object]]) -> bytes:

@@ -12,7 +12,6 @@ from typing import Any
 
 from rlzoo.loggers.csv import CsvTable, EpisodeTable, one_line
 from rlzoo.protocols import EpisodeRecord, State
-from rlzoo.redaction import printable
 from rlzoo.runs.run import Run
 
 
@@ -50,7 +49,7 @@ class _MonitorTable(EpisodeTable):
     _last = 0.0  # seconds of the last row
 
     def _names(self, more: Sequence[str]) -> list[str]:
-        return ["r", "l", "t", *map(printable, more)]
+        return ["r", "l", "t", *map(one_line, more)]
 
     def _row(self, step: int, record: Mapping[str, Any], seconds: float, more: Sequence[str]) -> list[object]:
         self._last = max(seconds, self._last + 1e-6)  # readers bring the rows into the order of their times

@@ -25,7 +25,7 @@ from rlzoo.errors import BY_SIGNAL, ExitCode, RlzooError
 from rlzoo.evaluation.evaluate import MIN_SEEDS
 from rlzoo.launchers import Job, launch
 from rlzoo.launchers.job import JobResult
-from rlzoo.redaction import one_line
+from rlzoo.redaction import one_line, redact_values
 from rlzoo.runs.run import write_text
 from rlzoo.tuning.progress import ENQUEUED, EXACT, StudyProgress, pareto, second_score
 from rlzoo.tuning.queue import defaults, settings_of
@@ -270,7 +270,7 @@ def _job(study: Study, words: Sequence[str], candidate: Candidate, stage: str, k
     values = composition_of(study.request, settings, exact=candidate.exact).values
     judged = {key: values[key] for key in ("algo", "env", "total_timesteps", "eval", "stop")}
     objective = [config.objective, config.n_last, *([config.second_objective] if config.second_objective else [])]
-    of = json.loads(json.dumps({**judged, "seed": seed, "objective": objective}, default=str))
+    of = json.loads(json.dumps(redact_values({**judged, "seed": seed, "objective": objective}), default=str))
     folder = study.folder / "final" / candidate.label.replace(" ", "_")
     path = str((folder / f"{stage}{k}").absolute())
     return {

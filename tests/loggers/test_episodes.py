@@ -71,6 +71,18 @@ def test_entries_of_info_have_columns_and_their_text_is_harmless(run: Run) -> No
     assert [row[5:] for row in cells] == [[""] * 4, ["'=cmd() ,[2Jnext", "7", "3", ""], ["", "", "", "True"]]
 
 
+def test_no_secret_of_an_environment_is_in_a_table(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Neither as the name of an entry nor as its text."""
+    monkeypatch.setenv("CANARY_TOKEN", "canary-token-7391")
+    run = Run.create(tmp_path, algo="ppo", env_id="CartPole-v1", seed=0)
+    logger = open_loggers({"csv": {}, "monitor": {}}, run, {})
+    logger.log_episodes([(1, {"r": 1.0, "l": 1, "t": 0.1, "canary-token-7391": 1, "map": "at canary-token-7391"})])
+    logger.close()
+    for name in ("episodes.csv", "monitor.csv"):
+        text = (run.path / name).read_text()
+        assert "canary" not in text and "map" in text and "at ***" in text
+
+
 def test_a_training_that_goes_on_takes_back_what_came_after_its_checkpoint(run: Run) -> None:
     logger = CsvLogger(run)
     logger.log_episodes([(1, {"r": 1.0, "l": 1})])

@@ -15,7 +15,7 @@ from short_studies import SHORT, started
 from rlzoo.config import yaml_file
 from rlzoo.config.compose import compose
 from rlzoo.tuning import worker
-from rlzoo.tuning.final import DEFAULTS, Candidate, Final, _order, data_of, decide, save, table_of
+from rlzoo.tuning.final import DEFAULTS, Candidate, Final, _job, _order, data_of, decide, save, table_of
 from rlzoo.tuning.progress import pareto, score
 from rlzoo.tuning.race import cost, of_difference, of_mean, p_value, race, rounds, t_quantile
 from rlzoo.tuning.report.data import collect
@@ -164,6 +164,13 @@ def test_the_best_race_and_the_first_and_the_defaults_are_compared_on_other_seed
     said.clear()
     assert decide(study, [*SHORT, *words], said.append) == final  # nothing is trained twice
     assert said == []
+
+
+def test_no_secret_of_the_settings_is_kept_with_a_score(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CANARY_TOKEN", "canary-token-7391")
+    study = started("n_trials=1", "env.summary=at canary-token-7391")
+    job = _job(study, [], Candidate("defaults", None, {}, exact=False), "seed", 0)
+    assert job["of"]["env"]["summary"] == "at ***"
 
 
 def seeds_of(stage: str) -> set[int]:
