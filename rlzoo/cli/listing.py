@@ -28,7 +28,7 @@ SCREENS = {
     "experiments": Screen(["experiment"], ["env", "algo", "total_timesteps", "about"], "about"),
     "runs": Screen(
         ["run", "mean - std"],
-        ["status", "trained", "checkpoint", "mean", "std", "random play", "algo", "env", "seed"],
+        ["status", "trained", "checkpoint", "mean", "std", "episodes", "cut", "random play", "algo", "env", "seed"],
     ),
     "hub": Screen(["model", "mean - std"], ["env", "algo", "mean", "std", "date", "downloads", "likes"]),
 }
@@ -200,8 +200,9 @@ def hub(user: str = "", tag: str = "", env: str = "", algo: str = "", n: str = s
 def _run_row(run: Run, known: Known) -> dict[str, Any]:
     from rlzoo.runs import lock
 
-    about, scored = ("run", "algo", "env", "seed", "status", "trained"), ("mean", "std", "mean - std", "random play")
-    row: dict[str, Any] = dict.fromkeys((*about, "checkpoint", *scored))
+    about = ("run", "algo", "env", "seed", "status", "trained")
+    scored = ("checkpoint", "episodes", "cut", "mean", "std", "mean - std", "random play")
+    row: dict[str, Any] = dict.fromkeys((*about, *scored))
     row |= {"run": str(run.path), "status": "damaged"}
     found = known[run.path]
     if isinstance(found, RlzooError) or "seed" not in found.config:
@@ -209,14 +210,18 @@ def _run_row(run: Run, known: Known) -> dict[str, Any]:
     config, results, status = found.config, found.entries, lock.status(run, found.info)
     row |= {"algo": config["algo"]["name"], "env": config["env"]["id"], "seed": config["seed"]}
     row |= {"status": status, "trained": found.trained or None}
-    entry = next((entry for entry in reversed(results) if entry.get("checkpoint") == "last"), None)
-    entry = entry or (results[-1] if results else None)
+    own = [entry for entry in results if not entry.get("env") and entry.get("mode") != "timesteps"]
+    entry = next((entry for entry in reversed(own) if entry.get("checkpoint") == "last"), None)
+    entry = entry or (own[-1] if own else None)
+    if entry is None and results:
+        return row | {"checkpoint": "evaluated otherwise only"}
     if entry is None:
         return row | {"checkpoint": "no evaluation at the end" if status == "finished" else "not evaluated"}
     steps = entry.get("num_timesteps")
-    scores = {"mean": "mean_reward", "std": "std_reward", "mean - std": "result"}
+    scores = {"episodes": "n_episodes", "mean": "mean_reward", "std": "std_reward", "mean - std": "result"}
     name = checkpoint_text(str(entry.get("checkpoint")), steps if isinstance(steps, int) else None)
     row |= {"checkpoint": name, "random play": (entry.get("random") or {}).get("mean_reward")}
+    row["cut"] = entry.get("n_cut") or None
     return row | {column: entry.get(key) for column, key in scores.items()}
 
 
@@ -242,7 +247,10 @@ def show(kind: str, rows: Rows, *, runs_dir: str = "runs", wide: bool = False) -
     if left_out and rows:
         notes.append(f"wide=true shows {', '.join(left_out)} too")
     if kind == "runs" and rows:
-        notes.append("The newest evaluation of each last checkpoint; std is over the episodes of that one policy.")
+        notes.append(
+            "The newest evaluation of each last checkpoint in the run's own environment; "
+            "std is over the episodes of that one policy."
+        )
     if kind == "hub":
         notes += [unchecked, "rlzoo load-from-hub repo_id=… gets one."]
     print_lines(*(line for note in notes for line in wrap(note, room)))

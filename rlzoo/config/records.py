@@ -141,7 +141,7 @@ class RandomPlay(TypedDict, total=False):
 
     n_episodes: Count
     mean_reward: Number | None
-    std_reward: Number | None
+    std_reward: Annotated[Number, Field(ge=0)] | None
     result: Number | None
     median_reward: Number | None
     iqm: Number | None

@@ -192,9 +192,9 @@ def choose(
         own = [entry for entry in own if entry.get("checkpoint") == checkpoint]
         if not own:
             return f"only its checkpoint {' and '.join(others)} was evaluated, not {checkpoint}"
-    episodes = [entry for entry in own if _is_count(entry.get("n_episodes")) and entry["n_episodes"] >= n_episodes]
+    episodes = [entry for entry in own if _n_different(entry) >= n_episodes]
     if not episodes:
-        most = max((entry["n_episodes"] for entry in own if _is_count(entry.get("n_episodes"))), default=0)
+        most = max(map(_n_different, own))
         return f"its evaluations have {most} of the {n_episodes} episodes that are asked for"
     finite = [e for e in episodes if _is_finite(e.get("mean_reward")) and _is_finite(e.get("std_reward"))]
     return finite[-1] if finite else "its scores are not finite numbers"
@@ -310,6 +310,12 @@ def env_of(assignment: course.Assignment) -> tuple[str, str]:
 
 def _yaml(value: Any) -> str:
     return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def _n_different(entry: Mapping[str, Any]) -> int:
+    """Episodes of an evaluation, where those that repeat a seed count once."""
+    seeds = entry.get("seeds") or ()
+    return entry["n_episodes"] - (len(seeds) - len(set(seeds))) if _is_count(entry.get("n_episodes")) else 0
 
 
 def _is_finite(value: Any) -> bool:

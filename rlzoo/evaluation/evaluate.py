@@ -254,8 +254,8 @@ def print_results(entries: Sequence[Mapping[str, Any]]) -> None:
 
 
 def checkpoint_text(name: str, steps: int | None, trained: int | None = None) -> str:
-    """A checkpoint with its steps and, where they differ, those of the whole training."""
-    if steps is None:
+    """A checkpoint with its steps, if they are known (0 is not), and those of the whole training where they differ."""
+    if not steps:
         return name
     of = f" of {trained:,}" if trained is not None and trained != steps else ""
     return f"{name} ({steps:,}{of} steps)"
@@ -284,8 +284,10 @@ def _row(entry: Mapping[str, Any]) -> tuple[object, ...]:
 
 
 def cut_text(entry: Mapping[str, Any]) -> str:
-    """How many of an evaluation's episodes had not ended; empty if all had."""
-    return f", {entry['n_cut']:,} cut after {entry['max_steps']:,} steps" if entry.get("n_cut") else ""
+    """How many of an evaluation's episodes had not ended, and how many repeat a seed; empty if none."""
+    cut = f", {entry['n_cut']:,} cut after {entry['max_steps']:,} steps" if entry.get("n_cut") else ""
+    repeated = len(seeds := entry.get("seeds") or ()) - len(set(seeds))
+    return f"{cut}, {repeated:,} with the seed of another" if repeated else cut
 
 
 def say_cut(evaluation: Evaluation) -> None:

@@ -100,9 +100,22 @@ def test_nothing_is_cut_or_left_out_where_that_is_asked_for(runs, workdir, capsy
     assert all(line.endswith(summary) for summary, line in zip(summaries, shown[1:], strict=False))
     assert "paper" in shown[0] and not any("wide=true" in line for line in shown)
     (row,) = [line for line in lines(capsys, "runs", "wide=true") if "499.75" in line]
-    about = "ppo CartPole-v1 0 finished best (1,000 steps) 500.00 0.25 499.75"
+    about = "ppo CartPole-v1 0 finished best (1,000 steps) 10 500.00 0.25 499.75"
     assert row.split() == ["runs/" + str(runs["best"].path.relative_to(workdir / "runs")), *about.split()]
     assert "wide=maybe must be true or false" in lines(capsys, "algos", "wide=maybe", code=2)[0]
+
+
+OTHERWISE = {"changed": {"env": ["env.kwargs.is_slippery=false"]}, "steps": {"mode": "timesteps"}}
+
+
+@pytest.mark.parametrize("name", OTHERWISE)
+def test_what_was_evaluated_otherwise_is_no_score_of_the_run(name, workdir):
+    other = entry(9.0, 0.0, checkpoint="last", **OTHERWISE[name])
+    make_run(workdir / "runs", "ppo", "CartPole-v1", [entry(1.0, 0.5, 3, checkpoint="last", n_cut=2), other], seed=1)
+    make_run(workdir / "runs", "ppo", "CartPole-v1", [other], seed=2)
+    rows = {row["seed"]: row for row in listing.runs(str(workdir / "runs"))}
+    assert [rows[1][key] for key in ("mean", "episodes", "cut")] == [1.0, 3, 2]
+    assert (rows[2]["mean"], rows[2]["checkpoint"]) == (None, "evaluated otherwise only")
 
 
 def test_a_name_as_it_is_listed_is_a_run(runs, workdir, capsys, monkeypatch):

@@ -63,6 +63,8 @@ def test_the_newest_evaluation_that_counts_is_the_runs():
         ([entry(1.0, 0.0, 10**400)], "0 of the 10 episodes"),
         ([entry(1.0, 0.0, "many")], "0 of the 10 episodes"),
         ([{}], "0 of the 10 episodes"),
+        ([entry(1.0, 0.0, seeds=[7] * 10)], "1 of the 10 episodes"),
+        ([entry(1.0, 0.0, 11, seeds=[*range(9), 8, 8])], "9 of the 10 episodes"),
     ],
 )
 def test_why_a_run_has_no_result(entries, reason):
