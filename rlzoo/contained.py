@@ -132,7 +132,7 @@ def read(path: Path, home: Path, limit: int) -> bytes:
             raise OSError("it is not a file")
         data = file.read(limit + 1)
     if len(data) > limit:
-        raise ValueError(f"it is larger than {limit // 2**20} MiB")
+        raise ValueError(f"it is larger than {limit / 2**20:g} MiB")
     return data
 
 

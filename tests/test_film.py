@@ -12,6 +12,7 @@ import pytest
 from rlzoo.errors import ExitCode, RlzooError
 from rlzoo.evaluation.record import Film, enlarged
 from tests.films import difference, read
+from tests.results import make_run
 
 
 def names(folder):
@@ -109,6 +110,22 @@ def test_a_folder_that_cannot_be_written(tmp_path):
     with pytest.raises(RlzooError, match="Permission denied") as caught, Film(tmp_path / "film.mp4", 10) as film:
         film.add(picture(0))
     assert caught.value.code == ExitCode.STORAGE
+
+
+@pytest.mark.parametrize("n_frames", [0, 2])
+def test_a_folder_that_becomes_a_link_while_it_is_filmed(n_frames, tmp_path):
+    """Nothing is written where it leads, neither before the first frame nor at the end."""
+    run = make_run(tmp_path / "runs", "ppo", "CartPole-v1", [])
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    with pytest.raises(RlzooError, match="is a link") as caught, Film(run.path / "videos" / "last.mp4", 10) as film:
+        for number in range(n_frames):
+            film.add(picture(number))
+        if n_frames:
+            film.path.parent.rename(tmp_path / "moved")
+        film.path.parent.symlink_to(elsewhere)
+        film.add(picture(n_frames))
+    assert caught.value.code == ExitCode.UNSAFE and not names(elsewhere)
 
 
 def test_a_file_in_place_of_the_folder(tmp_path):

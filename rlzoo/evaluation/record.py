@@ -315,6 +315,7 @@ class Film:
         self._said = tempfile.TemporaryFile()  # noqa: SIM115 - a pipe that nobody reads would fill up
         try:
             self._part.parent.mkdir(parents=True, exist_ok=True)
+            contained.require_way(self.path)  # it may have become a link since
             remove_leftovers(self.path.parent)
             self._part.touch()
             self._process = self._ffmpeg([*source, *coding, *form, str(self._part)], subprocess.PIPE)
@@ -335,6 +336,7 @@ class Film:
             raise self._failure()
         if self.gif is not None:
             self._make_gif()
+        contained.require_way(self.path)
         try:
             self._part.replace(self.path)
             if self.gif is not None:

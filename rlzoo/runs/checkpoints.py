@@ -412,8 +412,8 @@ def remove(checkpoint: Checkpoint) -> None:
 
 
 def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+    with contained.opened(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()  # type: ignore[arg-type]  # IO[bytes] is what it reads
 
 
 def _write_synced(path: Path, data: bytes) -> None:
