@@ -203,6 +203,12 @@ def test_mappings_are_laid_over_each_other_without_a_word(workdir, capsys):
     assert "    a: 1\n    b: 2\n" in said.out
 
 
+@pytest.mark.parametrize("word", ["runs_dir=a\udcff", "logger.wandb.notes=\udc80", "\udcff"])
+def test_what_is_no_text_is_refused_before_it_lies_in_a_file(workdir, capsys, word):
+    assert main(["train", "algo=q_learning", "env=FrozenLake", word]) == 2
+    assert "not UTF-8" in capsys.readouterr().err and not list(workdir.iterdir())
+
+
 @pytest.mark.parametrize(
     "words", [["train", "runs_dir="], ["evaluate", "run=''"], ["tune", "study="], ["list", "runs_dir="]]
 )

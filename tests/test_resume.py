@@ -50,6 +50,23 @@ def start(words: list[str], root: Path):
     return cfg, run
 
 
+def test_the_record_of_a_run_that_goes_on_is_of_all_its_sittings(tmp_path, monkeypatch):
+    cfg, run = start(["algo=q_learning", "env=FrozenLake", *COMMON, "total_timesteps=200"], tmp_path)
+    train(cfg, run)
+    run.update_info(wall_seconds=1000.0)
+    during = []
+
+    def watched(*args, **options):
+        during.append(run.read_info())
+        train(*args, **options)
+
+    monkeypatch.setattr("rlzoo.training.train.train", watched)
+    assert main(["train", f"resume={run.path}", "total_timesteps=300"]) == 0
+    assert during[0]["status"] == "running" and "finished" not in during[0]
+    info = run.read_info()
+    assert info["status"] == "finished" and 1000 < info["wall_seconds"] < 1100 and len(info["resumed"]) == 1
+
+
 def test_what_cannot_be_restored_restarts_its_episode_and_says_so(tmp_path, monkeypatch, capsys):
     (tmp_path / "forgetful.py").write_text(
         "import gymnasium as gym, random\n"

@@ -78,6 +78,7 @@ def _run(arguments: list[str]) -> int:
     if hasattr(sys.stdout, "reconfigure"):
         sys.stdout.reconfigure(errors="replace")  # a code page without "±" loses the sign, not the result
     try:
+        _require_text(arguments)
         code = _dispatch(arguments)
         if sys.stdout is not None:
             sys.stdout.flush()
@@ -229,6 +230,13 @@ def _require_current_folder() -> None:
         Path.cwd()
     except FileNotFoundError as error:
         raise RlzooError("the current folder does not exist any more", "cd to one", ExitCode.STORAGE) from error
+
+
+def _require_text(arguments: Sequence[str]) -> None:
+    """Refuse names that are not in UTF-8: a file that holds one is no text, and cannot be read again."""
+    for word in arguments:
+        if any("\ud800" <= letter <= "\udfff" for letter in word):
+            raise RlzooError(f"{word!a} holds bytes that are not UTF-8", "rename the file or folder")
 
 
 def _command(argv: list[str]) -> tuple[str, list[str]]:

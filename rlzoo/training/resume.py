@@ -58,8 +58,9 @@ def resume_run(run: Run, cfg: TrainConfig, changes: Sequence[str] = ()) -> bool:
         where = f"from step {checkpoint.num_timesteps:,} of {cfg.total_timesteps:,}"
         say(f"resuming {run.path} {'with the evaluation at the end' if is_trained else where}")
         run.write_config(dump(cfg))
-        resumed = [*run.read_info().get("resumed", []), {"from": checkpoint.num_timesteps, "changes": list(changes)}]
-        run.update_info(status="running", resumed=resumed)
+        sitting = {"from": checkpoint.num_timesteps, "changes": list(changes)}
+        info = {key: value for key, value in run.read_info().items() if key != "finished"}
+        run.write_info({**info, "status": "running", "resumed": [*info.get("resumed", []), sitting]})
         train(cfg, run, resume_from=checkpoint)
     return True
 

@@ -362,7 +362,7 @@ def _recorded(cfg: TrainConfig, run: Run, interrupt: Interrupt) -> Iterator[InPl
     """Keep info.json's status and train.log true, whatever happens inside, to the folder too."""
     from rlzoo.training.callbacks import InPlace
 
-    started = time.monotonic()
+    started, before = time.monotonic(), run.read_info().get("wall_seconds", 0.0)  # of the sittings before this one
     place = InPlace(run)
     handler = LogFile(run.log_file)
     handler.setFormatter(LogFormatter())
@@ -399,7 +399,7 @@ def _recorded(cfg: TrainConfig, run: Run, interrupt: Interrupt) -> Iterator[InPl
                 there.update_info(
                     status=status,
                     finished=datetime.now(UTC).isoformat(timespec="seconds"),
-                    wall_seconds=round(time.monotonic() - started, 3),
+                    wall_seconds=round(before + time.monotonic() - started, 3),
                 )
                 if not there.config_file.is_file():
                     there.write_config(dump(cfg))
