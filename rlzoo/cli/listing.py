@@ -243,7 +243,8 @@ def show(kind: str, rows: Rows, *, runs_dir: str = "runs", wide: bool = False) -
         if kind == "hub":
             say(unchecked)
         return
-    notes = [f"{len(rows)} {'models' if kind == 'hub' else kind}"]
+    noun = "models" if kind == "hub" else kind
+    notes = [f"{len(rows)} {noun[:-1] if len(rows) == 1 and noun != 'hyperparams' else noun}"]
     if left_out and rows:
         notes.append(f"wide=true shows {', '.join(left_out)} too")
     if kind == "runs" and rows:

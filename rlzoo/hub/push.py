@@ -10,11 +10,11 @@ import json
 import shlex
 import shutil
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 from rlzoo import contained
 from rlzoo.config.compose import Composition, read_keywords
@@ -37,6 +37,8 @@ if TYPE_CHECKING:
 
 OF_PUSH = ("run", "folder", "repo_id", "runs_dir")
 """Words of a package that mean something where it is there already."""
+T = TypeVar("T")
+
 README = "README.md"
 README_HINT = "fix the lines between the two --- at the top of README.md, here or on the Hub"
 NOT_OURS = (README, ".gitattributes")
@@ -233,21 +235,25 @@ def push(
     size = sum(files.values())
     say(f"uploading {len(files)} files ({_readable(size)}) to {api.endpoint}/{repo_id}")
 
-    def attempt() -> tuple[str, tuple[str, ...], bool]:
+    def attempt() -> tuple[str, tuple[str, ...], bool, list[str]]:
         return _commit(api, folder, files, readme, repo_id, revision, commit_message)
 
     try:
-        commit, deleted, is_private = _repeating_lost_races(attempt, repo_id)
+        commit, deleted, is_private, ignored = _repeating_lost_races(attempt, repo_id)
     except RlzooError as error:
         if before is not None:
             raise
         message = f"{error.message}\nthe repository {repo_id} was created and is still empty"
         raise RlzooError(message, error.hint, error.code) from error
+    if ignored:
+        what = f"{len(ignored)} of {len(files)} files, which the .gitignore of {repo_id} names"
+        message = f"the Hub has left out {what}: {', '.join(ignored[:5])}"
+        raise RlzooError(message, "change or remove that .gitignore on the Hub", ExitCode.HUB)
     changed = before is None or commit != before.commit
     return Pushed(repo_id, f"{api.endpoint}/{repo_id}", commit, changed, before is None, is_private, files, deleted)
 
 
-def _repeating_lost_races(attempt: Any, repo_id: str) -> tuple[str, tuple[str, ...], bool]:
+def _repeating_lost_races(attempt: Callable[[], T], repo_id: str) -> T:
     """Once more where somebody else's commit came in between: the README.md is read again."""
     try:
         return patiently(attempt, repo_id)
@@ -306,11 +312,12 @@ def _commit(
     repo_id: str,
     revision: str | None,
     commit_message: str,
-) -> tuple[str, tuple[str, ...], bool]:
+) -> tuple[str, tuple[str, ...], bool, list[str]]:
     """Bring the repository from what it holds now to what the folder holds, in one commit; safe to repeat.
 
     Returns:
-        The commit that the branch is at, the files that were deleted, and whether the repository is private.
+        The commit that the branch is at, the files that were deleted, whether the repository is private, and the files
+        that the Hub has left out, as it does with what a .gitignore there names.
     """
     from huggingface_hub import CommitOperationAdd, CommitOperationDelete
 
@@ -335,16 +342,8 @@ def _commit(
         if README not in reason:  # an answer that the library does not understand
             raise
         raise RlzooError(f"the Hub does not take this: {reason}", README_HINT, ExitCode.HUB) from error
-    _require_taken(operations, repo_id)
-    return info.oid, deleted, now.private
-
-
-def _require_taken(operations: Sequence[Any], repo_id: str) -> None:
-    """Make sure that the commit holds every file: the Hub leaves out what a .gitignore of the repository names."""
     ignored = [each.path_in_repo for each in operations if getattr(each, "_should_ignore", False)]
-    if ignored:
-        message = f"{len(ignored)} files are not in {repo_id}, whose .gitignore names them: {', '.join(ignored[:5])}"
-        raise RlzooError(message, "change or remove that .gitignore on the Hub", ExitCode.HUB)
+    return info.oid, deleted, now.private, ignored
 
 
 def _check_readme(api: HfApi, readme: str) -> None:
@@ -358,7 +357,8 @@ def _check_readme(api: HfApi, readme: str) -> None:
         errors = said.get("errors") if isinstance(said, Mapping) else None
         errors = errors if isinstance(errors, list) else []
         reason = "; ".join(str(one.get("message")) for one in errors if isinstance(one, Mapping))
-        raise RlzooError(f"the Hub does not take the README.md: {reason}", README_HINT, ExitCode.HUB)
+        message = f"the Hub does not take the README.md: {reason or 'it does not say why'}"
+        raise RlzooError(message, README_HINT, ExitCode.HUB)
     hf_raise_for_status(response)
 
 
