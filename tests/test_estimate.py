@@ -8,8 +8,9 @@ import pytest
 
 from rlzoo.config.compose import compose
 from rlzoo.config.parse import parse
+from rlzoo.config.schema import AlgoConfig
 from rlzoo.errors import ExitCode, RlzooError
-from rlzoo.training.estimate import estimates
+from rlzoo.training.estimate import estimates, trial
 
 FAILS = {}
 SWAPPED = gymnasium.spaces.Box(-1, 1, (2,), np.dtype(np.float32).newbyteorder())
@@ -87,3 +88,8 @@ def test_an_interrupt_and_another_exit_code_pass_a_trial_by(fail):
     with pytest.raises(RlzooError) as caught:
         estimates(fail(constructor=raising(ModuleNotFoundError("No module named 'sensor'", name="sensor"))))
     assert caught.value.code is ExitCode.MISSING
+
+
+def test_a_keyword_that_was_taken_out_is_the_default_in_a_trial_too():
+    algo = AlgoConfig("ppo", {"gae_lambda": 0.95, "batch_size": 64})
+    assert trial(algo, 1) == (algo, 0)

@@ -13,6 +13,7 @@ import re
 import types
 import typing
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -208,13 +209,16 @@ def _limits(metadata: Sequence[Any]) -> dict[str, Any]:
 def read(function: Callable[..., Any], *, without: Sequence[str] = ()) -> dict[str, Field]:
     """The keywords of a function that plain data can be given for, by its annotations; others are left out."""
     found = {}
+    annotations: dict[str, Any] = {}
+    with suppress(Exception):  # names that only a type checker knows
+        annotations = typing.get_type_hints(function, include_extras=True)
     for name, parameter in inspect.signature(function).parameters.items():
         annotation = parameter.annotation
         text = annotation.__name__ if isinstance(annotation, type) else str(annotation)
         words = [_ANNOTATIONS.get(part.strip()) for part in text.split("|")]
-        if name not in without and None not in words:
-            required = parameter.default is parameter.empty
-            found[name] = Field(" | ".join(map(str, words)), required=required)
+        field = field_of(annotations.get(name)) if None in words else Field(" | ".join(map(str, words)))
+        if name not in without and field.type not in ("any", "null"):
+            found[name] = replace(field, required=parameter.default is parameter.empty)
     return found
 
 

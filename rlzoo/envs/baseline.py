@@ -98,7 +98,7 @@ def shape(env: Mapping[str, Any], max_steps: int | None = None) -> dict[str, Any
     return {
         "id": aliases.current(env["id"]),
         "kwargs": dict(env["kwargs"] or {}),
-        "wrappers": {name: dict(options) for name, options in env["wrappers"].items()},
+        "wrappers": {name: dict(options or {}) for name, options in env["wrappers"].items()},
         "max_steps": max_steps or env["max_steps"],
     }
 

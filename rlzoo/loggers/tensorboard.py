@@ -10,7 +10,9 @@ import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
+
+from annotated_types import Gt
 
 from rlzoo import contained
 from rlzoo.protocols import EpisodeRecord, State
@@ -31,7 +33,9 @@ NOTEBOOK = {
 """What CleanRL, and the notebook of the course's unit 8 after it, call the metrics of `ppo_scratch`."""
 
 
-def open_logger(run: Run, config: Mapping[str, Any], *, flush_seconds: float = 30) -> TensorBoardLogger:
+def open_logger(
+    run: Run, config: Mapping[str, Any], *, flush_seconds: Annotated[float, Gt(0)] = 30
+) -> TensorBoardLogger:
     """Event files in `<run>/tensorboard`, brought to disk every `flush_seconds`."""
     return TensorBoardLogger(run, config, flush_seconds=flush_seconds)
 

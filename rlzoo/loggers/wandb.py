@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from configparser import ConfigParser
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from rlzoo.errors import RlzooError
 from rlzoo.runs.run import Run
@@ -24,7 +24,7 @@ def open_logger(
     name: str | None = None,
     tags: Sequence[str] = (),
     notes: str | None = None,
-    mode: str | None = None,
+    mode: Literal["online", "offline", "disabled"] | None = None,
 ) -> WandbLogger:
     """A W&B run named after the run directory; its own files lie in `<run>/wandb`.
 
@@ -43,7 +43,7 @@ def open_logger(
         name=name or run.path.name,
         tags=list(tags),
         notes=notes,
-        mode=mode,  # type: ignore[arg-type]
+        mode=mode,
         dir=str(run.path),
         config=dict(config),
         reinit="create_new",

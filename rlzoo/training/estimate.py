@@ -84,7 +84,7 @@ def trial(algo: AlgoConfig, n_envs: int) -> tuple[AlgoConfig, int]:
         hyperparams["learning_starts"] = batch
         warm_up = batch + 100  # the first update alone takes as long as hundreds
         hyperparams["buffer_size"] = max(10 * batch, 2000)
-    elif "gae_lambda" in hyperparams and "batch_size" in hyperparams:
+    elif {"gae_lambda", "batch_size", "n_steps"} <= hyperparams.keys():
         rollout = int(hyperparams["n_steps"]) * n_envs
         hyperparams["n_steps"] = max(2, min(rollout, max(batch, 512)) // n_envs)
     return dataclasses.replace(algo, hyperparams=hyperparams), warm_up

@@ -6,7 +6,7 @@ import functools
 import warnings
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib import util
 from typing import TYPE_CHECKING, Any
 
@@ -88,6 +88,21 @@ PRUNERS: dict[str, Engine] = {
     ),
     "threshold": Engine("optuna.pruners:ThresholdPruner", "outside of lower and upper", {}),
 }
+_AT_LEAST = dict.fromkeys(
+    "prior_weight n_startup_trials n_warmup_steps n_startup_steps min_early_stopping_rate bootstrap_count".split(), 0
+) | dict.fromkeys(
+    "n_ei_candidates popsize inc_popsize interval_steps n_min_trials min_resource max_resource".split(), 1
+)
+_AT_LEAST |= {"population_size": 2, "reduction_factor": 2}
+LIMITS: dict[str, dict[str, Any]] = {
+    **{name: {"ge": least} for name, least in _AT_LEAST.items()},
+    **{name: {"ge": 0, "le": 1} for name in ("mutation_prob", "crossover_prob", "swapping_prob", "p_threshold")},
+    "percentile": {"ge": 0, "le": 100},
+    "sigma0": {"gt": 0},
+    "lower": {},
+    "upper": {},
+}
+"""The ranges of Optuna's numbers, which it takes as they are; the two without one are scores."""
 SEED_OFFSET = 7919
 """Between the seeds of a study's trials, so that neighbouring studies do not share them."""
 
@@ -109,13 +124,27 @@ def problems(key: str, named: Named, table: Mapping[str, Engine]) -> list[Proble
         message = f"{name} needs {engine.package}, which is not installed"
         command = "pip install optunahub" if name == "auto" else 'pip install "hydra-rlzoo[tune]"'
         return [Problem(key, message, command, code=ExitCode.MISSING)]
-    given: Mapping[str, Any] = {} if isinstance(named, str) else named[name]
+    given = _given(named)
+    if not isinstance(given, Mapping):
+        return [Problem(f"{key}.{name}", f"takes options by name, not {given!r}", f"{key}={name} takes none")]
     try:
-        known = fields.read(make_of(name, engine), without=("seed",))
+        known = _known(name, engine)
     except Exception as error:  # AutoSampler is fetched: whatever its code and the network raise
         hint = "it is fetched from OptunaHub once; is the network there? sampler=tpe needs none"
         return [Problem(key, f"{name} cannot be loaded: {redact(str(error)) or type(error).__name__}", hint)]
     return fields.problems(known, {**engine.options, **given}, f"{key}.{name}") or _refused(key, name, engine, given)
+
+
+def _given(named: Named) -> Any:
+    """The options of a request's sampler or pruner; none are an empty mapping, however that is written."""
+    given = None if isinstance(named, str) else named[name_of(named)]
+    return {} if given is None else given
+
+
+def _known(name: str, engine: Engine) -> fields.Fields:
+    """What the options of a sampler or a pruner are."""
+    found = fields.read(make_of(name, engine), without=("seed",))
+    return {option: replace(field, **LIMITS.get(option, {})) for option, field in found.items()}
 
 
 def notices(key: str, named: Named) -> list[str]:
@@ -143,7 +172,7 @@ def _refused(key: str, name: str, engine: Engine, given: Mapping[str, Any]) -> l
 
 def _options(name: str, engine: Engine, given: Mapping[str, Any]) -> dict[str, Any]:
     """The options of a sampler or a pruner, those of the request first."""
-    known = fields.read(make_of(name, engine), without=("seed",))
+    known = _known(name, engine)
     return {option: known[option].plain(value) for option, value in {**engine.options, **given}.items()}
 
 
@@ -162,9 +191,8 @@ def _auto() -> Callable[..., Any]:
 def make_pruner(named: Named) -> BasePruner:
     """The pruner of a request."""
     engine = PRUNERS[name_of(named)]
-    given = {} if isinstance(named, str) else named[name_of(named)]
     with _stable_enough():
-        return load(engine.reference)(**_options(name_of(named), engine, given))
+        return load(engine.reference)(**_options(name_of(named), engine, _given(named)))
 
 
 def make_sampler(named: Named, space: Space, *, seed: int, number: int) -> BaseSampler:
@@ -174,7 +202,7 @@ def make_sampler(named: Named, space: Space, *, seed: int, number: int) -> BaseS
     """
     name = name_of(named)
     engine = SAMPLERS[name]
-    options = _options(name, engine, {} if isinstance(named, str) else named[name])
+    options = _options(name, engine, _given(named))
     drawn = (seed * SEED_OFFSET + number) % 2**31
     make = make_of(name, engine)
     if name == "grid":

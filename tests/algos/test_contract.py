@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import copy
 import json
+import pickle
 import subprocess
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -454,3 +457,13 @@ def test_arrays_of_another_shape_are_refused(name: str, array: str, make_env: Ma
     state = algorithm.state()
     with pytest.raises(ValueError, match=f"{array} has shape"):
         algorithm.restore(State({**state.tensors, array: np.ones(1)}, state.values))
+
+
+@pytest.mark.parametrize("copy_of", [copy.deepcopy, pickle.dumps])
+@pytest.mark.parametrize("name", ["ppo_scratch", "reinforce", "actor_critic", "dqn_scratch"])
+def test_no_copy_shares_its_weights_with_the_original(
+    name: str, copy_of: Callable[[Any], Any], make_env: MakeEnv
+) -> None:
+    agent = load(ALGOS[name].entry_point)(make_env("CartPole-v1"), seed=0, device="cpu")
+    with pytest.raises(TypeError, match=r"restore\(agent.state\(\)\)"):
+        copy_of(agent)

@@ -83,7 +83,9 @@ def test_expansion_names_what_has_no_values():
     ("words", "expected"),
     [
         (["seed=range(5,1)"], "names no values"),
-        (["seed=0,1", "seed=2,3"], "several values twice"),
+        (["seed=0,1", "seed=2,3"], "several values, and given twice"),
+        (["seed=0,1", "seed=3"], "several values, and given twice"),
+        (["seed=3", "seed=0,1"], "several values, and given twice"),
         (["seed=range(0,1000000000)"], "more than"),
         (["a=range(0,200)", "b=range(0,200)"], "more than"),
     ],

@@ -246,3 +246,8 @@ def test_an_observation_that_is_not_finite_is_named(mine, workdir):
     (workdir / "mine.py").write_text(MINE.replace("return self.observation_space.high.copy()", gives))
     with pytest.raises(NotFiniteError, match=r"observation\[1\] is inf at step 3"):
         played(mine)
+
+
+def test_a_wrapper_without_options_has_a_shape() -> None:
+    env = values("env=CartPole")
+    assert baseline.shape({**env, "wrappers": {"flatten": None}})["wrappers"] == {"flatten": {}}

@@ -10,8 +10,9 @@ from pathlib import Path
 import pytest
 import yaml
 
-from rlzoo.config import paths
+from rlzoo.config import fields, paths
 from rlzoo.loggers.table import LOGGERS, LoggerSpec, check, open_loggers
+from rlzoo.registry import load
 from rlzoo.runs.run import Run
 
 
@@ -52,6 +53,17 @@ def test_mistakes_are_all_found_with_the_nearest_name():
     ]
     text = "\n".join(str(problem) for problem in problems)
     assert "did you mean 'tensorboard'" in text and "did you mean 'project'" in text
+
+
+def test_every_number_of_a_logger_has_a_range():
+    for spec in LOGGERS.values():
+        keywords = fields.read(load(spec.opener), without=("run", "config"))
+        assert [name for name, field in keywords.items() if {"int", "float"} & {*field.words} and not field.range] == []
+    found = check({"tensorboard": {"flush_seconds": -3}, "wandb": {"mode": "nope"}})
+    assert [problem.message for problem in found if not problem.missing] == [
+        "must be greater than 0, not -3",
+        "must be online, offline, disabled or null, not 'nope'",
+    ]
 
 
 def test_a_missing_package_is_found_and_says_what_to_install(monkeypatch, tmp_path):

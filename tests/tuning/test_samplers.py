@@ -93,11 +93,11 @@ def test_a_pruner_ends_what_it_should(name: str, toy: Toy) -> None:
         ("sampler={tpe: {gamma: 3}}", "gamma: unknown keyword"),  # it takes a function
         ("sampler={random: {seed: 3}}", "seed: unknown keyword"),  # the study's
         ("sampler={grid: {search_space: {}}}", "search_space: unknown keyword"),
-        ("sampler={nsgaii: {population_size: 1}}", "must be greater than or equal to 2"),
+        ("sampler={nsgaii: {population_size: 1}}", "must be at least 2"),
         ("sampler={tpe: {}, random: {}}", "takes one name with its options, not 2"),
         ("pruner=medain", "unknown pruner 'medain'; did you mean 'median'?"),
         ("pruner={median: {n_startup_trials: true}}", "n_startup_trials: must be a whole number, not true"),
-        ("pruner={percentile: {percentile: 200}}", "Percentile must be between 0 and 100"),
+        ("pruner={percentile: {percentile: 200}}", "must be at least 0 and at most 100"),
         ("pruner=threshold", "Either lower or upper must be specified"),
     ],
 )
@@ -154,3 +154,32 @@ def test_cmaes_proposes_what_optuna_s_does_and_keeps_no_state(options: dict[str,
     assert any("optimizer" in key for trial in theirs for key in trial.system_attrs)
     assert not any("optimizer" in key for trial in ours for key in trial.system_attrs)
     assert [trial.params for trial in ours] == [pytest.approx(trial.params, rel=1e-9) for trial in theirs]
+
+
+@pytest.mark.parametrize(("key", "table"), [("sampler", samplers.SAMPLERS), ("pruner", samplers.PRUNERS)])
+def test_every_number_has_a_range(key: str, table: dict[str, samplers.Engine]) -> None:
+    for name in table.keys() - {"auto"}:
+        fields = samplers._known(name, table[name])
+        numbers = [option for option, field in fields.items() if {"int", "float"} & {*field.words}]
+        assert [option for option in numbers if option not in samplers.LIMITS] == [], name
+
+
+@pytest.mark.parametrize(
+    ("word", "where", "message"),
+    [
+        ("sampler={tpe: {n_startup_trials: -3}}", "sampler.tpe.n_startup_trials", "at least 0"),
+        ("sampler={tpe: 1}", "sampler.tpe", "takes options by name, not 1"),
+        ("sampler={tpe: [1]}", "sampler.tpe", "takes options by name"),
+        ("sampler={nsgaii: {mutation_prob: 3}}", "sampler.nsgaii.mutation_prob", "at most 1"),
+        ("pruner={median: 1}", "pruner.median", "takes options by name, not 1"),
+        ("pruner={hyperband: {reduction_factor: 0}}", "pruner.hyperband.reduction_factor", "at least 2"),
+    ],
+)
+def test_what_optuna_takes_without_a_word_is_refused(word: str, where: str, message: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        plan([*SHORT, word])
+    assert {problem.key: problem.message for problem in caught.value.problems}[where].find(message) >= 0
+
+
+def test_no_options_can_be_null() -> None:
+    assert plan([*SHORT, "sampler={tpe: null}", "pruner={median: null}"]).config.pruner == {"median": {}}

@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from copy import copy
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import numpy as np
 import torch
@@ -57,6 +57,11 @@ class TorchAgent(ABC):
         self._observation: Any = None  # (n_envs, *observation_shape), where every environment stands
         self._recent: list[tuple[float, int]] = []  # return and length of episodes that are not in the log yet
         self._losses: Any = {}  # of the last update, by their names in the log
+
+    def __reduce__(self) -> NoReturn:
+        """Networks, optimizers and what plays by them share memory, which copies of them one by one would not."""
+        name = type(self).__name__
+        raise TypeError(f"{name} is not copied or pickled: make another {name} and restore(agent.state()) in it")
 
     @abstractmethod
     def learn(
