@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import random
+import shutil
 import sys
 from pathlib import Path
 from typing import Any
@@ -22,6 +23,8 @@ from rlzoo.errors import RlzooError
 from rlzoo.evaluation.agent import load
 from rlzoo.runs.run import Run
 from rlzoo.training.callbacks import Checkpoints, Evaluations
+
+OLDER = Path(__file__).parent / "older" / "ppo"
 
 ON_POLICY = (
     "hyperparams=none", "env.n_envs=2", "algo.n_steps=50", "algo.batch_size=100", "algo.n_epochs=1",
@@ -189,3 +192,16 @@ def test_nothing_is_unpickled_to_load_an_agent(tmp_path):
     sys.addaudithook(lambda event, args: events.append(event) if event == "pickle.find_class" else None)
     load(run, "last").evaluate(n_episodes=1)
     assert events == []
+
+
+@pytest.mark.parametrize(
+    ("keywords", "message"),
+    [({"device": "gpu"}, "device: must be auto, cpu, cuda"), ({"trust": "no"}, "trust: must be true or false")],
+        ({"device": "gpu"}, "device: must be auto, cpu, cuda"),
+        ({"trust": "no"}, "trust: must be true or false, not 'no'"),
+    ],
+)
+def test_wrong_keywords_are_told_as_on_the_command_line(keywords, message, workdir):
+    run = Run(shutil.copytree(OLDER, workdir / "ppo"))
+    with pytest.raises(RlzooError, match=message):
+        load(run, **keywords)

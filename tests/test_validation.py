@@ -175,3 +175,15 @@ def test_what_makes_learning_unlikely_is_a_note_and_no_mistake(workdir, capsys):
     assert any("CartPole.yaml: algo.learning_rate is 3" in notice for notice in found["notices"])
     assert main(["validate", str(path)]) == 0
     assert "note: hyperparams/ppo/CartPole.yaml: algo.learning_rate is 3" in capsys.readouterr().err
+
+
+def test_a_set_of_an_unknown_environment_and_an_unknown_algorithm_are_findings(workdir):
+    (workdir / "hyperparams" / "ppo").mkdir(parents=True)
+    (workdir / "hyperparams" / "ppo" / "Mine.yaml").write_text("# @package _global_\nalgo:\n  batch_size: -3\n")
+    (workdir / "conf" / "algo").mkdir(parents=True)
+    (workdir / "conf" / "algo" / "mine.yaml").write_text("name: mine\n")
+    found = validate([workdir / "hyperparams", workdir / "conf"]).found
+    assert {(Path(each.file.split(":")[0]).name, each.key) for each in found} >= {
+        ("Mine.yaml", "algo.batch_size"),
+        ("mine.yaml", ""),
+    }

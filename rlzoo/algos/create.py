@@ -6,6 +6,7 @@ Stable-Baselines3, NumPy and the standard library come out, so a saved model ope
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from inspect import signature
@@ -17,7 +18,7 @@ from rlzoo.algos.schema.types import CLASSES, NOISES, SCHEDULES, named_numbers
 from rlzoo.algos.specs import AlgoSpec, find_spec
 from rlzoo.config.fields import Fields
 from rlzoo.envs.seeding import seed_everything
-from rlzoo.errors import RlzooError
+from rlzoo.errors import ConfigError, Problem, RlzooError
 from rlzoo.protocols import Algorithm
 from rlzoo.registry import load, lookup
 
@@ -26,6 +27,9 @@ if TYPE_CHECKING:
     from stable_baselines3.common.vec_env import VecEnv
 
     from rlzoo.config.schema import AlgoConfig
+
+
+DEVICES = re.compile(r"auto|cpu|mps|cuda(:\d+)?")
 
 
 def create(algo: AlgoConfig, env: VecEnv, *, seed: int | None, device: str, inference: bool = False) -> Algorithm:
@@ -38,6 +42,8 @@ def create(algo: AlgoConfig, env: VecEnv, *, seed: int | None, device: str, infe
         device: `auto`, `cpu` or `cuda[:i]`.
         inference: it will only predict: its replay or rollout buffer gets the smallest size there is.
     """
+    if not DEVICES.fullmatch(device):
+        raise ConfigError([Problem("device", f"must be auto, cpu, cuda or cuda:<number>, not {device!r}")])
     spec = find_spec(algo.name)
     if spec.backend == "custom":
         return create_custom(spec, algo.hyperparams, env, seed=seed, device=device)

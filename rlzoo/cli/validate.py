@@ -134,7 +134,11 @@ def check_file(path: Path) -> Iterator[Finding]:
     if _place(path)[0] == "course":
         yield from _check_course(path)
         return
-    words = _request_for(path)
+    try:
+        words = _request_for(path)
+    except RlzooError as error:
+        yield Finding(short_path(path), "", str(error))
+        return
     if words is None:
         yield Finding(short_path(path), "", "is in none of the known places: conf/<group>/ or hyperparams/<algo>/")
         return
@@ -228,7 +232,7 @@ def _request_for(path: Path) -> list[str] | None:
     if group == "env":
         return ["hyperparams=none", _algo_for(name), f"env={name}", *_placeholder(name)]
     if group in ("algo", "search_space"):
-        return ["hyperparams=none", f"algo={name}", *_env_for(name, name)]
+        return ["hyperparams=none", f"algo={name}", *_env_for(name)]
     if group == "hyperparams":
         return _request_for_set(path, *name.split("/"))
     if group == "experiment":
@@ -255,7 +259,7 @@ def _request_for_set(path: Path, algo: str, name: str) -> list[str]:
     is_found = own is not None and own.path.resolve() == path.resolve()
     env = ["env=atari", *_placeholder("atari")] if name == "atari" else [f"env={name}", *_placeholder(name)]
     if name not in files.options("env"):
-        env = _env_for(algo, name)
+        env, is_found = _env_for(algo), False  # no request finds it by a name
     return [f"algo={algo}", *env, *([] if is_found else [f"hyperparams={path}"])]
 
 
@@ -265,21 +269,20 @@ def _placeholder(name: str) -> list[str]:
 
 def _algo_for(env: str) -> str:
     """An algorithm that fits the environment's actions: any would do to check the environment's own file."""
-    from rlzoo.config.files import read_choice
-
     try:
-        action = str(read_choice("env", env).get("action_space") or "Discrete")
+        action = str(files.read_choice("env", env).get("action_space") or "Discrete")
     except RlzooError:
         action = "Discrete"
     return "algo=sac" if action.startswith("Box") else "algo=ppo"
 
 
-def _env_for(algo: str, _name: str) -> list[str]:
+def _env_for(algo: str) -> list[str]:
     from rlzoo.algos.specs import find_spec
 
     if algo == "custom":
         return ["algo.name=stable_baselines3:PPO"]
-    spec = find_spec(algo)
+    named = files.read_choice("algo", algo).get("name") if algo in files.options("algo") else None
+    spec = find_spec(named if isinstance(named, str) else algo)
     if spec.masked:
         return ["env=TaxiMasked"]
     if spec.observation_spaces:

@@ -190,7 +190,8 @@ def read_keywords(schema: type[T], given: Mapping[str, Any], more: Problems | No
     """
     values = _no_settings(schema)
     values |= {key: _plain(value) for key, value in given.items() if key in values}
-    values |= {"run": "", "runs_dir": "runs"}  # a run may be an object; it is opened apart
+    opened = {"run": "", "runs_dir": "runs"}  # a run may be an object; it is opened apart
+    values |= {key: value for key, value in opened.items() if key in values}
     options, problems = check(schema, values)
     problems += () if more is None else more(values)
     if problems or options is None:

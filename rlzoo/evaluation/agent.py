@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from rlzoo import console
 from rlzoo.algos.memory import networks_of
+from rlzoo.config.fields import Field
 from rlzoo.config.schema import TrainConfig
 from rlzoo.envs import spaces
-from rlzoo.errors import ExitCode, RlzooError, is_foreign, said
+from rlzoo.errors import ConfigError, ExitCode, RlzooError, is_foreign, said
 from rlzoo.protocols import Algorithm, Evaluation, Policy, State
 from rlzoo.runs import checkpoints
 from rlzoo.runs.config import RunConfig
@@ -48,6 +49,8 @@ def load(
     Raises:
         RlzooError: if the run or checkpoint does not exist, is damaged, or does not fit the configuration.
     """
+    if wrong := Field("bool").problems("trust", trust):
+        raise ConfigError(wrong)
     run = run if isinstance(run, Run) else Run.open(run)
     found, contents = _read(run, None if checkpoint is None else str(checkpoint))
     if config is None:

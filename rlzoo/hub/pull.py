@@ -12,7 +12,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rlzoo import contained
+from rlzoo.config.compose import read_keywords
 from rlzoo.config.paths import at_home
+from rlzoo.config.schema import LoadFromHubConfig
 from rlzoo.console import print_lines, print_pairs, say, warn
 from rlzoo.errors import ConfigError, ExitCode, Problem, RlzooError, clean
 from rlzoo.hub import client
@@ -59,6 +61,7 @@ def load_from_hub(
         RlzooError: if the Hub or the repository cannot be reached (exit code 6), its layout is not known, a file is
             refused (7) or damaged, or the folder is in the way (5).
     """
+    read_keywords(LoadFromHubConfig, {**locals(), "env": {"id": env_id}})
     problem = client.check_repo_id(repo_id)
     if problem is None and "/" not in repo_id:
         problem = Problem("repo_id", f"{repo_id!r} names no owner", f"repo_id=owner/{repo_id}")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
@@ -12,6 +11,7 @@ from typing import Any
 
 from rlzoo import registry
 from rlzoo.algos import specs
+from rlzoo.algos.create import DEVICES
 from rlzoo.algos.memory import Sizes
 from rlzoo.algos.memory import problems as memory_problems
 from rlzoo.algos.schema.check import check as check_algo
@@ -352,7 +352,7 @@ def episode_problems(values: Mapping[str, Any]) -> list[Problem]:
 
 def device_problems(device: str, *, here: bool = True) -> list[Problem]:
     """A device that cannot be. Only for CUDA is torch asked, and only if it is to run `here`, on this machine."""
-    if not re.fullmatch(r"auto|cpu|mps|cuda(:\d+)?", device):
+    if not DEVICES.fullmatch(device):
         return [Problem("device", f"must be auto, cpu, cuda or cuda:<number>, not {device!r}")]
     if device == "mps" and here and sys.platform != "darwin":
         return [Problem("device", "'mps' is there on macOS only", "device=auto takes what is there")]

@@ -16,6 +16,7 @@ import pytest
 
 from rlzoo.errors import ConfigError, ExitCode, RlzooError
 from rlzoo.hub import card_merge, client
+from rlzoo.hub.pull import load_from_hub
 from rlzoo.hub.push import Pushed, push
 from tests.hub.server import HubServer, User
 
@@ -299,3 +300,9 @@ def test_control_c_leaves_the_repository_as_it_was(hub: HubServer, folder: Path,
     hub.heal()
     push(folder, REPO)
     assert hub.files(REPO) == contents(folder)
+
+
+def test_trust_is_true_or_false_and_nothing_that_counts_as_true():
+    with pytest.raises(ConfigError) as caught:
+        load_from_hub("user/name", trust="no", force=1)  # type: ignore[arg-type]
+    assert [problem.key for problem in caught.value.problems] == ["trust", "force"]
