@@ -12,7 +12,7 @@ from pathlib import Path
 
 from rlzoo import contained
 from rlzoo.config.fields import LARGEST
-from rlzoo.redaction import csv_cell, from_csv_cell
+from rlzoo.redaction import csv_cell, from_csv_cell, printable
 
 MAX_BYTES = 2**26
 """Of one table; a larger one is not what rlzoo wrote."""
@@ -67,14 +67,14 @@ def line(cells: Iterable[str]) -> bytes:
 
 
 def escaped(path: Path) -> bytes:
-    """A table as rlzoo would have written it, whoever wrote it: no cell is a formula to a spreadsheet.
+    """A table as rlzoo would have written it, whoever wrote it: no cell is a formula or steers a terminal.
 
     Raises:
         RlzooError: if it is damaged.
     """
     try:
         rows = csv.reader(io.StringIO(read_bytes(path).decode("utf-8"), newline=""))
-        return b"".join(line(csv_cell(from_csv_cell(cell)) for cell in row) for row in rows)
+        return b"".join(line(csv_cell(printable(from_csv_cell(cell))) for cell in row) for row in rows)
     except (csv.Error, ValueError) as error:
         raise contained.damaged(path, str(error)) from error
 

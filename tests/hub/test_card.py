@@ -172,11 +172,11 @@ def test_a_table_of_others_is_published_without_formulas(made, tmp_path):
         assert (package.folder / "rlzoo" / name).read_bytes() == (run.path / name).read_bytes()
     copy = tmp_path / "sent"
     shutil.copytree(run.path, copy)
-    (copy / "metrics.csv").write_text("step,=1+1,loss\n1,\"=cmd|' /C calc'!A0\",-0.5\n2,a;@x,1e-05\n")
+    (copy / "metrics.csv").write_text("step,=1+1,loss\n1,\"=cmd|' /C calc'!A0\",-0.5\n2,a;@x\x1b[2J,1e-05\n")
     (copy / "evaluations.csv").write_bytes(b"timesteps,\xff\n1,2\n")
     sent = rlzoo.package(Run(copy), folder=tmp_path / "package", n_episodes=1, video=False)
     text = (sent.folder / "rlzoo" / "metrics.csv").read_text()
-    assert text == "step,'=1+1,loss\n1,'=cmd|' /C calc'!A0,-0.5\n2,a;'@x,1e-05\n"
+    assert text == "step,'=1+1,loss\n1,'=cmd|' /C calc'!A0,-0.5\n2,a;'@x[2J,1e-05\n"
     assert "rlzoo/evaluations.csv" not in sent.files
 
 
