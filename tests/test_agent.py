@@ -196,7 +196,7 @@ def test_nothing_is_unpickled_to_load_an_agent(tmp_path):
 
 @pytest.mark.parametrize(
     ("keywords", "message"),
-    [({"device": "gpu"}, "device: must be auto, cpu, cuda"), ({"trust": "no"}, "trust: must be true or false")],
+    [
         ({"device": "gpu"}, "device: must be auto, cpu, cuda"),
         ({"trust": "no"}, "trust: must be true or false, not 'no'"),
     ],
