@@ -153,15 +153,15 @@ class Contract(gymnasium.Wrapper):
     def _masks(self, method: Callable[..., Any], *arguments: Any) -> np.ndarray:
         with self._surroundings:
             found = method(*arguments)
-        if misfits := [
-            each for each in returns.of_masks(found, self.env.action_space) if "no action" not in each.message
-        ]:
-            raise self._error("action_masks", misfits)
+        for misfit in returns.of_masks(found, self.env.action_space):
+            if misfit.topic != "none":
+                raise self._error("action_masks", [misfit])
+            console.warn_once(f"{misfit.message}: {misfit.hint}{self._line('action_masks', ' ({})')}")
         return np.array(found).astype(bool)
 
     def _rewards(self, method: Callable[..., Any], achieved: Any, desired: Any, info: Any) -> Any:
         with self._surroundings:
-            found = method(achieved, desired, info)
+            found = method(np.array(achieved), np.array(desired), info)  # it may write into them
         goal = getattr(self.env.observation_space, "spaces", {}).get("achieved_goal")
         shape = np.shape(achieved)[: np.ndim(achieved) - len(goal.shape)] if goal is not None else np.shape(found)
         rewards, n_goals = _as_array(found), int(np.prod(shape))
@@ -171,13 +171,17 @@ class Contract(gymnasium.Wrapper):
 
     def _error(self, method: str, misfits: list[returns.Misfit]) -> ContractError:
         """What is wrong, with the line where the author's method begins."""
+        found = [misfit for misfit in misfits if misfit.is_grave and misfit.topic != "finite"]
+        message, hint = (found[0].message, found[0].hint) if found else (f"{method}() returns what nobody can use", "")
+        return ContractError(message + self._line(method, " ({})"), hint, ExitCode.TRAINING_FAILED)
+
+    def _line(self, method: str, form: str) -> str:
+        """The line where the author's method begins, in a form; empty if it has none."""
         author: Any = self.env
         while getattr(type(author), "transparent", False):
             author = author.env
         line = line_of(getattr(type(author), method, None))
-        found = [misfit for misfit in misfits if misfit.is_grave and misfit.topic != "finite"]
-        message, hint = (found[0].message, found[0].hint) if found else (f"{method}() returns what nobody can use", "")
-        return ContractError(f"{message} ({line})" if line else message, hint, ExitCode.TRAINING_FAILED)
+        return form.format(line) if line else ""
 
 
 def left_out(key: Any, error: Exception) -> str:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, SupportsFloat
 
 import gymnasium
@@ -36,13 +37,18 @@ class Look(gymnasium.Wrapper):
         return self.env.spec
 
     def reset(self, **given: Any) -> tuple[Any, dict[str, Any]]:
-        return self._looked("reset", lambda: self.env.reset(**given), returns.of_reset)
+        return self._looked("reset", lambda: self.env.reset(**given), returns.of_reset, options=given)
 
     def step(self, action: Any) -> tuple[Any, SupportsFloat, bool, bool, dict[str, Any]]:
         return self._looked("step", lambda: self.env.step(action), returns.of_step, [action])
 
     def _looked(
-        self, name: str, call: Callable[[], Any], judge: Callable[..., Any], actions: Sequence[Any] = ()
+        self,
+        name: str,
+        call: Callable[[], Any],
+        judge: Callable[..., Any],
+        actions: Sequence[Any] = (),
+        options: Mapping[str, Any] = MappingProxyType({}),
     ) -> Any:
         """What can be played on with: as it was returned, or what is made of it where that would be refused."""
         rehearsal, method = self._rehearsal, self._methods[name]
@@ -50,7 +56,8 @@ class Look(gymnasium.Wrapper):
             rehearsal.line.begin(RANDOM_PLAY, RESET_FACTOR * self._seconds)
             result = call()
         else:
-            given = [
+            given = [] if actions or options.get("seed") is not None else ["it was given no seed, as most resets are"]
+            given += [
                 f"it was given the action {errors.show(each)}, of {errors.show(self.action_space)}" for each in actions
             ]
             seconds = self._seconds if actions else RESET_FACTOR * self._seconds

@@ -254,9 +254,8 @@ class Rehearsal:
             return
         achieved, desired = (np.stack([step.observation[key] for step in steps]) for key in GOAL_PARTS)
         infos = [step.info if self.use.goal_infos else {} for step in steps]
-        given = (
-            "" if self.use.goal_infos else "its infos are empty unless algo.replay_buffer_kwargs.copy_info_dict=true"
-        )
+        empty = "" if self.use.goal_infos else ", empty unless algo.replay_buffer_kwargs.copy_info_dict=true"
+        given = f"it was given {len(steps)} goals at once and a list of as many infos{empty}"
         with self.calling("compute_reward()", self.env["step_timeout"], method=method, given=given):
             rewards = method(achieved, desired, infos)
         self.tell_misfits(list(returns.of_goal_rewards(rewards, [step.reward for step in steps])), method)

@@ -154,8 +154,11 @@ def of_masks(masks: Any, space: Space) -> Iterator[Misfit]:
     if array.dtype.kind not in "biuf" or array.size != size:
         given = f"an array of shape {array.shape}" if isinstance(masks, np.ndarray) else _kind(masks)
         yield Misfit("mask", f"action_masks() must return {size} times True or False, one for each action, not {given}")
+    elif array.dtype != bool and not np.isin(array, (0, 1)).all():
+        other = array[~np.isin(array, (0, 1))][0]
+        yield Misfit("mask", f"action_masks() must return True or False for each action, not {other:g}")
     elif not array.any():
-        yield Misfit("mask", "action_masks() allows no action at all", "where nothing can be done the episode is over")
+        yield Misfit("none", "action_masks() allows no action at all", "where nothing can be done the episode is over")
 
 
 def of_goal_rewards(rewards: Any, paid: list[float]) -> Iterator[Misfit]:
@@ -165,6 +168,9 @@ def of_goal_rewards(rewards: Any, paid: list[float]) -> Iterator[Misfit]:
     if array.size != len(paid) or array.dtype.kind not in "biuf":
         given = f"one of shape {rewards.shape}" if isinstance(rewards, np.ndarray) else _kind(rewards)
         yield Misfit("goals", f"{must}, not {given}", COMPUTE_REWARD)
+    elif not is_finite(array):
+        worst = array[~(np.abs(array) <= LARGEST)][0]
+        yield _not_finite(f"compute_reward() gives {worst} for a goal", worst)
     elif not np.allclose(array, paid, atol=1e-5):
         index = int(np.argmax(np.abs(array - paid)))
         message = f"compute_reward() gives {array[index]:g} for the goals of a step that paid {paid[index]:g}"
@@ -190,7 +196,9 @@ def is_success(value: Any) -> bool:
 def _numbers(value: Any, space: Any, at: str, declared: str) -> Iterator[Misfit]:
     array = _array(value)
     if array.dtype.kind not in "biuf":
-        yield Misfit("dtype", f"{at} is {_kind(value)}, and {declared} is {_text(space)}", "return a NumPy array of it")
+        given = f"an array of {value.dtype}" if isinstance(value, np.ndarray) else _kind(value)
+        hint = f"return a NumPy array of {space.dtype}"
+        yield Misfit("dtype", f"{at} is {given}, and {declared} is {_text(space)}", hint)
         return
     if array.shape != space.shape:
         hint = f"return that shape, or declare shape {array.shape}"
@@ -227,7 +235,7 @@ def _numbers(value: Any, space: Any, at: str, declared: str) -> Iterator[Misfit]
 def _reward(reward: Any) -> Iterator[Misfit]:
     array = _array(reward)
     if array.dtype.kind not in "biuf" or array.size != 1:
-        shown = f"{_kind(reward)} of shape {array.shape}" if isinstance(reward, np.ndarray) else _kind(reward)
+        shown = f"an array of shape {array.shape}" if isinstance(reward, np.ndarray) else _kind(reward)
         hint = "return one entry of it, or their sum" if array.size > 1 else "return float(reward)"
         if reward is None:
             hint = "is it never set on one way through step()?"

@@ -64,8 +64,8 @@ def refuse() -> Callable[[], None]:
 
 
 def say_unraisable(unraisable: Any) -> None:
-    """`sys.unraisablehook`: in one line that what ends a process was called in a `__del__`, where it ends nothing."""
-    if not isinstance(unraisable.exc_value, Left):
+    """`sys.unraisablehook`: what was raised in a `__del__`, where it ends nothing, in one line and once."""
+    if unraisable.exc_value is None or "RLZOO_DEBUG" in os.environ:
         sys.__unraisablehook__(unraisable)
         return
     text = f"warning: {said(unraisable.exc_value)} in a destructor, where it ends nothing"

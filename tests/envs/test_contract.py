@@ -63,7 +63,7 @@ GARBAGE = [
     ({"observation": [[0, 1], [2]]}, "step(): observation is a list of 2, and"),
     ({"observation": {"a": 1}}, "step(): observation is a dict, and"),
     ({"reward": None}, "step() must return one number as the reward, not None"),
-    ({"reward": np.zeros(2)}, "one number as the reward, not a numpy.ndarray of shape (2,)"),
+    ({"reward": np.zeros(2)}, "one number as the reward, not an array of shape (2,)"),
     ({"reward": "1.5"}, "one number as the reward, not the text '1.5'"),
     ({"reward": [1.0, 2.0]}, "one number as the reward, not a list of 2"),
     ({"reward": 10**400}, f"one number as the reward, not 1{'0' * 56}... ("),
@@ -152,7 +152,7 @@ def test_observations_of_every_kind_of_space_are_taken(space, value, taken):
         (spaces.Dict(a=spaces.Dict(b=BOX)), {"a": {"b": 5}}, "observation['a']['b'] has shape (), and"),
         (spaces.Dict(a=BOX), [1, 2], "observation is a list of 2, and observation_space is a Dict of 'a'"),
         (spaces.Tuple([BOX]), ([1, 2], 3), "observation has 2, and observation_space is a Tuple of 1 parts"),
-        (spaces.MultiBinary(2), np.array(["a", "b"]), "observation is a numpy.ndarray, and"),
+        (spaces.MultiBinary(2), np.array(["a", "b"]), "observation is an array of <U1, and"),
     ],
 )
 def test_observations_of_another_form_are_named(space, value, words):
@@ -193,6 +193,27 @@ def test_rewards_of_goals_are_one_for_each(rewards, taken):
         ContractError, match=r"compute_reward\(\) must return an array of 2 rewards for 2 goals at once"
     ):
         compute_reward(np.zeros((2, 2)), np.zeros((2, 2)), [{}, {}])
+
+
+def test_goals_that_compute_reward_writes_into_are_its_own():
+    def compute_reward(achieved: Any, desired: Any, info: Any) -> np.ndarray:
+        achieved[:], desired[:] = 5, 6
+        return np.zeros(2)
+
+    env, goals = Odd(), np.zeros((2, 2))
+    env.observation_space = spaces.Dict(achieved_goal=BOX)
+    env.compute_reward = compute_reward
+    Contract(env).get_wrapper_attr("compute_reward")(goals, goals, [{}, {}])
+    assert not goals.any()
+
+
+def test_masks_that_allow_nothing_are_said_once(capsys, monkeypatch):
+    monkeypatch.setattr(console, "_warned", set())
+    env = Odd()
+    env.action_masks = lambda: np.zeros(2, bool)
+    for _ in range(2):
+        assert not Contract(env).get_wrapper_attr("action_masks")().any()
+    assert capsys.readouterr().err.count("allows no action at all") == 1
 
 
 class Shared(Odd):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import json
 import logging
 import math
@@ -231,7 +232,8 @@ def test_a_destructor_that_ends_the_process_is_one_line(ours, monkeypatch, capsy
     (line,) = capsys.readouterr().err.splitlines()
     assert re.fullmatch(r"warning: os\._exit was called: 0 \(.*\.py:\d+\) in a destructor, where it ends nothing", line)
     Broken()
-    assert "ValueError: mine" in capsys.readouterr().err
+    said = capsys.readouterr().err
+    assert re.fullmatch(r"warning: ValueError: mine \(.*\.py:\d+\) in a destructor, where it ends nothing\n", said)
 
 
 def endless(kind: str) -> dict[str, Any]:
@@ -437,8 +439,28 @@ def test_a_call_that_hangs_ends(begin, where, hang, capsys, monkeypatch):
     with pytest.raises(RlzooError, match=words) as caught:
         play(env, where)
     assert caught.value.code is ExitCode.TRAINING_FAILED
-    assert "env.vec_env=subproc recreates it; env.step_timeout=2 waits longer" in caught.value.hint
+    assert "env.vec_env=subproc env.n_envs=2 recreates it; env.step_timeout=2 waits longer" in caught.value.hint
     assert "max_restarts" not in caught.value.hint and "restarted" not in capsys.readouterr().err
+
+
+class Lingering:
+    def __del__(self) -> None:
+        time.sleep(1000)
+
+
+@pytest.mark.parametrize("kept", ["by the environment", "in a cycle"])
+def test_a_destructor_that_hangs_ends(begin, kept, capsys, monkeypatch):
+    monkeypatch.setattr(leaving, "_told", set())
+    monkeypatch.setattr(sys, "unraisablehook", leaving.say_unraisable)
+    env = begin("", None, step_timeout=0.2, n_envs=1)
+    left = env.envs[0].unwrapped.left = Lingering()
+    if kept == "in a cycle":
+        left.itself = left
+    del left
+    env.close()
+    gc.collect()
+    (line,) = capsys.readouterr().err.splitlines()
+    assert re.fullmatch(rf"warning: Hung: did not answer for 0\.2 s \({__file__}:\d+\) in a destructor, .*", line)
 
 
 def test_a_constructor_that_hangs_ends(begin, monkeypatch):

@@ -401,6 +401,9 @@ MASKS = {
     "np.array([True])": "must return 2 times True or False, one for each action, not an array of shape (1,)",
     "None": "must return 2 times True or False",
     "1 / 0": "action_masks() raises ZeroDivisionError",
+    "[1, 2]": "must return True or False for each action, not 2",
+    "[0.5, 1]": "must return True or False for each action, not 0.5",
+    "[np.nan, 1]": "must return True or False for each action, not nan",
 }
 
 
@@ -410,6 +413,12 @@ def test_masks_are_asked_for_where_the_algorithm_does(tried, value):
     problem = only(tried(methods, {"masks": True}))
     assert MASKS[value] in problem.message and problem.where == line_of("# here")
     assert tried(methods).problems == []
+
+
+def test_a_reset_without_a_seed_is_told_so(tried):
+    methods = "def reset(self, *, seed=None, options=None):\n    return super().reset(seed=seed + 0)  # here"
+    problem = only(tried(methods))
+    assert problem.where == line_of("# here") and problem.hint == "it was given no seed, as most resets are"
 
 
 def test_only_valid_actions_are_played_where_there_are_masks(tried):
@@ -440,6 +449,8 @@ REWARDS = {
     "-np.linalg.norm(achieved_goal - desired_goal)": "must return an array of 8 rewards for 8 goals at once",
     "0.0": "must return an array of 8 rewards for 8 goals at once, not 0.0",
     "np.array([each['d'] for each in info])": "compute_reward() raises KeyError: 'd'",
+    "np.full(len(info), np.nan)": "compute_reward() gives nan for a goal",
+    "np.full(len(info), 1e300)": "compute_reward() gives 1e+300 for a goal, which is infinite in float32",
 }
 
 

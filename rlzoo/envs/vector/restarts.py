@@ -35,6 +35,10 @@ LIMITED = ("action_masks", "compute_reward", "render")
 """Methods that may take as long as a step; others may have to replay a whole episode."""
 
 
+_CLOSED: gymnasium.Env = gymnasium.Env()
+"""In the place of one that was closed."""
+
+
 @dataclass(frozen=True)
 class Fault:
     """What an environment did.
@@ -191,7 +195,9 @@ class Restarting(gymnasium.Wrapper):
     def close(self) -> None:
         try:
             with self._calls.of("close", min(CLOSE_SECONDS, self._step_timeout)):
-                self.env.close()
+                env, self.env = self.env, _CLOSED
+                env.close()
+                del env  # its destructor has the same limit
         except BaseException as error:
             if not (isinstance(error, Hung) or errors.is_foreign(error)):
                 raise
@@ -236,7 +242,8 @@ class Restarting(gymnasium.Wrapper):
 
     def _hang(self, where: str) -> Fault:
         line = author_line(self._calls)
-        hint = f"env.vec_env=subproc recreates it; env.step_timeout={10 * self._step_timeout:g} waits longer"
+        n_envs = "eval.n_envs" if self._blueprint.name.startswith("evaluation") else "env.n_envs"
+        hint = f"env.vec_env=subproc {n_envs}=2 recreates it; env.step_timeout={10 * self._step_timeout:g} waits longer"
         text, trace = "" if line is None else f"it is in {line}", stack_text(self._calls)
         return Fault(f"did not answer for {self._calls.took:g} s", where, text, trace, hint, mends=False)
 

@@ -6,6 +6,7 @@ wherever Python runs or waits; a library that never comes back to Python takes t
 
 from __future__ import annotations
 
+import gc
 import math
 import os
 import signal
@@ -16,7 +17,7 @@ import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from types import FrameType
-from typing import Any
+from typing import Any, NoReturn
 from weakref import WeakSet
 
 from rlzoo import console, errors
@@ -97,6 +98,8 @@ _hung: tuple[Calls, int] | None = None
 _thread: threading.Thread | None = None
 _pid = 0
 _last_words: list[Callable[[], object]] = []
+_collection: Calls | None = None
+"""What the garbage collector destroys: what environments leave to it has a limit too."""
 
 
 @contextmanager
@@ -109,17 +112,38 @@ def last_words(say: Callable[[], object]) -> Iterator[None]:
         _last_words.remove(say)
 
 
+def _end_process(text: str) -> NoReturn:
+    console.warn(text)
+    for say in _last_words:
+        with suppress(Exception):
+            say()
+    sys.stderr.flush()
+    leaving.at_once(ExitCode.TRAINING_FAILED)
+
+
 def _start(calls: Calls) -> None:
-    global _thread, _pid
+    global _thread, _pid, _collection
     if math.isinf(calls.limit):
         return
     _calls.add(calls)
+    if _collection is None:
+        _collection = calls  # so that the next one is none of another's
+        _collection = Calls(calls.limit)
+        _collection.doing = "a destructor"
+        gc.callbacks.append(_collect)
+    _collection.limit = calls.limit
     is_main = threading.current_thread() is threading.main_thread()
     if is_main and _SIGNAL is not None and signal.getsignal(_SIGNAL) == signal.SIG_DFL:
         signal.signal(_SIGNAL, _interrupt)
     if _thread is None or not _thread.is_alive() or _pid != os.getpid():
         _thread, _pid = threading.Thread(target=_watch, name="rlzoo-watchdog", daemon=True), os.getpid()
         _thread.start()
+
+
+def _collect(phase: str, _found: dict[str, int]) -> None:
+    if _collection is not None and threading.current_thread() is threading.main_thread():
+        _collection._thread = threading.get_ident()
+        _collection.count += _collection.count % 2 == (phase == "stop")
 
 
 def _all() -> list[Calls]:
@@ -153,19 +177,14 @@ def _end(calls: Calls) -> None:
             signal.pthread_kill(calls._thread, _SIGNAL)
         time.sleep(LAST_SECONDS / 20)
     if calls.count == count and errors.owns_process():
-        console.warn(f"{described(calls)}, and cannot be interrupted: the command ends")
         console.log.error("%s", errors.clean(stack_text(calls)))
-        for say in _last_words:
-            with suppress(Exception):
-                say()
-        sys.stderr.flush()
-        leaving.at_once(ExitCode.TRAINING_FAILED)
+        _end_process(f"{described(calls)}, and cannot be interrupted: the command ends")
     _hung = None
 
 
 def _interrupt(number: int, frame: FrameType | None) -> None:
     if _hung is not None and _hung[0].count == _hung[1]:
-        raise Hung
+        raise Hung(f"did not answer for {_hung[0].took:g} s")
 
 
 def described(calls: Calls) -> str:
