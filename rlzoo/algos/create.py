@@ -6,7 +6,6 @@ Stable-Baselines3, NumPy and the standard library come out, so a saved model ope
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from inspect import signature
@@ -17,6 +16,7 @@ from rlzoo.algos.schema.space_rules import choose_policy
 from rlzoo.algos.schema.types import CLASSES, NOISES, SCHEDULES, named_numbers
 from rlzoo.algos.specs import AlgoSpec, find_spec
 from rlzoo.config.fields import Fields
+from rlzoo.config.schema import DEVICES
 from rlzoo.envs.seeding import seed_everything
 from rlzoo.errors import ConfigError, Problem, RlzooError
 from rlzoo.protocols import Algorithm
@@ -27,9 +27,6 @@ if TYPE_CHECKING:
     from stable_baselines3.common.vec_env import VecEnv
 
     from rlzoo.config.schema import AlgoConfig
-
-
-DEVICES = re.compile(r"auto|cpu|mps|cuda(:\d+)?")
 
 
 def create(algo: AlgoConfig, env: VecEnv, *, seed: int | None, device: str, inference: bool = False) -> Algorithm:

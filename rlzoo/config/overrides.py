@@ -160,11 +160,12 @@ def expand(words: Sequence[str], group_options: Any) -> tuple[list[list[str]], l
             values, problem = _sweep_values(override, group_options)
             choices.append([f"{typed_key(override.get_key_element())}={typed_value(value)}" for value in values])
             problems += [problem] if problem else []
-    swept = {key_of(values[0]) for values in choices if len(values) > 1}
-    for key, count in Counter(key_of(values[0]) for values in choices if values).items():
-        if key in swept and count > 1:
-            hint = "write all of its values in one word"
-            problems.append(Problem(key, "is given several values, and given twice", hint, "command line"))
+    keys = [key_of(values[0]) if values else "" for values in choices]
+    for key in dict.fromkeys(
+        keys[n] for n, values in enumerate(choices) if len(values) > 1 and keys[n] in keys[n + 1 :]
+    ):
+        hint = "write all of its values in one word"
+        problems.append(Problem(key, "is given several values, and given again after them", hint, "command line"))
     n_jobs = prod(len(values) for values in choices)
     if n_jobs > MAX_JOBS:
         problems.append(Problem("", f"more than {MAX_JOBS} jobs are asked for at once", "split the sweep"))

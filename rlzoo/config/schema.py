@@ -5,6 +5,7 @@ Frozen dataclasses without defaults: what is absent from YAML is an error, never
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal, TypeVar
 
@@ -22,6 +23,8 @@ MAX_EPISODES = 1_000_000
 """Episodes of one evaluation at most."""
 MIN_UNLIMITED, MAX_UNLIMITED = 1_000, 10_000
 """Steps at which an episode that has to end is cut in an environment without a step limit."""
+DEVICES = re.compile(r"auto|cpu|mps|cuda(:\d+)?")
+"""What `device=` may be."""
 EnvCount = Annotated[int, Interval(ge=1, le=MAX_ENVS)]
 EpisodeCount = Annotated[int, Interval(ge=1, le=MAX_EPISODES)]
 Seed = Annotated[int, Interval(ge=0, le=2**31 - 1)]

@@ -11,7 +11,6 @@ from typing import Any
 
 from rlzoo import registry
 from rlzoo.algos import specs
-from rlzoo.algos.create import DEVICES
 from rlzoo.algos.memory import Sizes
 from rlzoo.algos.memory import problems as memory_problems
 from rlzoo.algos.schema.check import check as check_algo
@@ -22,7 +21,7 @@ from rlzoo.config.overrides import key_of
 from rlzoo.config.parse import NOT_SET
 from rlzoo.config.parse import check as check_schema
 from rlzoo.config.paths import short_path
-from rlzoo.config.schema import TrainConfig
+from rlzoo.config.schema import DEVICES, TrainConfig
 from rlzoo.envs import baseline, spaces, wrappers
 from rlzoo.envs.check import EnvCheck, Use, check_env
 from rlzoo.errors import Problem, RlzooError

@@ -74,6 +74,11 @@ def test_expansion_of_lists_mappings_and_tuned_sets():
     ]
 
 
+def test_several_values_come_after_one():
+    jobs, problems = overrides.expand(["seed=3", "seed=0,1"], lambda group: [])
+    assert jobs == [["seed=3", "seed=0"], ["seed=3", "seed=1"]] and problems == []
+
+
 def test_expansion_names_what_has_no_values():
     _, problems = overrides.expand(["lr=interval(0,1)", "algo=glob(zz*)"], lambda group: ["ppo"])
     assert [problem.key for problem in problems] == ["lr", "algo"]
@@ -83,9 +88,8 @@ def test_expansion_names_what_has_no_values():
     ("words", "expected"),
     [
         (["seed=range(5,1)"], "names no values"),
-        (["seed=0,1", "seed=2,3"], "several values, and given twice"),
-        (["seed=0,1", "seed=3"], "several values, and given twice"),
-        (["seed=3", "seed=0,1"], "several values, and given twice"),
+        (["seed=0,1", "seed=2,3"], "several values, and given again"),
+        (["seed=0,1", "seed=3"], "several values, and given again"),
         (["seed=range(0,1000000000)"], "more than"),
         (["a=range(0,200)", "b=range(0,200)"], "more than"),
     ],

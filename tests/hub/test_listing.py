@@ -167,7 +167,7 @@ def test_text_of_strangers_cannot_steer_the_terminal(hub, capsys):
     output = capsys.readouterr().out
     assert "\x1b" not in output and "\x07" not in output and "hunter2secret" not in output
     assert max(map(len, output.splitlines())) < 2000
-    assert "1 models" in output
+    assert "1 model\n" in output
 
 
 def test_list_hub_prints_and_answers_as_json(hub, capsys):
