@@ -69,9 +69,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     except BaseException:
         sys.excepthook(*sys.exc_info())
         code = int(ExitCode.BUG)
-    if not (sys.gettrace() or sys.getprofile()):
+    if leaving.has_last_word:
         leaving.leave(code)
-    return code  # to whoever measures it, and says at the end what was found
+    return code
 
 
 def _run(arguments: list[str]) -> int:
@@ -114,6 +114,7 @@ def _run(arguments: list[str]) -> int:
 def _own_process() -> None:
     """What a command does with its process that a program which calls `main` does not want."""
     own_process()
+    leaving.has_last_word = not (sys.gettrace() or sys.getprofile())  # who measures it says at the end what was found
     lazy_dynamo.install()
     leaving.refuse()
     with suppress(AttributeError, OSError, RuntimeError, ValueError):

@@ -82,7 +82,7 @@ def make(  # noqa: PLR0913 - whatever one of its callers decides
         for index in range(n_envs)
     ]
     env: VecEnv
-    if cfg.vec_env == "subproc" and n_envs > 1:
+    if cfg.vec_env == "subproc":
         from rlzoo.envs.vector.subprocess import RestartingSubprocVecEnv
 
         env = RestartingSubprocVecEnv(blueprints, step_timeout=cfg.step_timeout)

@@ -93,7 +93,7 @@ class Rehearsal:
     def run(self, spec: Any) -> None:
         if spec is not None:
             gymnasium.registry.setdefault(spec.id, spec)
-        if self.env["vec_env"] == "subproc" and self.env["n_envs"] > 1:
+        if self.env["vec_env"] == "subproc":
             set_start_method("forkserver" if sys.platform == "linux" else "spawn", force=True)  # as workers have it
         self.line.begin(_IMPORT, self.start_seconds)
         problems = _look_up(self.env_id, self.env) + wrappers.check_own(self.env["wrappers"])
@@ -149,7 +149,7 @@ class Rehearsal:
         except RlzooError as error:
             self.tell_problems([Problem(key, error.message, error.hint)])
             return
-        if self.env["vec_env"] == "subproc" and self.env["n_envs"] > 1:
+        if self.env["vec_env"] == "subproc":
             self.tell_problems(list(_unsent(env, self.where(self.creator))))
         self.line.tell(
             where="" if self.is_known else self.where(self.creator),

@@ -128,15 +128,20 @@ class Actor:
         seed: int = 0,
         render_mode: str | None = None,
         episode_seeds: Sequence[int] | None = None,
+        watched: bool = False,
     ) -> VecEnv:
         """The environment it acts in, with frozen normalisation and raw rewards.
 
         Its observations are normalised already: they are for `Agent.algorithm.predict`, while `Agent.predict` takes
-        raw ones.
+        raw ones. One that is watched or drawn is in this process, whatever `env.vec_env` is.
         """
         from rlzoo.envs import make
 
-        cfg = self.config.env if render_mode is None else replace(self.config.env, max_restarts=0)  # seen once only
+        cfg = self.config.env
+        if watched or render_mode is not None:
+            cfg = replace(cfg, vec_env="dummy")
+        if render_mode is not None:
+            cfg = replace(cfg, max_restarts=0)  # seen once only
         return make(
             cfg,
             n_envs=n_envs,
@@ -208,7 +213,7 @@ class Actor:
         seeds = list(seeds)[:n_seeds]
         with isolated(seeds[0], self._action_space):
             n_envs = n_envs if n_episodes is None else min(n_envs, n_episodes)
-            env = self.make_env(n_envs=n_envs, seed=seeds[0], render_mode=render_mode)
+            env = self.make_env(n_envs=n_envs, seed=seeds[0], render_mode=render_mode, watched=watch is not None)
             try:
                 if watch is not None:
                     watch(env)

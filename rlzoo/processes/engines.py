@@ -6,7 +6,8 @@ Marks are drawn at random, so that neither a stranger's process nor one that got
 On other systems nothing is marked: an environment's process is killed with its process group, and that is all.
 
 A process that environments start processes in has a guard: another process, of this file, which waits for its end and
-then kills what is left. It also comes to that where nothing of Python runs any more: after SIGKILL, or a crash.
+then kills what is left. It also comes to that where nothing of Python runs any more: after SIGKILL, or a crash. And it
+ends the process where a library in C holds Python for ever, so that not even the thread that looks for this can run.
 """
 
 from __future__ import annotations
@@ -135,13 +136,22 @@ def _this_process() -> _Here:
     import subprocess
 
     atexit.register(_leave)  # which has to come before that
-    nothing = subprocess.DEVNULL
     words = [sys.executable, "-I", "-S", __file__, str(os.getpid()), str(first)]
     with suppress(OSError):
         _here.guard = subprocess.Popen(
-            words, stdin=nothing, stdout=nothing, stderr=nothing, cwd="/", start_new_session=True
+            words, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, cwd="/", start_new_session=True
         )
+        assert _here.guard.stdin is not None
+        os.set_blocking(_here.guard.stdin.fileno(), False)
     return _here
+
+
+def still_runs(seconds: float) -> None:
+    """Tell the guard that Python runs here; it ends this process if it hears nothing for so many seconds, 0 for any."""
+    here = _here
+    if here is not None and here.pid == os.getpid() and here.guard is not None and here.guard.stdin is not None:
+        with suppress(OSError, ValueError):  # it has ended
+            os.write(here.guard.stdin.fileno(), f"{seconds:.0f}\n".encode())
 
 
 def _leave() -> None:
@@ -172,8 +182,7 @@ def _is_marked(pid: int, marks: Container[int | None]) -> bool:
     try:
         if pid == os.getpid() or resource.prlimit(pid, resource.RLIMIT_RSS)[0] not in marks:
             return False
-        with open(f"/proc/{pid}/stat", "rb") as file:  # noqa: PTH123 - as above
-            return file.read().rpartition(b")")[2].split()[0] not in (b"Z", b"X")
+        return not _has_state(pid, b"Z", b"X")
     except OSError:
         return False  # somebody else's, or gone
 
@@ -182,10 +191,34 @@ def _guard(owner: int, first: int) -> None:
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2):
         signal.signal(number, signal.SIG_IGN)  # schedulers send them to all processes of a job
     with suppress(OSError, AttributeError):  # an old kernel, or it has ended
-        select.select([os.pidfd_open(owner)], [], [])
+        _watch(owner, os.pidfd_open(owner))
     while os.getppid() == owner:
         time.sleep(0.1)
     end(range(first, first + _PER_PROCESS), patience=0)
+
+
+def _watch(owner: int, ends: int) -> None:
+    """Wait for the end of a process, and bring it about if it is silent too long; while it is stopped, no time runs."""
+    limit, silent = 0, 0
+    while ends not in (ready := select.select([ends, 0], [], [], 1)[0]):
+        if ready:
+            told = os.read(0, 2**16).split()
+            if not told:  # it has ended, or closed this
+                select.select([ends], [], [])
+                return
+            limit, silent = int(told[-1]), 0
+        elif not _has_state(owner, b"T", b"t"):
+            silent += 1
+        if silent > limit > 0:
+            text = f"warning: Python has not run for {limit} s, held by a library in C: the command is ended, from"
+            print(text, file=sys.stderr, flush=True)
+            os.kill(owner, signal.SIGABRT)  # upon which it says where it is
+            limit = 0
+
+
+def _has_state(pid: int, *states: bytes) -> bool:
+    with open(f"/proc/{pid}/stat", "rb") as file:  # noqa: PTH123 - pathlib takes as long to import as all the rest
+        return file.read().rpartition(b")")[2].split()[0] in states
 
 
 if __name__ == "__main__":

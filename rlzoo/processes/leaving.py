@@ -41,6 +41,9 @@ TIMERS: dict[int, int] = {
 at_once = os._exit
 """Ends this process, whatever `refuse` does."""
 
+has_last_word = False
+"""Whether this process is a command's, which ends by `leave`."""
+
 
 def refuse() -> Callable[[], None]:
     """Keep others from ending this process in the middle of its work: their `os._exit` and `os.exec*` raise `Left`.

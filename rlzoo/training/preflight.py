@@ -201,7 +201,7 @@ def _use(values: Mapping[str, Any]) -> Use:
 
 def _others(config: TrainConfig) -> str:
     """How a training does without a second environment in its process, empty if it has none."""
-    if config.env.vec_env == "subproc" and config.env.n_envs > 1:
+    if config.env.vec_env == "subproc":
         return ""
     ways = ["env.n_envs=1"] if config.env.n_envs > 1 else []
     ways += ["eval.freq=0"] if config.frequency(config.eval.freq, 10) else []

@@ -439,7 +439,7 @@ def test_a_call_that_hangs_ends(begin, where, hang, capsys, monkeypatch):
     with pytest.raises(RlzooError, match=words) as caught:
         play(env, where)
     assert caught.value.code is ExitCode.TRAINING_FAILED
-    assert "env.vec_env=subproc env.n_envs=2 recreates it; env.step_timeout=2 waits longer" in caught.value.hint
+    assert "env.vec_env=subproc recreates it; env.step_timeout=2 waits longer" in caught.value.hint
     assert "max_restarts" not in caught.value.hint and "restarted" not in capsys.readouterr().err
 
 
@@ -491,40 +491,65 @@ def test_a_module_that_ends_on_import_is_a_wrong_request(tmp_path, monkeypatch, 
     assert caught.value.code is ExitCode.WRONG_REQUEST
 
 
-STUCK = """
-import ctypes
+IN_C = """
+import ctypes, os, threading
 from pathlib import Path
 import gymnasium
 from gymnasium.envs.classic_control import CartPoleEnv
+C, PYTHON_C = ctypes.CDLL(None), ctypes.PyDLL(None)  # the second one holds Python meanwhile
 
-class Stuck(CartPoleEnv):
+class World(CartPoleEnv):
     def step(self, action):
         if any(Path("runs").glob("*/*/*/checkpoints/last")):
-            lock = ctypes.create_string_buffer(64)
-            for _ in range(2):
-                ctypes.CDLL(None).pthread_mutex_lock(lock)
+            WHAT
         return super().step(action)
 
-gymnasium.register("Stuck-v0", Stuck)
+gymnasium.register("World-v0", World)
 """
+LOCKS = "lock = ctypes.create_string_buffer(64); [C.pthread_mutex_lock(lock) for _ in range(2)]"
+IN_C_ENDS = {
+    "exit": ("C.exit(0)", ExitCode.TRAINING_FAILED),
+    "exit_in_python": ("PYTHON_C.exit(0)", ExitCode.TRAINING_FAILED),
+    "exit_in_thread": ("end = threading.Thread(target=lambda: C.exit(0)); end.start(); end.join()", 4),
+    "lock": (LOCKS, ExitCode.TRAINING_FAILED),
+    "held": ("PYTHON_C.pause()", -signal.SIGABRT),
+}
 
 
-@pytest.mark.slow
-@pytest.mark.skipif(sys.platform != "linux", reason="needs a lock of the C library's")
-def test_a_library_that_never_comes_back_takes_the_command_with_it(tmp_path):
-    (tmp_path / "stuck.py").write_text(STUCK)
-    words = ["algo=ppo", "env=gym", "env.id=stuck:Stuck-v0", "algo.n_steps=16", "algo.batch_size=16", "logger=[]"]
-    words += ["total_timesteps=100", "env.step_timeout=1", "checkpoint.freq=16", "eval.freq=0"]
+@pytest.mark.parametrize(
+    "how", ["exit", *(pytest.param(how, marks=pytest.mark.slow) for how in IN_C_ENDS if how != "exit")]
+)
+@pytest.mark.skipif(sys.platform != "linux", reason="calls the C library")
+def test_a_library_that_ends_or_never_comes_back_takes_the_command_with_it(tmp_path, how):
+    code, returncode = IN_C_ENDS[how]
+    (tmp_path / "world.py").write_text(IN_C.replace("WHAT", code))
+    words = ["algo=ppo", "env=gym", "env.id=world:World-v0", "algo.n_steps=16", "algo.batch_size=16", "logger=[]"]
+    words += ["total_timesteps=100", "env.step_timeout=1", "checkpoint.freq=16", "eval.freq=0", "eval.random=false"]
     command = [sys.executable, "-m", "rlzoo", "train", *words]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=300)
-    assert done.returncode == ExitCode.TRAINING_FAILED
-    assert re.search(
-        r"not answer for 1 s in step \(stuck\.py:\d+\), and cannot be interrupted: the command", done.stderr
-    )
-    assert re.search("kept: .*last; .*rlzoo train resume=", done.stderr)
+    assert done.returncode == returncode
     (info,) = tmp_path.glob("runs/*/*/*/info.json")
+    line = IN_C[: IN_C.index("WHAT")].count("\n") + 1
+    if how == "held":
+        assert "held by a library in C: the command is ended" in done.stderr
+        assert re.search(rf"world\.py\", line {line} in step", done.stderr)
+        return
+    what = "did not answer for 1 s in step" if how == "lock" else r"a library in C called exit\(\)"
+    assert re.search(rf"{what} \(world\.py:{line}\)", done.stderr)
+    assert re.search("kept: .*last; .*rlzoo train resume=", done.stderr)
     assert json.loads(info.read_text())["status"] == "failed"
-    assert "pthread_mutex_lock" in info.with_name("train.log").read_text()
+    if how == "lock":
+        assert "pthread_mutex_lock" in info.with_name("train.log").read_text()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="calls the C library")
+def test_a_fork_may_end_as_it_likes(tmp_path):
+    (tmp_path / "world.py").write_text(IN_C.replace("WHAT", "C.done = hasattr(C, 'done') or os.fork() or C.exit(0)"))
+    words = ["algo=ppo", "env=gym", "env.id=world:World-v0", "algo.n_steps=16", "algo.batch_size=16", "logger=[]"]
+    words += ["total_timesteps=32", "checkpoint.freq=16", "eval.freq=0", "eval.random=false", "eval.final_n_episodes=1"]
+    command = [sys.executable, "-m", "rlzoo", "train", *words]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0 and "exit()" not in done.stderr
 
 
 def test_environments_may_come_while_the_watchdog_looks(monkeypatch):

@@ -1,3 +1,4 @@
+import os
 import subprocess
 import sys
 
@@ -48,10 +49,13 @@ def test_subprocesses_give_the_same_numbers(env_config):
     assert_same(*numbers)
 
 
-def test_one_environment_needs_no_subprocess(env_config):
-    env = make(env_config("CartPole", vec_env="subproc"), n_envs=1, seed=0)
-    assert type(env).__name__ == "InProcessVecEnv"
-    env.close()
+@pytest.mark.parametrize("n_envs", [1, 2])
+def test_each_environment_has_a_process_if_that_is_asked_for(env_config, n_envs):
+    env = make(env_config("CartPole", vec_env="subproc"), n_envs=n_envs, seed=0)
+    try:
+        assert len({os.getpid(), *(worker.process.pid for worker in env.unwrapped.remotes)}) == n_envs + 1
+    finally:
+        env.close()
 
 
 @pytest.mark.parametrize("training", [True, False])

@@ -654,7 +654,7 @@ def test_what_a_module_may_do_once_only_is_found_where_workers_have_done_it(trie
     monkeypatch.setattr(sys.modules[__name__], "TEMPLATE", text)
     problem = only(tried("pass", vec_env="subproc", n_envs=2))
     assert "context has already been set" in problem.message and problem.where == line_of("# here")
-    assert tried("pass", vec_env="subproc", n_envs=1).problems == []
+    assert tried("pass", vec_env="dummy", n_envs=2).problems == []
 
 
 def test_an_info_keyword_that_never_comes_is_a_notice_with_what_there_is(tried):

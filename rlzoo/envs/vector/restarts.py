@@ -94,7 +94,7 @@ class Blueprint:
     def __init__(self, name: str, build: Callable[..., gymnasium.Env], *, seed: int, max_restarts: int) -> None:
         self.name, self.seed = name, seed
         self._build, self._first_seed = build, seed
-        self._n_restarts, self._max_restarts = 0, max_restarts
+        self._n_restarts, self.max_restarts = 0, max_restarts
 
     @property
     def builder(self) -> Callable[[], gymnasium.Env]:
@@ -111,12 +111,12 @@ class Blueprint:
         Raises:
             RlzooError: with exit code 4 if it has been recreated `max_restarts` times.
         """
-        if self._n_restarts >= self._max_restarts:
+        if self._n_restarts >= self.max_restarts:
             times = "1 restart" if self._n_restarts == 1 else f"{self._n_restarts} restarts"
             raise self.error(fault, f", after {times}" if self._n_restarts else "")
         self._n_restarts += 1
         self.seed = episode_seeds(self._first_seed, self._n_restarts, 1)[0]
-        console.warn(self.described(fault, f", restarted ({self._n_restarts} of {self._max_restarts})"))
+        console.warn(self.described(fault, f", restarted ({self._n_restarts} of {self.max_restarts})"))
         if fault.traceback:
             log.warning("%s", clean(fault.traceback))
 
@@ -125,8 +125,8 @@ class Blueprint:
         if fault.traceback:
             log.error("%s", clean(fault.traceback))
         hints = [fault.hint]
-        if fault.mends and self._max_restarts:
-            hints.append(f"env.max_restarts={self._max_restarts + 10} recreates it more often")
+        if fault.mends and self.max_restarts:
+            hints.append(f"env.max_restarts={self.max_restarts + 10} recreates it more often")
         return RlzooError(
             self.described(fault, then), "; ".join(hint for hint in hints if hint), ExitCode.TRAINING_FAILED
         )
@@ -242,8 +242,9 @@ class Restarting(gymnasium.Wrapper):
 
     def _hang(self, where: str) -> Fault:
         line = author_line(self._calls)
-        n_envs = "eval.n_envs" if self._blueprint.name.startswith("evaluation") else "env.n_envs"
-        hint = f"env.vec_env=subproc {n_envs}=2 recreates it; env.step_timeout={10 * self._step_timeout:g} waits longer"
+        hint = f"env.step_timeout={10 * self._step_timeout:g} waits longer"
+        if self._blueprint.max_restarts:
+            hint = f"env.vec_env=subproc recreates it; {hint}"
         text, trace = "" if line is None else f"it is in {line}", stack_text(self._calls)
         return Fault(f"did not answer for {self._calls.took:g} s", where, text, trace, hint, mends=False)
 

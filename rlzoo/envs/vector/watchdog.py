@@ -1,11 +1,13 @@
 """Ends a call of an environment in this process that does not return: a separate process would be killed.
 
 A thread looks once in a while whether a call is still the one that it saw before. Then it interrupts that, which helps
-wherever Python runs or waits; a library that never comes back to Python takes the command with it.
+wherever Python runs or waits; a library that never comes back to Python takes the command with it, and so does one that
+calls `exit`. Where a library does not even let that thread run, the guard of `processes.engines` ends the command.
 """
 
 from __future__ import annotations
 
+import ctypes
 import gc
 import math
 import os
@@ -21,8 +23,9 @@ from typing import Any, NoReturn
 from weakref import WeakSet
 
 from rlzoo import console, errors
+from rlzoo.envs.probe import RESET_FACTOR, START_SECONDS
 from rlzoo.errors import ExitCode
-from rlzoo.processes import leaving
+from rlzoo.processes import engines, leaving
 
 LOOK_SECONDS = 1.0
 """Time between two looks, or a quarter of the shortest limit."""
@@ -131,6 +134,7 @@ def _start(calls: Calls) -> None:
         _collection = Calls(calls.limit)
         _collection.doing = "a destructor"
         gc.callbacks.append(_collect)
+        _hear_exit()
     _collection.limit = calls.limit
     is_main = threading.current_thread() is threading.main_thread()
     if is_main and _SIGNAL is not None and signal.getsignal(_SIGNAL) == signal.SIG_DFL:
@@ -138,6 +142,33 @@ def _start(calls: Calls) -> None:
     if _thread is None or not _thread.is_alive() or _pid != os.getpid():
         _thread, _pid = threading.Thread(target=_watch, name="rlzoo-watchdog", daemon=True), os.getpid()
         _thread.start()
+    _tell_guard([calls])
+
+
+def _hear_exit() -> None:
+    """Let the command's process say so when a library in C ends it with `exit`, of which nobody else hears.
+
+    What calls `exit` may hold no part of Python; `leaving.leave`, the command's own end, does not come here.
+    """
+    if not leaving.has_last_word or sys.platform == "win32":
+        return
+    global _exit_heard
+    _exit_heard = ctypes.CFUNCTYPE(None, ctypes.c_void_p)(_on_exit)
+    with suppress(AttributeError):
+        ctypes.CDLL(None).__cxa_atexit(_exit_heard, None, None)
+
+
+_exit_heard: Any = None
+"""The function that C calls, which has to stay."""
+
+
+def _on_exit(_: object) -> None:
+    if os.getpid() != _pid:
+        return  # a fork of it may end as it likes
+    frames = [(frame.f_code.co_filename, frame.f_lineno) for frame, _ in traceback.walk_stack(sys._getframe(1))]
+    line = errors.author_frame(reversed(frames))
+    at = f" ({line})" if line else ""
+    _end_process(f"a library in C called exit(){at}: the command ends; env.vec_env=subproc recreates the environment")
 
 
 def _collect(phase: str, _found: dict[str, int]) -> None:
@@ -162,6 +193,13 @@ def _watch() -> None:
         for calls in found:
             if calls.is_over(seconds):
                 _end(calls)
+        _tell_guard(found)
+
+
+def _tell_guard(found: list[Calls]) -> None:
+    if errors.owns_process():
+        longest = RESET_FACTOR * max((calls.limit for calls in found), default=0)
+        engines.still_runs(max(START_SECONDS, longest) + LAST_SECONDS if found else 0)
 
 
 def _end(calls: Calls) -> None:
