@@ -11,8 +11,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, TypeVar, get_type_hints
 
-from rlzoo import registry
-from rlzoo.config import env_names, files, overrides, tuned_set, yaml_file
+from rlzoo.config import env_names, files, overrides, tuned_set, unasked, yaml_file
 from rlzoo.config.assignments import assignments
 from rlzoo.config.overrides import Word
 from rlzoo.config.parse import check, text_fields
@@ -97,9 +96,9 @@ def compose(command: str, words: Sequence[str]) -> Composition:
     applied: list[str] = []
     unread: list[str] = []
     taking_part = _insert_tuned(entries, tuned, tuned_name, choices)
-    unasked = _unasked([path for path, _ in taking_part], typed, choices.get("env"), parents)
+    not_asked = unasked.find([path for path, _ in taking_part], typed, choices.get("env"), parents)
     for config_path, package in taking_part:
-        file = _file_at(config_path)
+        file = files.at(config_path)
         try:
             content = file.read()
         except RlzooError as error:
@@ -112,7 +111,7 @@ def compose(command: str, words: Sequence[str]) -> Composition:
             applied.append(short_path(content.path))
         if file.shadows:
             notices.append(f"{short_path(content.path)} is used instead of the shipped {config_path}")
-        if config_path in unasked and (refused := _named_unasked(content, package, shadows=file.shadows)):
+        if config_path in not_asked and (refused := unasked.problems(content, package, shadows=file.shadows)):
             problems += refused
             unread.append(package)
             continue
@@ -271,12 +270,6 @@ def resolve(values: dict[str, Any]) -> tuple[dict[str, Any], list[Problem]]:
     return {str(key): value for key, value in resolved.items()}, []
 
 
-def _file_at(config_path: str) -> files.ConfigFile:
-    """The file of an entry: of a config path, or of a path given by the user."""
-    found = None if config_path.endswith((".yaml", ".yml")) else files.find(config_path)
-    return found or files.ConfigFile(at_home(config_path), shipped=False)
-
-
 def _named(word: Word) -> Word:
     """The word; that of a choice spelled as names of files are, whatever keyboard it comes from."""
     if word.key not in (*GROUPS, "hyperparams") or word.text.isascii():
@@ -311,64 +304,6 @@ def _known_env(parsed: Sequence[Word]) -> tuple[list[Word], list[str], list[Prob
             continue
         named.append(word)
     return [*below, *named], notices, problems
-
-
-def _unasked(
-    taking_part: Sequence[str], typed: Sequence[Word], env: str | None, parents: Mapping[str, str | None]
-) -> set[str]:
-    """The files of the user's folder that take part without having been asked for by their own names.
-
-    Such are one that stands in the place of a shipped file, what its defaults list brings, one that is found by an id
-    of somebody else's, and the search space of an algorithm. What is asked for may bring others.
-    """
-    found = {path: file for path in taking_part if not (file := _file_at(path)).shipped}
-    shadows = {path for path in found if found[path].shadows}
-    names = {f"{word.key}/{value}" for word in typed for value in _choices(word)}
-    ids = [str(word.value) for word in typed if word.key == "env"]
-    by_id = {path for path in found if path == f"env/{env}" and path not in names and ids}
-    is_theirs = any(map(env_names.is_known, ids)) if by_id else False
-    asked = (names if is_theirs else names | by_id).intersection(found) - shadows
-    for _ in found:  # what brings others stands before or behind them
-        asked |= {child for child in found if parents.get(child) in asked and child not in shadows}
-    others = set(found) - asked
-    return others if shadows else {path for path in others if path in by_id or path.startswith("search_space/")}
-
-
-def _choices(word: Word) -> list[str]:
-    """What a word chooses of its group."""
-    return [str(value) for value in (word.value if isinstance(word.value, list) else [word.value])]
-
-
-def _named_unasked(file: YamlFile, package: str, *, shadows: bool) -> list[Problem]:
-    """Modules, places, hosts and accounts that a file names which was not asked for by its name."""
-    values = {package: file.values} if package else file.values
-    loggers = values.get("logger")
-    drawn = _drawn(values.get("search_space"))
-    named = [
-        name for each in (values, *drawn) for name in (*registry.modules_named(each), *registry.places_named(each))
-    ]
-    named += [
-        f"logger.{name}" for name in (loggers if isinstance(loggers, dict) else ()) if name not in registry.OWN_LOGGERS
-    ]
-    named += [key for key in ("launcher", "runs_dir", "init_from") if values.get(key)]
-    if not named:
-        return []
-    named = list(dict.fromkeys(named))
-    what = "takes the place of a shipped file" if shadows else "was not asked for by its name"
-    hint = "a file that brings modules, places or accounts has a name of its own, by which it is asked for"
-    return [Problem(package, f"{what} and names {', '.join(named)}", hint, short_path(file.path))]
-
-
-def _drawn(space: Any) -> list[dict[str, Any]]:
-    """What a search space may lay over a request: each value of each choice."""
-    found = []
-    for name, settings in space.items() if isinstance(space, dict) else ():
-        values = settings.get("values") if isinstance(settings, dict) else None
-        for value in values.values() if isinstance(values, dict) else values if isinstance(values, list) else ():
-            for key in reversed(str(settings.get("key", f"algo.{name}")).split(".")):
-                value = {key: value}
-            found.append(value)
-    return found
 
 
 def _sort_words(parsed: Sequence[Word]) -> tuple[dict[str, str], list[Word], str, list[Problem]]:

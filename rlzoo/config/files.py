@@ -51,6 +51,12 @@ def find(config_path: str) -> ConfigFile | None:
     return ConfigFile(found[0].path, found[0].shipped, shadows=len(found) > 1)
 
 
+def at(config_path: str) -> ConfigFile:
+    """The file of an entry: of a config path, or of a path given by the user."""
+    found = None if config_path.endswith((".yaml", ".yml")) else find(config_path)
+    return found or ConfigFile(paths.at_home(config_path), shipped=False)
+
+
 def options(group: str) -> list[str]:
     """Every choice of a group, of all sources, sorted; for `hyperparams` as `<algo>/<name>`."""
     names: set[str] = set()
