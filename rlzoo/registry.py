@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from importlib.machinery import ModuleSpec, PathFinder
 from itertools import accumulate
 from pathlib import Path
@@ -21,10 +21,11 @@ from rlzoo.redaction import shell
 
 T = TypeVar("T")
 
-SAFE_PATH = "PYTHONSAFEPATH"
-"""With it, `python -c` and `python -m` leave the current folder off their search path."""
-SEARCHED = ("PATH", "LD_LIBRARY_PATH")
-"""Where programs and libraries are looked for; an empty entry is the current folder, and OpenCV leaves one."""
+SAFE_PATH, OURS = "PYTHONSAFEPATH", "rlzoo"
+"""With the first, `python -c` and `python -m` leave the current folder off their search path; any value is a yes, and
+the second is the one that this process has set."""
+SEARCHED = ("PATH", "LD_LIBRARY_PATH", "PYTHONPATH")
+"""Where programs, libraries and modules are looked for; an empty entry is the current folder."""
 
 LOADER_CACHE = Path("/etc/ld.so.cache")
 """Where ldconfig writes what the loader finds."""
@@ -135,7 +136,10 @@ class _Finder:
     @staticmethod
     def find_spec(name: str, path: Any = None, target: Any = None) -> ModuleSpec | None:
         folder = _folders.get(name) if path is None else None
-        return None if folder is None else PathFinder.find_spec(name, [folder])
+        found = None if folder is None else PathFinder.find_spec(name, [folder])
+        if found is not None and os.environ.get(SAFE_PATH) == OURS:
+            del os.environ[SAFE_PATH]  # the folder is the user's: programs of theirs find their modules as ever
+        return found
 
 
 def modules_named(values: Mapping[str, Any]) -> list[str]:
@@ -263,8 +267,26 @@ class Imports(NamedTuple):
             _find(self.own)
 
 
+def leave_the_folder() -> None:
+    """Have nobody look in the current folder for modules, libraries and programs: this process, and those it starts.
+
+    Libraries start Python and others too, such as `uname` or `fc-list`. The folder is the user's once a module that the
+    request names is found there.
+    """
+    entries = os.environ.get("PYTHONPATH", "").split(os.pathsep)
+    if len(entries) > 1 and "" in entries:
+        with suppress(OSError, ValueError):  # it is gone, or is not there
+            here = str(Path.cwd())
+            sys.path.remove("" if here in entries else here)
+    skip_empty_entries()
+    if not os.environ.get("LD_LIBRARY_PATH"):
+        os.environ["LD_LIBRARY_PATH"] = os.devnull  # OpenCV puts a colon before what is there, and nothing is there
+    if not os.environ.get(SAFE_PATH):
+        os.environ[SAFE_PATH] = OURS
+
+
 def skip_empty_entries() -> None:
-    """Look for programs and libraries no more in the current folder, which an empty entry means and nobody meant."""
+    """Look for nothing in the current folder that an empty entry means and nobody meant."""
     for name in SEARCHED:
         if name in os.environ:
             os.environ[name] = os.pathsep.join(filter(None, os.environ[name].split(os.pathsep)))

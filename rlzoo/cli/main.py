@@ -21,7 +21,7 @@ from rlzoo.cli.table import COMMANDS, FLAGS
 from rlzoo.errors import ExitCode, Interrupted, RlzooError, clean, own_process, said
 from rlzoo.processes import leaving
 from rlzoo.redaction import coloured, hanging, redact
-from rlzoo.registry import did_you_mean, skip_empty_entries
+from rlzoo.registry import did_you_mean, leave_the_folder
 
 HELP = """\
 rlzoo {version}: train, evaluate and compare reinforcement-learning agents
@@ -126,7 +126,7 @@ def _own_process() -> None:
         signal.signal(signal.SIGINT, _interrupt)
     sys.excepthook, sys.unraisablehook = _complain_of_bug, leaving.say_unraisable
     warnings.formatwarning = _warning
-    skip_empty_entries()
+    leave_the_folder()
     _keep_output_apart()
     for stream in filter(None, (sys.stdout, sys.stderr)):
         with suppress(AttributeError, OSError):

@@ -43,6 +43,7 @@ train {TRAIN} launcher=submitit_slurm launcher.cluster=local -m seed=0,1
 train {TRAIN} launcher=ray -m seed=0,1
 train {TRAIN} logger=[tensorboard,wandb,mlflow,trackio] logger.wandb.mode=offline
 train algo=dqn env=SpaceInvaders algo.buffer_size=100 algo.learning_starts=20 total_timesteps=40 eval.max_steps=20
+train algo=ppo env=HalfCheetah total_timesteps=32 algo.n_steps=32 algo.batch_size=32 eval.max_steps=20 seed=0
 train resume=. total_timesteps=512
 evaluate run=. n_episodes=1
 enjoy run=. n_episodes=1 render=none
@@ -141,3 +142,27 @@ def test_every_name_that_is_looked_for_may_be_planted(sent: Path, tmp_path: Path
     for words, code in zip(commands, before, strict=True):
         assert rlzoo(words, sent) == code, words
         assert not canary.exists(), (words, canary.read_text())
+
+
+LIBRARY = """
+import os, subprocess, sys
+from rlzoo import registry
+registry.allow_imports(["mine"])
+registry.leave_the_folder()
+if sys.argv[1:]:
+    import mine
+os.environ["LD_LIBRARY_PATH"] = "/nowhere:" + os.environ.get("LD_LIBRARY_PATH", "")  # as OpenCV does
+subprocess.run([sys.executable, "-c", "import planted"], stderr=subprocess.DEVNULL)  # as GLFW does
+print(*(name for name in registry.SEARCHED if "" in os.environ.get(name, "x").split(os.pathsep)))
+print("org" in sys.modules or any(os.path.samefile(each or ".", ".") for each in sys.path if os.path.exists(each)))
+"""
+
+
+@pytest.mark.parametrize(("words", "runs"), [((), False), (("own",), True)], ids=["nobody's", "the user's own"])
+def test_what_libraries_start_finds_nothing_in_the_folder_either(words, runs: bool, tmp_path: Path) -> None:
+    (tmp_path / "planted.py").write_text("print('planted')\n")
+    (tmp_path / "mine.py").touch()
+    env = {name: value for name, value in os.environ.items() if name != "PYTHONSAFEPATH"} | {"PYTHONPATH": ":/nowhere"}
+    command = [sys.executable, "-P", "-c", LIBRARY, *words]
+    done = subprocess.run(command, cwd=tmp_path, env=env, capture_output=True, text=True, check=True)
+    assert ("planted" in done.stdout, done.stdout.splitlines()[-2:]) == (runs, ["", "False"]), done.stdout
