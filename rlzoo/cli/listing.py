@@ -198,6 +198,7 @@ def hub(user: str = "", tag: str = "", env: str = "", algo: str = "", n: str = s
 
 
 def _run_row(run: Run, known: Known) -> dict[str, Any]:
+    from rlzoo.course.scores import played_alike, plays_deterministically
     from rlzoo.runs import lock
 
     about = ("run", "algo", "env", "seed", "status", "trained")
@@ -210,7 +211,8 @@ def _run_row(run: Run, known: Known) -> dict[str, Any]:
     config, results, status = found.config, found.entries, lock.status(run, found.info)
     row |= {"algo": config["algo"]["name"], "env": config["env"]["id"], "seed": config["seed"]}
     row |= {"status": status, "trained": found.trained or None}
-    own = [entry for entry in results if not entry.get("env") and entry.get("mode") != "timesteps"]
+    alike = played_alike(results, plays_deterministically(config))
+    own = [] if isinstance(alike, str) else alike
     entry = next((entry for entry in reversed(own) if entry.get("checkpoint") == "last"), None)
     entry = entry or (own[-1] if own else None)
     if entry is None and results:

@@ -188,7 +188,7 @@ def _groups(algo: str, scores: Sequence[Score]) -> list[Group]:
             found[0].env,
             found[0].variant,
             algo,
-            ", ".join(f"{key}={one.get(key, 'null')}" for key in differing),
+            ", ".join(f"{key}={one.get(key, 'not set')}" for key in differing),
             tuple(sorted(_newest(found), key=lambda score: (score.seed is None, score.seed or 0, score.where))),
         )
         for one, found in zip(all_settings, by_settings.values(), strict=True)

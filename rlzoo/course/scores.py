@@ -9,7 +9,7 @@ env.kwargs.gravity=-5` found is not a result of the run, and episodes that were 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from functools import lru_cache
 from pathlib import Path
@@ -170,7 +170,10 @@ def read_models(models: Iterable[Model]) -> tuple[list[Score], list[LeftOut]]:
 
 
 def choose(
-    entries: Sequence[Mapping[str, Any]], n_episodes: int, checkpoint: str | None = None
+    entries: Sequence[Mapping[str, Any]],
+    n_episodes: int,
+    checkpoint: str | None = None,
+    deterministic: bool | None = None,
 ) -> Mapping[str, Any] | str:
     """The evaluation that counts among a run's, or why there is none.
 
@@ -179,25 +182,46 @@ def choose(
     What somebody published about an agent that came from the Hub was not measured here, and does not count.
     """
     entries = [entry for entry in entries if entry.get("source") != PUBLISHED]
-    if not entries:
-        return "it has no evaluation"
-    own = [entry for entry in entries if not entry.get("env")]
-    if not own:
-        return "it was evaluated only on a changed environment"
-    own = [entry for entry in own if entry.get("mode") != "timesteps"]
-    if not own:
-        return "it was evaluated only for a number of steps (n_timesteps), which favours short episodes"
+    own = played_alike(entries, deterministic) if entries else "it has no evaluation"
+    if isinstance(own, str):
+        return own
     if checkpoint is not None:
         others = list(dict.fromkeys(str(entry.get("checkpoint")) for entry in own))
         own = [entry for entry in own if entry.get("checkpoint") == checkpoint]
         if not own:
             return f"only its checkpoint {' and '.join(others)} was evaluated, not {checkpoint}"
-    episodes = [entry for entry in own if _n_different(entry) >= n_episodes]
+    episodes = [entry for entry in own if _n_episodes(entry) >= n_episodes]
     if not episodes:
-        most = max(map(_n_different, own))
+        most = max(map(_n_episodes, own))
         return f"its evaluations have {most} of the {n_episodes} episodes that are asked for"
     finite = [e for e in episodes if _is_finite(e.get("mean_reward")) and _is_finite(e.get("std_reward"))]
     return finite[-1] if finite else "its scores are not finite numbers"
+
+
+def played_alike(entries: Sequence[Mapping[str, Any]], deterministic: bool | None) -> list[Mapping[str, Any]] | str:
+    """The evaluations of a run that were played as its own are, or how the others were.
+
+    Args:
+        entries: of the run's index, or of its results.json.
+        deterministic: whether its own are played with greedy actions; None takes both.
+    """
+    actions = "sampled" if deterministic else "deterministic"
+    otherwise: tuple[tuple[str, Callable[[Mapping[str, Any]], object]], ...] = (
+        ("on a changed environment", lambda entry: entry.get("env")),
+        (
+            "for a number of steps (n_timesteps), which favours short episodes",
+            lambda entry: entry.get("mode") == "timesteps",
+        ),
+        ("with seeds that repeat", lambda entry: entry.get("n_repeated")),
+        (f"with {actions} actions", lambda entry: entry.get("deterministic") is (not deterministic)),
+    )
+    found = list(entries)
+    for how, is_so in otherwise if deterministic is not None else otherwise[:-1]:
+        alike = [entry for entry in found if not is_so(entry)]
+        if found and not alike:
+            return f"it was evaluated only {how}"
+        found = alike
+    return found
 
 
 def name(env: str) -> tuple[str, str]:
@@ -249,7 +273,8 @@ def _read_run(run: Run, known: Summary | RlzooError, n_episodes: int, which: Whi
     variant = variant_of(env_id, kwargs)
     wanted = {"any": None, "last": "last", "ships": _shipped(run)}[which]
     # an agent from elsewhere may have no other checkpoint than its author's best
-    entry = choose(entries, n_episodes, wanted if wanted and run.checkpoint(wanted).exists() else None)
+    checkpoint = wanted if wanted and run.checkpoint(wanted).exists() else None
+    entry = choose(entries, n_episodes, checkpoint, plays_deterministically(config))
     if isinstance(entry, str):
         status = shorten(clean(lock.status(run, info)), 20)
         training = "" if entries or status == "finished" else f": its training is {status}"
@@ -275,6 +300,15 @@ def _read_run(run: Run, known: Summary | RlzooError, n_episodes: int, which: Whi
         date=str(entry.get("date", "")),
         settings=settings(config, info),
     )
+
+
+def plays_deterministically(config: Mapping[str, Any]) -> bool | None:
+    """Whether the evaluations of a training are played with greedy actions; None if its configuration does not say."""
+    asked = (config.get("eval") or {}).get("deterministic")
+    if asked == "auto":
+        stochastic = config["env"].get("stochastic_eval")
+        return not stochastic if isinstance(stochastic, bool) else None
+    return asked if isinstance(asked, bool) else None
 
 
 def _shipped(run: Run) -> str | None:
@@ -312,10 +346,8 @@ def _yaml(value: Any) -> str:
     return str(value).lower() if isinstance(value, bool) else str(value)
 
 
-def _n_different(entry: Mapping[str, Any]) -> int:
-    """Episodes of an evaluation, where those that repeat a seed count once."""
-    seeds = entry.get("seeds") or ()
-    return entry["n_episodes"] - (len(seeds) - len(set(seeds))) if _is_count(entry.get("n_episodes")) else 0
+def _n_episodes(entry: Mapping[str, Any]) -> int:
+    return entry["n_episodes"] if _is_count(entry.get("n_episodes")) else 0
 
 
 def _is_finite(value: Any) -> bool:

@@ -21,10 +21,10 @@ from rlzoo.errors import RlzooError
 from rlzoo.runs.run import Run
 from rlzoo.untrusted import signature
 
-FORMAT = f"{__version__} 1"
+FORMAT = f"{__version__} 2"
 """Its number is to be raised whenever `Summary`, or what is read into one, changes."""
 LEFT_OUT = ("returns", "lengths", "seeds", "selection")
-"""Of an evaluation: what there is of every episode."""
+"""Of an evaluation: what there is of every episode. How many of its seeds repeat others is kept, as `n_repeated`."""
 LARGEST, MAX_BYTES = 100_000, 2**28
 """Characters of a summary that is kept, a stranger's may be any; bytes of an index that is read."""
 MAX_FILES = 50
@@ -69,9 +69,15 @@ def summaries(runs: Sequence[Run], root: Path | str | None = None) -> Known:
 
 def _read(run: Run) -> Summary:
     config, results, info = run.read_config(), run.read_results(), run.read_info()
-    entries = [{key: value for key, value in entry.items() if key not in LEFT_OUT} for entry in results]
+    entries = list(map(_in_short, results))
     about = {key: value for key, value in info.items() if key in ("status", "versions")}
     return Summary(config, about, entries, run.trained_timesteps())
+
+
+def _in_short(entry: Mapping[str, Any]) -> dict[str, Any]:
+    seeds = entry.get("seeds") or ()
+    repeated = {"n_repeated": len(seeds) - len(set(map(str, seeds)))} if isinstance(seeds, Sequence) else {}
+    return {key: value for key, value in entry.items() if key not in LEFT_OUT} | repeated
 
 
 def _file(root: Path | str) -> Path | None:

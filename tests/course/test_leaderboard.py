@@ -63,12 +63,36 @@ def test_the_newest_evaluation_that_counts_is_the_runs():
         ([entry(1.0, 0.0, 10**400)], "0 of the 10 episodes"),
         ([entry(1.0, 0.0, "many")], "0 of the 10 episodes"),
         ([{}], "0 of the 10 episodes"),
-        ([entry(1.0, 0.0, seeds=[7] * 10)], "1 of the 10 episodes"),
-        ([entry(1.0, 0.0, 11, seeds=[*range(9), 8, 8])], "9 of the 10 episodes"),
+        ([entry(1.0, 0.0, n_repeated=1)], "seeds that repeat"),
     ],
 )
 def test_why_a_run_has_no_result(entries, reason):
     assert reason in choose(entries, 10)
+
+
+def test_what_was_played_otherwise_than_a_run_says_is_not_its_score(tmp_path, capsys):
+    own = entry(400.0, 10.0, deterministic=True, seeds=[*range(10)])
+    others = (
+        entry(500.0, 0.0, 10, source="evaluate", deterministic=True, seeds=[7] * 10),
+        entry(500.0, 0.0, 10, source="evaluate", deterministic=True, seeds=[*range(9), 0]),
+        entry(500.0, 0.0, 10, source="evaluate", deterministic=False, seeds=[*range(10)]),
+    )
+    for seed, other in enumerate(others):
+        make_run(tmp_path, "ppo", "CartPole-v1", [own, other], seed=seed, eval={"deterministic": True})
+    (board,) = boards(capsys, f"runs_dir={tmp_path}")["boards"]
+    assert [row["mean"] for row in board["rows"]] == [400.0] * 3
+    assert main(["list", "runs", f"runs_dir={tmp_path}", "--json"]) == 0
+    assert [row["mean"] for row in json.loads(capsys.readouterr().out)] == [400.0] * 3
+    assert "sampled actions" in choose(others[2:], 10, deterministic=True)
+
+
+@pytest.mark.parametrize(
+    ("asked", "stochastic", "expected"),
+    [("auto", False, True), ("auto", True, False), (True, True, True), (False, False, False), ("auto", None, None)],
+)
+def test_how_a_runs_own_evaluations_are_played(asked, stochastic, expected):
+    config = {"eval": {"deterministic": asked}, "env": {"stochastic_eval": stochastic}}
+    assert scores.plays_deterministically(config) is expected
 
 
 def test_runs_are_read_ranked_and_shown(tmp_path, capsys):
@@ -158,7 +182,7 @@ def test_a_training_that_was_cut_short_is_averaged_with_no_whole_one(tmp_path, c
         make_run(tmp_path, "cem", "CartPole-v1", [of_last], seed=seed, total_timesteps=1000)
     assert groups(capsys, tmp_path) == [
         ("cem", "trained=400", 1, 100.0, None),
-        ("cem", "trained=null", 2, 100.0, 0.0),
+        ("cem", "trained=not set", 2, 100.0, 0.0),
     ]
     assert main(["leaderboard", f"runs_dir={tmp_path}", "by=algo"]) == 0
     assert "last (1,000 to 1,010 steps)" in capsys.readouterr().out
@@ -208,7 +232,7 @@ def test_runs_that_differ_in_more_than_their_seeds_are_not_averaged(tmp_path, ca
         assert [(n, mean) for _, _, n, mean, _ in found] == [(4, 87.5)]
     else:
         assert [(n, mean) for _, _, n, mean, _ in found] == [(3, 100.0), (1, 50.0)]
-        assert found[1][1] == differs and found[0][1] == f"{differs.partition('=')[0]}=null"
+        assert found[1][1] == differs and found[0][1] == f"{differs.partition('=')[0]}=not set"
 
 
 def test_other_numbers_of_episodes_and_other_actions_are_not_averaged(tmp_path, capsys):
