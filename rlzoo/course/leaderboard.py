@@ -260,7 +260,7 @@ def _is_of(score: Score | LeftOut, env: str) -> bool:
         return False
     if score.env != env_id:
         return False
-    return score.source == "hub" or score.variant == variant_of(env_id, values.get("kwargs") or {})
+    return score.source == "hub" or score.variant == variant_of(env_id, values)
 
 
 def _title(env: str, variant: str) -> str:
@@ -276,7 +276,7 @@ def _title(env: str, variant: str) -> str:
 
 
 def _is_shape(shape: Mapping[str, Any], env: str, variant: str) -> bool:
-    return bool(shape["id"] == env and variant_of(env, shape["kwargs"]) == variant)
+    return bool(shape["id"] == env and variant_of(env, shape) == variant)
 
 
 def show(boards: Sequence[Board | GroupBoard], left_out: Sequence[LeftOut], cfg: LeaderboardConfig) -> None:

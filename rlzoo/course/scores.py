@@ -229,10 +229,10 @@ def name(env: str) -> tuple[str, str]:
     return next((key for key, others in course_envs() if env in others), (env, ""))
 
 
-def variant_of(env_id: str, kwargs: Mapping[str, Any]) -> str:
-    """How an environment's keywords differ from those that rlzoo ships for its id; "" if they do not."""
-    usual = _usual_kwargs(env_id)
-    changed = {key: kwargs.get(key, "default") for key in {*kwargs, *usual} if kwargs.get(key) != usual.get(key)}
+def variant_of(env_id: str, env: Mapping[str, Any]) -> str:
+    """How an environment's keywords and step limits differ from what rlzoo ships for its id; "" if they do not."""
+    own, usual = _task(env), _task(_usual(env_id))
+    changed = {key: own.get(key, "default") for key in {*own, *usual} if own.get(key) != usual.get(key)}
     return shorten(", ".join(f"{key}={_yaml(changed[key])}" for key in sorted(changed)), 80)
 
 
@@ -266,11 +266,12 @@ def _read_run(run: Run, known: Summary | RlzooError, n_episodes: int, which: Whi
     if isinstance(known, RlzooError):
         raise known
     config, entries, info = known.config, known.entries, known.info
-    algo, env_id, kwargs = config["algo"]["name"], config["env"]["id"], config["env"].get("kwargs") or {}
-    if not (isinstance(algo, str) and isinstance(env_id, str) and isinstance(kwargs, dict)):
+    algo, env_id = config["algo"]["name"], config["env"]["id"]
+    parts = [config["env"].get(key) or {} for key in ("kwargs", "wrappers")]
+    if not (isinstance(algo, str) and isinstance(env_id, str) and all(isinstance(part, dict) for part in parts)):
         raise TypeError
     env_id = aliases.current(env_id)
-    variant = variant_of(env_id, kwargs)
+    variant = variant_of(env_id, config["env"])
     wanted = {"any": None, "last": "last", "ships": _shipped(run)}[which]
     # an agent from elsewhere may have no other checkpoint than its author's best
     checkpoint = wanted if wanted and run.checkpoint(wanted).exists() else None
@@ -316,13 +317,16 @@ def _shipped(run: Run) -> str | None:
     return found[0].name if found else None
 
 
+def _task(env: Mapping[str, Any]) -> dict[str, Any]:
+    limits = {"max_steps": env.get("max_steps"), "time_limit": (env.get("wrappers") or {}).get("time_limit")}
+    return {**(env.get("kwargs") or {}), **{key: value for key, value in limits.items() if value is not None}}
+
+
 @lru_cache(maxsize=256)
-def _usual_kwargs(env_id: str) -> Mapping[str, Any]:
-    name = env_names.short_names().get(env_id)
-    if name is None:
-        return read_choice("env", "atari").get("kwargs") or {} if "NoFrameskip" in env_id else {}
+def _usual(env_id: str) -> Mapping[str, Any]:
+    name = env_names.short_names().get(env_id) or ("atari" if "NoFrameskip" in env_id else None)
     try:
-        return read_choice("env", name).get("kwargs") or {}
+        return read_choice("env", name) if name else {}
     except RlzooError:
         return {}
 
@@ -338,8 +342,7 @@ def env_of(assignment: course.Assignment) -> tuple[str, str]:
     """Environment and variant of an assignment, as scores have them."""
     env_id = assignment.env_ids[0]
     is_shipped = assignment.env not in (None, "gym")
-    kwargs = read_choice("env", str(assignment.env)).get("kwargs") if is_shipped else None
-    return env_id, variant_of(env_id, kwargs or {})
+    return env_id, variant_of(env_id, read_choice("env", str(assignment.env)) if is_shipped else {})
 
 
 def _yaml(value: Any) -> str:

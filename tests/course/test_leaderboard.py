@@ -292,8 +292,15 @@ def test_wrong_words_are_explained(word, capsys):
 
 
 def test_keywords_that_differ_are_named():
-    assert scores.variant_of("CartPole-v1", {}) == ""
-    assert scores.variant_of("Pixelcopter-PLE-v0", {"reward": "course"}) == "reward=course"
-    assert scores.variant_of("PongNoFrameskip-v4", {"frameskip": 1, "repeat_action_probability": 0.0}) == ""
-    assert scores.variant_of("PongNoFrameskip-v4", {}) == "frameskip=default, repeat_action_probability=default"
-    assert len(scores.variant_of("Custom-v0", {"text": "x" * 500})) == 80
+    assert scores.variant_of("CartPole-v1", {"kwargs": {}}) == ""
+    assert scores.variant_of("Pixelcopter-PLE-v0", {"kwargs": {"reward": "course"}}) == "reward=course"
+    assert scores.variant_of("PongNoFrameskip-v4", {"kwargs": {"frameskip": 1, "repeat_action_probability": 0.0}}) == ""
+    assert (
+        scores.variant_of("PongNoFrameskip-v4", {"kwargs": {}})
+        == "frameskip=default, repeat_action_probability=default"
+    )
+    assert scores.variant_of("CartPole-v1", {"max_steps": 2000}) == "max_steps=2000"
+    assert scores.variant_of("CliffWalking-v1", {"max_steps": 500}) == ""
+    limited = {"wrappers": {"time_limit": {"max_episode_steps": 9}, "flatten": {}}}
+    assert scores.variant_of("CartPole-v1", limited) == "time_limit={'max_episode_steps': 9}"
+    assert len(scores.variant_of("Custom-v0", {"kwargs": {"text": "x" * 500}})) == 80
