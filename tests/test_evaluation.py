@@ -15,7 +15,7 @@ from rlzoo.config.parse import parse
 from rlzoo.config.schema import EnvConfig
 from rlzoo.envs import make
 from rlzoo.errors import RlzooError
-from rlzoo.evaluation.evaluate import bootstrap_iqm, evaluate, summary
+from rlzoo.evaluation.evaluate import bootstrap_iqm, evaluate, interquartile_text, summary
 from rlzoo.protocols import Evaluation
 
 
@@ -189,6 +189,13 @@ def test_the_summary_has_the_courses_numbers():
     assert found["iqm_ci"][0] <= 250 <= found["iqm_ci"][1]
     assert found["returns"] == [200.0, 100.0, 300.0, 400.0] and found["lengths"] == [10, 20, 30, 40]
     assert json.loads(json.dumps(found, allow_nan=False)) == found
+
+
+def test_one_episode_has_no_interval():
+    found = summary(Evaluation((215.0,), (10,), (0,), True))
+    assert found["iqm_ci"] == [None, None] and interquartile_text(found) == "215.00"
+    assert interquartile_text({**found, "iqm_ci": [215.0, 215.0]}) == "215.00"  # as it was written before
+    assert interquartile_text({"n_episodes": 2, "iqm": 1.0, "iqm_ci": [0.5, 1.5]}) == "1.00 [0.50, 1.50]"
 
 
 def test_numbers_that_json_lacks_become_none():

@@ -183,9 +183,11 @@ def summary(evaluation: Evaluation) -> dict[str, Any]:
     """An evaluation's numbers for tables and JSON; what is not a finite number is None.
 
     `result` is mean - std with the population's standard deviation, the number that the Deep RL Course certifies;
-    `iqm_ci` the 95 % interval over episodes of this one policy.
+    `iqm_ci` the 95 % interval over episodes of this one policy, which a single one does not have.
     """
     iqm, low, high = bootstrap_iqm(evaluation.returns)
+    if len(evaluation.returns) == 1:
+        low = high = math.nan
     numbers = {
         "mean_reward": evaluation.mean_reward,
         "std_reward": evaluation.std_reward,
@@ -275,12 +277,19 @@ def _row(entry: Mapping[str, Any]) -> tuple[object, ...]:
         f"{number(entry['mean_reward'])} ± {number(entry['std_reward'])}",
         entry["result"],
         entry["median_reward"],
-        f"{number(entry['iqm'])} [{', '.join(map(number, entry['iqm_ci']))}]",
+        interquartile_text(entry),
         entry["min_reward"],
         entry["max_reward"],
         entry["mean_length"],
         "deterministic" if entry["deterministic"] else "sampled",
     )
+
+
+def interquartile_text(entry: Mapping[str, Any]) -> str:
+    """The interquartile mean with its interval, if there is one: a single episode has none."""
+    if entry["n_episodes"] == 1 or None in entry["iqm_ci"]:
+        return number(entry["iqm"])
+    return f"{number(entry['iqm'])} [{', '.join(map(number, entry['iqm_ci']))}]"
 
 
 def cut_text(entry: Mapping[str, Any]) -> str:

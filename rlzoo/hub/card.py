@@ -17,7 +17,7 @@ from rlzoo.config import aliases, yaml_file
 from rlzoo.config.parse import dump
 from rlzoo.envs.wrappers import WRAPPERS
 from rlzoo.errors import shorten
-from rlzoo.evaluation.evaluate import cut_text
+from rlzoo.evaluation.evaluate import cut_text, interquartile_text
 from rlzoo.hub.card_merge import section
 from rlzoo.hub.formats import course
 from rlzoo.hub.formats.rl_zoo3 import env_kwargs
@@ -329,11 +329,10 @@ def _order(line: str) -> tuple[bool, str]:
 
 
 def _evaluation(result: Mapping[str, Any], agent: Agent) -> str:
-    low, high = (_number(value) for value in result["iqm_ci"])
     rows = [
         ("mean ± std over episodes", f"{_number(result['mean_reward'])} ± {_number(result['std_reward'])}"),
         ("mean - std", _number(result["result"])),
-        ("interquartile mean, 95 % interval", f"{_number(result['iqm'])} [{low}, {high}]"),
+        ("interquartile mean, 95 % interval", interquartile_text(result)),
         ("median", _number(result["median_reward"])),
         ("lowest, highest", f"{_number(result['min_reward'])}, {_number(result['max_reward'])}"),
         ("mean length", f"{_number(result['mean_length'])} steps"),
