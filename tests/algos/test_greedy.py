@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import copy
+import pickle
+from typing import Any
+
 import numpy as np
 import pytest
 import torch
@@ -73,6 +77,24 @@ def test_it_follows_the_weights_and_the_policy() -> None:
     with torch.no_grad():
         algorithm.model.policy.action_net.bias.copy_(torch.tensor([5.0, 0.0]))
     assert algorithm.predict(observation, deterministic=True)[0] == 0
+
+
+def pickled(algorithm: SB3Algorithm) -> SB3Algorithm:
+    return pickle.loads(pickle.dumps(algorithm))
+
+
+@pytest.mark.parametrize("copy_of", [copy.deepcopy, pickled])
+@pytest.mark.parametrize(("cls", "name"), [(PPO, "ppo"), (DQN, "dqn"), (QRDQN, "qrdqn")])
+def test_a_copy_of_what_has_acted_acts_by_its_own_weights(cls: Any, name: str, copy_of: Any) -> None:
+    env = DummyVecEnv([lambda: make_raw("CartPole-v1")])
+    algorithm = SB3Algorithm(cls("MlpPolicy", env, device="cpu"), find_spec(name))
+    batch = np.random.default_rng(0).normal(size=(64, 4)).astype(np.float32)
+    before = algorithm.predict(batch, deterministic=True)[0]
+    other = copy_of(algorithm)
+    for parameter in algorithm.model.policy.parameters():
+        parameter.data.neg_()
+    assert not np.array_equal(algorithm.predict(batch, deterministic=True)[0], before)
+    assert np.array_equal(other.predict(batch, deterministic=True)[0], before)
 
 
 @pytest.mark.parametrize("name", ["categorical", "gaussian"])

@@ -48,6 +48,10 @@ class SB3Algorithm:
         self.n_episodes = 0
         setattr(model, NAME_IN_ZIP, spec.name)
 
+    def __getstate__(self) -> dict[str, Any]:
+        """What a copy takes over: it acts by weights of its own, so what acts by these is not among it."""
+        return {**vars(self), "_acting": None, "_parameters": None}
+
     @property
     def num_timesteps(self) -> int:
         """Environment steps taken so far, over all environments."""
