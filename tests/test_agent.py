@@ -14,12 +14,13 @@ import numpy as np
 import pytest
 import torch
 
+import rlzoo
 from rlzoo.algos.create import create
 from rlzoo.config.compose import compose
 from rlzoo.config.parse import dump, parse
 from rlzoo.envs import make
 from rlzoo.envs.seeding import seed_everything
-from rlzoo.errors import RlzooError
+from rlzoo.errors import ConfigError, RlzooError
 from rlzoo.evaluation.agent import load
 from rlzoo.runs.run import Run
 from rlzoo.training.callbacks import Checkpoints, Evaluations
@@ -198,6 +199,7 @@ def test_nothing_is_unpickled_to_load_an_agent(tmp_path):
     ("keywords", "message"),
     [
         ({"device": "gpu"}, "device: must be auto, cpu, cuda"),
+        ({"device": 3}, "device: must be auto, cpu, cuda or cuda:<number>, not 3"),
         ({"trust": "no"}, "trust: must be true or false, not 'no'"),
     ],
 )
@@ -205,3 +207,9 @@ def test_wrong_keywords_are_told_as_on_the_command_line(keywords, message, workd
     run = Run(shutil.copytree(OLDER, workdir / "ppo"))
     with pytest.raises(RlzooError, match=message):
         load(run, **keywords)
+
+
+@pytest.mark.parametrize("wrong", [3, True, b"run", ["run"], None])
+def test_what_cannot_name_a_run_is_told(wrong, workdir):
+    with pytest.raises(ConfigError, match="run: must be a run, or the name or folder of one"):
+        rlzoo.load(wrong)

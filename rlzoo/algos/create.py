@@ -18,7 +18,7 @@ from rlzoo.algos.specs import AlgoSpec, find_spec
 from rlzoo.config.fields import Fields
 from rlzoo.config.schema import DEVICES
 from rlzoo.envs.seeding import seed_everything
-from rlzoo.errors import ConfigError, Problem, RlzooError
+from rlzoo.errors import ConfigError, Problem, RlzooError, show
 from rlzoo.protocols import Algorithm
 from rlzoo.registry import load, lookup
 
@@ -39,8 +39,8 @@ def create(algo: AlgoConfig, env: VecEnv, *, seed: int | None, device: str, infe
         device: `auto`, `cpu` or `cuda[:i]`.
         inference: it will only predict: its replay or rollout buffer gets the smallest size there is.
     """
-    if not DEVICES.fullmatch(device):
-        raise ConfigError([Problem("device", f"must be auto, cpu, cuda or cuda:<number>, not {device!r}")])
+    if not isinstance(device, str) or not DEVICES.fullmatch(device):
+        raise ConfigError([Problem("device", f"must be auto, cpu, cuda or cuda:<number>, not {show(device)}")])
     spec = find_spec(algo.name)
     if spec.backend == "custom":
         return create_custom(spec, algo.hyperparams, env, seed=seed, device=device)

@@ -19,7 +19,7 @@ from rlzoo.config.paths import at_home, root, short_path
 from rlzoo.config.provenance import COMMAND_LINE, Origin, Tree, is_section
 from rlzoo.config.quoting import literal
 from rlzoo.config.yaml_file import KeyPath, YamlFile
-from rlzoo.errors import ConfigError, Problem, RlzooError
+from rlzoo.errors import ConfigError, Problem, RlzooError, show
 from rlzoo.registry import did_you_mean
 
 T = TypeVar("T")
@@ -337,7 +337,10 @@ def _check_choice(word: Word) -> list[Problem]:
     problems = []
     if isinstance(word.value, list) and group not in ("logger", "experiment"):
         return [Problem(word.key, f"takes one choice, not {word.value}", "", str(COMMAND_LINE))]
-    for choice in word.value if isinstance(word.value, list) else [word.value]:
+    choices = word.value if isinstance(word.value, list) else [word.value]
+    again = [choice for index, choice in enumerate(choices) if choice in choices[:index]]
+    problems += [Problem(word.key, f"names {show(choice)} more than once", "", str(COMMAND_LINE)) for choice in again]
+    for choice in choices:
         if choice in names:
             continue
         hint = f"rlzoo list {group}s shows all" if group in ("algo", "env") else f"one of: {', '.join(names)}"

@@ -94,6 +94,8 @@ class Field:
             if KINDS[word].fits(value) and not quoted and (word != "str" or not self.choices or value in self.choices):
                 return KINDS[word].details(key, value, self)
         near = did_you_mean(value, self.choices) if isinstance(value, str) else ""
+        if "texts" in words and value in self.choices:
+            return [Problem(key, f"must be {self}, not {show(value)}", f"write [{value}]")]
         hint = "write the number without quotes" if quoted else f"allowed: {self.range}" if self.range else ""
         large = (type(value) is int or is_number(value)) and abs(value) > LARGEST
         most = " up to 10^18" if large and "int" in words else ""

@@ -43,7 +43,18 @@ class Word:
 
 def key_of(word: str) -> str:
     """The key of a word as typed: `env.kwargs.gravity` of `+env.kwargs.gravity=-5`."""
-    return word.lstrip("+~").partition("=")[0]
+    return require_text(word).lstrip("+~").partition("=")[0]
+
+
+def require_text(word: object) -> str:
+    """A word, which Python can make of anything.
+
+    Raises:
+        ConfigError: if it is no text.
+    """
+    if not isinstance(word, str):
+        raise ConfigError([Problem("", f"settings are text such as 'seed=1', not {show(word)}")])
+    return word
 
 
 OPTIONS_OF_OTHERS = {
@@ -102,7 +113,7 @@ def _without_options(command: str, words: Sequence[str]) -> list[str]:
 
 def quote_text(word: str, text: Collection[str] = ()) -> str:
     """Quote the value of a path or text key, unless it is a list, a sweep function or already quoted."""
-    match = _PLAIN_WORD.fullmatch(word)
+    match = _PLAIN_WORD.fullmatch(require_text(word))
     if match is None or match[2] not in {*TEXT_KEYS, *text} or match[3][:1] in ("'", '"', "["):
         return word
     if match[2] == "keep" and re.fullmatch(r"-?\d+", match[3]):
@@ -125,7 +136,7 @@ def parse(words: Sequence[str], text: Collection[str] = ()) -> tuple[list[Word],
         if problem is not None:
             problems.append(problem)
         elif override.is_sweep_override():
-            hint = f"for a list, write {override.key_or_group}=[…]; to train with each of them: rlzoo train -m {word}"
+            hint = f"for a list, write {override.key_or_group}=[…]; only rlzoo train takes several, with -m"
             problems.append(Problem(override.key_or_group, f"{word!r} names several values", hint, "command line"))
         else:
             value = None if override.is_delete() else _with_text_keys(typed_keys(override.value()))

@@ -90,19 +90,23 @@ class Tree:
 
     def _place(self, path: KeyPath, value: Any, origin: Any) -> None:
         parent = self.values
-        for key in path[:-1]:
-            if not isinstance(parent.get(key), dict):
-                parent[key] = {}
+        for length, key in enumerate(path[:-1], 1):
+            self._open(parent, path[:length])
             parent = parent[key]
         if isinstance(value, dict) and is_section(path):
-            if not isinstance(parent.get(path[-1]), dict):
-                parent[path[-1]] = {}
+            self._open(parent, path)
             self.origins.setdefault(path, origin(path))
             self._merge(value, path, origin)
             return
         self._forget(path, parent.get(path[-1]))
         parent[path[-1]] = copy.deepcopy(value)
         self.origins[path] = origin(path)
+
+    def _open(self, parent: dict[str, Any], path: KeyPath) -> None:
+        """Make a mapping of what is at `path`, unless it is one; where another value came from says nothing of it."""
+        if not isinstance(parent.get(path[-1]), dict):
+            parent[path[-1]] = {}
+            self.origins.pop(path, None)
 
     def _forget(self, path: KeyPath, old: Any) -> None:
         """Drop the origins of a value that goes, and of all in it."""

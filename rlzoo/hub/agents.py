@@ -11,7 +11,7 @@ from rlzoo.config.files import read_choice
 from rlzoo.config.paths import at_home
 from rlzoo.config.quoting import unquoted
 from rlzoo.config.schema import AgentConfig, TrainConfig
-from rlzoo.errors import ConfigError, Problem
+from rlzoo.errors import ConfigError, Problem, show
 from rlzoo.hub.formats.read import NAMED, is_agent, read_local
 from rlzoo.hub.formats.source import ImportOptions
 from rlzoo.runs.config import RunConfig, find_problems
@@ -86,6 +86,8 @@ def open_run(
         RlzooError: if there is no such run, or what is there cannot be read as one.
     """
     words = list(env_words)
+    if not isinstance(run, Run | Path | str):
+        raise ConfigError([Problem("run", f"must be a run, or the name or folder of one, not {show(run)}")])
     if isinstance(run, Run) or not is_agent(at_home(run)):
         hint = "single values of env.* can: env.kwargs.gravity=-5"
         said = [key for key in NAMED if getattr(cfg, key) is not None]

@@ -24,7 +24,7 @@ from rlzoo.config.paths import short_path
 from rlzoo.config.schema import DEVICES, TrainConfig
 from rlzoo.envs import baseline, spaces, wrappers
 from rlzoo.envs.check import EnvCheck, Use, check_env
-from rlzoo.errors import Problem, RlzooError
+from rlzoo.errors import Problem, RlzooError, show
 from rlzoo.launchers import check as check_launcher
 from rlzoo.loggers import check as check_loggers
 from rlzoo.redaction import redact, secret_keys
@@ -351,8 +351,8 @@ def episode_problems(values: Mapping[str, Any]) -> list[Problem]:
 
 def device_problems(device: str, *, here: bool = True) -> list[Problem]:
     """A device that cannot be. Only for CUDA is torch asked, and only if it is to run `here`, on this machine."""
-    if not DEVICES.fullmatch(device):
-        return [Problem("device", f"must be auto, cpu, cuda or cuda:<number>, not {device!r}")]
+    if not isinstance(device, str) or not DEVICES.fullmatch(device):
+        return [Problem("device", f"must be auto, cpu, cuda or cuda:<number>, not {show(device)}")]
     if device == "mps" and here and sys.platform != "darwin":
         return [Problem("device", "'mps' is there on macOS only", "device=auto takes what is there")]
     if not device.startswith("cuda") or not here:

@@ -234,7 +234,12 @@ def test_environments_and_sets_can_be_chosen(workdir, capsys):
         (["envs", "family=atri"], "did you mean 'atari'"),
         (["hyperparams", "algo=dqnn"], "did you mean 'dqn'"),
         (["hyperparams", "env=Ponk"], "did you mean 'Pong'"),
-        (["envs", "colour=red"], "say what to list"),
+        (["envs", "colour=red"], "known: algo, family"),
+        (["runs", "statu=failed"], "did you mean 'status'"),
+        (["algos", "env=CartPole"], "it takes none"),
+        (["algoss"], "did you mean 'algos'"),
+        (["nope"], "rlzoo list algos | envs"),
+        (["algos", "envs"], "say what to list"),
     ],
 )
 def test_what_there_is_not_is_said(words, expected, workdir, capsys):

@@ -364,3 +364,11 @@ def test_an_edited_file_of_the_user_counts_at_once_in_the_same_process(elsewhere
     assert compose("train", words).values["env"]["id"] == "CartPole-v1"
     file.unlink()
     assert keys(compose("train", words)) == {"experiment"}
+
+
+@pytest.mark.parametrize(
+    "word", ["logger=[csv,csv]", "logger=[csv,tensorboard,csv]", "experiment=[unit2_taxi,unit2_taxi]"]
+)
+def test_what_is_chosen_twice_is_told(word):
+    problems = compose("train", ["algo=q_learning", "env=Taxi", word]).problems
+    assert [problem.message[-14:] for problem in problems] == ["more than once"]

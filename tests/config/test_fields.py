@@ -113,3 +113,11 @@ def test_keywords_of_a_function() -> None:
 def test_what_an_annotation_allows_is_no_problem(annotation, fine):
     assert field_of(annotation).problems("algo.x", fine) == []
     assert isinstance(field_of(annotation).range, str)
+
+
+def test_one_of_the_choices_in_the_place_of_a_list_is_to_be_one():
+    field = Field("texts", choices=("tuned", "defaults"))
+    (problem,) = field.problems("enqueue", "tuned")
+    assert (problem.message, problem.hint) == ("must be a list of texts, not 'tuned'", "write [tuned]")
+    (problem,) = field.problems("enqueue", "tunned")
+    assert problem.message.endswith("did you mean 'tuned'?")

@@ -3,6 +3,7 @@
 import pytest
 
 from rlzoo.config import overrides
+from rlzoo.errors import ConfigError
 
 PATHS = [
     "/data/é/x y",
@@ -77,6 +78,18 @@ def test_expansion_of_lists_mappings_and_tuned_sets():
 def test_several_values_come_after_one():
     jobs, problems = overrides.expand(["seed=3", "seed=0,1"], lambda group: [])
     assert jobs == [["seed=3", "seed=0"], ["seed=3", "seed=1"]] and problems == []
+
+
+@pytest.mark.parametrize("word", [5, None, b"seed=1", ["seed=1"]])
+def test_a_word_that_is_no_text_is_told(word):
+    for read in (overrides.key_of, lambda word: overrides.parse([word])):
+        with pytest.raises(ConfigError, match="settings are text such as 'seed=1', not"):
+            read(word)
+
+
+def test_several_values_are_for_train_alone():
+    _, problems = overrides.parse(["n_episodes=1,2"])
+    assert problems[0].hint == "for a list, write n_episodes=[…]; only rlzoo train takes several, with -m"
 
 
 def test_expansion_names_what_has_no_values():

@@ -73,3 +73,12 @@ def test_merged_values_are_copies():
     first, second = tree(), tree()
     first.values["algo"]["policy_kwargs"]["net_arch"]["pi"].append(9)
     assert second.values["algo"]["policy_kwargs"]["net_arch"] == {"pi": [8]}
+
+
+def test_a_mapping_in_the_place_of_a_value_is_from_where_it_was_typed():
+    merged = Tree()
+    merged.merge_file(parse_text("sampler: auto\nalgo: null\n", Path("/b.yaml")), (), shipped=True)
+    merged.set(("sampler",), {"tpe": None})
+    merged.set(("algo", "gamma"), 0.9)
+    assert merged.values == {"sampler": {"tpe": None}, "algo": {"gamma": 0.9}}
+    assert merged.origin(("sampler",)) == merged.origin(("algo",)) == COMMAND_LINE

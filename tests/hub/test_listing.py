@@ -189,8 +189,8 @@ def test_list_hub_prints_and_answers_as_json(hub, capsys):
         (["n=0"], "n=0 is not a number"),
         (["n=many"], "n=many is not a number"),
         (["algo=ppoo"], "did you mean 'ppo'"),
-        (["runs_dir=x"], "say what to list"),
-        (["colour=red"], "user=… tag=… env=… algo=… n=…"),
+        (["runs_dir=x"], "runs_dir: unknown keyword"),
+        (["colour=red"], "known: user, tag, env, algo, n"),
     ],
 )
 def test_mistakes_are_explained(words, expected, capsys):

@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING
 
 from rlzoo.cli import listing
 from rlzoo.cli.command import Answer, Entry
+from rlzoo.config.fields import Field, unknown
 from rlzoo.config.overrides import key_of
-from rlzoo.errors import RlzooError
-from rlzoo.registry import lookup
+from rlzoo.errors import ConfigError, RlzooError
+from rlzoo.registry import did_you_mean
 
 if TYPE_CHECKING:
     from rlzoo.cli.main import Arguments
@@ -22,10 +23,17 @@ def _list(arguments: Arguments) -> Answer:
     wide = settings.pop("wide", "false").lower()
     if wide not in ("true", "false"):
         raise RlzooError(f"wide={wide} must be true or false", "wide=true shows every column in full width")
-    if len(words) != 1 or not set(settings) <= set(taken.get(words[0], settings)):
-        words_of = (f"{kind} [{'=… '.join(keys)}=…]" if keys else kind for kind, keys in taken.items())
-        raise RlzooError("say what to list", f"rlzoo list {' | '.join(words_of)}")
-    rows = lookup(listing.KINDS, words[0], "list")(**settings)
+    words_of = [f"{kind} [{'=… '.join(keys)}=…]" if keys else kind for kind, keys in taken.items()]
+    hint = f"rlzoo list {' | '.join(words_of)}"
+    if len(words) != 1:
+        raise RlzooError("say what to list", hint)
+    if words[0] not in taken:
+        raise RlzooError(f"unknown list {words[0]!r}{did_you_mean(words[0], taken)}", hint)
+    fields = dict.fromkeys(taken[words[0]], Field("str"))
+    problems = [unknown(key, key, fields) for key in settings if key not in fields]
+    if problems:
+        raise ConfigError(problems)
+    rows = listing.KINDS[words[0]](**settings)
     root = settings.get("runs_dir", "runs")
     return Answer(rows, lambda: listing.show(words[0], rows, runs_dir=root, wide=wide == "true"), allow_nan=True)
 
