@@ -22,6 +22,7 @@ from rlzoo.envs import wrappers as table
 from rlzoo.envs.baseline import FIRST_SEED, RandomPlay
 from rlzoo.envs.seeding import isolated
 from rlzoo.envs.snapshot.replay import renew_world
+from rlzoo.envs.spaces import sample
 
 N_EPISODES = 20
 MAX_STEPS = 4000
@@ -32,6 +33,8 @@ GAMMAS = (0.9, 0.99, 0.999, 1.0)
 """Discounts that returns are measured with."""
 SHARES = (0.02, 0.1, 0.5)
 """Of the range of continuous actions."""
+MIN_OTHERS = 8
+"""Actions outside of a share that an episode has to have: one that is over at once tells nothing of the others."""
 SHORT, LONG = 8, 64
 """Steps after which actions should show, and those that are played where they have not."""
 LARGEST = 1000
@@ -258,10 +261,11 @@ def _range_used(env: gymnasium.Env, space: spaces.Box, actions: list[Any], first
     """The least share of the range of actions that does the same as all of it."""
     middle, half = (space.low + space.high) / 2, (space.high - space.low) / 2
     for share in SHARES:
-        inner = (
+        inner = [
             np.clip(action, middle - share * half, middle + share * half).astype(space.dtype) for action in actions
-        )
-        if _alike(first, _trace(env, inner.__next__, len(actions))):
+        ]
+        n_others = sum(not np.array_equal(one, other) for one, other in zip(actions, inner, strict=True))
+        if n_others >= MIN_OTHERS and _alike(first, _trace(env, iter(inner).__next__, len(actions))):
             return share
     return 1.0
 
@@ -286,8 +290,8 @@ def _alike(first: list[Any], second: list[Any]) -> bool:
 
 
 def _sample(env: gymnasium.Env, masked: bool) -> Any:
-    mask = np.asarray(env.get_wrapper_attr("action_masks")()).astype(np.int8) if masked else None
-    return np.asarray(env.action_space.sample(mask))[()]  # a number is not an array to an environment
+    masks = env.get_wrapper_attr("action_masks")() if masked else None
+    return np.asarray(sample(env.action_space, masks))[()]  # a number is not an array to an environment
 
 
 def _entries(space: spaces.Space, observation: Any) -> np.ndarray:

@@ -242,8 +242,7 @@ class Rehearsal:
             masks = method()
         misfits = list(returns.of_masks(masks, space))
         self.tell_misfits(misfits, method)
-        is_plain = isinstance(space, gymnasium.spaces.Discrete) and not misfits
-        return space.sample(mask=np.asarray(masks).astype(np.int8)) if is_plain else space.sample()
+        return spaces.sample(space, None if misfits else masks)
 
     def goals(self, env: gymnasium.Env, steps: list[_Step]) -> None:
         """Ask for the rewards of the goals that these steps had, as hindsight does with others."""

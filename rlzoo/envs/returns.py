@@ -159,6 +159,13 @@ def of_masks(masks: Any, space: Space) -> Iterator[Misfit]:
         yield Misfit("mask", f"action_masks() must return True or False for each action, not {other:g}")
     elif not array.any():
         yield Misfit("none", "action_masks() allows no action at all", "where nothing can be done the episode is over")
+    else:
+        parts = list(space.nvec) if isinstance(space, spaces.MultiDiscrete) else [2] * (size // 2)
+        if isinstance(space, spaces.MultiDiscrete | spaces.MultiBinary):
+            empty = [n for n, part in enumerate(np.split(array.ravel(), np.cumsum(parts)[:-1])) if not part.any()]
+            if empty:
+                message = f"action_masks() allows no value of part {empty[0]} of the action"
+                yield Misfit("none", message, "each part has to have one")
 
 
 def of_goal_rewards(rewards: Any, paid: list[float]) -> Iterator[Misfit]:

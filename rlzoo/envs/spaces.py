@@ -181,6 +181,27 @@ def parse(text: str) -> Space:
     return Space(kind, tuple(map(int, items)), uint8=bool(dtype), start=start, trait=trait)
 
 
+def sample(space: gymnasium.Space, masks: Any = None) -> Any:
+    """A random action, if masks are given one of those that they allow.
+
+    Args:
+        space: the actions.
+        masks: True or False for each action of each part in turn, as `action_masks` returns them.
+    """
+    import numpy as np
+    from gymnasium import spaces as kinds
+
+    if masks is None:
+        return space.sample()
+    flat = np.asarray(masks).astype(np.int8).ravel()
+    if isinstance(space, kinds.MultiDiscrete):
+        return space.sample(tuple(np.split(flat, np.cumsum(space.nvec)[:-1])))
+    if isinstance(space, kinds.MultiBinary):  # Gymnasium's masks say which value there has to be, 2 for either
+        zero, one = flat.reshape(-1, 2).T
+        return space.sample(np.where(zero & one, 2, one).astype(np.int8).reshape(space.shape))
+    return space.sample(flat)
+
+
 def stacked(space: Space, n: int) -> Space:
     """The space of the last `n` observations together: along the channels of images, else along the last axis."""
     if space.kind == "Dict":

@@ -318,8 +318,8 @@ class Uniform:
         import numpy as np
 
         assert episode_start is not None
-        masks = [None] * len(episode_start) if action_masks is None else action_masks.astype(np.int8)
-        return np.stack([np.asarray(self._space.sample(mask)) for mask in masks]), None
+        masks = [None] * len(episode_start) if action_masks is None else action_masks
+        return np.stack([np.asarray(spaces.sample(self._space, mask)) for mask in masks]), None
 
 
 class Random(Actor):

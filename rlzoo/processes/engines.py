@@ -210,8 +210,7 @@ def _watch(owner: int, ends: int) -> None:
         elif not _has_state(owner, b"T", b"t"):
             silent += 1
         if silent > limit > 0:
-            text = f"warning: Python has not run for {limit} s, held by a library in C: the command is ended, from"
-            print(text, file=sys.stderr, flush=True)
+            print("warning: Python is held by a library in C: the command is ended, from", file=sys.stderr, flush=True)
             os.kill(owner, signal.SIGABRT)  # upon which it says where it is
             limit = 0
 

@@ -531,7 +531,7 @@ def test_a_library_that_ends_or_never_comes_back_takes_the_command_with_it(tmp_p
     (info,) = tmp_path.glob("runs/*/*/*/info.json")
     line = IN_C[: IN_C.index("WHAT")].count("\n") + 1
     if how == "held":
-        assert "held by a library in C: the command is ended" in done.stderr
+        assert "Python is held by a library in C: the command is ended" in done.stderr
         assert re.search(rf"world\.py\", line {line} in step", done.stderr)
         return
     what = "did not answer for 1 s in step" if how == "lock" else r"a library in C called exit\(\)"

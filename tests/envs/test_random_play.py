@@ -9,6 +9,7 @@ from pathlib import Path
 import gymnasium
 import numpy as np
 import pytest
+from gymnasium.wrappers import TimeLimit
 
 import rlzoo
 from rlzoo.config.compose import compose
@@ -19,6 +20,7 @@ from rlzoo.envs.random_play import MAX_STEPS, NotFiniteError, play, score
 
 MINE = """
 import gymnasium
+import numpy as np
 from other import STEPS
 
 class Mine(gymnasium.Env):
@@ -251,3 +253,29 @@ def test_an_observation_that_is_not_finite_is_named(mine, workdir):
 def test_a_wrapper_without_options_has_a_shape() -> None:
     env = values("env=CartPole")
     assert baseline.shape({**env, "wrappers": {"flatten": None}})["wrappers"] == {"flatten": {}}
+
+
+class Pushed(gymnasium.Env):
+    """A point that actions push; the episode ends at the goal. Only those up to `used` of the range count."""
+
+    observation_space = gymnasium.spaces.Box(-10, 10, (1,))
+    action_space = gymnasium.spaces.Box(-1, 1, (1,))
+
+    def __init__(self, goal: float, used: float) -> None:
+        self.goal, self.used = goal, used
+
+    def reset(self, *, seed=None, options=None):
+        super().reset(seed=seed)
+        self.x = np.zeros(1, np.float32)
+        return self.x.copy(), {}
+
+    def step(self, action):
+        self.x = np.clip(self.x + np.clip(action, -self.used, self.used), -10, 10).astype(np.float32)
+        return self.x.copy(), -1.0, bool(abs(self.x[0]) >= self.goal), False, {}
+
+
+@pytest.mark.parametrize(
+    ("goal", "used", "expected"), [(0.0, 1, 1.0), (9.9, 1, 1.0), (9.9, 0.4, 0.5), (9.9, 0.02, 0.02)]
+)
+def test_a_share_of_the_range_is_the_same_where_enough_of_the_rest_was_tried(goal, used, expected):
+    assert play(TimeLimit(Pushed(goal, used), 200), {}).range_used == expected

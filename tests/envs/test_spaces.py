@@ -3,6 +3,7 @@ import numpy as np
 import pytest
 
 from rlzoo.envs import spaces
+from rlzoo.envs.returns import of_masks
 from rlzoo.envs.spaces import Space
 from rlzoo.errors import RlzooError
 
@@ -117,3 +118,25 @@ def test_channels_have_one_place():
 def test_only_boxes_stack():
     with pytest.raises(RlzooError, match="Discrete"):
         spaces.stacked(spaces.parse("Discrete(3)"), 2)
+
+
+MASKS = (
+    (gs.Discrete(3), [0, 1, 1], {(1,), (2,)}),
+    (gs.MultiDiscrete([2, 3]), [0, 1, 1, 0, 1], {(1, 0), (1, 2)}),
+    (gs.MultiBinary(3), [1, 0, 0, 1, 1, 1], {(0, 1, 0), (0, 1, 1)}),
+)
+
+
+@pytest.mark.parametrize(("space", "masks", "expected"), MASKS, ids=["discrete", "multi_discrete", "multi_binary"])
+def test_actions_are_drawn_of_those_that_masks_allow(space, masks, expected):
+    drawn = {tuple(np.atleast_1d(spaces.sample(space, np.array(masks, bool))).tolist()) for _ in range(64)}
+    assert drawn == expected
+    space.seed(0)
+    assert len({tuple(np.atleast_1d(spaces.sample(space)).tolist()) for _ in range(64)}) > len(expected)
+
+
+@pytest.mark.parametrize(("space", "masks", "expected"), MASKS[1:], ids=["multi_discrete", "multi_binary"])
+def test_a_part_of_an_action_without_any_value_is_named(space, masks, expected):
+    assert list(of_masks(np.array(masks, bool), space)) == []
+    (misfit,) = of_masks(np.array([0, 0, *masks[2:]], bool), space)
+    assert "no value of part 0" in misfit.message
