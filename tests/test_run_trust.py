@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -46,3 +47,19 @@ def test_no_key_of_the_current_folder_signs(variable: str, value: str, workdir: 
     monkeypatch.setenv(variable, value)
     assert not signature.is_own(sent)
     assert (variable == "HOME") == (signature.signed("seed: 1\n") == "seed: 1\n")
+
+
+@pytest.mark.timeout(10)
+@pytest.mark.parametrize("kind", ["pipe", "device", "folder", "too long"])
+def test_a_key_that_is_none_signs_nothing_and_keeps_nobody_waiting(kind: str, workdir: Path, monkeypatch) -> None:
+    monkeypatch.setenv("XDG_STATE_HOME", str(workdir))
+    key = workdir / "rlzoo" / "key"
+    key.parent.mkdir()
+    {
+        "pipe": lambda: os.mkfifo(key),
+        "device": lambda: key.symlink_to("/dev/zero"),
+        "folder": key.mkdir,
+        "too long": lambda: key.write_bytes(bytes(signature.KEY_BYTES + 1)),
+    }[kind]()
+    assert signature.signed("seed: 1") == "seed: 1"
+    assert not signature.is_own("seed: 1")

@@ -58,6 +58,8 @@ def _require_no_foreign_host() -> None:
     """W&B takes `wandb/settings` of the current folder for the user's own, whoever wrote them."""
     for file in (Path("wandb", "settings"), Path(".wandb", "settings")):
         found = ConfigParser(interpolation=None)
+        if file.exists() and not file.is_file():
+            raise RlzooError(f"{file} in the current folder is not a file", "take it away: W&B would wait for its end")
         if file.is_file():
             found.read(file, encoding="utf-8")
         if others := {key for section in found.values() for key in section} - FOLDER_SETTINGS:

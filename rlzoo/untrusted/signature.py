@@ -45,7 +45,10 @@ def _key() -> bytes | None:
             return None
         if not path.is_file():
             _make_key(path)
-        key = path.read_bytes()
+        if not path.is_file():  # something else lies there, which may have no end
+            return None
+        with path.open("rb") as file:
+            key = file.read(KEY_BYTES + 1)
     except (OSError, RuntimeError):
         return None
     return key if len(key) == KEY_BYTES else None

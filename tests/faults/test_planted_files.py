@@ -136,3 +136,7 @@ def test_no_key_goes_where_a_folder_says(place: str, workdir: Path) -> None:
     (workdir / place).write_text("[default]\nproject = mine\nbase_url = http://127.0.0.1:9\n")
     with pytest.raises(RlzooError, match=f"{place} in the current folder says base_url"):
         open_logger(Run(workdir / "runs"), {}, mode="disabled")
+    (workdir / place).unlink()
+    os.mkfifo(workdir / place)
+    with pytest.raises(RlzooError, match=f"{place} in the current folder is not a file"):
+        open_logger(Run(workdir / "runs"), {}, mode="disabled")
