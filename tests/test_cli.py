@@ -61,6 +61,20 @@ def test_command_help_says_what_keys_mean(capsys):
         assert main([command, "-h"]) == 0
 
 
+@pytest.mark.parametrize(
+    "words", [["--help"], ["train", "--help", "algo=ppo"], ["tune", "import", "-h"], ["list", "-h"]]
+)
+def test_help_fits_the_screen(words, capsys, monkeypatch):
+    monkeypatch.delenv("COLUMNS", raising=False)
+    main(words)
+    whole = capsys.readouterr().out  # on a pipe it is not broken
+    monkeypatch.setenv("COLUMNS", "80")
+    main(words)
+    narrow = capsys.readouterr().out
+    assert max(map(len, whole.splitlines())) > 80 >= max(map(len, narrow.splitlines()))
+    assert narrow.split() == whole.split()
+
+
 def test_version(capsys):
     assert main(["--version"]) == 0
     assert capsys.readouterr().out == f"rlzoo {__version__}\n"

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import re
 import sys
 from collections.abc import Sequence
+from textwrap import TextWrapper
 from typing import Any, NamedTuple
 
 from rlzoo.console import NARROWEST
@@ -39,6 +41,20 @@ def width() -> int | None:
     except (OSError, AttributeError, ValueError):
         return None
     return max(found, NARROWEST) if found else 80  # a terminal that does not know its width
+
+
+def folded(text: str) -> str:
+    """Text in lines that fit on the screen; what is continued stands below the meaning that its line ends with."""
+    room = width()
+    return text if room is None else "\n".join(part for line in text.split("\n") for part in _folded(line, room))
+
+
+def _folded(line: str, room: int) -> list[str]:
+    if len(line) <= room:
+        return [line]
+    name = re.match(r" *(?:\S+ )*\S* {2,}(?=\S)", line)  # a key and what it means, in two columns
+    indent = len(name[0]) if name else len(line) - len(line.lstrip()) + 2
+    return TextWrapper(room, subsequent_indent=" " * min(indent, room * 2 // 3), break_on_hyphens=False).wrap(line)
 
 
 def print_records(columns: Sequence[str], rows: Sequence[Sequence[Any]], screen: Screen, *, wide: bool) -> list[str]:

@@ -6,6 +6,7 @@ import textwrap
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+from rlzoo.cli.columns import folded, width
 from rlzoo.cli.table import COMMANDS
 from rlzoo.config import files, paths, yaml_file
 from rlzoo.config.yaml_file import YamlFile
@@ -24,7 +25,7 @@ GROUP_HELP = {
 
 def print_help(command: str, words: Sequence[str]) -> None:
     """Print the help of a command; `algo=` and `env=` among the words add their own keys."""
-    print(clean("\n".join(map(one_line, _help(command, words)))))
+    print(folded(clean("\n".join(map(one_line, _help(command, words))))))
 
 
 def _help(command: str, words: Sequence[str]) -> Iterator[str]:
@@ -32,7 +33,7 @@ def _help(command: str, words: Sequence[str]) -> Iterator[str]:
     options = [f"[{'--cfg job' if option == '--cfg' else option}]" for option in row.options]
     yield from (row.summary, "", f"usage: {' '.join(('rlzoo', command, row.usage, *options))}", "")
     if row.about:
-        yield from (*row.about.split("\n"), "")
+        yield from (*textwrap.wrap(row.about, width() or 120), "")
     path = paths.root() / "conf" / f"{row.composes or command.replace(' ', '-')}.yaml"
     if not path.is_file():
         return
@@ -70,7 +71,7 @@ def _groups() -> Iterator[str]:
         if group != "hyperparams":
             indent = " " * 17
             yield from textwrap.wrap(
-                " ".join(files.options(group)), 110, initial_indent=indent, subsequent_indent=indent
+                " ".join(files.options(group)), width() or 110, initial_indent=indent, subsequent_indent=indent
             )
     yield ""
 

@@ -196,8 +196,10 @@ def parse(argv: Sequence[str]) -> Arguments:
 
 def _dispatch(argv: list[str]) -> int:
     if not argv or argv[0] in ("--help", "-h", "help"):
-        commands = "\n".join(f"  {name:13} {row.summary}" for name, row in COMMANDS.items())
-        print(HELP.format(version=__version__, commands=commands), end="")
+        from rlzoo.cli.columns import folded
+
+        commands = "\n".join(f"  {name:14} {row.summary}" for name, row in COMMANDS.items())
+        print(folded(HELP.format(version=__version__, commands=commands)), end="")
         return 0
     if argv[0] in ("--version", "-V"):
         print(f"rlzoo {__version__}")
