@@ -80,7 +80,7 @@ def say(house: Path, *words: str) -> subprocess.CompletedProcess[str]:
 
 
 def test_a_new_command_has_its_help(house):
-    assert "  hello         greet somebody" in say(house, "--help").stdout
+    assert "  hello          greet somebody" in say(house, "--help").stdout
     shown = say(house, "hello", "--help")
     assert (shown.returncode, shown.stderr) == (0, "")
     assert "usage: rlzoo hello [title=...] [--json]" in shown.stdout

@@ -30,8 +30,7 @@ def _list(arguments: Arguments) -> Answer:
     if words[0] not in taken:
         raise RlzooError(f"unknown list {words[0]!r}{did_you_mean(words[0], taken)}", hint)
     fields = dict.fromkeys(taken[words[0]], Field("str"))
-    problems = [unknown(key, key, fields) for key in settings if key not in fields]
-    if problems:
+    if problems := [unknown(key, key, fields) for key in settings if key not in fields]:
         raise ConfigError(problems)
     rows = listing.KINDS[words[0]](**settings)
     root = settings.get("runs_dir", "runs")
