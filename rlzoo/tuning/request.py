@@ -24,7 +24,7 @@ from rlzoo.launchers.local import available_cpus
 from rlzoo.training.preflight import MIN_PROCESSES, PROCESSES_PER_CORE, find_problems
 from rlzoo.training.train import rehearse
 from rlzoo.tuning import samplers
-from rlzoo.tuning.progress import NEEDS_EVALUATIONS
+from rlzoo.tuning.progress import MAX_DRAWS, NEEDS_EVALUATIONS
 from rlzoo.tuning.race import cost
 from rlzoo.tuning.space import Choice, Parameter, Space
 from rlzoo.tuning.space_file import around_defaults, read
@@ -171,6 +171,8 @@ def find(
     if not train_problems:
         problems += [problem for each in space.parameters for problem in _refused(each, base, make_env)]
     problems += [*_search_problems(own, space), *_place_problems(own)]
+    if config is not None and not problems and make_env and config.n_trials > len(config.enqueue):
+        problems += _draws_in_vain(space, base) if samplers.name_of(config.sampler) != "grid" else []
     if config is not None:
         notices += [*samplers.notices("sampler", config.sampler), *samplers.notices("pruner", config.pruner)]
         problems += _study_problems(config, train, composition)
@@ -202,6 +204,24 @@ def _refused(parameter: Parameter, base: Composition, make_env: bool) -> list[Pr
             message = f"can become {parameter.setting(value)}: {problem.key} {problem.message}"
             return [Problem(f"search_space.{parameter.name}", message, problem.hint)]
     return []
+
+
+def _draws_in_vain(space: Space, base: Composition) -> list[Problem]:
+    """That nothing may be tried of what the space is drawn from, as every trial would find."""
+    import optuna
+
+    optuna.logging.set_verbosity(optuna.logging.ERROR)
+    study = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=0))
+    wrong: list[str] = []
+    for _ in range(MAX_DRAWS):
+        values = space.draw(study.ask())
+        laid = with_values(base, space.settings(values))
+        wrong = space.broken(values, laid.values)
+        wrong = wrong or [str(each) for each in find_problems(laid, make_env=False, n_requests=0)[1]]
+        if not wrong:
+            return []
+    message = f"none of {MAX_DRAWS} draws may be tried; the last one: {wrong[0]}"
+    return [Problem("search_space", message, "widen the space, or loosen its constraints: search_space.…=")]
 
 
 def _is_below(key: str, section: str) -> bool:

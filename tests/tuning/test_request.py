@@ -67,6 +67,20 @@ def test_seeds_of_a_training_are_none_of_a_search() -> None:
         plan([*REQUEST, "n_seeds=3"])
 
 
+@pytest.mark.parametrize(
+    ("words", "constraint"),
+    [
+        (["algo=dqn", "total_timesteps=50"], "none of 200 draws may be tried"),
+        (["search_space.constraints=[learning_rate < 0]"], "learning_rate < 0"),
+        (["sampler=random", "search_space.constraints=[learning_rate > gamma]"], "learning_rate > gamma"),
+    ],
+    ids=["too short", "impossible", "another sampler"],
+)
+def test_a_space_of_which_nothing_may_be_tried_makes_no_study(words, constraint, workdir, capsys) -> None:
+    assert constraint in problems(*words)["search_space"]
+    assert list(workdir.iterdir()) == [] and "study" not in capsys.readouterr().err
+
+
 def test_what_the_algorithm_refuses_is_refused_in_its_space() -> None:
     found = problems(
         "+search_space.ent_coef={type: float, low: -1, high: 1}", "search_space.activation_fn.values=[tanh,rlu]"
