@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import gymnasium
 import pytest
 
@@ -45,6 +47,13 @@ def test_algorithms_that_wait_for_the_end_of_an_episode_get_one(words, workdir):
     episodes = run.episodes_file.read_text().splitlines()[1:] if run.episodes_file.is_file() else []
     assert all(f",{MIN_UNLIMITED}," in line for line in episodes) and run.read_info()["status"] == "finished"
     assert episodes or words[0] == "algo=reinforce"  # which ends with the steps that it was given
+
+
+def test_games_that_a_wrapper_cuts_and_never_ends_are_counted(workdir):
+    text = "def step(self, action):\n        self.env.reset()\n        return self.env.step(action)"
+    Path("anew.py").write_text(f"import gymnasium\nclass Anew(gymnasium.Wrapper):\n    {text}\n")
+    run = rlzoo.train("algo=a2c", *ENDLESS, *SHORT, "eval.freq=20", 'env.wrappers={"anew:Anew": {}}')
+    assert run.read_results()[0]["lengths"] == [1, 1]
 
 
 def test_algorithms_that_learn_from_steps_are_never_cut_in_training(workdir):

@@ -15,6 +15,8 @@ from rlzoo.protocols import Evaluation, Policy
 if TYPE_CHECKING:
     from stable_baselines3.common.vec_env import VecEnv
 
+LOOK = 100
+"""Steps after which the games are counted in any case."""
 TRIM = 0.25
 """Share cut from each end for the interquartile mean."""
 
@@ -126,7 +128,8 @@ def evaluate(
         actions, states = policy.predict(observations, states, starts, deterministic, **masks)
         observations, _, starts, _ = env.step(actions)
         steps += n_envs
-        for index in map(int, starts.nonzero()[0]):
+        # a wrapper of somebody's may reset at times and never say that an episode is over
+        for index in range(n_envs) if steps % (LOOK * n_envs) == 0 else map(int, starts.nonzero()[0]):
             if len(env.env_method("get_episode_lengths", indices=[index])[0]) >= shares[index]:
                 playing.discard(index)
         if (n_timesteps is not None and steps >= n_timesteps) or (should_stop is not None and should_stop()):
