@@ -19,7 +19,7 @@ from gymnasium.envs.registration import EnvSpec
 from rlzoo import console
 from rlzoo.envs import returns
 from rlzoo.envs.surroundings import ContractError as ContractError
-from rlzoo.envs.surroundings import Surroundings
+from rlzoo.envs.surroundings import Surroundings, learning
 from rlzoo.errors import ExitCode, line_of, said
 
 OURS = ("episode", "terminal_observation", "TimeLimit.truncated")
@@ -88,10 +88,11 @@ class Contract(gymnasium.Wrapper):
             with self._surroundings:
                 result = self.env.step(action)
         else:
+            before = learning()
             try:
                 result = self.env.step(action)
             finally:
-                self._surroundings.end_forks()
+                self._surroundings.keep_learning(before)
         try:
             observation, reward, terminated, truncated, info = result
             observation = self._take(observation)
@@ -180,8 +181,16 @@ class Contract(gymnasium.Wrapper):
         author: Any = self.env
         while getattr(type(author), "transparent", False):
             author = author.env
-        line = line_of(getattr(type(author), method, None))
+        line = line_of(getattr(type(author), returned_by(author, method), None))
         return form.format(line) if line else ""
+
+
+def returned_by(env: gymnasium.Env, method: str) -> str:
+    """The method that says what `reset` or `step` returns: in wrappers of some kinds, `observation` or `reward`."""
+    for kind, own in ((gymnasium.ObservationWrapper, "observation"), (gymnasium.RewardWrapper, "reward")):
+        if isinstance(env, kind) and method in vars(kind) and getattr(type(env), method) is vars(kind)[method]:
+            return own
+    return method
 
 
 def left_out(key: Any, error: Exception) -> str:

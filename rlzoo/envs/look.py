@@ -11,7 +11,7 @@ import gymnasium
 
 from rlzoo import errors
 from rlzoo.envs import old_gym, returns
-from rlzoo.envs.contract import Contract
+from rlzoo.envs.contract import Contract, returned_by
 from rlzoo.envs.probe import RESET_FACTOR
 
 if TYPE_CHECKING:
@@ -31,16 +31,22 @@ class Look(gymnasium.Wrapper):
         self._seconds = float(rehearsal.env["step_timeout"])
         self._methods = {name: written(env, name) for name in ("reset", "step")}
         self._space = env.observation_space  # as it is declared, and has to stay
+        self._is_over = False
 
     @property
     def spec(self) -> Any:  # type: ignore[override]
         return self.env.spec
 
     def reset(self, **given: Any) -> tuple[Any, dict[str, Any]]:
+        self._is_over = False
         return self._looked("reset", lambda: self.env.reset(**given), returns.of_reset, options=given)
 
     def step(self, action: Any) -> tuple[Any, SupportsFloat, bool, bool, dict[str, Any]]:
-        return self._looked("step", lambda: self.env.step(action), returns.of_step, [action])
+        if self._is_over:  # a wrapper that steps several times, say; who trains finds it so too
+            raise RuntimeError("an episode that has ended goes on with reset(), not with step()")
+        result = self._looked("step", lambda: self.env.step(action), returns.of_step, [action])
+        self._is_over = self._rehearsal.mode != "leave" and True in result[2:4]
+        return result
 
     def _looked(
         self,
@@ -108,7 +114,7 @@ def written(env: Any, name: str) -> Any:
     layer = env
     found: list[tuple[int, int, Any]] = []
     while layer is not None:
-        method = inspect.unwrap(getattr(layer, name, None))  # type: ignore[arg-type]
+        method = inspect.unwrap(getattr(layer, returned_by(layer, name), None))  # type: ignore[arg-type]
         if (code := getattr(method, "__code__", None)) is not None:
             found.append((errors.distance(code.co_filename), len(found), method))
         layer = layer.env if isinstance(layer, gymnasium.Wrapper) else None

@@ -72,6 +72,8 @@ class EpisodeMonitor(Monitor):
         if "is_success" in info and not returns.is_success(info["is_success"]):
             info["env.is_success"] = info.pop("is_success")  # which everybody takes the mean of
             console.warn_once(returns.NO_SUCCESS)
+        elif isinstance(info.get("is_success"), np.ndarray):
+            info["is_success"] = info["is_success"].item()
         if result[2] or result[3]:
             self._keep_details()
             info["episode"] |= self._details

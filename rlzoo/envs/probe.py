@@ -39,6 +39,8 @@ LOOK_SECONDS = 0.2
 """How often it is looked whether the process has died, at least."""
 PATIENCE_SECONDS = 10.0
 """After so long in one call the user is told what is waited for."""
+MAX_FRAMES = 100
+"""What `faulthandler` writes of a stack, the innermost."""
 _CALL = (
     "import sys, json; sys.path[:] = json.loads(sys.stdin.buffer.readline());"
     "from rlzoo.envs import probe; probe._serve()"
@@ -349,4 +351,6 @@ def place_in(traceback: str) -> str:
     stacks = traceback.split("Current thread ")
     stack = re.split(r"^Thread ", stacks[-1], flags=re.MULTILINE)[0] if len(stacks) > 1 else ""
     frames = [(file, int(line)) for file, line in _FRAME.findall(stack)]
+    if len(frames) == MAX_FRAMES:  # the author's may be among those that are left out
+        frames = [frame for frame in frames if errors.distance(frame[0]) == 0]
     return errors.author_frame(reversed(frames)) or ""

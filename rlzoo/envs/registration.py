@@ -67,6 +67,9 @@ def creator(entry_point: Any) -> Any:
     if not isinstance(entry_point, str):
         return entry_point
     module = entry_point.partition(":")[0]
+    if module == entry_point and "." in module:
+        hint = f'entry_point="{":".join(module.rsplit(".", 1))}", with a colon before the class'
+        raise RlzooError(f"its entry_point is wrong: {module!r} is not of the form package.module:Name", hint)
     try:
         _import(module)
         return registry.load(entry_point)

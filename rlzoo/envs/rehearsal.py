@@ -56,7 +56,7 @@ def rehearse(question: Mapping[str, Any], line: Line, spec: Any = None) -> None:
         try:
             rehearsal.run(spec)
         except BaseException as error:
-            if not raised.line_of(error):
+            if isinstance(error, Exception) and not raised.line_of(error):
                 raise
             rehearsal.tell_raised("the environment", error)  # a property of it, say
 
@@ -170,7 +170,7 @@ class Rehearsal:
             self.line.tell(notice=f"{self.env_id} {old}")
         self.mode = "leave"
         if self.use.others and not self.has_problems:
-            self.make_another()
+            self.make_another(made)
         for name, reference in self.use.asks.items() if not self.has_problems else ():
             with self.calling(f"the look at its {name}", self.start_seconds):
                 answer = registry.load(reference)(made, self.env)
@@ -178,11 +178,16 @@ class Rehearsal:
         if self.use.plays and not self.has_problems:
             self.play_at_random(made)
 
-    def make_another(self) -> None:
+    def make_another(self, made: gymnasium.Env) -> None:
         """One beside the first, as a training has them: ports, locks and licences may be there for one only."""
         with self.calling("a second environment beside the first", self.start_seconds, given=self.use.others):
             other = self.make_raw()
             other.reset(seed=1)
+        if other.unwrapped is made.unwrapped:
+            message = f"{self.env_id} is the same object each time it is made, and a training has several"
+            hint = f"make a new one in each call of its entry_point; {self.use.others}"
+            self.tell_problems([Problem("env.id", message, hint, self.where(self.creator))])
+            return
         with suppress(_EndedError), self.calling("close()", min(CLOSE_SECONDS, self.env["step_timeout"]), grave=False):
             other.close()
 
@@ -198,6 +203,8 @@ class Rehearsal:
                 raise
             except (Exception, SystemExit) as error:
                 text = str(error.args[0]) if error.args else type(error).__name__
+                if ":" in name and not isinstance(error, RlzooError):
+                    text, _ = raised.in_words("__init__()", error)
                 text, where = raised.placed(text, raised.line_of(error))
                 where = where or (self.where(registry.load(name)) if ":" in name else "")
                 self.tell_problems([Problem(f"env.wrappers.{name}", text, getattr(error, "hint", ""), where)])

@@ -173,7 +173,9 @@ def of_goal_rewards(rewards: Any, paid: list[float]) -> Iterator[Misfit]:
     must = f"compute_reward() must return an array of {len(paid)} rewards for {len(paid)} goals at once"
     array = _array(rewards).ravel()
     if array.size != len(paid) or array.dtype.kind not in "biuf":
-        given = f"one of shape {rewards.shape}" if isinstance(rewards, np.ndarray) else _kind(rewards)
+        is_array, given = isinstance(rewards, np.ndarray), _kind(rewards)
+        if is_array:
+            given = f"one of {rewards.dtype}" if array.size == len(paid) else f"one of shape {rewards.shape}"
         yield Misfit("goals", f"{must}, not {given}", COMPUTE_REWARD)
     elif not is_finite(array):
         worst = array[~(np.abs(array) <= LARGEST)][0]

@@ -75,18 +75,34 @@ class Surroundings:
             hint = "os.close and os.closerange are for what its own code has opened"
             raise ContractError(message, hint, ExitCode.TRAINING_FAILED)
 
+    def keep_learning(self, before: tuple[Any, ...]) -> None:
+        """After a call that did not go `with` it: what would spoil the next update is as it was."""
+        self.end_forks()
+        if learning() != before:
+            _put_back_learning(before)
+
     def end_forks(self) -> None:
         """End this process if it has been forked since: it would be a second rlzoo that writes the same files."""
         if os.getpid() != self._owner:
             leaving.end_fork()
 
 
+def learning() -> tuple[Any, ...]:
+    """How torch learns, which takes no time to look at."""
+    torch: Any = sys.modules.get("torch")
+    if not hasattr(torch, "get_default_device"):  # nothing has imported it yet
+        return ()
+    return torch.get_default_dtype(), torch.is_grad_enabled()
+
+
 @contextmanager
 def importing() -> Iterator[None]:
-    """Within it a module of others is imported. Warnings that it silences stay so."""
+    """Within it a module of others is imported. Warnings that it silences stay so, and no folder of modules is lost."""
+    before = list(sys.path)
     with Surroundings():
         yield
         silenced = [each for each in warnings.filters if each[0] == "ignore"]
+    sys.path.extend(folder for folder in before if folder not in sys.path)
     _set_filters([*(each for each in silenced if each not in warnings.filters), *warnings.filters])
 
 
@@ -113,11 +129,10 @@ def _state() -> tuple[Any, ...]:
 
 
 def _of_torch() -> tuple[Any, ...]:
-    torch: Any = sys.modules.get("torch")
-    if not hasattr(torch, "get_default_device"):  # nothing has imported it yet
+    if not (found := learning()):
         return ()
-    dtype, device = torch.get_default_dtype(), torch.get_default_device()
-    return dtype, device, torch.is_grad_enabled(), torch.get_num_threads()
+    torch: Any = sys.modules["torch"]
+    return found, torch.get_default_device(), torch.get_num_threads()
 
 
 def _put_back(state: tuple[Any, ...]) -> None:
@@ -132,13 +147,19 @@ def _put_back(state: tuple[Any, ...]) -> None:
     np.seterr(**numpy_errors)
     if now := _of_torch():
         torch: Any = sys.modules["torch"]
-        dtype, device, grad, n_threads = of_torch or (torch.float32, torch.device("cpu"), True, now[-1])
-        torch.set_default_dtype(dtype)
+        found, device, n_threads = of_torch or ((), torch.device("cpu"), now[-1])
+        _put_back_learning(found)
         if device != now[1]:
             torch.set_default_device(None if device.type == "cpu" else device)
-        torch.set_grad_enabled(grad)
         if n_threads != now[-1]:
             torch.set_num_threads(n_threads)
+
+
+def _put_back_learning(before: tuple[Any, ...]) -> None:
+    torch: Any = sys.modules["torch"]
+    dtype, grad = before or (torch.float32, True)
+    torch.set_default_dtype(dtype)
+    torch.set_grad_enabled(grad)
 
 
 def _put_back_signals(handlers: tuple[Any, ...], timers: list[int]) -> None:

@@ -28,6 +28,7 @@ import torch
 from rlzoo import console, errors
 from rlzoo.cli import main
 from rlzoo.envs import make, registration, wrappers
+from rlzoo.envs.contract import N_WATCHED
 from rlzoo.envs.vector import watchdog
 from rlzoo.errors import ExitCode, RlzooError
 from rlzoo.processes import leaving
@@ -118,6 +119,24 @@ def test_what_is_changed_is_put_back(begin, where, what):
     env = begin(where, CHANGES[what], n_envs=1)
     play(env, where)
     assert DOES["places"] and state() == before
+
+
+@pytest.mark.parametrize("what", ["dtype", "gradients"])
+def test_what_spoils_an_update_is_put_back_after_every_step(begin, what):
+    env = begin("", None, n_envs=1)
+    play(env, "", n_steps=N_WATCHED + 2)
+    before = state()
+    DOES.update(where="step", what=CHANGES[what])
+    env.step(np.zeros(1, int))
+    assert DOES["places"] and state() == before
+
+
+def test_folders_of_modules_that_an_import_takes_away_are_back(workdir, monkeypatch):
+    monkeypatch.syspath_prepend(workdir)
+    before = list(sys.path)
+    (workdir / "emptying.py").write_text("import sys\nsys.path[:] = ['mine']\n")
+    registration.register(["emptying"])
+    assert sys.path == ["mine", *dict.fromkeys(before)]
 
 
 @pytest.mark.parametrize("what", CHANGES)

@@ -156,6 +156,15 @@ def test_a_success_that_is_no_number_is_moved_aside(value, monkeypatch):
     assert "is_success" not in monitor.last_episode()
 
 
+@pytest.mark.parametrize("value", [np.array([True]), np.array([[1.0]]), np.array(1)], ids=["one", "nested", "scalar"])
+def test_a_success_in_an_array_is_a_number(value, monkeypatch):
+    monkeypatch.setattr(Talkative, "success", value)
+    monitor = EpisodeMonitor(Talkative())
+    monitor.reset()
+    success = monitor.step(0)[4]["is_success"]
+    assert success == 1 and isinstance(success, bool | int | float)
+
+
 def test_an_episode_that_was_cut_keeps_what_its_last_step_said():
     monitor = EpisodeMonitor(Talkative(), info_keywords=["pole"])
     monitor.reset()

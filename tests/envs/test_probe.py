@@ -369,6 +369,9 @@ def test_a_class_that_is_not_gymnasium_s_is_told_so(tried, seeds, monkeypatch):
     assert not hint or only(found).hint == hint
 
 
+ONCE = 'gymnasium.register("Tried-v0", lambda **_: ONE)\n'
+
+
 def register(line):
     return TEMPLATE.replace('gymnasium.register("Tried-v0", Faulty, max_episode_steps=50)', line)
 
@@ -379,6 +382,7 @@ NOT_MADE = {
     "pass": ("registers nothing", 'gymnasium.register("Tried-v0", entry_point="faulty:Faulty")'),
     'gymnasium.register("Tried-v0", "faulty:Fault")  # here': ("entry_point is wrong", "did you mean 'Faulty'"),
     'gymnasium.register("Tried-v0", "faulty.envs:Faulty")  # here': ("no module named 'faulty.envs'", "one file"),
+    'gymnasium.register("Tried-v0", "faulty.Faulty")  # here': ("not of the form package", '"faulty:Faulty"'),
     'gymnasium.register("Tried-v0", "fualty:Faulty")  # here': ("no module named 'fualty'", "did you mean 'faulty'"),
     'gymnasium.register("Tried-v0", "faulty")  # here': ("not of the form package.module:Name", ""),
     "import pygmae  # here": ("no module named 'pygmae'", "did you mean 'pygame'"),
@@ -448,6 +452,7 @@ REWARDS = {
     DISTANCE: "",
     "-np.linalg.norm(achieved_goal - desired_goal)": "must return an array of 8 rewards for 8 goals at once",
     "0.0": "must return an array of 8 rewards for 8 goals at once, not 0.0",
+    "np.array(['0.5'] * 8)": "must return an array of 8 rewards for 8 goals at once, not one of <U3",
     "np.array([each['d'] for each in info])": "compute_reward() raises KeyError: 'd'",
     "np.full(len(info), np.nan)": "compute_reward() gives nan for a goal",
     "np.full(len(info), 1e300)": "compute_reward() gives 1e+300 for a goal, which is infinite in float32",
@@ -594,6 +599,31 @@ def test_a_wrapper_of_one_s_own_is_looked_at_too(tried):
     assert problem.where == "halving.py:6"
 
 
+TURNS = {
+    "ObservationWrapper": (
+        "def observation(self, observation):\n        return 'far'",
+        "observation is the text 'far'",
+    ),
+    "RewardWrapper": ("def reward(self, reward):\n        return 'much'", "not the text 'much'"),
+    "Wrapper": ("def step(self, action):\n        [self.env.step(action) for _ in range(9)]", "goes on with reset()"),
+}
+
+
+@pytest.mark.parametrize("kind", TURNS)
+def test_a_wrapper_is_told_of_itself_and_not_what_it_is_around(tried, kind):
+    Path("halving.py").write_text(f"import gymnasium\nclass Halved(gymnasium.{kind}):\n    {TURNS[kind][0]}\n")
+    problem = only(tried("pass", wrappers={"halving:Halved": {}}))
+    assert TURNS[kind][1] in problem.message and problem.where == "halving.py:4"
+
+
+@pytest.mark.parametrize(("does", "said"), [("1 / 0", "raises ZeroDivisionError"), ("exit(0)", "ends the process")])
+def test_a_wrapper_that_is_not_made_says_how(tried, does, said):
+    text = f"import sys, gymnasium\nclass Halved(gymnasium.Wrapper):\n    def __init__(self, env):\n        sys.{does}"
+    Path("halving.py").write_text(text.replace("sys.1", "1"))
+    problem = only(tried("pass", wrappers={"halving:Halved": {}}))
+    assert problem.message.startswith(f"__init__() {said}") and problem.where == "halving.py:4"
+
+
 NO_WRAPPERS = {
     "class Halved:\n    def __init__(self, env):\n        pass": "halving:Halved is no wrapper",
     "class Halved(gymnasium.Env):\n    def __init__(self, env):\n        self.shown = env": "is no wrapper",
@@ -646,6 +676,22 @@ def test_an_environment_of_which_there_may_be_one_only_is_told_how_a_training_ha
     assert problem.message.startswith(f"a second environment beside the first raises {ONLY_ONE[line]}")
     assert problem.hint == "eval.freq=0" and problem.where.startswith("faulty.py:")
     assert tried(methods).problems == []
+
+
+SAME = {
+    "a singleton": "def __new__(cls, **kwargs):\n    return vars(Mine).get('one') or (setattr(Mine, 'one', "
+    "super().__new__(cls)), Mine.one)[1]",
+    "one that was made on import": "pass",
+}
+
+
+@pytest.mark.parametrize("kind", SAME)
+def test_an_environment_that_is_always_the_same_object_is_told(tried, kind, monkeypatch):
+    if SAME[kind] == "pass":
+        monkeypatch.setattr(sys.modules[__name__], "TEMPLATE", register("ONE = Faulty()") + ONCE)
+    problem = only(tried(SAME[kind], {"others": "eval.freq=0 has one"}))
+    assert problem.message.endswith("is the same object each time it is made, and a training has several")
+    assert "eval.freq=0 has one" in problem.hint and tried(SAME[kind]).problems == []
 
 
 def test_what_a_module_may_do_once_only_is_found_where_workers_have_done_it(tried, monkeypatch):
