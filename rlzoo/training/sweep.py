@@ -10,7 +10,7 @@ from typing import Any
 from rlzoo.console import print_table, say
 from rlzoo.envs.seeding import draw_seed
 from rlzoo.errors import ExitCode
-from rlzoo.evaluation.evaluate import OverSeeds, number
+from rlzoo.evaluation.evaluate import OverSeeds, checkpoint_text, number
 from rlzoo.launchers import Job, launch, sweep_exit_code
 from rlzoo.training.preflight import Request
 from rlzoo.training.request import job_of
@@ -64,7 +64,8 @@ def outcome(result: Any) -> str:
         return f"failed ({result.exit_code}): {result.error}"
     last = _last(result)
     score = f"{number(last['mean_reward'])} ± {number(last['std_reward'])}"
-    return f"{score} over {last['n_episodes']} episodes ({result.run})"
+    which = checkpoint_text(last["checkpoint"], last["num_timesteps"], last.get("trained_timesteps"))
+    return f"{score} over {last['n_episodes']} episodes of {which}: {result.run}"
 
 
 def _last(result: Any) -> Mapping[str, Any]:
@@ -86,22 +87,31 @@ def print_aggregate(requests: Sequence[Request], results: Sequence[Any]) -> None
     """Print, for every setting trained with several seeds, the statistics over these training seeds."""
     rows = aggregate(settings(requests), [request.config.seed for request in requests], results)
     if rows:
-        columns = ("setting", "seeds", "mean over seeds", "std over seeds", "seeds' means, or IQM [95 % CI]", "range")
+        columns = (
+            *("setting", "seeds", "mean over seeds", "std over seeds", "seeds' means, or IQM [95 % CI]", "range"),
+            "steps",
+        )
         print_table(columns, rows, title="over training seeds: the mean return of each run's last checkpoint")
 
 
 def aggregate(names: Sequence[str], seeds_of: Sequence[int | None], results: Sequence[Any]) -> list[tuple[object, ...]]:
     """One row for each setting with finished runs of at least two seeds; a seed counts once, however often it ran."""
-    means: Mapping[str, dict[int | None, float]] = defaultdict(dict)
+    found: Mapping[str, dict[int | None, tuple[float, int]]] = defaultdict(dict)
+    asked_for: Mapping[str, set[int | None]] = defaultdict(set)
     for setting, seed, result in zip(names, seeds_of, results, strict=True):
+        asked_for[setting].add(seed)
         if result.exit_code == 0 and (mean := _last(result)["mean_reward"]) is not None:  # null is not finite
-            means[setting][seed] = mean
+            found[setting][seed] = mean, _last(result)["num_timesteps"]
     rows: list[tuple[object, ...]] = []
-    for setting, by_seed in means.items():
-        values = tuple(by_seed.values())
-        if len(values) < 2:
+    for setting, by_seed in found.items():
+        if len(by_seed) < 2:
             continue
+        values, steps = zip(*by_seed.values(), strict=True)
         seeds = OverSeeds(values)
+        wanted = len(asked_for[setting])
+        n_seeds = len(values) if len(values) == wanted else f"{len(values)} of {wanted}"
         span = f"{min(values):.2f} to {max(values):.2f}"
-        rows.append((setting or "all jobs", len(values), seeds.mean, seeds.std, seeds.spread, span))
+        first, last = min(steps), max(steps)
+        trained = f"{last:,}" if first == last else f"{first:,} to {last:,}"
+        rows.append((setting or "all jobs", n_seeds, seeds.mean, seeds.std, seeds.spread, span, trained))
     return rows

@@ -46,13 +46,21 @@ def test_each_run_of_a_sweep_equals_the_same_run_alone(capsys):
     assert alone.metrics_file.read_bytes() == runs[1].metrics_file.read_bytes()
 
 
-def test_a_seed_that_ran_twice_counts_once():
-    def ended(mean):
-        return SimpleNamespace(exit_code=0, result={"evaluations": [{"checkpoint": "last", "mean_reward": mean}]})
+def ended(mean, steps=64):
+    last = {"checkpoint": "last", "mean_reward": mean, "num_timesteps": steps}
+    return SimpleNamespace(exit_code=0, result={"evaluations": [last]})
 
+
+def test_a_seed_that_ran_twice_counts_once():
     results = [ended(1.0), ended(1.0), ended(3.0), ended(5.0), ended(5.0)]
     rows = aggregate(["", "", "", "x", "x"], [1, 1, 2, 7, 7], results)
     assert [row[:4] for row in rows] == [("all jobs", 2, 2.0, 1.0)]
+
+
+def test_an_average_says_which_seeds_are_missing_and_how_long_the_others_trained():
+    results = [ended(1.0, 2000), SimpleNamespace(exit_code=4), ended(3.0, 500), ended(1.0), ended(3.0)]
+    rows = aggregate(["", "", "", "x", "x"], [1, 2, 3, 1, 2], results)
+    assert [(row[1], row[-1]) for row in rows] == [("2 of 3", "500 to 2,000"), (2, "64")]
 
 
 def test_n_seeds_is_the_short_form(capsys):
@@ -142,7 +150,7 @@ def test_a_score_that_is_not_finite_ends_no_sweep(tmp_path, monkeypatch, capsys)
     words = ["algo=q_learning", "env=gym", "env.id=Infinite-v0", "env.imports=[infinite]", "total_timesteps=3"]
     assert main(["train", "-m", *words, "seed=1,2"]) == 0  # only the final evaluation's episodes have one
     said = capsys.readouterr()
-    assert said.out.count("not finite ± not finite over 10 episodes") == 2
+    assert said.out.count("not finite ± not finite over 10 episodes of last (3 steps)") == 2
     assert "over training seeds" not in said.out
 
 
