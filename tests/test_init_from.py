@@ -236,6 +236,26 @@ def test_resume_auto_goes_on_with_its_own_run_or_starts_one(workdir, capsys):
     assert json.loads(drawn.info_file.read_text())["resumed"][0]["from"] == 128
 
 
+def test_resume_auto_leaves_the_runs_of_others(workdir, capsys, monkeypatch):
+    from tests.test_resume import start
+
+    words = ["algo=ppo", "env=CartPole", *TINY, "total_timesteps=96", "checkpoint.freq=32"]
+    with monkeypatch.context() as elsewhere:
+        elsewhere.setenv("XDG_STATE_HOME", str(workdir / "other"))
+        cfg, run = start(words, Path("runs"))
+        with pytest.raises(RlzooError, match="cut"):
+            rlzoo.training.train.train(cfg, run, [Cut(70)])
+    before = run.config_file.read_text()
+    assert main(["train", *words, "resume=auto"]) == 0
+    said = capsys.readouterr().err
+    assert f"{run.path} was not begun here: rlzoo train resume={run.path} resumes it" in said and "starting one" in said
+    assert run.config_file.read_text() == before and run.read_info()["status"] == "failed"
+    monkeypatch.setenv("XDG_STATE_HOME", str(workdir / "file"))  # where no key can be, nothing is signed
+    Path("file").touch()
+    assert main(["train", *words, "resume=auto"]) == 0
+    assert f"resuming {run.path} from step 64" in capsys.readouterr().err
+
+
 def test_resume_auto_asks_for_the_seeds_of_several_jobs(workdir, capsys):
     words = ["algo=ppo", "env=CartPole", *[word for word in TINY if word != "seed=0"], "resume=auto"]
     for jobs in (["n_seeds=2"], ["-m", "algo.gamma=0.9,0.99"]):

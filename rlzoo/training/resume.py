@@ -20,6 +20,7 @@ from rlzoo.runs.config import RunConfig, find_problems
 from rlzoo.runs.run import Checkpoint, Run, find_runs, folder_name
 from rlzoo.training import init_from
 from rlzoo.training.preflight import check_stored, secret_problems
+from rlzoo.untrusted import signature
 
 
 def resume_run(run: Run, cfg: TrainConfig, changes: Sequence[str] = ()) -> bool:
@@ -107,8 +108,10 @@ def find_unfinished(cfg: TrainConfig) -> Run | None:
     """The newest run of this configuration that has not finished, is not in use, and has something to resume from.
 
     A configuration without a seed is that of a run with any seed, and one that begins with the weights of the newest
-    run is that of a run that began with any weights.
+    run is that of a run that began with any weights. One that somebody else began is named, and left to them: its
+    weights and results would be signed as the user's own.
     """
+    from rlzoo.console import say
     from rlzoo.runs import lock
 
     wanted = _training(redact_values(dump(cfg)), cfg)
@@ -120,7 +123,9 @@ def find_unfinished(cfg: TrainConfig) -> Run | None:
             contained.require_whole(run.path)
             if unfinished and same and not lock.in_use(run):
                 newest_boundary(run)
-                return run
+                if run.is_own() or not signature.has_key():  # without one nothing is signed
+                    return run
+                say(f"resume=auto: {run.path} was not begun here: rlzoo train {shell(f'resume={run.path}')} resumes it")
         except RlzooError:
             continue  # damaged, killed before its first checkpoint, or with links to elsewhere
     return None

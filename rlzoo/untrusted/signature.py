@@ -22,6 +22,11 @@ def signed(text: str) -> str:
     return text if signature is None else f"{MARK}{signature}\n{text}"
 
 
+def has_key() -> bool:
+    """Whether this user can sign anything."""
+    return _key() is not None
+
+
 def is_own(text: str) -> bool:
     """Whether the first line is this user's signature of all that follows."""
     first, _, rest = text.partition("\n")
