@@ -172,6 +172,31 @@ def test_a_module_that_exits_is_a_mistake_of_the_request(workdir, monkeypatch):
         check(compose("train", ["algo=custom", "algo.name=exiting_module:X"]))
 
 
+@pytest.mark.parametrize(
+    ("text", "wrong"),
+    [
+        ("defaults: [ppo, _self_]\nn_steps: 64\n", []),
+        ("defaults: [ppo_lstm, _self_]\nname: recurrent_ppo\n", ["algo.name"]),
+        ("defaults: [ppo, _self_]\ngamma: 3\nnope: 1\n", ["algo.gamma", "algo.nope"]),
+        ("name: q_learning\ngamma: 0.9\n", ["algo.name"]),
+        ("gamma: 3\nname: nothing\n", ["algo.name"]),
+    ],
+    ids=["variant", "alias", "mistakes", "other spaces", "unknown name"],
+)
+def test_a_file_of_the_users_own_is_of_the_algorithm_that_it_names(text, wrong, workdir):
+    file = workdir / "conf" / "algo" / "small.yaml"
+    file.parent.mkdir(parents=True)
+    file.write_text(text)
+    with pytest.raises(ConfigError) as error:
+        check(compose("train", ["algo=small", "env=CartPole", "total_timesteps=0"]))
+    first, *others = error.value.problems
+    assert (first.key, [problem.key for problem in others]) == ("total_timesteps", wrong)
+    lines = [line.partition(":")[0] for line in text.splitlines()]
+    for problem in others:
+        line = lines.index(problem.key.removeprefix("algo.")) + 1
+        assert problem.where == f"{file.relative_to(workdir)}:{line}"
+
+
 def test_jobs_that_run_together_have_to_fit_together():
     """One job fits into this machine's memory, sixteen at the same time do not; the hint is what does."""
     from rlzoo.algos.free_memory import available

@@ -235,18 +235,21 @@ def _check_algo(
 ) -> tuple[list[Problem], list[str]]:
     values = composition.values
     algo = values["algo"]
-    problems: list[Problem] = []
-    chosen = composition.choices.get("algo")
+    name, chosen = algo.get("name"), composition.choices.get("algo")
+    if not isinstance(name, str) or name == "???":
+        return [], []
     try:
-        spec = specs.find_spec(chosen) if isinstance(chosen, str) and chosen != "custom" else None
+        spec = specs.find_spec(name)
     except RlzooError as error:
         return [Problem("algo.name", error.message, error.hint)], []
-    if spec is not None and algo.get("name") != spec.name:
-        hint = f"choose the algorithm with algo={algo.get('name')}"
-        problems.append(Problem("algo.name", f"is {algo.get('name')!r}, but algo={chosen} was chosen", hint))
-        return problems, []
-    if algo.get("name") in (None, "???"):
-        return problems, []
+    named = None
+    with suppress(RlzooError):  # a file of the user's own has a name of its own
+        named = specs.find_spec(str(chosen))
+    if named is not None and name != named.name:
+        hint = f"choose the algorithm with algo={name}"
+        return [Problem("algo.name", f"is {name!r}, but algo={chosen} was chosen", hint)], []
+    if chosen is not None and name != spec.name:  # runs, scores and tuned sets are kept under the name
+        return [Problem("algo.name", f"must be {spec.name!r}, of which {name!r} is another name")], []
     env_values = values["env"]
     n_envs, total = env_values.get("n_envs"), values.get("total_timesteps")
     valid = _is_count(n_envs) and _is_count(total)
@@ -261,9 +264,10 @@ def _check_algo(
         normalized=env_values.get("normalize") is not False,
         stacked=env_values.get("frame_stack") not in (None, 1),
     )
-    if env is not None and env.masked is False and specs.find_spec(str(algo["name"])).masked:
+    problems = []
+    if env is not None and env.masked is False and spec.masked:
         hint = "env.wrappers.action_masker={} takes them from info; env=TaxiMasked has them"
-        problems.append(Problem("env.id", f"{algo['name']} needs action masks, which this environment has not", hint))
+        problems.append(Problem("env.id", f"{name} needs action masks, which this environment has not", hint))
     known = {problem.key for problem in so_far}
     return problems + [each for each in _declared(found, env) if each.key not in known], notices
 
