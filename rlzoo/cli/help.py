@@ -25,7 +25,7 @@ GROUP_HELP = {
 
 def print_help(command: str, words: Sequence[str]) -> None:
     """Print the help of a command; `algo=` and `env=` among the words add their own keys."""
-    print(folded(clean("\n".join(map(one_line, _help(command, words))))))
+    print(clean(folded("\n".join(map(one_line, _help(command, words))))))
 
 
 def _help(command: str, words: Sequence[str]) -> Iterator[str]:
