@@ -429,7 +429,7 @@ def test_words_behind_tune(capsys: pytest.CaptureFixture[str]) -> None:
     out = capsys.readouterr().out
     assert "rlzoo tune report" in out and "study=latest" in out and "folder=null" in out
     assert main(["--help"]) == 0
-    assert "  tune report   what a study found" in capsys.readouterr().out
+    assert "  tune report    what a study found" in capsys.readouterr().out
 
 
 @pytest.mark.usefixtures("no_pictures")
